@@ -1,0 +1,85 @@
+"""One call for every rerank service: `rerank()` and `arerank()`, providers as plugins."""
+
+from rerank_core._client import arerank, rerank
+from rerank_core._facts import APIKeyHeader, Price, Provider
+from rerank_core._hooks import PluginSource
+from rerank_core._models import (
+    BilledUnits,
+    Compute,
+    Document,
+    HTTPRequest,
+    HTTPResponse,
+    Meta,
+    NextRequest,
+    RerankRequest,
+    RerankResponse,
+    RerankResult,
+    Tokens,
+)
+from rerank_core._plugins import InstalledProvider, list_providers, register, unregister
+from rerank_core._reranker import Reranker
+from rerank_core._version import __version__
+from rerank_core.errors import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    InvalidRequestError,
+    MissingAPIKeyError,
+    NotFoundError,
+    PermissionDeniedError,
+    PluginError,
+    ProviderNotFoundError,
+    RateLimitError,
+    RequestTimeoutError,
+    RerankError,
+    ResponseParseError,
+    ServerError,
+    TransportError,
+    UnsupportedParamError,
+)
+from rerank_core.hookspecs import hookimpl
+
+__all__ = [
+    "APIKeyHeader",
+    "APIStatusError",
+    "AuthenticationError",
+    "BadRequestError",
+    "BilledUnits",
+    "Compute",
+    "ConfigurationError",
+    "Document",
+    "HTTPRequest",
+    "HTTPResponse",
+    "InstalledProvider",
+    "InvalidRequestError",
+    "Meta",
+    "MissingAPIKeyError",
+    "NextRequest",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "PluginError",
+    "PluginSource",
+    "Price",
+    "Provider",
+    "ProviderNotFoundError",
+    "RateLimitError",
+    "RequestTimeoutError",
+    "RerankError",
+    "RerankRequest",
+    "RerankResponse",
+    "RerankResult",
+    "Reranker",
+    "ResponseParseError",
+    "ServerError",
+    "Tokens",
+    "TransportError",
+    "UnsupportedParamError",
+    "__version__",
+    "arerank",
+    "hookimpl",
+    "list_providers",
+    "register",
+    "rerank",
+    "unregister",
+]

@@ -1,0 +1,147 @@
+"""One call, checked before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from attrs import field, frozen
+
+from rerank_core.errors import InvalidRequestError
+
+CALL_PARAMS = (
+    "top_n",
+    "rank_fields",
+    "return_documents",
+    "max_chunks_per_doc",
+    "max_tokens_per_doc",
+)
+
+
+@frozen
+class Call:
+    """What the caller asks: the same for every provider that is tried.
+
+    Attributes:
+        query: Never blank.
+        documents: Strings and mappings, the caller's own objects in a list of ours.
+        top_n: At least 1, or `None` for all.
+        rank_fields: Field names in order, or `None`.
+        return_documents: Whether results carry their documents.
+        max_chunks_per_doc: At least 1, or `None`.
+        max_tokens_per_doc: At least 1, or `None`.
+        extra: Parameters that only the provider knows.
+    """
+
+    query: str = field(repr=False)
+    documents: Sequence[str | Mapping[str, Any]] = field(repr=False)
+    top_n: int | None = None
+    rank_fields: tuple[str, ...] | None = None
+    return_documents: bool = True
+    max_chunks_per_doc: int | None = None
+    max_tokens_per_doc: int | None = None
+    extra: Mapping[str, Any] = field(factory=dict)
+
+    def params(self) -> dict[str, Any]:
+        """The parameters that the caller set, but for `return_documents`, which core honours."""
+        named = {name: getattr(self, name) for name in CALL_PARAMS if name != "return_documents"}
+        return {name: value for name, value in named.items() if value is not None}
+
+
+def make_call(
+    query: Any,
+    documents: Any,
+    *,
+    top_n: Any,
+    rank_fields: Any,
+    return_documents: Any,
+    max_chunks_per_doc: Any,
+    max_tokens_per_doc: Any,
+    extra: Mapping[str, Any],
+) -> Call:
+    """Check a call's arguments.
+
+    Raises:
+        InvalidRequestError: One of them makes no sense; the message says which and why.
+    """
+    if not isinstance(query, str) or not query.strip():
+        message = f"query must be a string that is not blank, not {_shown(query)}"
+        raise InvalidRequestError(message)
+    check_text(query, "query")
+    if return_documents is not None and not isinstance(return_documents, bool):
+        message = f"return_documents must be True or False, not {_shown(return_documents)}"
+        raise InvalidRequestError(message)
+    return Call(
+        query=query,
+        documents=_checked_documents(documents),
+        top_n=_checked_count("top_n", top_n),
+        rank_fields=_checked_fields(rank_fields),
+        return_documents=return_documents is not False,
+        max_chunks_per_doc=_checked_count("max_chunks_per_doc", max_chunks_per_doc),
+        max_tokens_per_doc=_checked_count("max_tokens_per_doc", max_tokens_per_doc),
+        extra={name: value for name, value in extra.items() if value is not None},
+    )
+
+
+def _checked_documents(documents: Any) -> list[str | Mapping[str, Any]]:
+    if isinstance(documents, (str, bytes, Mapping)) or not isinstance(documents, Iterable):
+        message = (
+            "documents must be a list (or another iterable) of strings and mappings,"
+            f" not {_shown(documents)}"
+        )
+        raise InvalidRequestError(message)
+    # A list of our own: the caller's may change while a request is under way.
+    listed = list(documents)
+    for at, document in enumerate(listed):
+        if not isinstance(document, (str, Mapping)):
+            message = f"documents[{at}] must be a string or a mapping, not {_shown(document)}"
+            raise InvalidRequestError(message)
+        if not isinstance(document, str) and not all(isinstance(name, str) for name in document):
+            message = f"documents[{at}] has a field whose name is not a string"
+            raise InvalidRequestError(message)
+    return listed
+
+
+def _checked_count(name: str, value: Any) -> int | None:
+    if value is None or (type(value) is int and value > 0):
+        return value
+    message = f"{name} must be an integer from 1, not {_shown(value)}"
+    raise InvalidRequestError(message)
+
+
+def _checked_fields(rank_fields: Any) -> tuple[str, ...] | None:
+    if rank_fields is None:
+        return None
+    if isinstance(rank_fields, (str, bytes)) or not isinstance(rank_fields, Iterable):
+        message = f"rank_fields must be a list of field names, not {_shown(rank_fields)}"
+        raise InvalidRequestError(message)
+    names = tuple(dict.fromkeys(rank_fields))
+    if not names or not all(isinstance(name, str) and name for name in names):
+        message = "rank_fields must name at least one field, each as a string"
+        raise InvalidRequestError(message)
+    return names
+
+
+def check_text(text: str, where: str) -> None:
+    """Refuse text that has no UTF-8 form.
+
+    Raises:
+        InvalidRequestError: It holds a lone surrogate, as text decoded wrongly does.
+    """
+    if text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        message = (
+            f"{where} has a lone surrogate at position {error.start}; it was decoded wrongly:"
+            " decode it with errors='replace'"
+        )
+        raise InvalidRequestError(message) from None
+
+
+def _shown(value: object) -> str:
+    """A value as a message shows it: small ones whole, others by their type."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return repr(value)
+    return "a blank one" if isinstance(value, str) and not value.strip() else type(value).__name__

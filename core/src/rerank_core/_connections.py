@@ -1,0 +1,70 @@
+"""The HTTP clients behind a target, made when the first request needs them."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+if TYPE_CHECKING:
+    from rerank_core._pools import Pools
+
+_all: WeakSet[Connections] = WeakSet()
+
+
+class Connections:
+    """Makes the clients on first use, so that importing and configuring need no httpx.
+
+    Args:
+        http_client: The caller's own client or transport.
+    """
+
+    def __init__(self, http_client: Any = None) -> None:
+        self.http_client = http_client
+        self._pools: Pools | None = None
+        self._lock = threading.Lock()
+        _all.add(self)
+
+    def pools(self) -> Pools:
+        """The clients."""
+        if self._pools is None:
+            from rerank_core._pools import Pools  # noqa: PLC0415 - httpx not before the first call
+
+            with self._lock:
+                self._pools = self._pools or Pools(self.http_client)
+        return self._pools
+
+    def close(self) -> None:
+        """Close the blocking client, if one was made."""
+        if self._pools is not None:
+            self._pools.close()
+
+    async def aclose(self) -> None:
+        """Close the running event loop's client, if one was made."""
+        if self._pools is not None:
+            await self._pools.aclose()
+
+    def __del__(self) -> None:
+        """Close the blocking client of a `Reranker` that nobody closed."""
+        self.close()
+
+    def forget(self) -> None:
+        """Leave the clients to the process that made them."""
+        self._pools, self._lock = None, threading.Lock()
+
+
+SHARED = Connections()
+"""Those of `rerank` and `arerank`."""
+atexit.register(SHARED.close)
+
+
+def _forget_all() -> None:
+    """A fork shares its parent's sockets: on them, one would read the other's replies."""
+    for connections in list(_all):
+        connections.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

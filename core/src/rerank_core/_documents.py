@@ -1,0 +1,89 @@
+"""The caller's documents as one provider takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from rerank_core._call import check_text
+from rerank_core.errors import InvalidRequestError
+from rerank_core.wire import render_documents
+
+if TYPE_CHECKING:
+    from rerank_core._call import Call
+    from rerank_core._facts import Provider
+
+Documents = Sequence[str | Mapping[str, Any]]
+
+
+@frozen
+class Fitted:
+    """Documents ready to be sent.
+
+    Attributes:
+        sent: Rendered where the provider takes only strings, without those held back.
+        indices: The position of each in the caller's list.
+        held_back: The positions of blank documents that the provider refuses.
+        rank_fields: The fields to rank by; `None` where no document is a mapping.
+    """
+
+    sent: Documents
+    indices: Sequence[int]
+    held_back: Sequence[int]
+    rank_fields: tuple[str, ...] | None
+
+
+def fit_documents(call: Call, provider: Provider) -> Fitted:
+    """Render, hold back blanks, and check lengths.
+
+    Raises:
+        InvalidRequestError: A document or the query is longer than the provider takes, a
+            document cannot be encoded, or `rank_fields` names what no document has.
+    """
+    mappings = [document for document in call.documents if not isinstance(document, str)]
+    rank_fields = call.rank_fields if mappings else None
+    for name in rank_fields or ():
+        if not any(name in document for document in mappings):
+            message = f"rank_fields names {name!r}, a field that no document has"
+            raise InvalidRequestError(message)
+    _check_length(call.query, "query", provider.max_query_chars)
+    texts = render_documents(call.documents, rank_fields) if mappings else call.documents
+    indices, held_back = _sort_out_blanks(texts, provider)
+    source = call.documents if provider.takes_mappings else texts
+    sent = [source[at] for at in indices] if held_back else source
+    return Fitted(sent, indices, held_back, rank_fields)
+
+
+def _sort_out_blanks(
+    texts: Sequence[Any], provider: Provider
+) -> tuple[Sequence[int], Sequence[int]]:
+    held_back = []
+    for at, text in enumerate(texts):
+        if not text.isascii():
+            check_text(text, f"documents[{at}]")
+        if provider.max_document_chars is not None:
+            _check_length(text, f"documents[{at}]", provider.max_document_chars)
+        if not provider.takes_blank_documents and (not text or text.isspace()):
+            held_back.append(at)
+    if not held_back:
+        return range(len(texts)), ()
+    blank = set(held_back)
+    return [at for at in range(len(texts)) if at not in blank], held_back
+
+
+def _check_length(text: str, where: str, most: int | None) -> None:
+    if most is not None and len(text) > most:
+        message = f"{where} has {len(text):,} characters; at most {most:,} are taken: shorten it"
+        raise InvalidRequestError(message)
+
+
+def split_evenly(count: int, most: int | None) -> list[range]:
+    """Ranges that cover `count` documents in order, each of at most `most`, of even size."""
+    if most is None or count <= most:
+        return [range(count)]
+    parts = -(-count // most)
+    bounds = [count * at // parts for at in range(parts + 1)]
+    return [range(*pair) for pair in pairwise(bounds)]

@@ -1,0 +1,262 @@
+"""Prepare and conclude: one request and its reply, without I/O. The promises are kept here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from attrs import evolve, frozen
+
+from rerank_core._documents import fit_documents, split_evenly
+from rerank_core._models import (
+    Compute,
+    HTTPRequest,
+    HTTPResponse,
+    NextRequest,
+    RerankRequest,
+    RerankResponse,
+    RerankResult,
+)
+from rerank_core._ranking import check_results, merge
+from rerank_core._target import unknown_param
+from rerank_core.errors import (
+    APIStatusError,
+    InvalidRequestError,
+    RerankError,
+    ResponseParseError,
+    UnsupportedParamError,
+)
+from rerank_core.wire import decode_json, read_error_message, to_document
+
+if TYPE_CHECKING:
+    from rerank_core._call import Call
+    from rerank_core._target import Target
+
+# Core honours these itself where the provider does not.
+_HONOURED_BY_CORE = frozenset({"top_n", "rank_fields"})
+
+
+@frozen
+class Part:
+    """One request's share of a call.
+
+    Attributes:
+        request: What was asked, as hooks see it.
+        indices: The position of each of its documents in the caller's list.
+        expected: How many results the service owes.
+        work: What to send, or to compute.
+    """
+
+    request: RerankRequest
+    indices: Sequence[int]
+    expected: int
+    work: HTTPRequest | Compute
+
+
+@frozen
+class Prepared:
+    """A call made ready for one target; nothing was sent yet."""
+
+    call: Call
+    target: Target
+    parts: Sequence[Part]
+    held_back: Sequence[int] = ()
+    warnings: Sequence[str] = ()
+
+
+def prepare(call: Call, target: Target, *, drop_params: bool = False) -> Prepared:
+    """Refuse what cannot be honoured, and build the requests.
+
+    Args:
+        call: What the caller asks.
+        target: Where it goes.
+        drop_params: Leave parameters out with a warning that the target cannot honour.
+
+    Raises:
+        ConfigurationError: And its kinds, before anything is sent.
+        PluginError: A hook broke its contract.
+    """
+    drop = drop_params or target.options.drop_params
+    warnings = list(target.warnings)
+    params = _choose_params(call, target, warnings, drop=drop)
+    fitted = fit_documents(call, target.provider)
+    if call.rank_fields and fitted.rank_fields is None and call.documents:
+        warnings.append("rank_fields has no effect: no document is a mapping")
+        params.pop("rank_fields", None)
+    count = len(fitted.sent)
+    spans = split_evenly(count, target.provider.max_documents) if count else []
+    if len(spans) > 1 and target.provider.listwise and not target.options.split_listwise:
+        message = (
+            f"{count:,} documents are more than the {target.provider.max_documents:,} of one"
+            " request, and this model scores a document by the others beside it, so that a split"
+            " list is ranked differently: send fewer, or allow it with split_listwise=True"
+        )
+        raise InvalidRequestError(message)
+    parts = []
+    for span in spans:
+        top_n = None if call.top_n is None else min(call.top_n, len(span))
+        whole = len(span) == count
+        request = RerankRequest(
+            model=target.model,
+            query=call.query,
+            documents=fitted.sent if whole else fitted.sent[span.start : span.stop],
+            top_n=top_n,
+            rank_fields=fitted.rank_fields,
+            options=target.provider_options,
+        )
+        own = params if "top_n" not in params else {**params, "top_n": top_n}
+        work = _translate(target, request, own, warnings, drop=drop)
+        indices = fitted.indices if whole else fitted.indices[span.start : span.stop]
+        expected = top_n if top_n and "top_n" in params else len(span)
+        parts.append(Part(request, indices, expected, work))
+    if fitted.held_back:
+        blank = f"{len(fitted.held_back)} of {len(call.documents)} documents are blank"
+        warnings.append(f"{blank}: not sent, they come last without a score")
+    return Prepared(call, target, parts, fitted.held_back, tuple(dict.fromkeys(warnings)))
+
+
+def _choose_params(
+    call: Call, target: Target, warnings: list[str], *, drop: bool
+) -> dict[str, Any]:
+    """The parameters that the provider takes; what nobody can honour is refused or left out."""
+    facts = target.provider
+    params = {}
+    for name, value in {**target.params, **call.params(), **call.extra}.items():
+        if name in facts.params or name in facts.extra_params:
+            params[name] = value
+        elif name not in _HONOURED_BY_CORE:
+            if name in facts.options:
+                message = f"{name!r} belongs to the connection: give it to Reranker(...)"
+                raise UnsupportedParamError(message, param=name)
+            _refuse(UnsupportedParamError(unknown_param(facts, name), param=name), warnings, drop)
+    return params
+
+
+def _refuse(error: UnsupportedParamError, warnings: list[str], drop: bool) -> None:  # noqa: FBT001 - a policy handed on
+    if not drop:
+        raise error
+    warnings.append(f"{error.message}: left out")
+
+
+def _translate(
+    target: Target,
+    request: RerankRequest,
+    params: dict[str, Any],
+    warnings: list[str],
+    *,
+    drop: bool,
+) -> HTTPRequest | Compute:
+    """Run the two hooks that build a request, again without each parameter that they refuse."""
+    hooks, provider = target.hooks, target.provider
+    while True:
+        try:
+            work = hooks.build_request(provider, request, hooks.map_params(provider, params))
+        except UnsupportedParamError as error:
+            if error.param not in params:
+                raise
+            _refuse(error, warnings, drop)
+            params = {name: value for name, value in params.items() if name != error.param}
+        else:
+            return _add_extras(work, target) if isinstance(work, HTTPRequest) else work
+
+
+def _add_extras(work: HTTPRequest, target: Target) -> HTTPRequest:
+    extra_body, extra_headers = target.options.extra_body, target.options.extra_headers
+    body = work.body
+    if extra_body:
+        if not isinstance(body, Mapping):
+            message = "extra_body cannot be added: this request's body is not an object"
+            raise InvalidRequestError(message)
+        if clash := sorted(extra_body.keys() & body.keys()):
+            message = f"extra_body repeats {', '.join(clash)}: give it as a parameter instead"
+            raise InvalidRequestError(message)
+        body = {**body, **extra_body}
+    return evolve(work, body=body, headers={**work.headers, **extra_headers})
+
+
+def read_reply(part: Part, target: Target, reply: HTTPResponse) -> RerankResponse | NextRequest:
+    """Read the ranking from a reply with a good status.
+
+    Raises:
+        APIStatusError: The reply carries an error in spite of its status.
+        ResponseParseError: It is no ranking.
+    """
+    payload = decode_json(reply.content)
+    if isinstance(payload, Mapping) and payload.get("error"):
+        message = f"the reply has status {reply.status_code} but is an error: "
+        raise APIStatusError(message + read_error_message(reply))
+    return read_payload(part, target, payload, reply)
+
+
+def read_payload(
+    part: Part, target: Target, payload: Any, reply: HTTPResponse
+) -> RerankResponse | NextRequest:
+    """Have the plugin read a decoded reply, and keep the reply beside what it read."""
+    answer = target.hooks.parse_response(
+        target.provider, part.request, payload, reply.headers, reply.status_code
+    )
+    if isinstance(answer, NextRequest):
+        if answer.response is None:
+            return answer
+        response = evolve(answer.response, payload=payload, headers=reply.headers)
+        return evolve(answer, response=response)
+    return evolve(answer, payload=payload, headers=reply.headers)
+
+
+def conclude(part: Part, pages: Sequence[RerankResponse]) -> RerankResponse:
+    """Put the pages of one exchange together, and check what core promises of every ranking.
+
+    Raises:
+        ResponseParseError: An index is no position in the list that was sent, or stands twice; a
+            score is no finite number; or documents are missing.
+    """
+    results = pages[0].results if len(pages) == 1 else [r for page in pages for r in page.results]
+    sent = len(part.request.documents)
+    check_results(results, sent)
+    if len(results) < part.expected:
+        message = f"the reply ranks {len(results)} documents where {part.expected} were asked for"
+        raise ResponseParseError(message)
+    if not isinstance(part.indices, range) or part.indices.start:
+        for result in results:
+            result.index = part.indices[result.index]
+    return pages[0] if len(pages) == 1 else merge(pages)
+
+
+def finish(prepared: Prepared, responses: Sequence[RerankResponse]) -> RerankResponse:
+    """Make the caller's response: sorted, cut, with the caller's own documents.
+
+    Args:
+        prepared: The call.
+        responses: One for each part, indices already in the caller's list.
+    """
+    call, target = prepared.call, prepared.target
+    response = merge(responses) if responses else RerankResponse([], reranked=not call.documents)
+    results = response.results
+    # Equal scores keep the caller's order: both sorts are stable.
+    results.sort(key=attrgetter("index"))
+    results.sort(key=attrgetter("relevance_score"), reverse=True)
+    results += [RerankResult(at, None) for at in prepared.held_back]
+    if call.top_n is not None:
+        del results[call.top_n :]
+    if call.return_documents:
+        for result in results:
+            result.document = to_document(call.documents[result.index], call.rank_fields)
+    warnings = (*prepared.warnings, *response.warnings)
+    return evolve(
+        response,
+        id=response.id or str(uuid4()),
+        model=target.model,
+        provider=target.provider.name,
+        warnings=warnings,
+    )
+
+
+def describe(error: RerankError, target: Target, reply: HTTPResponse | None = None) -> RerankError:
+    """Say on an error where it happened, without any secret. Returns the same error."""
+    error.args = (target.redact(error.message), *error.args[1:])
+    error.provider = error.provider or target.provider.name
+    error.model = error.model or target.model
+    error.response = error.response or reply
+    return error

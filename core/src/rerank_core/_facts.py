@@ -1,0 +1,122 @@
+"""The facts that a plugin states about its provider, as data.
+
+They grow by new fields; no field changes its meaning before a major version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from attrs import field, frozen
+from attrs.validators import deep_mapping, instance_of, optional
+
+from rerank_core.errors import APIStatusError
+
+
+@frozen
+class APIKeyHeader:
+    """A key sent in a header: `Authorization: Bearer <key>` unless told otherwise.
+
+    Attributes:
+        header: The header's name.
+        scheme: The word before the key; empty for the bare key.
+    """
+
+    header: str = "Authorization"
+    scheme: str = "Bearer"
+
+
+@frozen
+class Price:
+    """A list price.
+
+    Attributes:
+        usd: US dollars for one `unit`.
+        unit: The field of `response.meta.billed_units` it is multiplied with.
+        as_of: The date of the price list, ISO 8601.
+    """
+
+    usd: float
+    unit: Literal["search_units", "total_tokens"]
+    as_of: str
+
+
+_names = deep_mapping(instance_of(str), instance_of(str))
+_count = optional(instance_of(int))
+
+
+@frozen(kw_only=True)
+class Provider:
+    """The facts about a provider and, where they differ, about the model asked for.
+
+    Core reads every promise it must keep from here; it knows no provider by name.
+
+    Attributes:
+        name: As users write it before the `/`: lower case, digits, underscores.
+        docs_url: The documentation of the API.
+        base_url: Where requests go unless the caller or the environment says otherwise. Hooks
+            called after `resolve_provider` find the one in use here.
+        base_url_env: Variables that name a base URL, first found wins.
+        base_url_required: Whether a call without a base URL is refused before it is sent.
+        api_key_env: Variables that hold a key, first found wins.
+        api_key_required: Whether a call without a key is refused before it is sent.
+        api_key_hosts: Hosts that a key from the environment may go to (`*.` stands for any
+            sub-domain); empty for any.
+        auth: How the key is sent; a function from key, provider and options to an `httpx.Auth`
+            for what a header cannot do; `None` where there is no key.
+        params: The call's parameters that the service takes, each with its name on the wire.
+        extra_params: Parameters that only this provider knows, each with its name on the wire.
+        options: Options of the connection that only this provider knows, each with the variables
+            that supply it.
+        takes_mappings: Whether mapping documents travel as they are; core renders them as text
+            for a provider that takes only strings.
+        takes_blank_documents: Whether a document may be blank; core holds blank ones back if not.
+        max_documents: The most documents in one request; a longer list is split.
+        max_document_chars: The longest document, in characters.
+        max_query_chars: The longest query, in characters.
+        max_tokens: The model's context in tokens, for query and document; for documentation.
+        score_kind: What a score is: in 0..1 (`probability`), any real number from the model's
+            last layer (`logit`), or something else (`opaque`).
+        listwise: Whether a document's score depends on the other documents in the request, so
+            that splitting a list changes it.
+        error_types: Statuses that mean another error than usual.
+        retry_statuses: Statuses that are worth a retry beyond 408, 425, 429 and 5xx.
+        final_statuses: Statuses that no retry mends although they are 5xx.
+        reset_headers: Headers that say when a rate limit ends: seconds, or Unix time.
+        hints: What a person should try, by status; added to the error's message.
+        price: The list price of the model, where one is known.
+        retires: The day the model is switched off, ISO 8601, where it is known.
+        models: Model names that the documentation lists; others are passed on all the same.
+    """
+
+    name: str = field(validator=instance_of(str))
+    docs_url: str = ""
+    base_url: str | None = field(default=None, validator=optional(instance_of(str)))
+    base_url_env: tuple[str, ...] = field(default=(), validator=instance_of(tuple))
+    base_url_required: bool = False
+    api_key_env: tuple[str, ...] = field(default=(), validator=instance_of(tuple))
+    api_key_required: bool = True
+    api_key_hosts: tuple[str, ...] = field(default=(), validator=instance_of(tuple))
+    auth: APIKeyHeader | Callable[[str | None, Provider, Mapping[str, Any]], Any] | None = (
+        APIKeyHeader()
+    )
+    params: Mapping[str, str] = field(factory=dict, validator=_names)
+    extra_params: Mapping[str, str] = field(factory=dict, validator=_names)
+    options: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    takes_mappings: bool = False
+    takes_blank_documents: bool = False
+    max_documents: int | None = field(default=None, validator=_count)
+    max_document_chars: int | None = field(default=None, validator=_count)
+    max_query_chars: int | None = field(default=None, validator=_count)
+    max_tokens: int | None = field(default=None, validator=_count)
+    score_kind: Literal["probability", "logit", "opaque"] = "opaque"
+    listwise: bool = False
+    error_types: Mapping[int, type[APIStatusError]] = field(factory=dict)
+    retry_statuses: frozenset[int] = frozenset()
+    final_statuses: frozenset[int] = frozenset({501})
+    reset_headers: tuple[str, ...] = ()
+    hints: Mapping[int, str] = field(factory=dict)
+    price: Price | None = None
+    retires: str | None = None
+    models: tuple[str, ...] = field(default=(), validator=instance_of(tuple))

@@ -1,0 +1,225 @@
+"""What happens around an exchange - retry, page, split, fall back - as generators of effects.
+
+A flow yields an effect, receives its outcome, and knows neither client, clock nor loop: the
+drivers carry effects out, a blocking one, an async one, and a scripted one in the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
+
+from attrs import evolve, frozen
+
+from rerank_core._effects import Flow, Gather, Run, Send, Sleep
+from rerank_core._exchange import (
+    Part,
+    conclude,
+    describe,
+    finish,
+    prepare,
+    read_payload,
+    read_reply,
+)
+from rerank_core._models import (
+    Compute,
+    HTTPRequest,
+    HTTPResponse,
+    NextRequest,
+    RerankResponse,
+    RerankResult,
+)
+from rerank_core._retry import CLOCK, choose_wait, falls_back, is_retryable
+from rerank_core._status import status_error
+from rerank_core.errors import (
+    RequestTimeoutError,
+    RerankError,
+    ResponseParseError,
+    TransportError,
+)
+from rerank_core.wire import encode_json, shorten, to_document
+
+if TYPE_CHECKING:
+    from rerank_core._call import Call
+    from rerank_core._retry import Clock
+    from rerank_core._target import Target
+
+# More replies than this to one question is a service that will not come to an end.
+MOST_REPLIES = 1000
+
+
+@frozen
+class Plan:
+    """One call with everything that decides about it.
+
+    Attributes:
+        call: What the caller asks.
+        targets: The provider, then its fallbacks.
+        deadline: Seconds for everything, or `None`.
+        on_failure: What to do when all have failed.
+        clock: What time it is.
+    """
+
+    call: Call
+    targets: Sequence[Target]
+    deadline: float | None
+    on_failure: Literal["raise", "passthrough"]
+    clock: Clock = CLOCK
+
+
+def run_plan(plan: Plan) -> Flow:
+    """The whole call: the provider, its fallbacks, or the caller's own order."""
+    now = plan.clock.monotonic()
+    deadline = None if plan.deadline is None else now + plan.deadline
+    failures: list[RerankError] = []
+    for target in plan.targets:
+        try:
+            response = yield from _ask(plan, target, deadline)
+        except RerankError as error:
+            if not falls_back(error, target.provider):
+                raise
+            failures.append(error)
+        else:
+            return _with_history(response, failures)
+    if plan.on_failure == "passthrough":
+        return _pass_through(plan, failures)
+    for later in failures[1:]:
+        failures[0].add_note(f"The fallback failed as well: {later}")
+    raise failures[0]
+
+
+def _ask(plan: Plan, target: Target, deadline: float | None) -> Flow:
+    """One provider: split where the list is too long for one request."""
+    try:
+        # A fallback answers for another: it leaves out, with a warning, what it cannot honour.
+        prepared = prepare(plan.call, target, drop_params=target is not plan.targets[0])
+        flows = [_exchange(part, target, deadline, plan.clock) for part in prepared.parts]
+        if len(flows) == 1:
+            responses = [(yield from flows[0])]
+        elif flows:
+            responses = yield Gather(flows, target.options.max_concurrency)
+        else:
+            responses = []
+        return finish(prepared, responses)
+    except RerankError as error:
+        describe(error, target)
+        raise
+
+
+def _exchange(part: Part, target: Target, deadline: float | None, clock: Clock) -> Flow:
+    """One part: asked, and asked on for as long as the service says that there is more."""
+    if isinstance(part.work, Compute):
+        payload = yield Run(_guarded(part.work, target), deadline)
+        reply = HTTPResponse(200)
+        answer = read_payload(part, target, payload, reply)
+        if isinstance(answer, NextRequest):
+            raise target.hooks.source.error("parse_response asked to send after Compute")
+        return conclude(part, [answer])
+    request = part.work
+    pages: list[RerankResponse] = []
+    asked: set[tuple[str, bytes]] = set()
+    for _ in range(MOST_REPLIES):
+        content = b"" if request.body is None else encode_json(request.body)
+        if request.delay > 0:
+            yield from _wait(request.delay, deadline, clock, None)
+        elif asked and (request.url, content) in asked:
+            break
+        reply = yield from _send(target, request, content, deadline, clock)
+        try:
+            answer = read_reply(part, target, reply)
+            if isinstance(answer, RerankResponse):
+                return conclude(part, [*pages, answer])
+        except RerankError as error:
+            describe(error, target, reply)
+            raise
+        if answer.response is not None:
+            pages.append(answer.response)
+        asked.add((request.url, content))
+        request = answer.request
+    message = "the service says without end that there is more"
+    raise ResponseParseError(message)
+
+
+def _guarded(compute: Compute, target: Target) -> Callable[[], Any]:
+    def function() -> Any:
+        try:
+            return compute.function()
+        except RerankError:
+            raise
+        except Exception as error:
+            message = f"the computation raised {type(error).__name__}: {error}"
+            raise target.hooks.source.error(message) from error
+
+    return function
+
+
+def _send(
+    target: Target, request: HTTPRequest, content: bytes, deadline: float | None, clock: Clock
+) -> Flow:
+    """One request: sent, and sent again after failures that may pass."""
+    headers = {"accept": "application/json"}
+    if request.body is not None:
+        headers["content-type"] = "application/json"
+    headers.update((name.lower(), value) for name, value in request.headers.items())
+    options, provider = target.options, target.provider
+    effect = Send(target, request, content, headers, options.timeout, deadline)
+    attempt = 1
+    while True:
+        failure: RerankError | None
+        try:
+            reply: HTTPResponse = yield effect
+            failure = status_error(target, reply, clock.time())
+        except TransportError as error:
+            failure = error
+        if failure is None:
+            return reply
+        describe(failure, target)
+        if attempt > options.max_retries or not is_retryable(failure, provider):
+            raise failure
+        wait = choose_wait(failure.retry_after, attempt, clock)
+        yield from _wait(wait, deadline, clock, failure)
+        attempt += 1
+
+
+def _wait(
+    seconds: float, deadline: float | None, clock: Clock, failure: RerankError | None
+) -> Flow:
+    """Sleep, unless the deadline would pass meanwhile: then fail now, with what is known."""
+    if deadline is None or clock.monotonic() + seconds < deadline:
+        yield Sleep(seconds)
+    elif failure is not None:
+        failure.add_note("Not tried again: the deadline would pass while waiting.")
+        raise failure
+    else:
+        message = "the deadline would pass while waiting for the service"
+        raise RequestTimeoutError(message)
+
+
+def _with_history(response: RerankResponse, failures: Sequence[RerankError]) -> RerankResponse:
+    """A fallback's answer, with what failed before it among the warnings."""
+    if not failures:
+        return response
+    said = tuple(f"a fallback answered: {shorten(str(error))}" for error in failures)
+    return evolve(response, warnings=(*said, *response.warnings))
+
+
+def _pass_through(plan: Plan, failures: Sequence[RerankError]) -> RerankResponse:
+    """The caller's own order, which claims nothing about relevance."""
+    call, target = plan.call, plan.targets[0]
+    results = [
+        RerankResult(
+            at,
+            None,
+            to_document(document, call.rank_fields) if call.return_documents else None,
+        )
+        for at, document in enumerate(call.documents[: call.top_n])
+    ]
+    return RerankResponse(
+        results,
+        id=str(uuid4()),
+        model=target.model,
+        provider=target.provider.name,
+        warnings=tuple(f"not reranked: {shorten(str(error))}" for error in failures),
+        reranked=False,
+    )

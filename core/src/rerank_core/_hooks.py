@@ -1,0 +1,127 @@
+"""The hooks of one plugin, behind typed methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+import pluggy
+from attrs import frozen
+
+from rerank_core import hookspecs
+from rerank_core._facts import Provider
+from rerank_core._models import Compute, HTTPRequest, NextRequest, RerankResponse
+from rerank_core.errors import PluginError, RerankError, ResponseParseError
+
+if TYPE_CHECKING:
+    from rerank_core._models import JSON, RerankRequest
+
+HOOKS = ("resolve_provider", "map_params", "build_request", "parse_response")
+# What indexing and converting an unexpected payload raises: the reply's fault, not the plugin's.
+_UNEXPECTED_PAYLOAD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+
+
+@frozen
+class PluginSource:
+    """Where a plugin came from, for messages.
+
+    Attributes:
+        name: The provider's name that was asked for.
+        distribution: The installed package, or `None` for a module that was handed over.
+        version: Its version, or `None`.
+    """
+
+    name: str
+    distribution: str | None = None
+    version: str | None = None
+
+    def __str__(self) -> str:
+        """The package and version, or the provider's name."""
+        if self.distribution is None:
+            return f"the plugin for {self.name!r}"
+        return f"the plugin {self.distribution} {self.version}"
+
+    def error(self, message: str) -> PluginError:
+        """A `PluginError` that names this plugin."""
+        error = PluginError(f"{self}: {message}", provider=self.name)
+        error.distribution, error.version = self.distribution, self.version
+        return error
+
+
+class ProviderHooks:
+    """The hooks of one plugin, typed; whatever else a hook raises becomes a `PluginError`."""
+
+    def __init__(self, plugin: object, source: PluginSource) -> None:
+        self.source = source
+        manager = pluggy.PluginManager("rerank_core")
+        manager.add_hookspecs(hookspecs)
+        try:
+            manager.register(plugin)
+        except Exception as error:
+            raise source.error(f"a hook does not fit its specification ({error})") from error
+        missing = [name for name in HOOKS if not getattr(manager.hook, name).get_hookimpls()]
+        if missing:
+            raise source.error(f"{', '.join(missing)}: no @hookimpl function of that name")
+        self._hook = manager.hook
+
+    def resolve_provider(self, model: str, options: Mapping[str, Any]) -> Provider:
+        """The facts; see `hookspecs.resolve_provider`."""
+        answer = self._call("resolve_provider", Provider, model=model, options=options)
+        return cast("Provider", answer)
+
+    def map_params(self, provider: Provider, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The service's own parameters; see `hookspecs.map_params`."""
+        answer = self._call("map_params", dict, provider=provider, params=params)
+        return cast("dict[str, Any]", answer)
+
+    def build_request(
+        self, provider: Provider, request: RerankRequest, params: Mapping[str, Any]
+    ) -> HTTPRequest | Compute:
+        """The request; see `hookspecs.build_request`."""
+        arguments = {"provider": provider, "request": request, "params": params}
+        answer = self._call("build_request", (HTTPRequest, Compute), **arguments)
+        return cast("HTTPRequest | Compute", answer)
+
+    def parse_response(
+        self,
+        provider: Provider,
+        request: RerankRequest,
+        payload: JSON,
+        headers: Mapping[str, str],
+        status_code: int,
+    ) -> RerankResponse | NextRequest:
+        """The ranking; see `hookspecs.parse_response`."""
+        try:
+            answer = self._hook.parse_response(
+                provider=provider,
+                request=request,
+                payload=payload,
+                headers=headers,
+                status_code=status_code,
+            )
+        except RerankError:
+            raise
+        except _UNEXPECTED_PAYLOAD as error:
+            message = f"the reply is not what the service documents ({type(error).__name__})"
+            raise ResponseParseError(message) from error
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's code raises
+            self._fail("parse_response", error)
+        checked = self._checked("parse_response", answer, (RerankResponse, NextRequest))
+        return cast("RerankResponse | NextRequest", checked)
+
+    def _call(self, name: str, kind: Any, **arguments: Any) -> Any:
+        try:
+            answer = getattr(self._hook, name)(**arguments)
+        except RerankError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's code raises
+            self._fail(name, error)
+        return self._checked(name, answer, kind)
+
+    def _checked(self, name: str, answer: Any, kind: Any) -> Any:
+        if not isinstance(answer, kind):
+            raise self.source.error(f"{name} returned {type(answer).__name__}")
+        return answer
+
+    def _fail(self, name: str, error: Exception) -> NoReturn:
+        raise self.source.error(f"{name} raised {type(error).__name__}: {error}") from error

@@ -1,0 +1,224 @@
+"""The records: what a caller receives, and what hooks take and return.
+
+They grow by new fields; no field changes its meaning before a major version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from attrs import define, field, frozen
+from attrs.validators import instance_of
+
+JSON = Any
+"""A decoded JSON value."""
+
+
+class _Subscriptable:
+    """Reads fields by subscript as well, as code written for litellm does."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> Any:
+        """The field called `name`; raises `KeyError` where there is none."""
+        if name.startswith("_") or callable(value := getattr(self, name, print)):
+            raise KeyError(name)
+        return value
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The field called `name`, or `default`."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+
+@define
+class Document(_Subscriptable):
+    """One of the caller's documents.
+
+    Attributes:
+        text: The string, or a mapping's `text`, or else the text that was ranked for the mapping.
+        fields: The caller's own mapping, the same object, where one was given.
+    """
+
+    text: str
+    fields: Mapping[str, Any] | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        """`text`, `fields`, or a field of the caller's mapping."""
+        if self.fields is not None and name in self.fields:
+            return self.fields[name]
+        return super().__getitem__(name)
+
+
+# Made once per result, so neither frozen nor validated here: core checks all results in bulk.
+@define
+class RerankResult(_Subscriptable):
+    """One document's place in the ranking.
+
+    Attributes:
+        index: Its position in the caller's list, from 0.
+        relevance_score: The service's score, finite; higher is more relevant. Its range differs
+            from model to model (`Provider.score_kind`), so compare within one response only.
+            `None` where nothing is claimed: a blank document, or a response with
+            `reranked=False`.
+        document: The caller's own document; `None` with `return_documents=False`.
+        extra: What else the service said about this document, by the service's own names.
+    """
+
+    index: int
+    relevance_score: float | None
+    document: Document | None = None
+    extra: Mapping[str, Any] | None = None
+
+
+@frozen
+class BilledUnits(_Subscriptable):
+    """What the service bills for; `None` where it does not say.
+
+    Attributes:
+        search_units: Searches, as the provider counts them.
+        total_tokens: Tokens.
+    """
+
+    search_units: float | None = None
+    total_tokens: int | None = None
+
+
+@frozen
+class Tokens(_Subscriptable):
+    """Tokens that the service counted; `None` where it does not say."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+@frozen
+class Meta(_Subscriptable):
+    """What the service says about the call as a whole."""
+
+    api_version: str | None = None
+    billed_units: BilledUnits = field(default=BilledUnits(), validator=instance_of(BilledUnits))
+    tokens: Tokens = field(default=Tokens(), validator=instance_of(Tokens))
+
+
+@frozen
+class RerankResponse(_Subscriptable):
+    """A ranking.
+
+    Attributes:
+        id: The service's identifier of the call, or one made here where it gives none.
+        results: By descending `relevance_score`, equal scores in the caller's order, at most
+            `top_n`.
+        model: The model that was asked for, without its provider.
+        provider: The provider that answered.
+        meta: Usage and version, as far as the service reports them.
+        warnings: What the caller should know: a parameter left out, a fallback that answered,
+            the service's own warnings.
+        reranked: False where `results` is only the caller's order.
+        payload: The decoded reply; a list of them where it took several.
+        headers: The reply's headers, names in lower case; of the last reply where it took
+            several.
+    """
+
+    results: list[RerankResult]
+    id: str = field(default="", validator=instance_of(str))
+    model: str = ""
+    provider: str = ""
+    meta: Meta = field(default=Meta(), validator=instance_of(Meta))
+    warnings: Sequence[str] = ()
+    reranked: bool = True
+    payload: JSON = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The response in the shape of Cohere's API: plain, JSON-ready, unset values left out."""
+        from rerank_core._dicts import response_to_dict  # noqa: PLC0415 - cattrs only when used
+
+        return response_to_dict(self)
+
+
+@frozen
+class RerankRequest:
+    """What hooks are asked to translate: one request's worth of a call, already checked.
+
+    Attributes:
+        model: The model's name without its provider.
+        query: Never blank.
+        documents: Never empty. Strings, unless the provider states `takes_mappings`.
+        top_n: From 1 to the number of documents, or `None` for all.
+        rank_fields: The fields to rank by, in order; `None` where no document is a mapping.
+        options: The provider's own options (`Provider.options`): argument, else environment.
+    """
+
+    model: str
+    query: str = field(repr=False)
+    documents: Sequence[str | Mapping[str, Any]] = field(repr=False)
+    top_n: int | None = None
+    rank_fields: tuple[str, ...] | None = None
+    options: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen
+class HTTPRequest:
+    """One HTTP request, without authentication.
+
+    Attributes:
+        url: Absolute, with its query string.
+        body: Sent as JSON; `None` sends no body.
+        method: Upper case.
+        headers: Beyond content type, accept and authentication, which core adds.
+        delay: Seconds to wait before sending, where a service says "come back later".
+    """
+
+    url: str = field(validator=instance_of(str))
+    body: JSON = field(default=None, repr=False)
+    method: str = field(default="POST", validator=instance_of(str))
+    headers: Mapping[str, str] = field(factory=dict, repr=lambda headers: repr(list(headers)))
+    delay: float = 0.0
+
+
+@frozen
+class Compute:
+    """Work for a provider that runs in this process; in a worker thread under async.
+
+    Attributes:
+        function: Takes nothing; what it returns is the `payload` of `parse_response`.
+    """
+
+    function: Callable[[], Any]
+
+
+@frozen
+class NextRequest:
+    """Returned by `parse_response` where the reply is not the end: a further page, or "not yet".
+
+    Attributes:
+        request: What to send next.
+        response: The results so far; those of all pages are put together.
+    """
+
+    request: HTTPRequest = field(validator=instance_of(HTTPRequest))
+    response: RerankResponse | None = None
+
+
+@frozen
+class HTTPResponse:
+    """A reply as it came.
+
+    Attributes:
+        status_code: The HTTP status.
+        headers: Names in lower case; repeated headers are joined by a comma.
+        content: The body, decompressed.
+    """
+
+    status_code: int
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    content: bytes = field(default=b"", repr=False)
+
+    @property
+    def text(self) -> str:
+        """The body as text; what is not UTF-8 is replaced."""
+        return self.content.decode("utf-8", "replace")

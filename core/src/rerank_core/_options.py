@@ -1,0 +1,119 @@
+"""The options of a connection, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from rerank_core.errors import ConfigurationError
+
+DEFAULT_TIMEOUT = 60.0
+CONNECT_TIMEOUT = 10.0
+
+
+@frozen
+class Timeout:
+    """Bounds of one attempt in seconds, in httpx's meaning; `None` is no bound."""
+
+    connect: float | None = CONNECT_TIMEOUT
+    read: float | None = DEFAULT_TIMEOUT
+    write: float | None = DEFAULT_TIMEOUT
+    pool: float | None = DEFAULT_TIMEOUT
+
+
+def to_timeout(value: Any) -> Timeout:
+    """A `Timeout` from seconds, `None`, an `httpx.Timeout`, or a `Timeout`."""
+    if value is None or is_number(value):
+        return Timeout(value, value, value, value)
+    try:
+        return Timeout(value.connect, value.read, value.write, value.pool)
+    except AttributeError:
+        message = f"timeout must be seconds, None or an httpx.Timeout, not {value!r}"
+        raise ConfigurationError(message) from None
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a number, which a boolean is not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _positive(_: object, attribute: Any, value: Timeout) -> None:
+    for seconds in (value.connect, value.read, value.write, value.pool):
+        if seconds is not None and not (is_number(seconds) and seconds > 0):
+            message = f"{attribute.name} must be more than 0 seconds, not {seconds!r}"
+            raise ConfigurationError(message)
+
+
+def _at_least(least: int) -> Any:
+    def check(_: object, attribute: Any, value: object) -> None:
+        if type(value) is not int or value < least:
+            message = f"{attribute.name} must be an integer from {least}, not {value!r}"
+            raise ConfigurationError(message)
+
+    return check
+
+
+def _of_kind(kind: type, wanted: str) -> Any:
+    def check(_: object, attribute: Any, value: object) -> None:
+        if value is not None and not isinstance(value, kind):
+            message = f"{attribute.name} must be {wanted}, not {type(value).__name__}"
+            raise ConfigurationError(message)
+
+    return check
+
+
+def _headers(_: object, attribute: Any, value: Mapping[Any, Any]) -> None:
+    for name, text in value.items():
+        if not (isinstance(name, str) and isinstance(text, str)):
+            message = f"{attribute.name} must map strings to strings; {name!r} does not"
+            raise ConfigurationError(message)
+        if not (text.isascii() and text.isprintable() and name.isascii() and name.isprintable()):
+            message = f"{attribute.name}: {name!r} has a character that no header can hold"
+            raise ConfigurationError(message)
+
+
+def _mapping(value: Any) -> Any:
+    return {} if value is None else value
+
+
+@frozen(kw_only=True)
+class Options:
+    """How to reach a provider; see `Reranker` for what each means."""
+
+    api_key: str | None = field(default=None, repr=False, validator=_of_kind(str, "a string"))
+    api_base: str | None = field(default=None, validator=_of_kind(str, "a URL as a string"))
+    timeout: Timeout = field(default=Timeout(), converter=to_timeout, validator=_positive)
+    max_retries: int = field(default=2, validator=_at_least(0))
+    extra_headers: Mapping[str, str] = field(
+        default=None,
+        converter=_mapping,
+        repr=False,
+        validator=[_of_kind(Mapping, "a mapping"), _headers],
+    )
+    extra_body: Mapping[str, Any] = field(
+        default=None, converter=_mapping, repr=False, validator=_of_kind(Mapping, "a mapping")
+    )
+    drop_params: bool = False
+    split_listwise: bool = False
+    max_concurrency: int = field(default=4, validator=_at_least(1))
+    client_authorizes: bool = False
+    extra: Mapping[str, Any] = field(factory=dict, repr=False)
+
+    @property
+    def authorizes(self) -> bool:
+        """Whether the caller takes care of authentication: a header, or the client's own."""
+        return self.client_authorizes or any(
+            name.lower() == "authorization" for name in self.extra_headers
+        )
+
+    def for_another_provider(self) -> Options:
+        """What of these holds for whatever provider is asked: bounds and policy, nothing else."""
+        return Options(
+            timeout=self.timeout,
+            max_retries=self.max_retries,
+            drop_params=self.drop_params,
+            split_listwise=self.split_listwise,
+            max_concurrency=self.max_concurrency,
+        )

@@ -1,0 +1,159 @@
+"""Discovery, loading and listing of plugins.
+
+A plugin is imported when it is named, not before, and lives in a `pluggy.PluginManager` of its
+own: whatever it breaks, it breaks for whoever named it.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Mapping
+from importlib import metadata
+
+from attrs import frozen
+
+from rerank_core._facts import Provider
+from rerank_core._hooks import PluginSource, ProviderHooks
+from rerank_core._suggest import suggestion
+from rerank_core.errors import ConfigurationError, ProviderNotFoundError, RerankError
+
+GROUP = "rerank_core.providers"
+
+_registered: dict[str, ProviderHooks] = {}
+_loaded: dict[str, ProviderHooks] = {}
+_locks: dict[str, threading.Lock] = {}
+
+
+@functools.cache
+def _entry_points() -> Mapping[str, tuple[metadata.EntryPoint, ...]]:
+    """Every provider's name with what claims it; metadata is scanned once per process."""
+    found: dict[str, tuple[metadata.EntryPoint, ...]] = {}
+    for entry in metadata.entry_points(group=GROUP):
+        found[entry.name] = (*found.get(entry.name, ()), entry)
+    return found
+
+
+def provider_names() -> list[str]:
+    """Every name that a provider answers to, installed or registered, sorted."""
+    return sorted({*_entry_points(), *_registered})
+
+
+def source_of(name: str) -> PluginSource:
+    """Where the plugin for `name` comes from, without importing it."""
+    entries = _entry_points().get(name, ())
+    if name in _registered or not entries:
+        return PluginSource(name)
+    if len(entries) > 1:
+        claims = " and ".join(sorted(_describe(entry) for entry in entries))
+        message = f"{claims} both claim the provider {name!r}; uninstall one of them"
+        raise ConfigurationError(message, provider=name)
+    dist = entries[0].dist
+    return PluginSource(name, *((dist.name, dist.version) if dist else ()))
+
+
+def find_plugin(name: str) -> ProviderHooks:
+    """The hooks of the plugin that answers to `name`, imported now if it was not before.
+
+    Raises:
+        ProviderNotFoundError: Nothing that is installed or registered answers to it.
+        ConfigurationError: Two distributions claim it.
+        PluginError: The plugin cannot be imported, or lacks a hook.
+    """
+    hooks = _registered.get(name) or _loaded.get(name)
+    if hooks is not None:
+        return hooks
+    source = source_of(name)
+    if name not in _entry_points():
+        raise ProviderNotFoundError(_not_found(name))
+    # One lock per name: a plugin that hangs on import holds up nobody who names another.
+    with _locks.setdefault(name, threading.Lock()):
+        if name not in _loaded:
+            try:
+                plugin = _entry_points()[name][0].load()
+            except (Exception, SystemExit) as error:
+                message = f"import failed ({type(error).__name__}: {error})"
+                raise source.error(message) from error
+            _loaded[name] = ProviderHooks(plugin, source)
+        return _loaded[name]
+
+
+def hooks_of(plugin: object) -> ProviderHooks:
+    """The hooks of a plugin that was handed over, not installed."""
+    label = getattr(plugin, "__name__", type(plugin).__name__)
+    return ProviderHooks(plugin, PluginSource(str(label)))
+
+
+def register(plugin: object) -> str:
+    """Make a plugin available that is not installed, for tests and notebooks.
+
+    Args:
+        plugin: A module, or any object, with the four hooks.
+
+    Returns:
+        The provider's name, by which `model="name/..."` now finds it.
+
+    Raises:
+        ConfigurationError: The name is taken, by an installed plugin or a registered one.
+        PluginError: A hook is missing or does not fit.
+    """
+    hooks = hooks_of(plugin)
+    name = hooks.resolve_provider("", {}).name
+    if name in provider_names():
+        message = f"the name {name!r} is taken; uninstall or unregister the other plugin first"
+        raise ConfigurationError(message, provider=name)
+    _registered[name] = hooks
+    return name
+
+
+def unregister(name: str) -> None:
+    """Take back `register`; a name that is not registered is left alone."""
+    _registered.pop(name, None)
+
+
+@frozen
+class InstalledProvider:
+    """One line of the listing.
+
+    Attributes:
+        name: The name that the provider answers to.
+        source: The distribution and version.
+        facts: What the plugin states; `None` where it is broken.
+        error: What is wrong with it, as text; `None` where nothing is.
+    """
+
+    name: str
+    source: PluginSource
+    facts: Provider | None = None
+    error: str | None = None
+
+
+def list_providers() -> list[InstalledProvider]:
+    """Every provider that is installed or registered; a broken one is listed with its error.
+
+    Imports every plugin. Each name stands for itself, so an alias is a line of its own whose
+    `facts.name` is the provider's own name.
+    """
+    return [_inspect(name) for name in provider_names()]
+
+
+def _inspect(name: str) -> InstalledProvider:
+    try:
+        hooks = find_plugin(name)
+        return InstalledProvider(name, hooks.source, hooks.resolve_provider("", {}))
+    except RerankError as error:
+        return InstalledProvider(name, PluginSource(name), error=error.message)
+
+
+def _describe(entry: metadata.EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+
+
+def _not_found(name: str) -> str:
+    known = provider_names()
+    return (
+        f"no installed plugin answers to the provider {name!r}{suggestion(name, known) or '.'}"
+        f" Installed: {', '.join(known) or 'none'}."
+        f" By convention `pip install rerank-{name.replace('_', '-')}` brings it,"
+        " if such a plugin is published."
+    )

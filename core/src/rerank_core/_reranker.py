@@ -1,0 +1,268 @@
+"""`Reranker`: a model, ready to be called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from attrs import evolve
+
+from rerank_core._call import Call, make_call
+from rerank_core._connections import SHARED, Connections
+from rerank_core._flow import Plan, run_plan
+from rerank_core._models import RerankResponse
+from rerank_core._options import Options, Timeout, is_number
+from rerank_core._plugins import find_plugin
+from rerank_core._target import Target, resolve_target, split_model
+from rerank_core.errors import ConfigurationError
+
+Documents = Iterable[str | Mapping[str, Any]]
+
+
+class Reranker:
+    """One model of one provider, ready to rerank: resolved once, with connections of its own.
+
+    Close it with `with`, `async with`, `close()` or `aclose()`. It may be used from several
+    threads and event loops at once.
+
+    Args:
+        model: `provider/model`, split at the first `/`.
+        custom_llm_provider: The provider's name; then `model` is taken whole.
+        provider: A plugin that is not installed, as a module or object; then `model` is taken
+            whole.
+        api_key: The key, else the provider's variables; an empty one sends none to a base URL of
+            your own.
+        api_base: The base URL, else the provider's variables, else its own.
+        timeout: Seconds for each attempt, in httpx's meaning, or an `httpx.Timeout`; `None` for no
+            bound. 60 by default, 10 to connect.
+        max_retries: Further attempts after a failure that may pass: no connection, a timeout, 408,
+            425, 429, 5xx. `num_retries` is the same.
+        deadline: Seconds for everything: attempts, waiting, split lists, fallbacks. `None` for no
+            bound.
+        extra_headers: Sent as well; an `Authorization` among them replaces the key. `headers` is
+            the same.
+        extra_body: Added to the request's JSON object; it may not repeat what stands there.
+        drop_params: Leave out a parameter that cannot be honoured, and say so in
+            `response.warnings`, where otherwise the call is refused.
+        fallbacks: Models, or other `Reranker`s, asked in turn after a failure that may pass. A
+            fallback of the same provider inherits key, base URL, headers and body; any other takes
+            its own from the environment.
+        on_failure: `"raise"`, or `"passthrough"` for the caller's own order with
+            `reranked=False`.
+        http_client: An `httpx.Client`, `httpx.AsyncClient` or transport to send with; it keeps its
+            own authentication, hooks and proxies, and is never closed here.
+        split_listwise: Allow a list that is too long to be split for a model that scores
+            documents by each other.
+        max_concurrency: The most requests of one split list that are under way at once.
+        headers: litellm's name for `extra_headers`.
+        num_retries: litellm's name for `max_retries`.
+        **extra: Parameters and options that only this provider knows.
+
+    Raises:
+        ConfigurationError: And its kinds: no such plugin, no key, an option that makes no sense.
+        PluginError: The plugin is broken.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one of the user's decisions
+        self,
+        model: str,
+        *,
+        custom_llm_provider: str | None = None,
+        provider: object = None,
+        api_key: str | None = None,
+        api_base: str | None = None,
+        timeout: Any = ...,
+        max_retries: int | None = None,
+        deadline: float | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        drop_params: bool = False,
+        fallbacks: Sequence[str | Reranker] | None = None,
+        on_failure: Literal["raise", "passthrough"] = "raise",
+        http_client: Any = None,
+        split_listwise: bool = False,
+        max_concurrency: int = 4,
+        headers: Mapping[str, str] | None = None,
+        num_retries: int | None = None,
+        _connections: Connections | None = None,
+        **extra: Any,
+    ) -> None:
+        """Resolve the model; see the class."""
+        options = Options(
+            api_key=api_key,
+            api_base=api_base,
+            timeout=Timeout() if timeout is ... else timeout,
+            max_retries=_one_of("max_retries", max_retries, "num_retries", num_retries, 2),
+            extra_headers=_one_of("extra_headers", extra_headers, "headers", headers, {}),
+            extra_body=extra_body,
+            drop_params=drop_params,
+            split_listwise=split_listwise,
+            max_concurrency=max_concurrency,
+            client_authorizes=getattr(http_client, "auth", None) is not None,
+            extra=extra,
+        )
+        self._deadline = _checked_deadline(deadline)
+        self._on_failure = _checked_on_failure(on_failure)
+        self._connections = _connections or Connections(http_client)
+        first = resolve_target(model, options, self._connections, custom_llm_provider, provider)
+        self._targets = (first, *_resolve_fallbacks(fallbacks, first))
+
+    def rerank(
+        self,
+        query: str,
+        documents: Documents,
+        top_n: int | None = None,
+        rank_fields: Sequence[str] | None = None,
+        return_documents: bool | None = True,  # noqa: FBT001, FBT002 - litellm's signature
+        max_chunks_per_doc: int | None = None,
+        max_tokens_per_doc: int | None = None,
+        **params: Any,
+    ) -> RerankResponse:
+        """Order documents by relevance to a query.
+
+        Args:
+            query: What is looked for.
+            documents: Strings, mappings, or both.
+            top_n: The most results, from 1; `None` for all.
+            rank_fields: The fields of mapping documents that count, in order; `None` for all.
+            return_documents: Whether results carry their documents.
+            max_chunks_per_doc: Where the service takes it: chunks of a long document, from 1.
+            max_tokens_per_doc: Where the service takes it: tokens that a document is cut to, from
+                1.
+            **params: Parameters that only this provider knows.
+
+        Returns:
+            The ranking, by descending score.
+
+        Raises:
+            ConfigurationError: And its kinds, before anything is sent.
+            TransportError: No reply, or none in time.
+            APIStatusError: And its kinds: the service replied with an error.
+            ResponseParseError: The reply is no ranking.
+            PluginError: The plugin is broken.
+        """
+        from rerank_core._drivers import BlockingDriver  # noqa: PLC0415 - httpx not before a call
+
+        call = make_call(
+            query,
+            documents,
+            top_n=top_n,
+            rank_fields=rank_fields,
+            return_documents=return_documents,
+            max_chunks_per_doc=max_chunks_per_doc,
+            max_tokens_per_doc=max_tokens_per_doc,
+            extra=params,
+        )
+        response: RerankResponse = BlockingDriver().run(run_plan(self._plan(call)))
+        return response
+
+    async def arerank(
+        self,
+        query: str,
+        documents: Documents,
+        top_n: int | None = None,
+        rank_fields: Sequence[str] | None = None,
+        return_documents: bool | None = True,  # noqa: FBT001, FBT002 - litellm's signature
+        max_chunks_per_doc: int | None = None,
+        max_tokens_per_doc: int | None = None,
+        **params: Any,
+    ) -> RerankResponse:
+        """`rerank`, awaited; under asyncio or trio."""
+        from rerank_core._drivers import AsyncDriver  # noqa: PLC0415 - httpx not before a call
+
+        call = make_call(
+            query,
+            documents,
+            top_n=top_n,
+            rank_fields=rank_fields,
+            return_documents=return_documents,
+            max_chunks_per_doc=max_chunks_per_doc,
+            max_tokens_per_doc=max_tokens_per_doc,
+            extra=params,
+        )
+        response: RerankResponse = await AsyncDriver().run(run_plan(self._plan(call)))
+        return response
+
+    def close(self) -> None:
+        """Close the connections of blocking calls."""
+        self._connections.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop, and those of blocking calls."""
+        await self._connections.aclose()
+        self._connections.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"Reranker({self._targets[0].name!r})"
+
+    def is_current(self) -> bool:
+        """Whether the environment still says what it said when this was made."""
+        return all(target.is_current() for target in self._targets)
+
+    def _plan(self, call: Call) -> Plan:
+        return Plan(call, self._targets, self._deadline, self._on_failure)
+
+
+def _resolve_fallbacks(
+    fallbacks: Sequence[str | Reranker] | None, first: Target
+) -> Iterator[Target]:
+    """The targets of the fallbacks, now: a mistake in one must not wait for the day of need."""
+    if isinstance(fallbacks, (str, Reranker)):
+        message = "fallbacks must be a list of models or Rerankers"
+        raise ConfigurationError(message)
+    for fallback in fallbacks or ():
+        if isinstance(fallback, Reranker):
+            yield from fallback._targets  # noqa: SLF001 - its own class
+            continue
+        name, model = split_model(fallback, None)
+        if find_plugin(name).resolve_provider(model, {}).name == first.provider.name:
+            options, connections = evolve(first.options, extra={}), first.connections
+        else:
+            # A key, a base URL and a client belong to the provider they were given for.
+            options, connections = first.options.for_another_provider(), SHARED
+        yield resolve_target(fallback, options, connections)
+
+
+def _one_of(name: str, value: Any, other_name: str, other: Any, default: Any) -> Any:
+    """The value of an option that has two names."""
+    if value is not None and other is not None:
+        message = f"{name} and {other_name} are the same: give one of them"
+        raise ConfigurationError(message)
+    return default if value is None and other is None else other if value is None else value
+
+
+def _checked_deadline(deadline: Any) -> float | None:
+    if deadline is None or (is_number(deadline) and deadline > 0):
+        return deadline  # type: ignore[no-any-return]
+    message = f"deadline must be more than 0 seconds, or None, not {deadline!r}"
+    raise ConfigurationError(message)
+
+
+def _checked_on_failure(on_failure: Any) -> Literal["raise", "passthrough"]:
+    if on_failure in ("raise", "passthrough"):
+        return on_failure  # type: ignore[no-any-return]
+    message = f"on_failure must be 'raise' or 'passthrough', not {on_failure!r}"
+    raise ConfigurationError(message)

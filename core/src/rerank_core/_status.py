@@ -1,0 +1,58 @@
+"""Error statuses as errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin
+
+from rerank_core._retry import read_retry_after
+from rerank_core.errors import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
+)
+from rerank_core.wire import read_error_message, without_userinfo
+
+if TYPE_CHECKING:
+    from rerank_core._models import HTTPResponse
+    from rerank_core._target import Target
+
+_TYPES: Mapping[int, type[APIStatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    413: BadRequestError,
+    422: BadRequestError,
+    429: RateLimitError,
+}
+
+
+def status_error(target: Target, reply: HTTPResponse, now: float) -> APIStatusError | None:
+    """The error that a reply's status stands for, or `None` for a good one.
+
+    Args:
+        target: Who was asked.
+        reply: What came back.
+        now: Seconds since 1970, for dates in headers.
+    """
+    status = reply.status_code
+    if 200 <= status < 300:  # noqa: PLR2004 - the good ones
+        return None
+    provider = target.provider
+    usual = ServerError if status >= 500 else APIStatusError  # noqa: PLR2004 - the 5xx
+    kind = provider.error_types.get(status, _TYPES.get(status, usual))
+    said = read_error_message(reply)
+    message = f"status {status}: {said}" if said else f"status {status}"
+    if status in provider.hints:
+        message += f" ({provider.hints[status]})"
+    if 300 <= status < 400 and "location" in reply.headers:  # noqa: PLR2004 - redirects
+        where = without_userinfo(urljoin(provider.base_url or "", reply.headers["location"]))
+        message += f" (redirects are not followed; it points to {where}: mend api_base)"
+    retry_after = read_retry_after(reply.headers, provider.reset_headers, now)
+    return kind(message, response=reply, retry_after=retry_after)

@@ -1,0 +1,255 @@
+"""Where a call goes: the provider's facts, with base URL, key and options filled in."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from attrs import evolve, field, frozen
+
+from rerank_core._plugins import find_plugin, hooks_of
+from rerank_core._suggest import suggestion
+from rerank_core.errors import ConfigurationError, MissingAPIKeyError, UnsupportedParamError
+
+if TYPE_CHECKING:
+    from rerank_core._connections import Connections
+    from rerank_core._facts import Provider
+    from rerank_core._hooks import ProviderHooks
+    from rerank_core._options import Options
+
+_LEAST_REDACTED = 6
+
+
+@frozen
+class Secret:
+    """A value that is never shown."""
+
+    value: str = field(repr=lambda _: "'...'")
+
+
+@frozen
+class Target:
+    """One model of one provider, with everything that sending to it takes.
+
+    Attributes:
+        hooks: The plugin.
+        provider: Its facts, with the base URL in use.
+        model: The model's name without its provider.
+        options: The connection, as the caller gave it.
+        provider_options: The provider's own options: argument, else environment.
+        params: The provider's own parameters that hold for every call.
+        api_key: The key, where there is one to send.
+        environment: The variables that were looked at, with what they held.
+        connections: The HTTP clients to send with.
+        warnings: What was left out.
+        made: What is made once per target, on first use.
+    """
+
+    hooks: ProviderHooks = field(repr=False)
+    provider: Provider
+    model: str
+    options: Options
+    provider_options: Mapping[str, Any]
+    params: Mapping[str, Any]
+    api_key: Secret | None
+    environment: Mapping[str, str | None] = field(repr=False)
+    connections: Connections = field(repr=False)
+    warnings: tuple[str, ...] = ()
+    made: dict[str, Any] = field(factory=dict, repr=False, eq=False)
+
+    @property
+    def name(self) -> str:
+        """The model as users write it."""
+        return f"{self.provider.name}/{self.model}"
+
+    def is_current(self) -> bool:
+        """Whether the environment still says what it said when this was made."""
+        get = os.environ.get
+        return all(get(name) == value for name, value in self.environment.items())
+
+    def redact(self, text: str) -> str:
+        """The text without any secret that was handed over for this provider."""
+        secrets = [*self.options.extra_headers.values()]
+        if self.api_key:
+            secrets.append(self.api_key.value)
+        for secret in secrets:
+            if len(secret) >= _LEAST_REDACTED:
+                text = text.replace(secret, "[redacted]")
+        return text
+
+
+def split_model(model: str, custom_llm_provider: str | None) -> tuple[str, str]:
+    """The provider's name and the model's, from `provider/model` or from both.
+
+    Raises:
+        ConfigurationError: One of the two is missing.
+    """
+    if not isinstance(model, str) or not model.strip():
+        message = "model must be a string such as 'local/bm25'"
+        raise ConfigurationError(message)
+    if custom_llm_provider is not None:
+        return custom_llm_provider, model
+    provider, slash, name = model.partition("/")
+    if not (provider and slash and name):
+        message = (
+            f"{model!r} names no provider: write model='provider/{name or provider}',"
+            " for example 'local/bm25', or give custom_llm_provider="
+        )
+        raise ConfigurationError(message)
+    return provider, name
+
+
+def resolve_target(
+    model: str,
+    options: Options,
+    connections: Connections,
+    custom_llm_provider: str | None = None,
+    plugin: object = None,
+) -> Target:
+    """Ask the plugin for its facts and fill in what the caller and the environment give.
+
+    Args:
+        model: `provider/model`; the model alone where the provider is given otherwise.
+        options: The connection.
+        connections: The HTTP clients to send with.
+        custom_llm_provider: The provider's name.
+        plugin: A plugin that is not installed.
+
+    Raises:
+        ConfigurationError: And its kinds, for whatever cannot work.
+        PluginError: The plugin is broken.
+    """
+    if plugin is None:
+        name, model = split_model(model, custom_llm_provider)
+        hooks = find_plugin(name)
+    else:
+        hooks = hooks_of(plugin)
+    given = dict(options.extra)
+    if options.api_base is not None:
+        given["api_base"] = options.api_base
+    facts = hooks.resolve_provider(model, given)
+    try:
+        return _fill(hooks, facts, model, options, connections)
+    except ConfigurationError as error:
+        error.provider, error.model = facts.name, model
+        raise
+
+
+def _fill(
+    hooks: ProviderHooks,
+    facts: Provider,
+    model: str,
+    options: Options,
+    connections: Connections,
+) -> Target:
+    environment = _Environment()
+    provider_options, params, warnings = _sort_extra(facts, options, environment)
+    base_url = options.api_base or environment.first(facts.base_url_env) or facts.base_url
+    _check_base_url(facts, base_url)
+    provider = evolve(facts, base_url=base_url)
+    api_key = _choose_key(facts, options, base_url, environment)
+    return Target(
+        hooks=hooks,
+        provider=provider,
+        model=model,
+        options=options,
+        provider_options=provider_options,
+        params=params,
+        api_key=api_key,
+        environment=environment.seen,
+        connections=connections,
+        warnings=warnings,
+    )
+
+
+class _Environment:
+    """Reads variables, and remembers which."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, str | None] = {}
+
+    def first(self, names: tuple[str, ...]) -> str | None:
+        """The first of the variables that is set and not empty."""
+        for name in names:
+            self.seen[name] = os.environ.get(name)
+            if self.seen[name]:
+                return self.seen[name]
+        return None
+
+
+def _sort_extra(
+    facts: Provider, options: Options, environment: _Environment
+) -> tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]:
+    """The keywords that core does not know: options, parameters, and those nobody knows."""
+    extra = {name: value for name, value in options.extra.items() if value is not None}
+    known = {
+        name: extra.pop(name, None) or environment.first(variables)
+        for name, variables in facts.options.items()
+    }
+    params = {name: extra.pop(name) for name in facts.extra_params if name in extra}
+    warnings = []
+    for name in extra:
+        message = unknown_param(facts, name)
+        if not options.drop_params:
+            raise UnsupportedParamError(message, param=name)
+        warnings.append(f"{message}: left out")
+    present = {name: value for name, value in known.items() if value is not None}
+    return present, params, tuple(warnings)
+
+
+def unknown_param(facts: Provider, name: str) -> str:
+    """What to say of a parameter that the provider does not have, with the nearest it has."""
+    known = [*facts.params, *facts.extra_params, *facts.options]
+    return f"{facts.name} does not take {name!r}{suggestion(name, known)}"
+
+
+def _check_base_url(facts: Provider, base_url: str | None) -> None:
+    if base_url is None:
+        if facts.base_url_required:
+            variables = " or ".join(facts.base_url_env)
+            message = f"no base URL: give api_base=, or set {variables}"
+            raise ConfigurationError(message)
+        return
+    parts = urlsplit(base_url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        message = "api_base must be an absolute URL such as 'https://api.example.com'"
+        raise ConfigurationError(message)
+
+
+def _choose_key(
+    facts: Provider, options: Options, base_url: str | None, environment: _Environment
+) -> Secret | None:
+    """The key to send: the argument, else the environment's where it may go to this host."""
+    key, withheld = options.api_key, ""
+    if key is None:
+        key = environment.first(facts.api_key_env)
+        host = urlsplit(base_url or "").hostname or ""
+        if key and not _may_go_to(host, facts.api_key_hosts):
+            withheld = f" (the one in the environment is not sent to {host}; give api_key=)"
+            key = None
+    elif not key and (base_url != facts.base_url or not facts.api_key_required):
+        return None  # an empty key means "send none": never to the service's own host
+    if key:
+        return Secret(_checked_key(key))
+    if facts.api_key_required and not options.authorizes:
+        looked_at = ", ".join(facts.api_key_env) or "no variable"
+        message = f"no API key: give api_key=, or set one of: {looked_at}{withheld}"
+        raise MissingAPIKeyError(message)
+    return None
+
+
+def _may_go_to(host: str, patterns: tuple[str, ...]) -> bool:
+    return not patterns or any(fnmatch.fnmatchcase(host, pattern) for pattern in patterns)
+
+
+def _checked_key(key: str) -> str:
+    if key.isascii() and key.isprintable() and key == key.strip():
+        return key
+    message = (
+        "the API key has a space or line break at an end, or a character that cannot stand in a"
+        " header; copy it again"
+    )
+    raise ConfigurationError(message)

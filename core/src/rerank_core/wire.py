@@ -1,0 +1,251 @@
+"""Pure helpers that providers share. Plain values in, plain values out.
+
+JSON is encoded and decoded here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import orjson
+
+from rerank_core._models import (
+    JSON,
+    BilledUnits,
+    Document,
+    HTTPResponse,
+    Meta,
+    RerankResult,
+    Tokens,
+)
+from rerank_core.errors import InvalidRequestError, ResponseParseError
+
+_MESSAGE_CHARS = 500
+
+
+def encode_json(value: JSON) -> bytes:
+    """Encode a value as compact UTF-8 JSON.
+
+    Raises:
+        InvalidRequestError: Something in it has no JSON form, for example a lone surrogate.
+    """
+    try:
+        return orjson.dumps(value, default=_plain)
+    except TypeError as error:
+        message = f"the request cannot be written as JSON: {error}"
+        raise InvalidRequestError(message) from error
+
+
+def _plain(value: object) -> JSON:
+    """What orjson does not know itself: any mapping and any sequence."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
+        return list(value)
+    message = f"{type(value).__name__} has no JSON form"
+    raise TypeError(message)
+
+
+def decode_json(content: bytes) -> JSON:
+    """Decode JSON; an empty body is `None`.
+
+    Raises:
+        ResponseParseError: It is not JSON. NaN and infinities are not.
+    """
+    if not content:
+        return None
+    try:
+        return orjson.loads(content)
+    except ValueError as error:
+        raise ResponseParseError(f"the reply is not JSON: {error}") from error
+
+
+def join_endpoint(base_url: str, path: str) -> str:
+    """Complete a base URL to an endpoint, however much of `path` it has already.
+
+    Users copy bases with and without `/v1`, and whole endpoints: what follows the base's last
+    segment in `path` is appended, or all of it where that segment is not in `path`. A query
+    string stays; trailing slashes go.
+
+    Args:
+        base_url: For example `https://api.example.com/v1`.
+        path: For example `/v1/rerank`.
+    """
+    parts = urlsplit(base_url)
+    base = parts.path.rstrip("/")
+    steps = path.strip("/").split("/")
+    last = base.rpartition("/")[2]
+    done = len(steps) - steps[::-1].index(last) if last in steps else 0
+    return urlunsplit(parts._replace(path="/".join([base, *steps[done:]]), fragment=""))
+
+
+def rename_params(params: Mapping[str, Any], *tables: Mapping[str, str]) -> dict[str, Any]:
+    """The params under their names on the wire, which `tables` give; others are left out."""
+    names = {name: wire for table in tables for name, wire in table.items()}
+    return {names[name]: value for name, value in params.items() if name in names}
+
+
+def render_document(
+    document: str | Mapping[str, Any], rank_fields: Iterable[str] | None = None
+) -> str:
+    """The text of a document for a service that takes only strings.
+
+    A mapping becomes `field: value` lines, in the order of `rank_fields` or its own; one with
+    only `text` is that text. Fields that are missing or `None` are left out; values that are not
+    strings are written as JSON.
+    """
+    if isinstance(document, str):
+        return document
+    names = document if rank_fields is None else [name for name in rank_fields if name in document]
+    fields = {name: render_value(document[name]) for name in names if document[name] is not None}
+    if list(fields) == ["text"]:
+        return fields["text"]
+    return "\n".join(f"{name}: {value}" for name, value in fields.items())
+
+
+def render_documents(
+    documents: Sequence[str | Mapping[str, Any]], rank_fields: Iterable[str] | None = None
+) -> list[str]:
+    """The text of each document; see `render_document`."""
+    return [
+        document if isinstance(document, str) else render_document(document, rank_fields)
+        for document in documents
+    ]
+
+
+def render_value(value: object) -> str:
+    """A field's value as text: a string as it is, anything else as JSON."""
+    return value if isinstance(value, str) else encode_json(value).decode()
+
+
+def to_document(document: str | Mapping[str, Any], rank_fields: Iterable[str] | None) -> Document:
+    """The caller's document as a record; a mapping stays the caller's own object."""
+    if isinstance(document, str):
+        return Document(document)
+    text = document.get("text")
+    return Document(
+        text if isinstance(text, str) else render_document(document, rank_fields), document
+    )
+
+
+def read_results(
+    rows: JSON, path: str = "results", *, index: str = "index", score: str = "relevance_score"
+) -> list[RerankResult]:
+    """Read a list of objects that each hold an index and a score.
+
+    Values are taken as they are: core checks all of them afterwards.
+
+    Args:
+        rows: The list.
+        path: Where it stands in the reply, for error messages.
+        index: The name of the index.
+        score: The name of the score.
+
+    Raises:
+        ResponseParseError: It is not such a list.
+    """
+    if not isinstance(rows, list):
+        message = f"{path} is {_kind(rows)}, not a list"
+        raise ResponseParseError(message, path=path)
+    try:
+        return [RerankResult(row[index], row[score]) for row in rows]
+    except (KeyError, TypeError, IndexError):
+        at, row = next(
+            (at, row)
+            for at, row in enumerate(rows)
+            if not (isinstance(row, dict) and index in row and score in row)
+        )
+    message = f"{path}[{at}] is {_kind(row)} without {index!r} and {score!r}"
+    raise ResponseParseError(message, path=f"{path}[{at}]")
+
+
+def read_meta(payload: JSON) -> Meta:
+    """Read a Cohere-shaped `meta` and an OpenAI-shaped `usage` from a reply, where it has them.
+
+    A count that is no number is taken for absent: usage is no reason to lose a ranking.
+    """
+    meta, usage = _mapping(payload, "meta"), _mapping(payload, "usage")
+    billed, tokens = _mapping(meta, "billed_units"), _mapping(meta, "tokens")
+    version = _mapping(meta, "api_version").get("version")
+    return Meta(
+        api_version=version if isinstance(version, str) else None,
+        billed_units=BilledUnits(
+            search_units=_number(billed.get("search_units")),
+            total_tokens=_count(billed.get("total_tokens", usage.get("total_tokens"))),
+        ),
+        tokens=Tokens(
+            input_tokens=_count(tokens.get("input_tokens", usage.get("prompt_tokens"))),
+            output_tokens=_count(tokens.get("output_tokens", usage.get("completion_tokens"))),
+        ),
+    )
+
+
+def read_strings(value: JSON) -> tuple[str, ...]:
+    """The strings in a list, for a service's warnings; nothing where there is no list."""
+    if not isinstance(value, list):
+        return ()
+    return tuple(shorten(item) for item in value if isinstance(item, str))
+
+
+def read_error_message(response: HTTPResponse) -> str:
+    """The text in an error reply that a person needs, at most 500 characters.
+
+    Knows the shapes in use: `message`, `error` and `detail` as text, object or list, `errors`,
+    `title`; for anything else, an HTML page too, the beginning of the text.
+    """
+    try:
+        payload = orjson.loads(response.content)
+    except ValueError:
+        return shorten(" ".join(response.text.split()))
+    return shorten(_find_message(payload) or response.text)
+
+
+def _find_message(value: JSON, depth: int = 4) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        # A validation error lists one entry per document: the first few say it all.
+        return "; ".join(filter(None, (_find_message(item, depth - 1) for item in value[:3])))
+    if not isinstance(value, dict) or depth == 0:
+        return ""
+    if isinstance(text := value.get("msg"), str):
+        return f"{_location(value.get('loc'))}{text}"
+    names = ("error", "message", "Message", "errors", "detail", "errorMessage", "title", "reason")
+    return next(filter(None, (_find_message(value.get(name), depth - 1) for name in names)), "")
+
+
+def _location(loc: JSON) -> str:
+    return ".".join(map(str, loc)) + ": " if isinstance(loc, list) and loc else ""
+
+
+def shorten(text: str, most: int = _MESSAGE_CHARS) -> str:
+    """The text, cut to `most` characters: a service may send the whole input back."""
+    return text if len(text) <= most else f"{text[: most - 2]} …"
+
+
+def without_userinfo(url: str) -> str:
+    """The URL without user name, password, query values and fragment, fit to be shown."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=host, query="", fragment=""))
+
+
+def _mapping(value: JSON, name: str) -> Mapping[str, Any]:
+    inner = value.get(name) if isinstance(value, Mapping) else None
+    return inner if isinstance(inner, Mapping) else {}
+
+
+def _number(value: JSON) -> float | None:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _count(value: JSON) -> int | None:
+    number = _number(value)
+    return None if number is None or number < 0 or number != number // 1 else int(number)
+
+
+def _kind(value: JSON) -> str:
+    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean"}
+    return "null" if value is None else names.get(type(value), "a number")

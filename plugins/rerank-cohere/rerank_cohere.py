@@ -1,0 +1,150 @@
+"""Cohere's rerank API, v2; v1 where `max_chunks_per_doc` or the base URL asks for it.
+
+https://docs.cohere.com/reference/rerank and https://docs.cohere.com/v1/reference/rerank
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from rerank_core import (
+    AuthenticationError,
+    HTTPRequest,
+    InvalidRequestError,
+    Price,
+    Provider,
+    RerankRequest,
+    RerankResponse,
+    UnsupportedParamError,
+    hookimpl,
+    wire,
+)
+
+_SHARED = {"top_n": "top_n"}
+_ONLY_V1 = {"max_chunks_per_doc": "max_chunks_per_doc", "rank_fields": "rank_fields"}
+_ONLY_V2 = {"max_tokens_per_doc": "max_tokens_per_doc"}
+_EXTRA_V2 = {"priority": "priority", "relevant_spans": "relevant_spans"}
+# US dollars for a search unit: one query with up to 100 documents. No list price is known for v5.
+_PRICES = {
+    "rerank-v4.0-pro": 0.0025,
+    "rerank-v4.0-fast": 0.002,
+    "rerank-v3.5": 0.002,
+    "rerank-english-v3.0": 0.002,
+    "rerank-multilingual-v3.0": 0.002,
+}
+
+
+@hookimpl
+def resolve_provider(model: str) -> Provider:
+    """State Cohere's facts."""
+    price = _PRICES.get(model)
+    return Provider(
+        name="cohere",
+        docs_url="https://docs.cohere.com/reference/rerank",
+        base_url="https://api.cohere.com",
+        base_url_env=("COHERE_API_BASE", "CO_API_URL"),
+        api_key_env=("COHERE_API_KEY", "CO_API_KEY"),
+        params=_SHARED | _ONLY_V1 | _ONLY_V2,
+        extra_params=_EXTRA_V2,
+        options={"api_version": (), "client_name": ()},
+        takes_mappings=True,  # v1 does; for v2 they are rendered below
+        max_documents=1000,  # advised; 10,000 are refused
+        max_tokens=4096 if "v3" in model else 32768,
+        score_kind="probability",
+        error_types={498: AuthenticationError},  # a blocked token
+        retry_statuses=frozenset({409}),
+        reset_headers=("x-ratelimit-reset",),
+        price=Price(price, "search_units", "2026-11-22") if price else None,
+        models=("rerank-v5.0-pro", "rerank-v5.0-fast", *_PRICES),
+    )
+
+
+@hookimpl
+def map_params(provider: Provider, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Cohere's names are the caller's."""
+    return wire.rename_params(params, provider.params, provider.extra_params)
+
+
+@hookimpl
+def build_request(
+    provider: Provider, request: RerankRequest, params: Mapping[str, Any]
+) -> HTTPRequest:
+    """Build the request of the version that the base URL or the parameters ask for."""
+    version = _choose_version(provider.base_url or "", request.options, params)
+    body = {"model": request.model, "query": request.query, **params}
+    if version == "v1":
+        _refuse(params, _ONLY_V2 | _EXTRA_V2, "v2")
+        body["documents"] = _to_v1_documents(request.documents, request.rank_fields)
+    else:
+        _refuse(params, {"max_chunks_per_doc": ""}, "v1")
+        body["documents"] = wire.render_documents(request.documents, body.pop("rank_fields", None))
+    name = request.options.get("client_name")
+    return HTTPRequest(
+        url=wire.join_endpoint(_without_old_version(provider.base_url or ""), f"/{version}/rerank"),
+        body=body,
+        headers={"X-Client-Name": name} if name else {},
+    )
+
+
+@hookimpl
+def parse_response(payload: Any) -> RerankResponse:
+    """Read the reply, which both versions give the same shape."""
+    results = wire.read_results(payload["results"])
+    for result, row in zip(results, payload["results"], strict=True):
+        if "relevant_spans" in row:
+            result.extra = {"relevant_spans": row["relevant_spans"]}
+    return RerankResponse(
+        results,
+        id=payload.get("id") or "",
+        meta=wire.read_meta(payload),
+        warnings=wire.read_strings((payload.get("meta") or {}).get("warnings")),
+    )
+
+
+def _choose_version(base_url: str, options: Mapping[str, Any], params: Mapping[str, Any]) -> str:
+    """What the base URL states, else what the caller chose, else what the parameters need."""
+    steps = urlsplit(_without_old_version(base_url)).path.strip("/").removesuffix("/rerank")
+    stated, chosen = steps.rpartition("/")[2], options.get("api_version")
+    if chosen not in (None, "v1", "v2"):
+        message = f"api_version must be 'v1' or 'v2', not {chosen!r}"
+        raise InvalidRequestError(message)
+    if stated in ("v1", "v2"):
+        if chosen not in (None, stated):
+            message = f"api_version={chosen!r} contradicts the base URL, which ends in {stated}"
+            raise InvalidRequestError(message)
+        return stated
+    needs_v1 = "max_chunks_per_doc" in params and "max_tokens_per_doc" not in params
+    return chosen or ("v1" if needs_v1 else "v2")
+
+
+def _without_old_version(base_url: str) -> str:
+    """Drop a bare `/v1` on Cohere's own hosts: old chat examples had it, and it means nothing."""
+    host = urlsplit(base_url).hostname or ""
+    stripped = base_url.rstrip("/")
+    is_own = host.endswith(("cohere.com", "cohere.ai"))
+    return stripped.removesuffix("/v1") if is_own else stripped
+
+
+def _refuse(params: Mapping[str, Any], names: Mapping[str, str], other: str) -> None:
+    for name in names:
+        if name in params:
+            message = f"cohere takes {name!r} only in {other} of its API, which this is not"
+            raise UnsupportedParamError(message, param=name)
+
+
+def _to_v1_documents(
+    documents: Sequence[str | Mapping[str, Any]], rank_fields: Sequence[str] | None
+) -> Sequence[Any]:
+    """Strings as they are; beside a mapping, all as mappings of strings, which v1 wants."""
+    if all(isinstance(document, str) for document in documents):
+        return documents
+    return [
+        {"text": document}
+        if isinstance(document, str)
+        else {name: wire.render_value(value) for name, value in document.items()}
+        if rank_fields or "text" in document  # without rank_fields, v1 ranks by `text`
+        else {"text": wire.render_document(document)}
+        for document in documents
+    ]

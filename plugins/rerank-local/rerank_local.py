@@ -1,0 +1,123 @@
+"""Reranking in this process: no key, no network.
+
+`local/bm25` is lexical: it counts shared words, weighs rare ones higher and long documents lower.
+It knows no synonyms, no other languages, no meaning. https://github.com/xhluca/bm25s
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rerank_core import (
+    Compute,
+    ConfigurationError,
+    InvalidRequestError,
+    Provider,
+    RerankRequest,
+    RerankResponse,
+    RerankResult,
+    hookimpl,
+    wire,
+)
+
+_MODELS = ("bm25",)
+
+
+@hookimpl
+def resolve_provider(model: str) -> Provider:
+    """State the facts of the models in this process."""
+    if model and model not in _MODELS:
+        message = f"local has no model {model!r}; it has: {', '.join(_MODELS)}"
+        raise ConfigurationError(message)
+    return Provider(
+        name="local",
+        docs_url="https://github.com/xhluca/bm25s",
+        api_key_required=False,
+        auth=None,
+        extra_params={"k1": "k1", "b": "b", "language": "language"},
+        takes_blank_documents=True,
+        listwise=True,  # a word's weight depends on how many documents have it
+        models=_MODELS,
+    )
+
+
+@hookimpl
+def map_params(provider: Provider, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The names are the caller's."""
+    return wire.rename_params(params, provider.extra_params)
+
+
+@hookimpl
+def build_request(request: RerankRequest, params: Mapping[str, Any]) -> Compute:
+    """Score in this process."""
+    texts = wire.render_documents(request.documents)
+    return Compute(functools.partial(score_bm25, request.query, texts, **params))
+
+
+@hookimpl
+def parse_response(payload: Sequence[float]) -> RerankResponse:
+    """Number the scores, which are in the order of the documents."""
+    return RerankResponse([RerankResult(at, score) for at, score in enumerate(payload)])
+
+
+def score_bm25(
+    query: str,
+    documents: Sequence[str],
+    *,
+    k1: float = 1.5,
+    b: float = 0.75,
+    language: str = "english",
+) -> list[float]:
+    """Score documents by BM25 with Lucene's idf, which is never negative.
+
+    Args:
+        query: What is looked for.
+        documents: What is scored; word statistics come from these alone.
+        k1: How soon a repeated word stops counting, from 0.
+        b: How much a document's length counts, from 0 to 1.
+        language: Whose stop words are left out and, with the extra `stemmer` installed, whose
+            endings; `"none"` for neither.
+
+    Returns:
+        One score for each document, from 0; all 0 where no word of the query is in any.
+
+    Raises:
+        InvalidRequestError: A parameter is out of its range.
+    """
+    import bm25s  # noqa: PLC0415 - brings numpy in, so only when it is used
+
+    _check_number("k1", k1, float("inf"))
+    _check_number("b", b, 1)
+    stopwords = None if language == "none" else language
+    tokenize = functools.partial(
+        bm25s.tokenize, stopwords=stopwords, stemmer=_find_stemmer(language), show_progress=False
+    )
+    try:
+        words = tokenize([query], return_ids=False)[0]
+    except ValueError as error:
+        message = f"language {language!r} is not known: {error}"
+        raise InvalidRequestError(message) from error
+    tokens = tokenize(list(documents))
+    if not words or not tokens.vocab:  # bm25s divides by the mean length, which may be 0
+        return [0.0] * len(documents)
+    index = bm25s.BM25(k1=k1, b=b, method="lucene", backend="numpy")
+    index.index(tokens, show_progress=False)
+    scores: list[float] = index.get_scores(words).tolist()
+    return scores
+
+
+def _check_number(name: str, value: object, most: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
+        message = f"{name} must be a number from 0{'' if most > 1 else ' to 1'}, not {value!r}"
+        raise InvalidRequestError(message)
+
+
+def _find_stemmer(language: str) -> Any:
+    """The stemmer of a language, where the extra is installed and knows it."""
+    try:
+        import Stemmer  # noqa: PLC0415 - an extra
+    except ImportError:
+        return None
+    return Stemmer.Stemmer(language) if language in Stemmer.algorithms() else None
