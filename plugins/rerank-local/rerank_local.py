@@ -7,6 +7,7 @@ It knows no synonyms, no other languages, no meaning. https://github.com/xhluca/
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ def resolve_provider(model: str) -> Provider:
         docs_url="https://github.com/xhluca/bm25s",
         api_key_required=False,
         auth=None,
-        extra_params={"k1": "k1", "b": "b", "language": "language"},
+        extra_params={name: name for name in ("k1", "b", "language", "stem")},
         takes_blank_documents=True,
         listwise=True,  # a word's weight depends on how many documents have it
         models=_MODELS,
@@ -69,6 +70,7 @@ def score_bm25(
     k1: float = 1.5,
     b: float = 0.75,
     language: str = "english",
+    stem: bool | None = None,
 ) -> list[float]:
     """Score documents by BM25 with Lucene's idf, which is never negative.
 
@@ -77,8 +79,9 @@ def score_bm25(
         documents: What is scored; word statistics come from these alone.
         k1: How soon a repeated word stops counting, from 0.
         b: How much a document's length counts, from 0 to 1.
-        language: Whose stop words are left out and, with the extra `stemmer` installed, whose
-            endings; `"none"` for neither.
+        language: Whose stop words are left out, and whose endings; `"none"` for neither.
+        stem: Whether endings are left out, so that "wings" finds "wing"; `None` for where the
+            extra `stemmer` is installed and knows the language.
 
     Returns:
         One score for each document, from 0; all 0 where no word of the query is in any.
@@ -86,13 +89,15 @@ def score_bm25(
     Raises:
         InvalidRequestError: A parameter is out of its range.
     """
-    import bm25s  # noqa: PLC0415 - brings numpy in, so only when it is used
-
+    bm25s = _import_bm25s()
     _check_number("k1", k1, float("inf"))
     _check_number("b", b, 1)
     stopwords = None if language == "none" else language
     tokenize = functools.partial(
-        bm25s.tokenize, stopwords=stopwords, stemmer=_find_stemmer(language), show_progress=False
+        bm25s.tokenize,
+        stopwords=stopwords,
+        stemmer=_find_stemmer(language, stem),
+        show_progress=False,
     )
     try:
         words = tokenize([query], return_ids=False)[0]
@@ -108,16 +113,35 @@ def score_bm25(
     return scores
 
 
+@functools.cache
+def _import_bm25s() -> Any:
+    import bm25s  # noqa: PLC0415 - brings numpy in, so only when it is used
+
+    # It sets its logger to DEBUG, which fills the log of whoever has a handler at the root.
+    logging.getLogger("bm25s").setLevel(logging.NOTSET)
+    return bm25s
+
+
 def _check_number(name: str, value: object, most: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
         message = f"{name} must be a number from 0{'' if most > 1 else ' to 1'}, not {value!r}"
         raise InvalidRequestError(message)
 
 
-def _find_stemmer(language: str) -> Any:
-    """The stemmer of a language, where the extra is installed and knows it."""
+def _find_stemmer(language: str, stem: bool | None) -> Any:  # noqa: FBT001 - a parameter of the call
+    """The stemmer of a language; `None` where there is none, or none is wanted."""
+    if stem is False:
+        return None
     try:
         import Stemmer  # noqa: PLC0415 - an extra
-    except ImportError:
+    except ImportError as error:
+        if stem:
+            message = "stem=True needs a stemmer: pip install 'rerank-local[stemmer]'"
+            raise ConfigurationError(message) from error
         return None
-    return Stemmer.Stemmer(language) if language in Stemmer.algorithms() else None
+    if language in Stemmer.algorithms():
+        return Stemmer.Stemmer(language)
+    if stem:
+        message = f"stem=True: there is no stemmer for the language {language!r}"
+        raise InvalidRequestError(message)
+    return None

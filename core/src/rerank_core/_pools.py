@@ -23,8 +23,12 @@ if TYPE_CHECKING:
     import ssl
 
 _HEADERS = {"user-agent": f"rerank-core/{__version__}"}
-_UNBOUNDED = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-_KEEPALIVE_SECONDS = 5.0  # httpx's own default
+# Below the 5 seconds after which uvicorn, and so many a server, hangs up: no request should meet a
+# connection that is just being closed.
+_KEEPALIVE_SECONDS = 4.0
+_UNBOUNDED = httpx.Limits(
+    max_connections=None, max_keepalive_connections=None, keepalive_expiry=_KEEPALIVE_SECONDS
+)
 
 
 @functools.cache

@@ -8,14 +8,15 @@ from typing import Any, Literal, Self
 
 from attrs import evolve
 
-from rerank_core._call import Call, make_call
+from rerank_core._call import make_call
 from rerank_core._connections import SHARED, Connections
+from rerank_core._exchange import describe
 from rerank_core._flow import Plan, run_plan
 from rerank_core._models import RerankResponse
 from rerank_core._options import Options, Timeout, is_number
 from rerank_core._plugins import find_plugin
 from rerank_core._target import Target, resolve_target, split_model
-from rerank_core.errors import ConfigurationError
+from rerank_core.errors import ConfigurationError, InvalidRequestError
 
 Documents = Iterable[str | Mapping[str, Any]]
 
@@ -144,7 +145,7 @@ class Reranker:
         """
         from rerank_core._drivers import BlockingDriver  # noqa: PLC0415 - httpx not before a call
 
-        call = make_call(
+        plan = self._plan(
             query,
             documents,
             top_n=top_n,
@@ -154,7 +155,7 @@ class Reranker:
             max_tokens_per_doc=max_tokens_per_doc,
             extra=params,
         )
-        response: RerankResponse = BlockingDriver().run(run_plan(self._plan(call)))
+        response: RerankResponse = BlockingDriver().run(run_plan(plan))
         return response
 
     async def arerank(
@@ -171,7 +172,7 @@ class Reranker:
         """`rerank`, awaited; under asyncio or trio."""
         from rerank_core._drivers import AsyncDriver  # noqa: PLC0415 - httpx not before a call
 
-        call = make_call(
+        plan = self._plan(
             query,
             documents,
             top_n=top_n,
@@ -181,7 +182,7 @@ class Reranker:
             max_tokens_per_doc=max_tokens_per_doc,
             extra=params,
         )
-        response: RerankResponse = await AsyncDriver().run(run_plan(self._plan(call)))
+        response: RerankResponse = await AsyncDriver().run(run_plan(plan))
         return response
 
     def close(self) -> None:
@@ -222,7 +223,12 @@ class Reranker:
         """Whether the environment still says what it said when this was made."""
         return all(target.is_current() for target in self._targets)
 
-    def _plan(self, call: Call) -> Plan:
+    def _plan(self, query: str, documents: Documents, **params: Any) -> Plan:
+        try:
+            call = make_call(query, documents, **params)
+        except InvalidRequestError as error:
+            describe(error, self._targets[0])
+            raise
         return Plan(call, self._targets, self._deadline, self._on_failure)
 
 
