@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
-from attrs import field, frozen
+from attrs import astuple, field, frozen
 
 from rerank_core.errors import ConfigurationError
 
 DEFAULT_TIMEOUT = 60.0
 CONNECT_TIMEOUT = 10.0
+DEFAULT_MAX_RETRIES = 2
 
 
 @frozen
@@ -24,7 +25,9 @@ class Timeout:
 
 
 def to_timeout(value: Any) -> Timeout:
-    """A `Timeout` from seconds, `None`, an `httpx.Timeout`, or a `Timeout`."""
+    """A `Timeout` from seconds, `None`, an `httpx.Timeout`, a `Timeout`, or `...` for ours."""
+    if value is ...:
+        return Timeout()
     if value is None or is_number(value):
         return Timeout(value, value, value, value)
     try:
@@ -39,8 +42,8 @@ def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _positive(_: object, attribute: Any, value: Timeout) -> None:
-    for seconds in (value.connect, value.read, value.write, value.pool):
+def _positive(_: object, attribute: Any, value: Timeout | float | None) -> None:
+    for seconds in astuple(value) if isinstance(value, Timeout) else (value,):
         if seconds is not None and not (is_number(seconds) and seconds > 0):
             message = f"{attribute.name} must be more than 0 seconds, not {seconds!r}"
             raise ConfigurationError(message)
@@ -74,8 +77,30 @@ def _headers(_: object, attribute: Any, value: Mapping[Any, Any]) -> None:
             raise ConfigurationError(message)
 
 
+def _on_failure(_: object, attribute: Any, value: object) -> None:
+    if value not in {"raise", "passthrough"}:
+        message = f"{attribute.name} must be 'raise' or 'passthrough', not {value!r}"
+        raise ConfigurationError(message)
+
+
+def either(name: str, value: Any, other_name: str, other: Any) -> Any:
+    """The value of an option that has two names.
+
+    Raises:
+        ConfigurationError: Both are given.
+    """
+    if value is not None and other is not None:
+        message = f"{name} and {other_name} are the same: give one of them"
+        raise ConfigurationError(message)
+    return other if value is None else value
+
+
 def _mapping(value: Any) -> Any:
     return {} if value is None else value
+
+
+def _retries(value: Any) -> Any:
+    return DEFAULT_MAX_RETRIES if value is None else value
 
 
 @frozen(kw_only=True)
@@ -85,7 +110,9 @@ class Options:
     api_key: str | None = field(default=None, repr=False, validator=_of_kind(str, "a string"))
     api_base: str | None = field(default=None, validator=_of_kind(str, "a URL as a string"))
     timeout: Timeout = field(default=Timeout(), converter=to_timeout, validator=_positive)
-    max_retries: int = field(default=2, validator=_at_least(0))
+    max_retries: int = field(default=None, converter=_retries, validator=_at_least(0))
+    deadline: float | None = field(default=None, validator=_positive)
+    on_failure: Literal["raise", "passthrough"] = field(default="raise", validator=_on_failure)
     extra_headers: Mapping[str, str] = field(
         default=None,
         converter=_mapping,
@@ -93,7 +120,10 @@ class Options:
         validator=[_of_kind(Mapping, "a mapping"), _headers],
     )
     extra_body: Mapping[str, Any] = field(
-        default=None, converter=_mapping, repr=False, validator=_of_kind(Mapping, "a mapping")
+        default=None,
+        converter=_mapping,
+        repr=False,
+        validator=_of_kind(Mapping, "a mapping"),
     )
     drop_params: bool = False
     split_listwise: bool = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import Any, Literal, Self
 
 from attrs import evolve
@@ -13,7 +12,7 @@ from rerank_core._connections import SHARED, Connections
 from rerank_core._exchange import describe
 from rerank_core._flow import Plan, run_plan
 from rerank_core._models import RerankResponse
-from rerank_core._options import Options, Timeout, is_number
+from rerank_core._options import Options, either
 from rerank_core._plugins import find_plugin
 from rerank_core._target import Target, resolve_target, split_model
 from rerank_core.errors import ConfigurationError, InvalidRequestError
@@ -93,18 +92,18 @@ class Reranker:
         options = Options(
             api_key=api_key,
             api_base=api_base,
-            timeout=Timeout() if timeout is ... else timeout,
-            max_retries=_one_of("max_retries", max_retries, "num_retries", num_retries, 2),
-            extra_headers=_one_of("extra_headers", extra_headers, "headers", headers, {}),
+            timeout=timeout,
+            max_retries=either("max_retries", max_retries, "num_retries", num_retries),
+            deadline=deadline,
+            extra_headers=either("extra_headers", extra_headers, "headers", headers),
             extra_body=extra_body,
             drop_params=drop_params,
+            on_failure=on_failure,
             split_listwise=split_listwise,
             max_concurrency=max_concurrency,
             client_authorizes=getattr(http_client, "auth", None) is not None,
             extra=extra,
         )
-        self._deadline = _checked_deadline(deadline)
-        self._on_failure = _checked_on_failure(on_failure)
         self._connections = _connections or Connections(http_client)
         first = resolve_target(model, options, self._connections, custom_llm_provider, provider)
         self._targets = (first, *_resolve_fallbacks(fallbacks, first))
@@ -197,23 +196,13 @@ class Reranker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     def __repr__(self) -> str:
@@ -229,7 +218,8 @@ class Reranker:
         except InvalidRequestError as error:
             describe(error, self._targets[0])
             raise
-        return Plan(call, self._targets, self._deadline, self._on_failure)
+        options = self._targets[0].options
+        return Plan(call, self._targets, options.deadline, options.on_failure)
 
 
 def _resolve_fallbacks(
@@ -250,25 +240,3 @@ def _resolve_fallbacks(
             # A key, a base URL and a client belong to the provider they were given for.
             options, connections = first.options.for_another_provider(), SHARED
         yield resolve_target(fallback, options, connections)
-
-
-def _one_of(name: str, value: Any, other_name: str, other: Any, default: Any) -> Any:
-    """The value of an option that has two names."""
-    if value is not None and other is not None:
-        message = f"{name} and {other_name} are the same: give one of them"
-        raise ConfigurationError(message)
-    return default if value is None and other is None else other if value is None else value
-
-
-def _checked_deadline(deadline: Any) -> float | None:
-    if deadline is None or (is_number(deadline) and deadline > 0):
-        return deadline  # type: ignore[no-any-return]
-    message = f"deadline must be more than 0 seconds, or None, not {deadline!r}"
-    raise ConfigurationError(message)
-
-
-def _checked_on_failure(on_failure: Any) -> Literal["raise", "passthrough"]:
-    if on_failure in ("raise", "passthrough"):
-        return on_failure  # type: ignore[no-any-return]
-    message = f"on_failure must be 'raise' or 'passthrough', not {on_failure!r}"
-    raise ConfigurationError(message)
