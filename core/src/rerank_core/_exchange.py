@@ -24,7 +24,6 @@ from rerank_core._target import unknown_param
 from rerank_core.errors import (
     APIStatusError,
     InvalidRequestError,
-    RerankError,
     ResponseParseError,
     UnsupportedParamError,
 )
@@ -57,7 +56,7 @@ class Part:
 
 @frozen
 class Prepared:
-    """A call made ready for one target; nothing was sent yet."""
+    """A call made ready for one target."""
 
     call: Call
     target: Target
@@ -127,10 +126,8 @@ def _choose_params(
         if name in facts.params or name in facts.extra_params:
             params[name] = value
         elif name not in _HONOURED_BY_CORE:
-            if name in facts.options:
-                message = f"{name!r} belongs to the connection: give it to Reranker(...)"
-                raise UnsupportedParamError(message, param=name)
-            _refuse(UnsupportedParamError(unknown_param(facts, name), param=name), warnings, drop)
+            message = unknown_param(facts, name)
+            _refuse(UnsupportedParamError(message, param=name), warnings, drop)
     return params
 
 
@@ -251,12 +248,3 @@ def finish(prepared: Prepared, responses: Sequence[RerankResponse]) -> RerankRes
         provider=target.provider.name,
         warnings=warnings,
     )
-
-
-def describe(error: RerankError, target: Target, reply: HTTPResponse | None = None) -> RerankError:
-    """Say on an error where it happened, without any secret. Returns the same error."""
-    error.args = (target.redact(error.message), *error.args[1:])
-    error.provider = error.provider or target.provider.name
-    error.model = error.model or target.model
-    error.response = error.response or reply
-    return error

@@ -16,7 +16,6 @@ from rerank_core._effects import Flow, Gather, Run, Send, Sleep
 from rerank_core._exchange import (
     Part,
     conclude,
-    describe,
     finish,
     prepare,
     read_payload,
@@ -31,7 +30,7 @@ from rerank_core._models import (
     RerankResult,
 )
 from rerank_core._retry import CLOCK, choose_wait, falls_back, is_retryable
-from rerank_core._status import status_error
+from rerank_core._status import describe, status_error
 from rerank_core.errors import (
     RequestTimeoutError,
     RerankError,
@@ -78,6 +77,8 @@ def run_plan(plan: Plan) -> Flow:
             response = yield from _ask(plan, target, deadline)
         except RerankError as error:
             if not falls_back(error, target.provider):
+                for earlier in failures:
+                    error.add_note(f"Asked as a fallback, because of: {earlier}")
                 raise
             failures.append(error)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from attrs import astuple, field, frozen
+from attrs import astuple, field, fields, frozen
 
 from rerank_core.errors import ConfigurationError
 
@@ -147,3 +147,6 @@ class Options:
             split_listwise=self.split_listwise,
             max_concurrency=self.max_concurrency,
         )
+
+
+OPTION_NAMES = tuple(name.name for name in fields(Options) if name.name != "extra")

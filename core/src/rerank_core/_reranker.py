@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Self
 
-from attrs import evolve
-
 from rerank_core._call import make_call
 from rerank_core._connections import SHARED, Connections
-from rerank_core._exchange import describe
 from rerank_core._flow import Plan, run_plan
 from rerank_core._models import RerankResponse
 from rerank_core._options import Options, either
 from rerank_core._plugins import find_plugin
+from rerank_core._status import describe
 from rerank_core._target import Target, resolve_target, split_model
 from rerank_core.errors import ConfigurationError, InvalidRequestError
 
@@ -235,7 +233,7 @@ def _resolve_fallbacks(
             continue
         name, model = split_model(fallback, None)
         if find_plugin(name).resolve_provider(model, {}).name == first.provider.name:
-            options, connections = evolve(first.options, extra={}), first.connections
+            options, connections = first.options, first.connections
         else:
             # A key, a base URL and a client belong to the provider they were given for.
             options, connections = first.options.for_another_provider(), SHARED

@@ -1,4 +1,4 @@
-"""Error statuses as errors."""
+"""Replies as errors, and errors with the place where they happened."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rerank_core.errors import (
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
+    RerankError,
     ServerError,
 )
 from rerank_core.wire import read_error_message, without_userinfo
@@ -56,3 +57,12 @@ def status_error(target: Target, reply: HTTPResponse, now: float) -> APIStatusEr
         message += f" (redirects are not followed; it points to {where}: mend api_base)"
     retry_after = read_retry_after(reply.headers, provider.reset_headers, now)
     return kind(message, response=reply, retry_after=retry_after)
+
+
+def describe(error: RerankError, target: Target, reply: HTTPResponse | None = None) -> RerankError:
+    """Say on an error where it happened, without any secret. Returns the same error."""
+    error.args = (target.redact(error.message), *error.args[1:])
+    error.provider = error.provider or target.provider.name
+    error.model = error.model or target.model
+    error.response = error.response or reply
+    return error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,12 @@ from urllib.parse import urlsplit
 
 from attrs import evolve, field, frozen
 
+from rerank_core._call import CALL_PARAMS
+from rerank_core._keys import Environment, Secret, choose_key
+from rerank_core._options import OPTION_NAMES
 from rerank_core._plugins import find_plugin, hooks_of
 from rerank_core._suggest import suggestion
-from rerank_core.errors import ConfigurationError, MissingAPIKeyError, UnsupportedParamError
+from rerank_core.errors import ConfigurationError, UnsupportedParamError
 
 if TYPE_CHECKING:
     from rerank_core._connections import Connections
@@ -21,13 +23,6 @@ if TYPE_CHECKING:
     from rerank_core._options import Options
 
 _LEAST_REDACTED = 6
-
-
-@frozen
-class Secret:
-    """A value that is never shown."""
-
-    value: str = field(repr=lambda _: "'...'")
 
 
 @frozen
@@ -145,12 +140,12 @@ def _fill(
     options: Options,
     connections: Connections,
 ) -> Target:
-    environment = _Environment()
+    environment = Environment()
     provider_options, params, warnings = _sort_extra(facts, options, environment)
     base_url = options.api_base or environment.first(facts.base_url_env) or facts.base_url
     _check_base_url(facts, base_url)
     provider = evolve(facts, base_url=base_url)
-    api_key = _choose_key(facts, options, base_url, environment)
+    api_key = choose_key(facts, options, base_url, environment)
     return Target(
         hooks=hooks,
         provider=provider,
@@ -165,23 +160,8 @@ def _fill(
     )
 
 
-class _Environment:
-    """Reads variables, and remembers which."""
-
-    def __init__(self) -> None:
-        self.seen: dict[str, str | None] = {}
-
-    def first(self, names: tuple[str, ...]) -> str | None:
-        """The first of the variables that is set and not empty."""
-        for name in names:
-            self.seen[name] = os.environ.get(name)
-            if self.seen[name]:
-                return self.seen[name]
-        return None
-
-
 def _sort_extra(
-    facts: Provider, options: Options, environment: _Environment
+    facts: Provider, options: Options, environment: Environment
 ) -> tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]:
     """The keywords that core does not know: options, parameters, and those nobody knows."""
     extra = {name: value for name, value in options.extra.items() if value is not None}
@@ -201,8 +181,10 @@ def _sort_extra(
 
 
 def unknown_param(facts: Provider, name: str) -> str:
-    """What to say of a parameter that the provider does not have, with the nearest it has."""
-    known = [*facts.params, *facts.extra_params, *facts.options]
+    """What to say of a parameter that a call cannot carry, with the nearest that it can."""
+    if name in facts.options:
+        return f"{name!r} belongs to the connection: give it to Reranker(...)"
+    known = [*CALL_PARAMS, *facts.extra_params, *facts.options, *OPTION_NAMES]
     return f"{facts.name} does not take {name!r}{suggestion(name, known)}"
 
 
@@ -217,39 +199,3 @@ def _check_base_url(facts: Provider, base_url: str | None) -> None:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         message = "api_base must be an absolute URL such as 'https://api.example.com'"
         raise ConfigurationError(message)
-
-
-def _choose_key(
-    facts: Provider, options: Options, base_url: str | None, environment: _Environment
-) -> Secret | None:
-    """The key to send: the argument, else the environment's where it may go to this host."""
-    key, withheld = options.api_key, ""
-    if key is None:
-        key = environment.first(facts.api_key_env)
-        host = urlsplit(base_url or "").hostname or ""
-        if key and not _may_go_to(host, facts.api_key_hosts):
-            withheld = f" (the one in the environment is not sent to {host}; give api_key=)"
-            key = None
-    elif not key and (base_url != facts.base_url or not facts.api_key_required):
-        return None  # an empty key means "send none": never to the service's own host
-    if key:
-        return Secret(_checked_key(key))
-    if facts.api_key_required and not options.authorizes:
-        looked_at = ", ".join(facts.api_key_env) or "no variable"
-        message = f"no API key: give api_key=, or set one of: {looked_at}{withheld}"
-        raise MissingAPIKeyError(message)
-    return None
-
-
-def _may_go_to(host: str, patterns: tuple[str, ...]) -> bool:
-    return not patterns or any(fnmatch.fnmatchcase(host, pattern) for pattern in patterns)
-
-
-def _checked_key(key: str) -> str:
-    if key.isascii() and key.isprintable() and key == key.strip():
-        return key
-    message = (
-        "the API key has a space or line break at an end, or a character that cannot stand in a"
-        " header; copy it again"
-    )
-    raise ConfigurationError(message)

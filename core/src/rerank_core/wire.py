@@ -192,8 +192,7 @@ def read_strings(value: JSON) -> tuple[str, ...]:
 def read_error_message(response: HTTPResponse) -> str:
     """The text in an error reply that a person needs, at most 500 characters.
 
-    Knows the shapes in use: `message`, `error` and `detail` as text, object or list, `errors`,
-    `title`; for anything else, an HTML page too, the beginning of the text.
+    Knows the shapes in use, nested too; of anything else, an HTML page for example, the beginning.
     """
     try:
         payload = orjson.loads(response.content)
@@ -247,5 +246,5 @@ def _count(value: JSON) -> int | None:
 
 
 def _kind(value: JSON) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean"}
-    return "null" if value is None else names.get(type(value), "a number")
+    names = {dict: "an object", list: "a list", str: "a string", type(None): "null"}
+    return names.get(type(value), "a number or boolean")

@@ -1,0 +1,177 @@
+"""Where things stand, and which may know which."""
+
+import ast
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rerank_core
+from rerank_core import list_providers
+
+ROOT = Path(__file__).parents[2]
+CORE = ROOT / "core" / "src" / "rerank_core"
+PLUGINS = sorted((ROOT / "plugins").iterdir())
+PACKAGES = [ROOT / "core", *PLUGINS]
+CEILING = 250
+# Imports point one way: each module may import only those after it.
+_LAYERS = """
+__main__ _cli _client _reranker
+_drivers _pools _sending auth
+_flow _exchange _status _effects _documents
+_target _keys _connections _retry _ranking _call _options
+_plugins _hooks hookspecs
+wire _dicts _facts _models _suggest _version errors
+"""
+LAYERS = _LAYERS.split()
+MAY_IMPORT_HTTPX = {"_drivers.py", "_pools.py", "_sending.py", "auth.py"}
+
+
+def _metadata(package: Path) -> dict[str, Any]:
+    return tomllib.loads((package / "pyproject.toml").read_text(encoding="utf-8"))["project"]  # type: ignore[no-any-return]
+
+
+def _tracked(*patterns: str) -> Iterator[Path]:
+    listed = subprocess.run(  # noqa: S603 - git, of this repository
+        ["git", "-C", str(ROOT), "ls-files", "-z", "--", *patterns],  # noqa: S607 - whichever git
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return (ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).exists())
+
+
+def _imports(module: Path) -> Iterator[tuple[str, bool]]:
+    """Each module that is imported, and whether that happens as soon as this one is imported."""
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    late = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, id(node) not in late) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module == "rerank_core":
+            yield from ((f"rerank_core.{a.name}", id(node) not in late) for a in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield str(node.module), id(node) not in late
+
+
+@pytest.mark.parametrize("package", PLUGINS, ids=lambda path: path.name)
+def test_a_plugin_has_its_files_and_one_name(package: Path) -> None:
+    """Folder, distribution, module, entry point, provider and test carry the same name."""
+    name = package.name.removeprefix("rerank-").replace("-", "_")
+    project = _metadata(package)
+    entry_points = project["entry-points"]["rerank_core.providers"]
+    module = f"rerank_{name}"
+    listed = {found.name: found for found in list_providers()}
+
+    assert project["name"] == package.name
+    assert entry_points[name] == module
+    assert {*entry_points.values()} == {module}
+    for alias in entry_points:
+        facts = listed[alias].facts
+        assert facts is not None, listed[alias].error
+        assert facts.name == name
+    assert (package / f"{module}.py").is_file() or (package / module / "__init__.py").is_file()
+    assert (package / "README.md").is_file()
+    assert (package / "LICENSE").is_file()
+    assert (package / "tests" / f"test_{name}.py").is_file()
+
+
+def test_all_packages_have_one_version_and_allow_a_range_of_each_other() -> None:
+    """Siblings share a version, and none pins another exactly."""
+    projects = [_metadata(package) for package in PACKAGES]
+    dependencies = [
+        dependency
+        for project in projects
+        for dependency in project["dependencies"]
+        if dependency.startswith("rerank-")
+    ]
+
+    assert {project["version"] for project in projects} == {rerank_core.__version__}
+    assert len(dependencies) >= len(PLUGINS)
+    assert not [dependency for dependency in dependencies if "==" in dependency]
+
+
+def test_the_public_names_are_sorted_and_there() -> None:
+    """`__all__` is in order, and every name in it exists and says what it is."""
+    names = rerank_core.__all__
+
+    assert names == sorted(names)
+    assert all(hasattr(rerank_core, name) for name in names)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [*CORE.rglob("*.py"), *(path for plugin in PLUGINS for path in plugin.rglob("rerank_*.py"))],
+    ids=lambda path: path.stem,
+)
+def test_a_module_stays_below_the_ceiling(module: Path) -> None:
+    """No module grows for ever."""
+    assert len(module.read_text(encoding="utf-8").splitlines()) <= CEILING
+
+
+@pytest.mark.parametrize("module", sorted(CORE.glob("*.py")), ids=lambda path: path.stem)
+def test_imports_in_core_point_one_way(module: Path) -> None:
+    """A module imports only from the layers below its own; late imports are free."""
+    if module.stem == "__init__":
+        return
+    below = LAYERS[LAYERS.index(module.stem) + 1 :]
+    own = [
+        name.removeprefix("rerank_core.")
+        for name, at_once in _imports(module)
+        if at_once and name.startswith("rerank_core.")
+    ]
+
+    assert [name for name in own if name not in below] == []
+
+
+@pytest.mark.parametrize("module", sorted(CORE.glob("*.py")), ids=lambda path: path.stem)
+def test_only_what_sends_knows_httpx(module: Path) -> None:
+    """What decides knows no client."""
+    roots = {name.split(".")[0] for name, _ in _imports(module)}
+
+    assert module.name in MAY_IMPORT_HTTPX or not roots & {"httpx", "httpcore", "anyio"}
+
+
+def test_core_names_no_provider_but_the_one_in_this_process() -> None:
+    """What differs between providers is a fact in a plugin, never a branch in core.
+
+    `local/bm25` may stand in an example: it is the one that everybody can run.
+    """
+    names = {found.name for found in list_providers()} - {"local"}
+    pattern = re.compile("|".join(rf"\b{name}\b" for name in names))
+    allowed = re.compile(r"[Cc]ohere(-shaped|'s API|'s shape| writes)|`?cohere/rerank")
+    found = [
+        f"{module.name}:{number}: {line}"
+        for module in CORE.rglob("*.py")
+        for number, line in enumerate(module.read_text(encoding="utf-8").splitlines(), 1)
+        if pattern.search(allowed.sub("", line))
+    ]
+
+    assert found == []
+
+
+def test_nothing_of_one_machine_is_tracked() -> None:
+    """No lock file, no registry's host, no path of the machine it was written on."""
+    registries = re.compile(
+        r"(pypi|pythonhosted|npmjs)\.(org|com)|deb\.debian\.org"
+    )  # its own line
+    home = re.compile(r"(?<![\w.])/(home|root|work)/\w")
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in _tracked("*.py", "*.md", "*.toml", "*.yml", "*.yaml", "*.json", ".ci/*")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if (registries.search(line) or home.search(line)) and "its own line" not in line
+    ]
+
+    assert found == []
+    assert not list(_tracked("*uv.lock"))
