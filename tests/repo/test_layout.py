@@ -23,9 +23,9 @@ _LAYERS = """
 __main__ _cli _client _reranker
 _drivers _pools _sending auth
 _flow _exchange _status _effects _documents
-_target _keys _connections _retry _ranking _call _options
+_target _keys _connections _prices _retry _ranking _call _options
 _plugins _hooks hookspecs
-wire _dicts _facts _models _suggest _version errors
+wire _messages _dicts _facts _models _suggest _version errors
 """
 LAYERS = _LAYERS.split()
 MAY_IMPORT_HTTPX = {"_drivers.py", "_pools.py", "_sending.py", "auth.py"}

@@ -1,29 +1,25 @@
-"""The commands: `rank`, `providers` and `doctor`.
-
-Results go to standard output, everything else to standard error.
-"""
+"""The commands: results go to standard output, everything else to standard error."""
 
 from __future__ import annotations
 
-import inspect
 import os
 import platform
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
+from inspect import signature
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
-from rich import box
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from rerank_core._client import rerank
 from rerank_core._facts import Provider
-from rerank_core._models import RerankResponse
 from rerank_core._plugins import InstalledProvider, list_providers
 from rerank_core._reranker import Reranker
 from rerank_core._version import __version__
@@ -31,15 +27,11 @@ from rerank_core.errors import ConfigurationError, PluginError, RerankError, Res
 from rerank_core.wire import decode_json, encode_json, render_document
 
 _CONFIGURATION, _FAILED, _INTERRUPTED = 3, 4, 130
-_EXIT_CODES = (
-    "Exit codes: 0 done; 2 usage; 3 configuration: model, key, parameter or plugin;"
-    " 4 the provider failed; 130 interrupted."
-)
-# What --param may not set: it has an option of its own, or, as a key, would show in `ps`.
-_RESERVED = {*inspect.signature(Reranker).parameters, *inspect.signature(rerank).parameters}
+# What --param may not set: it has an option of its own or, as a key, would show in `ps`.
+_RESERVED = {"", *signature(Reranker).parameters, *signature(rerank).parameters}
 _RESERVED -= {"max_chunks_per_doc", "max_tokens_per_doc", "extra"}
 _NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
-_Documents = list[str | Mapping[str, Any]]
+_SECONDS = click.FloatRange(min=0, min_open=True)
 
 
 class _Commands(click.Group):
@@ -51,78 +43,56 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except RerankError as error:
             for text in (str(error), *getattr(error, "__notes__", ())):
-                _say(f"error: {text}")
+                click.echo(_printable(f"error: {text}"), err=True)
             ours = isinstance(error, (ConfigurationError, PluginError))
             ctx.exit(_CONFIGURATION if ours else _FAILED)
         except KeyboardInterrupt:
             ctx.exit(_INTERRUPTED)
 
 
-@click.group(
-    cls=_Commands,
-    epilog=_EXIT_CODES,
-    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
-)
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
     """Order documents by relevance to a query.
 
     API keys come from the environment; `rerank doctor` says which variables are looked at.
+
+    Exit codes: 0 done; 2 usage; 3 configuration (model, key, parameter, plugin); 4 the provider
+    failed; 130 interrupted.
     """
 
 
-def _read_param(_: click.Context, __: click.Parameter, pairs: Iterable[str]) -> dict[str, Any]:
+def _read_params(_: click.Context, __: click.Parameter, pairs: Iterable[str]) -> dict[str, Any]:
     params = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not (name and equals):
-            message = f"write name=value, not {name!r}"
+    for name, equals, value in (pair.partition("=") for pair in pairs):
+        if not equals or name in _RESERVED:
+            message = f"write NAME=VALUE with a name that only the provider knows, not {name!r}"
             raise click.BadParameter(message)
-        if name in _RESERVED:
-            message = f"{name!r} is for parameters that only the provider knows; see --help"
-            raise click.BadParameter(message)
-        try:
-            params[name] = decode_json(value.encode())
-        except ResponseParseError:
-            params[name] = value
+        params[name] = _decode(value, value)
     return params
 
 
-def _read_names(_: click.Context, __: click.Parameter, names: str | None) -> list[str] | None:
-    return None if names is None else [name.strip() for name in names.split(",")]
-
-
-_seconds = click.FloatRange(min=0, min_open=True)
-
-
-@cli.command(epilog=_EXIT_CODES)
+@cli.command()
 @click.option("--model", required=True, metavar="PROVIDER/MODEL", help="For example local/bm25.")
 @click.option("--top-n", type=click.IntRange(min=1), help="The most results; all by default.")
-@click.option(
-    "--rank-fields",
-    metavar="A,B",
-    callback=_read_names,
-    help="The fields of objects that count, in order; all by default.",
-)
+@click.option("--rank-fields", metavar="A,B", help="The fields that count; all by default.")
 @click.option("--api-base", metavar="URL", help="The base URL, where it is not the usual one.")
-@click.option("--timeout", type=_seconds, help="Seconds for each attempt; 60 by default.")
+@click.option("--timeout", type=_SECONDS, help="Seconds for each attempt; 60 by default.")
 @click.option("--max-retries", type=click.IntRange(min=0), help="Further attempts; 2 by default.")
-@click.option("--deadline", type=_seconds, help="Seconds for everything; no bound by default.")
+@click.option("--deadline", type=_SECONDS, help="Seconds for everything; no bound by default.")
 @click.option(
     "--param",
     "params",
     multiple=True,
     metavar="NAME=VALUE",
-    callback=_read_param,
-    help="A parameter that only this provider knows, max_tokens_per_doc or max_chunks_per_doc;"
-    " the value is JSON where it reads as JSON, else text. May be repeated. Never a key.",
+    callback=_read_params,
+    help="A parameter that only this provider knows, max_tokens_per_doc or max_chunks_per_doc."
+    " The value is JSON where it reads as JSON, else text. May be repeated. Never a key.",
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON Lines on a terminal, too.")
 @click.argument("query")
 @click.argument("file", type=click.File("rb"), metavar="FILE|-")
-def rank(
-    query: str, file: BinaryIO, params: Mapping[str, Any], *, as_json: bool, **options: Any
-) -> None:
+def rank(file: BinaryIO, params: Mapping[str, Any], *, as_json: bool, **options: Any) -> None:
     """Rank the documents of a file, or of standard input (-).
 
     FILE is UTF-8. Where every line is a JSON string or object, each is one document (JSON Lines);
@@ -131,63 +101,51 @@ def rank(
 
     Prints a table on a terminal; elsewhere JSON Lines with index, relevance_score and document.
     """
-    given = {name: value for name, value in options.items() if value is not None}
+    if options["rank_fields"] is not None:
+        options["rank_fields"] = [name.strip() for name in options["rank_fields"].split(",")]
     documents = _read_documents(file)
-    model = given.pop("model")
-    response = rerank(model, query, documents, return_documents=False, **given, **params)
+    given = {name: value for name, value in options.items() if value is not None}
+    response = rerank(documents=documents, return_documents=False, **given, **params)
     for warning in response.warnings:
-        _say(f"warning: {warning}")
+        click.echo(_printable(f"warning: {warning}"), err=True)
     if as_json or not _is_terminal():
         for result in response.results:
             row = {"index": result.index, "relevance_score": result.relevance_score}
             click.echo(encode_json({**row, "document": documents[result.index]}))
-    else:
-        Console(highlight=False).print(_ranking_table(response, documents, given))
+        return
+    table = Table("rank", "score", "index", box=SIMPLE_HEAD, pad_edge=False, expand=True)
+    table.add_column("text", ratio=1, no_wrap=True, overflow="ellipsis")
+    for place, result in enumerate(response.results, 1):
+        score = "-" if result.relevance_score is None else f"{result.relevance_score:#.4g}"
+        text = Text(_printable(render_document(documents[result.index], options["rank_fields"])))
+        table.add_row(str(place), score, str(result.index), text)
+    Console().print(table)
 
 
-def _read_documents(file: BinaryIO) -> _Documents:
+def _read_documents(file: BinaryIO) -> list[Any]:
     try:
         content = file.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         message = f"it is not UTF-8 (byte {error.start})"
         raise click.BadParameter(message, param_hint="FILE") from None
     # Not str.splitlines: a JSON string may hold U+2028 and the like as they are.
-    lines = [line.removesuffix("\r") for line in content.split("\n")]
-    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    decoded = [_decode_document(line) for _, line in numbered]
-    plain = [number for (number, _), value in zip(numbered, decoded, strict=True) if value is None]
+    numbered = enumerate(content.split("\n"), 1)
+    lines = {number: line.removesuffix("\r") for number, line in numbered if line.strip()}
+    decoded = {number: _decode(line) for number, line in lines.items()}
+    plain = [number for number, value in decoded.items() if not isinstance(value, (str, dict))]
     if not plain:
-        return [value for value in decoded if value is not None]
-    if len(plain) < len(decoded) or isinstance(_decode(content), (list, dict)):
-        where = f"line {plain[0]} is no JSON string or object"
-        _say(f"warning: {where}, so every line is taken as text, JSON or not")
-    return [line for _, line in numbered]
+        return list(decoded.values())
+    if len(plain) < len(lines) or isinstance(_decode(content), (list, dict)):
+        where = f"warning: line {plain[0]} is no JSON string or object"
+        click.echo(f"{where}, so every line is taken as text, JSON or not", err=True)
+    return list(lines.values())
 
 
-def _decode(text: str) -> Any:
+def _decode(text: str, default: Any = None) -> Any:
     try:
         return decode_json(text.encode())
     except ResponseParseError:
-        return None
-
-
-def _decode_document(line: str) -> str | dict[str, Any] | None:
-    value = _decode(line)
-    return value if isinstance(value, (str, dict)) else None
-
-
-def _ranking_table(
-    response: RerankResponse, documents: _Documents, given: Mapping[str, Any]
-) -> Table:
-    table = _open_table()
-    for name in ("rank", "score", "index"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("text", no_wrap=True, overflow="ellipsis")
-    for place, result in enumerate(response.results, 1):
-        score = "-" if result.relevance_score is None else f"{result.relevance_score:#.4g}"
-        text = render_document(documents[result.index], given.get("rank_fields"))
-        table.add_row(str(place), score, str(result.index), Text(_printable(text)))
-    return table
+        return default
 
 
 @cli.command()
@@ -197,31 +155,28 @@ def providers(*, as_json: bool) -> None:
 
     Names variables and never shows their values. A broken plugin is listed with its error.
     """
-    rows = [_to_row(provider) for provider in list_providers()]
+    listed = [_describe(provider) for provider in list_providers()]
     if as_json or not _is_terminal():
-        for row in rows:
+        for row in listed:
             click.echo(encode_json(row))
         return
-    table = _open_table()
-    for name in ("name", "distribution", "key", "models"):
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        source = " ".join(filter(None, (row["distribution"], row["version"])))
-        key = " ".join(filter(None, (" or ".join(row["key_variables"]), row["key"])))
-        models = f"broken: {row['error']}" if row["error"] else ", ".join(row["models"])
-        cells = (row["name"], source, key, models)
-        table.add_row(*(Text(_printable(cell or "-")) for cell in cells))
-    Console(highlight=False).print(table)
+    table = Table("name", "distribution", "key", "models", box=SIMPLE_HEAD, pad_edge=False)
+    for row in listed:
+        source = [f"{row['distribution']} {row['version']}"] if row["distribution"] else []
+        key = [row["key"] or "", *row["key_variables"]]
+        models = [f"broken: {row['error']}"] if row["error"] else row["models"]
+        cells = ("\n".join(map(_printable, cell)) for cell in ([row["name"]], source, key, models))
+        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
+    Console().print(table)
 
 
-def _to_row(provider: InstalledProvider) -> dict[str, Any]:
-    source, facts = provider.source, provider.facts
-    key, variables = _find_key(facts) if facts else (None, ())
+def _describe(provider: InstalledProvider) -> dict[str, Any]:
+    key, variables = _find_key(provider.facts) if provider.facts else (None, ())
     return {
         "name": provider.name,
-        "distribution": source.distribution,
-        "version": source.version,
-        "models": facts.models if facts else (),
+        "distribution": provider.source.distribution,
+        "version": provider.source.version,
+        "models": provider.facts.models if provider.facts else (),
         "key": key,
         "key_variables": variables,
         "error": provider.error,
@@ -229,14 +184,11 @@ def _to_row(provider: InstalledProvider) -> dict[str, Any]:
 
 
 def _find_key(facts: Provider) -> tuple[str, tuple[str, ...]]:
-    """Whether there is a key in the environment, and the names of the variables looked at."""
-    found = [name for name in facts.api_key_env if os.environ.get(name)]
-    if found:
-        return "found", (found[0],)
-    if facts.api_key_required:
-        return "missing", facts.api_key_env
-    if facts.api_key_env:
-        return "optional", facts.api_key_env
+    """Whether there is a key in the environment, and the variables that this is about."""
+    if found := tuple(filter(os.environ.get, facts.api_key_env)):
+        return "found", found[:1]
+    if facts.api_key_env or facts.api_key_required:
+        return ("missing" if facts.api_key_required else "optional"), facts.api_key_env
     return ("its own sign-in" if callable(facts.auth) else "not needed"), ()
 
 
@@ -248,67 +200,51 @@ def doctor(ctx: click.Context) -> None:
     Never shows the value of a variable. Exits with 3 where something is broken.
     """
     python = f"Python {platform.python_version()}, {platform.system()}"
-    _show(f"rerank-core {__version__}, {python}", *_read_extras("rerank-core"))
+    _show(f"rerank-core {__version__}, {python}", _read_extras("rerank-core"))
     faults = 0
     for provider in list_providers():
-        row, facts = _to_row(provider), provider.facts
-        source = " ".join(filter(None, (row["distribution"], row["version"])))
-        if facts is None:
-            faults += 1
-            _show(provider.name, f"broken: {provider.error}")
-            continue
-        options = [name for variables in facts.options.values() for name in variables]
-        variables = _read_variables(*facts.api_key_env, *facts.base_url_env, *options)
-        _show(
-            f"{provider.name}: {source}",
-            f"key: {row['key']}",
-            *variables,
-            *_read_extras(row["distribution"]),
-        )
-    network = _read_variables(*_NETWORK)
-    certificates = os.environ.get("SSL_CERT_FILE")
-    if certificates and not Path(certificates).is_file():
+        lines = [f"broken: {provider.error}"] if provider.error else []
+        if facts := provider.facts:
+            names = [*facts.api_key_env, *facts.base_url_env, *sum(facts.options.values(), ())]
+            lines += [f"key: {_find_key(facts)[0]}", *_read_variables(names)]
+        faults += not facts
+        source = provider.source
+        _show(f"{provider.name}: {source}", [*lines, *_read_extras(source.distribution)])
+    lines = _read_variables(_NETWORK)
+    if (file := os.environ.get("SSL_CERT_FILE")) and not Path(file).is_file():
         faults += 1
-        network.append("broken: SSL_CERT_FILE names no file, so no connection can be made")
-    _show("network", *network)
-    click.echo(f"{faults} broken, see above." if faults else "Nothing is broken.")
+        lines.append("broken: SSL_CERT_FILE names no file, so that no connection can be made")
+    _show("network", lines)
+    click.echo(f"{faults} broken, see above" if faults else "nothing is broken")
     ctx.exit(_CONFIGURATION if faults else 0)
 
 
-def _read_variables(*names: str) -> list[str]:
-    # Proxies are taken from the lower-case names as well.
-    environment = {*os.environ, *(name.upper() for name in os.environ)}
-    return [f"{name}: {'set' if name in environment else 'not set'}" for name in names]
+def _read_variables(names: Iterable[str]) -> list[str]:
+    # Proxies are read from the lower-case names as well.
+    found = {upper for name, value in os.environ.items() if value for upper in (name, name.upper())}
+    return [f"{name}: {'set' if name in found else 'not set'}" for name in names]
 
 
 def _read_extras(distribution: str | None) -> Iterator[str]:
-    """What each extra of a distribution brings, installed or not."""
-    for line in metadata.requires(distribution) or () if distribution else ():
-        if extra := re.search(r"extra == ['\"]([^'\"]+)", line):
-            name = re.match(r"[\w.-]+", line)[0]
+    """What each extra of a distribution brings, and whether it is installed."""
+    for requirement in (metadata.requires(distribution) or ()) if distribution else ():
+        if found := re.match(r"([\w.-]+).*\bextra == ['\"]([^'\"]+)", requirement):
             try:
-                found = metadata.version(name)
+                version = metadata.version(found[1])
             except metadata.PackageNotFoundError:
-                found = "not installed"
-            yield f"extra {extra[1]}: {name} {found}"
+                version = "not installed"
+            yield f"extra {found[2]}: {found[1]} {version}"
 
 
-def _show(title: str, *lines: str) -> None:
-    click.echo("\n".join((_printable(title), *(f"  {_printable(line)}" for line in lines), "")))
-
-
-def _open_table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False)
+def _show(title: str, lines: Iterable[str]) -> None:
+    for line in (title, *(f"  {_printable(line)}" for line in lines), ""):
+        click.echo(line)
 
 
 def _is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def _say(text: str) -> None:
-    click.echo(_printable(text), err=True)
-
-
 def _printable(text: str) -> str:
-    """The text in one line, without what could steer a terminal: a service may have written it."""
+    """One line without what could steer a terminal: a service may have written it."""
     return "".join(char if char.isprintable() else " " for char in " ".join(text.split()))

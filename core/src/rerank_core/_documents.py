@@ -10,11 +10,12 @@ from attrs import frozen
 
 from rerank_core._call import check_text
 from rerank_core.errors import InvalidRequestError
-from rerank_core.wire import render_documents
+from rerank_core.wire import encode_json, render_documents
 
 if TYPE_CHECKING:
     from rerank_core._call import Call
     from rerank_core._facts import Provider
+    from rerank_core._options import Options
 
 Documents = Sequence[str | Mapping[str, Any]]
 
@@ -80,10 +81,50 @@ def _check_length(text: str, where: str, most: int | None) -> None:
         raise InvalidRequestError(message)
 
 
-def split_evenly(count: int, most: int | None) -> list[range]:
-    """Ranges that cover `count` documents in order, each of at most `most`, of even size."""
-    if most is None or count <= most:
-        return [range(count)]
-    parts = -(-count // most)
-    bounds = [count * at // parts for at in range(parts + 1)]
+def split_documents(
+    query: str, documents: Documents, provider: Provider, options: Options
+) -> list[range]:
+    """Ranges that cover the documents in order, each small enough for one request.
+
+    Raises:
+        InvalidRequestError: One document alone is too large, or the model scores documents by
+            each other and the caller has not allowed a split.
+    """
+    if not documents:
+        return []
+    most = options.max_documents or provider.max_documents or len(documents)
+    spans = _split_by_bytes(query, documents, provider.max_request_bytes)
+    spans = [part for span in spans for part in _split_evenly(span, most)]
+    if len(spans) > 1 and provider.listwise and not options.split_listwise:
+        message = (
+            f"{len(documents):,} documents are too many for one request, and this model scores a"
+            " document by the others beside it, so that a split list is ranked differently: send"
+            " fewer, or allow it with split_listwise=True"
+        )
+        raise InvalidRequestError(message)
+    return spans
+
+
+def _split_evenly(span: range, most: int) -> list[range]:
+    """Ranges of at most `most` and of even size."""
+    parts = -(-len(span) // most)
+    bounds = [span.start + len(span) * at // parts for at in range(parts + 1)]
     return [range(*pair) for pair in pairwise(bounds)]
+
+
+def _split_by_bytes(query: str, documents: Documents, most: int | None) -> list[range]:
+    """Ranges of at most `most` bytes of JSON together with the query, filled in turn."""
+    if most is None:
+        return [range(len(documents))]
+    used = first = len(encode_json(query))
+    starts = [0]
+    for at, document in enumerate(documents):
+        size = len(encode_json(document)) + 1
+        if first + size > most:
+            message = f"documents[{at}] is too large: a request takes at most {most:,} bytes"
+            raise InvalidRequestError(message)
+        if used + size > most:
+            starts.append(at)
+            used = first
+        used += size
+    return [range(*pair) for pair in pairwise([*starts, len(documents)])]

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from attrs import evolve, frozen
 
-from rerank_core._documents import fit_documents, split_evenly
+from rerank_core._documents import fit_documents, split_documents
 from rerank_core._models import (
     Compute,
     HTTPRequest,
@@ -19,6 +19,7 @@ from rerank_core._models import (
     RerankResponse,
     RerankResult,
 )
+from rerank_core._prices import cost_of
 from rerank_core._ranking import check_results, merge
 from rerank_core._target import unknown_param
 from rerank_core.errors import (
@@ -84,17 +85,8 @@ def prepare(call: Call, target: Target, *, drop_params: bool = False) -> Prepare
     if call.rank_fields and fitted.rank_fields is None and call.documents:
         warnings.append("rank_fields has no effect: no document is a mapping")
         params.pop("rank_fields", None)
-    count = len(fitted.sent)
-    spans = split_evenly(count, target.provider.max_documents) if count else []
-    if len(spans) > 1 and target.provider.listwise and not target.options.split_listwise:
-        message = (
-            f"{count:,} documents are more than the {target.provider.max_documents:,} of one"
-            " request, and this model scores a document by the others beside it, so that a split"
-            " list is ranked differently: send fewer, or allow it with split_listwise=True"
-        )
-        raise InvalidRequestError(message)
-    parts = []
-    for span in spans:
+    count, parts = len(fitted.sent), []
+    for span in split_documents(call.query, fitted.sent, target.provider, target.options):
         top_n = None if call.top_n is None else min(call.top_n, len(span))
         whole = len(span) == count
         request = RerankRequest(
@@ -247,4 +239,7 @@ def finish(prepared: Prepared, responses: Sequence[RerankResponse]) -> RerankRes
         model=target.model,
         provider=target.provider.name,
         warnings=warnings,
+        cost=cost_of(response.meta, target.provider.price)
+        if response.cost is None
+        else response.cost,
     )

@@ -59,20 +59,26 @@ class Provider:
             called after `resolve_provider` find the one in use here.
         base_url_env: Variables that name a base URL, first found wins.
         base_url_required: Whether a call without a base URL is refused before it is sent.
+        base_urls_by_key: Base URLs that replace `base_url` for a key that begins so.
         api_key_env: Variables that hold a key, first found wins.
         api_key_required: Whether a call without a key is refused before it is sent.
-        api_key_hosts: Hosts that a key from the environment may go to (`*.` stands for any
-            sub-domain); empty for any.
-        auth: How the key is sent; a function from key, provider and options to an `httpx.Auth`
-            for what a header cannot do; `None` where there is no key.
+        api_key_hosts: For a variable, the hosts that its key may go to (`*.` stands for any
+            sub-domain); one that is not listed may go to any.
+        auth: How the key is sent; for what a header cannot do, a function from key, provider and
+            options, secret ones among them, to an `httpx.Auth`; `None` where there is no key.
         params: The call's parameters that the service takes, each with its name on the wire.
         extra_params: Parameters that only this provider knows, each with its name on the wire.
         options: Options of the connection that only this provider knows, each with the variables
             that supply it.
+        secret_options: The same for options that are secrets: only `auth` gets them.
+        option_sources: For an option that neither the caller nor a variable gives, a function
+            from the secret options to its value: a profile's region, for example. Asked once per
+            `Reranker`; this one may read files.
         takes_mappings: Whether mapping documents travel as they are; core renders them as text
             for a provider that takes only strings.
         takes_blank_documents: Whether a document may be blank; core holds blank ones back if not.
         max_documents: The most documents in one request; a longer list is split.
+        max_request_bytes: The most bytes of document text in one request; likewise.
         max_document_chars: The longest document, in characters.
         max_query_chars: The longest query, in characters.
         max_tokens: The model's context in tokens, for query and document; for documentation.
@@ -80,11 +86,14 @@ class Provider:
             last layer (`logit`), or something else (`opaque`).
         listwise: Whether a document's score depends on the other documents in the request, so
             that splitting a list changes it.
-        error_types: Statuses that mean another error than usual.
+        error_types: Statuses, or codes in the body of an error, that mean another error than
+            usual.
         retry_statuses: Statuses that are worth a retry beyond 408, 425, 429 and 5xx.
         final_statuses: Statuses that no retry mends although they are 5xx.
+        retry_after_pattern: A regular expression whose first group is the seconds to wait, where
+            the error's message says them.
         reset_headers: Headers that say when a rate limit ends: seconds, or Unix time.
-        hints: What a person should try, by status; added to the error's message.
+        hints: What a person should try, by status or code; added to the error's message.
         price: The list price of the model, where one is known.
         retires: The day the model is switched off, ISO 8601, where it is known.
         models: Model names that the documentation lists; others are passed on all the same.
@@ -95,28 +104,33 @@ class Provider:
     base_url: str | None = field(default=None, validator=optional(instance_of(str)))
     base_url_env: tuple[str, ...] = field(default=(), validator=instance_of(tuple))
     base_url_required: bool = False
+    base_urls_by_key: Mapping[str, str] = field(factory=dict, validator=_names)
     api_key_env: tuple[str, ...] = field(default=(), validator=instance_of(tuple))
     api_key_required: bool = True
-    api_key_hosts: tuple[str, ...] = field(default=(), validator=instance_of(tuple))
+    api_key_hosts: Mapping[str, tuple[str, ...]] = field(factory=dict)
     auth: APIKeyHeader | Callable[[str | None, Provider, Mapping[str, Any]], Any] | None = (
         APIKeyHeader()
     )
     params: Mapping[str, str] = field(factory=dict, validator=_names)
     extra_params: Mapping[str, str] = field(factory=dict, validator=_names)
     options: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    secret_options: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    option_sources: Mapping[str, Callable[[Mapping[str, Any]], Any]] = field(factory=dict)
     takes_mappings: bool = False
     takes_blank_documents: bool = False
     max_documents: int | None = field(default=None, validator=_count)
+    max_request_bytes: int | None = field(default=None, validator=_count)
     max_document_chars: int | None = field(default=None, validator=_count)
     max_query_chars: int | None = field(default=None, validator=_count)
     max_tokens: int | None = field(default=None, validator=_count)
     score_kind: Literal["probability", "logit", "opaque"] = "opaque"
     listwise: bool = False
-    error_types: Mapping[int, type[APIStatusError]] = field(factory=dict)
+    error_types: Mapping[int | str, type[APIStatusError]] = field(factory=dict)
     retry_statuses: frozenset[int] = frozenset()
     final_statuses: frozenset[int] = frozenset({501})
+    retry_after_pattern: str | None = None
     reset_headers: tuple[str, ...] = ()
-    hints: Mapping[int, str] = field(factory=dict)
+    hints: Mapping[int | str, str] = field(factory=dict)
     price: Price | None = None
     retires: str | None = None
     models: tuple[str, ...] = field(default=(), validator=instance_of(tuple))

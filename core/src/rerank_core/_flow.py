@@ -21,6 +21,7 @@ from rerank_core._exchange import (
     read_payload,
     read_reply,
 )
+from rerank_core._messages import shorten
 from rerank_core._models import (
     Compute,
     HTTPRequest,
@@ -37,7 +38,7 @@ from rerank_core.errors import (
     ResponseParseError,
     TransportError,
 )
-from rerank_core.wire import encode_json, shorten, to_document
+from rerank_core.wire import encode_json, to_document
 
 if TYPE_CHECKING:
     from rerank_core._call import Call

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from rerank_core import hookspecs
 from rerank_core._facts import Provider
-from rerank_core._models import Compute, HTTPRequest, NextRequest, RerankResponse
+from rerank_core._models import Compute, HTTPRequest, NextRequest, RerankResponse, RerankResult
 from rerank_core.errors import PluginError, RerankError, ResponseParseError
 
 if TYPE_CHECKING:
@@ -107,6 +107,9 @@ class ProviderHooks:
         except Exception as error:  # noqa: BLE001 - whatever a stranger's code raises
             self._fail("parse_response", error)
         checked = self._checked("parse_response", answer, (RerankResponse, NextRequest))
+        response = checked if isinstance(checked, RerankResponse) else checked.response
+        if response is not None and not set(map(type, response.results)) <= {RerankResult}:
+            raise self.source.error("parse_response returned results that are no RerankResult")
         return cast("RerankResponse | NextRequest", checked)
 
     def _call(self, name: str, kind: Any, **arguments: Any) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class Secret:
     """A value that is never shown."""
 
-    value: str = field(repr=lambda _: "'...'")
+    value: Any = field(repr=lambda _: "'...'")
 
 
 class Environment:
@@ -29,43 +30,63 @@ class Environment:
     def __init__(self) -> None:
         self.seen: dict[str, str | None] = {}
 
-    def first(self, names: tuple[str, ...]) -> str | None:
-        """The first of the variables that is set and not empty."""
+    def find(self, names: Sequence[str]) -> tuple[str, str] | None:
+        """The first of the variables that is set and not empty, with its value."""
         for name in names:
-            self.seen[name] = os.environ.get(name)
-            if self.seen[name]:
-                return self.seen[name]
+            self.seen[name] = value = os.environ.get(name)
+            if value:
+                return name, value
         return None
+
+    def first(self, names: Sequence[str]) -> str | None:
+        """The value of the first of the variables that is set and not empty."""
+        found = self.find(names)
+        return found[1] if found else None
 
 
 def choose_key(
-    facts: Provider, options: Options, base_url: str | None, environment: Environment
-) -> Secret | None:
-    """The key to send: the argument, else the environment's where it may go to this host.
+    facts: Provider, options: Options, environment: Environment
+) -> tuple[Secret | None, str | None]:
+    """The key to send and the base URL to send it to: the argument, else the environment.
 
     Raises:
-        MissingAPIKeyError: There is none, and the provider needs one.
+        MissingAPIKeyError: There is no key, and the provider needs one.
         ConfigurationError: It cannot stand in a header.
     """
-    key, withheld = options.api_key, ""
-    if key is None:
-        key = environment.first(facts.api_key_env)
-        host = urlsplit(base_url or "").hostname or ""
-        if key and not _may_go_to(host, facts.api_key_hosts):
-            withheld = f" (the one in the environment is not sent to {host}; give api_key=)"
-            key = None
-    elif not key and (base_url != facts.base_url or not facts.api_key_required):
-        return None  # an empty key means "send none": never to the service's own host
+    key, variable = options.api_key, None
+    if key is None and (found := environment.find(facts.api_key_env)):
+        variable, key = found
+    base_url = options.api_base or environment.first(facts.base_url_env)
+    if base_url is None:
+        base_url = next(
+            (
+                url
+                for prefix, url in facts.base_urls_by_key.items()
+                if (key or "").startswith(prefix)
+            ),
+            facts.base_url,
+        )
+    host = urlsplit(base_url or "").hostname or ""
+    if variable and not _may_go_to(host, facts.api_key_hosts.get(variable, ())):
+        _check_optional(facts, options, f" ({variable} is not sent to {host}: give api_key=)")
+        return None, base_url
+    if key == "" and (base_url != facts.base_url or not facts.api_key_required):
+        return None, base_url  # an empty key means "send none": never to the service's own host
     if key:
-        return Secret(_checked_key(key))
+        return Secret(_checked_key(key)), base_url
+    _check_optional(facts, options)
+    return None, base_url
+
+
+def _check_optional(facts: Provider, options: Options, withheld: str = "") -> None:
+    """Refuse to go on without a key where one is needed."""
     if facts.api_key_required and not options.authorizes:
         looked_at = ", ".join(facts.api_key_env) or "no variable"
         message = f"no API key: give api_key=, or set one of: {looked_at}{withheld}"
         raise MissingAPIKeyError(message)
-    return None
 
 
-def _may_go_to(host: str, patterns: tuple[str, ...]) -> bool:
+def _may_go_to(host: str, patterns: Sequence[str]) -> bool:
     return not patterns or any(fnmatch.fnmatchcase(host, pattern) for pattern in patterns)
 
 

@@ -117,18 +117,21 @@ class RerankResponse(_Subscriptable):
         meta: Usage and version, as far as the service reports them.
         warnings: What the caller should know: a parameter left out, a fallback that answered,
             the service's own warnings.
+        cost: US dollars, as the service reports them or by its list price; `None` where neither is
+            known.
         reranked: False where `results` is only the caller's order.
         payload: The decoded reply; a list of them where it took several.
         headers: The reply's headers, names in lower case; of the last reply where it took
             several.
     """
 
-    results: list[RerankResult]
+    results: list[RerankResult] = field(validator=instance_of(list))
     id: str = field(default="", validator=instance_of(str))
     model: str = ""
     provider: str = ""
     meta: Meta = field(default=Meta(), validator=instance_of(Meta))
     warnings: Sequence[str] = ()
+    cost: float | None = None
     reranked: bool = True
     payload: JSON = field(default=None, repr=False)
     headers: Mapping[str, str] = field(factory=dict, repr=False)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from attrs import astuple, field, fields, frozen
+from attrs.validators import optional
 
 from rerank_core.errors import ConfigurationError
 
@@ -128,6 +129,7 @@ class Options:
     drop_params: bool = False
     split_listwise: bool = False
     max_concurrency: int = field(default=4, validator=_at_least(1))
+    max_documents: int | None = field(default=None, validator=optional(_at_least(1)))
     client_authorizes: bool = False
     extra: Mapping[str, Any] = field(factory=dict, repr=False)
 

@@ -9,9 +9,9 @@ from typing import Any, NoReturn
 
 from attrs import evolve
 
+from rerank_core._messages import shorten
 from rerank_core._models import BilledUnits, Meta, RerankResponse, RerankResult, Tokens
 from rerank_core.errors import ResponseParseError
-from rerank_core.wire import shorten
 
 
 def check_results(results: Sequence[RerankResult], sent: int) -> None:
@@ -80,6 +80,7 @@ def merge(responses: Sequence[RerankResponse]) -> RerankResponse:
                 output_tokens=_total(token.output_tokens for token in tokens),
             ),
         ),
+        cost=_total(response.cost for response in responses),
         warnings=tuple(dict.fromkeys(w for response in responses for w in response.warnings)),
         payload=[response.payload for response in responses],
         headers=responses[-1].headers,

@@ -53,6 +53,8 @@ class Reranker:
         split_listwise: Allow a list that is too long to be split for a model that scores
             documents by each other.
         max_concurrency: The most requests of one split list that are under way at once.
+        max_documents: The most documents in one request, where your server takes another number
+            than the provider's documented one.
         headers: litellm's name for `extra_headers`.
         num_retries: litellm's name for `max_retries`.
         **extra: Parameters and options that only this provider knows.
@@ -81,6 +83,7 @@ class Reranker:
         http_client: Any = None,
         split_listwise: bool = False,
         max_concurrency: int = 4,
+        max_documents: int | None = None,
         headers: Mapping[str, str] | None = None,
         num_retries: int | None = None,
         _connections: Connections | None = None,
@@ -99,6 +102,7 @@ class Reranker:
             on_failure=on_failure,
             split_listwise=split_listwise,
             max_concurrency=max_concurrency,
+            max_documents=max_documents,
             client_authorizes=getattr(http_client, "auth", None) is not None,
             extra=extra,
         )

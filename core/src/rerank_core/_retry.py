@@ -45,6 +45,9 @@ def is_retryable(error: RerankError, provider: Provider) -> bool:
     """Whether the same request may succeed later."""
     if isinstance(error, APIStatusError) and error.status_code is not None:
         status = error.status_code
+        advice = error.response.headers.get("x-should-retry") if error.response else None
+        if advice in {"true", "false"}:  # what several services say, and their SDKs heed
+            return advice == "true"
         if status in provider.final_statuses:
             return False
         return status in _RETRIED or status in provider.retry_statuses or status >= 500  # noqa: PLR2004 - the 5xx

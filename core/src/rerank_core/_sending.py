@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import httpx
 from attrs import astuple
 
+from rerank_core._messages import without_userinfo
 from rerank_core._models import HTTPResponse
 from rerank_core.auth import make_auth
 from rerank_core.errors import ConfigurationError, RequestTimeoutError, TransportError
-from rerank_core.wire import without_userinfo
 
 if TYPE_CHECKING:
     from rerank_core._effects import Send

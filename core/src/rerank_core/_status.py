@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
+from rerank_core._messages import read_error_code, read_error_message, without_userinfo
 from rerank_core._retry import read_retry_after
 from rerank_core.errors import (
     APIStatusError,
@@ -17,7 +19,6 @@ from rerank_core.errors import (
     RerankError,
     ServerError,
 )
-from rerank_core.wire import read_error_message, without_userinfo
 
 if TYPE_CHECKING:
     from rerank_core._models import HTTPResponse
@@ -47,15 +48,20 @@ def status_error(target: Target, reply: HTTPResponse, now: float) -> APIStatusEr
         return None
     provider = target.provider
     usual = ServerError if status >= 500 else APIStatusError  # noqa: PLR2004 - the 5xx
-    kind = provider.error_types.get(status, _TYPES.get(status, usual))
+    code = read_error_code(reply)
+    kinds, hints = provider.error_types, provider.hints
+    kind = kinds.get(code) or kinds.get(status) or _TYPES.get(status, usual)
     said = read_error_message(reply)
     message = f"status {status}: {said}" if said else f"status {status}"
-    if status in provider.hints:
-        message += f" ({provider.hints[status]})"
+    if hint := hints.get(code) or hints.get(status):
+        message += f" ({hint})"
     if 300 <= status < 400 and "location" in reply.headers:  # noqa: PLR2004 - redirects
         where = without_userinfo(urljoin(provider.base_url or "", reply.headers["location"]))
         message += f" (redirects are not followed; it points to {where}: mend api_base)"
     retry_after = read_retry_after(reply.headers, provider.reset_headers, now)
+    if retry_after is None and provider.retry_after_pattern:
+        found = re.search(provider.retry_after_pattern, said)
+        retry_after = float(found[1]) if found else None
     return kind(message, response=reply, retry_after=retry_after)
 
 

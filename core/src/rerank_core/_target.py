@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ from rerank_core._call import CALL_PARAMS
 from rerank_core._keys import Environment, Secret, choose_key
 from rerank_core._options import OPTION_NAMES
 from rerank_core._plugins import find_plugin, hooks_of
+from rerank_core._prices import warn_of_retirement
 from rerank_core._suggest import suggestion
 from rerank_core.errors import ConfigurationError, UnsupportedParamError
 
@@ -35,6 +36,7 @@ class Target:
         model: The model's name without its provider.
         options: The connection, as the caller gave it.
         provider_options: The provider's own options: argument, else environment.
+        secrets: Its secret options.
         params: The provider's own parameters that hold for every call.
         api_key: The key, where there is one to send.
         environment: The variables that were looked at, with what they held.
@@ -48,6 +50,7 @@ class Target:
     model: str
     options: Options
     provider_options: Mapping[str, Any]
+    secrets: Mapping[str, Secret]
     params: Mapping[str, Any]
     api_key: Secret | None
     environment: Mapping[str, str | None] = field(repr=False)
@@ -67,11 +70,9 @@ class Target:
 
     def redact(self, text: str) -> str:
         """The text without any secret that was handed over for this provider."""
-        secrets = [*self.options.extra_headers.values()]
-        if self.api_key:
-            secrets.append(self.api_key.value)
-        for secret in secrets:
-            if len(secret) >= _LEAST_REDACTED:
+        hidden = [secret.value for secret in (self.api_key, *self.secrets.values()) if secret]
+        for secret in (*hidden, *self.options.extra_headers.values()):
+            if isinstance(secret, str) and len(secret) >= _LEAST_REDACTED:
                 text = text.replace(secret, "[redacted]")
         return text
 
@@ -141,17 +142,25 @@ def _fill(
     connections: Connections,
 ) -> Target:
     environment = Environment()
-    provider_options, params, warnings = _sort_extra(facts, options, environment)
-    base_url = options.api_base or environment.first(facts.base_url_env) or facts.base_url
+    extra = {name: value for name, value in options.extra.items() if value is not None}
+    secrets = _take(extra, facts.secret_options, environment)
+    provider_options = _take(extra, facts.options, environment)
+    for name in facts.option_sources.keys() - provider_options.keys():
+        if (value := facts.option_sources[name](secrets)) is not None:
+            provider_options[name] = value
+    params = {name: extra.pop(name) for name in facts.extra_params if name in extra}
+    warnings = _refuse_unknown(extra, facts, drop=options.drop_params)
+    api_key, base_url = choose_key(facts, options, environment)
     _check_base_url(facts, base_url)
     provider = evolve(facts, base_url=base_url)
-    api_key = choose_key(facts, options, base_url, environment)
+    warn_of_retirement(provider, model)
     return Target(
         hooks=hooks,
         provider=provider,
         model=model,
         options=options,
         provider_options=provider_options,
+        secrets={name: Secret(value) for name, value in secrets.items()},
         params=params,
         api_key=api_key,
         environment=environment.seen,
@@ -160,31 +169,31 @@ def _fill(
     )
 
 
-def _sort_extra(
-    facts: Provider, options: Options, environment: Environment
-) -> tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]:
-    """The keywords that core does not know: options, parameters, and those nobody knows."""
-    extra = {name: value for name, value in options.extra.items() if value is not None}
-    known = {
-        name: extra.pop(name, None) or environment.first(variables)
-        for name, variables in facts.options.items()
+def _take(
+    extra: dict[str, Any], wanted: Mapping[str, Sequence[str]], environment: Environment
+) -> dict[str, Any]:
+    """Take options out of the keywords that core does not know, else from the environment."""
+    found = {
+        name: extra.pop(name) if name in extra else environment.first(variables)
+        for name, variables in wanted.items()
     }
-    params = {name: extra.pop(name) for name in facts.extra_params if name in extra}
-    warnings = []
-    for name in extra:
-        message = unknown_param(facts, name)
-        if not options.drop_params:
-            raise UnsupportedParamError(message, param=name)
-        warnings.append(f"{message}: left out")
-    present = {name: value for name, value in known.items() if value is not None}
-    return present, params, tuple(warnings)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _refuse_unknown(extra: Mapping[str, Any], facts: Provider, *, drop: bool) -> tuple[str, ...]:
+    """Refuse the keywords that nobody knows, or say that they are left out."""
+    messages = [unknown_param(facts, name) for name in extra]
+    if messages and not drop:
+        raise UnsupportedParamError(messages[0], param=next(iter(extra)))
+    return tuple(f"{message}: left out" for message in messages)
 
 
 def unknown_param(facts: Provider, name: str) -> str:
     """What to say of a parameter that a call cannot carry, with the nearest that it can."""
-    if name in facts.options:
+    if name in facts.options or name in facts.secret_options:
         return f"{name!r} belongs to the connection: give it to Reranker(...)"
-    known = [*CALL_PARAMS, *facts.extra_params, *facts.options, *OPTION_NAMES]
+    own = (*facts.extra_params, *facts.options, *facts.secret_options)
+    known = [*CALL_PARAMS, *own, *OPTION_NAMES]
     return f"{facts.name} does not take {name!r}{suggestion(name, known)}"
 
 

@@ -41,7 +41,8 @@ def make_auth(target: Target) -> httpx.Auth | None:
         return None
     if isinstance(how, APIKeyHeader):
         return HeaderAuth(how.header, f"{how.scheme} {key.value}".strip() if key else "")
-    auth = how(key.value if key else None, target.provider, target.provider_options)
+    secrets = {name: secret.value for name, secret in target.secrets.items()}
+    auth = how(key.value if key else None, target.provider, {**target.provider_options, **secrets})
     if auth is None or isinstance(auth, httpx.Auth):
         return auth
     raise target.hooks.source.error(f"auth returned {type(auth).__name__}, not an httpx.Auth")

@@ -11,18 +11,33 @@ from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
+from rerank_core._messages import read_error_code, read_error_message, read_strings, shorten
 from rerank_core._models import (
     JSON,
     BilledUnits,
     Document,
-    HTTPResponse,
     Meta,
     RerankResult,
     Tokens,
 )
 from rerank_core.errors import InvalidRequestError, ResponseParseError
 
-_MESSAGE_CHARS = 500
+__all__ = [
+    "decode_json",
+    "encode_json",
+    "join_endpoint",
+    "read_error_code",
+    "read_error_message",
+    "read_meta",
+    "read_results",
+    "read_strings",
+    "rename_params",
+    "render_document",
+    "render_documents",
+    "render_value",
+    "shorten",
+    "to_document",
+]
 
 
 def encode_json(value: JSON) -> bytes:
@@ -180,55 +195,6 @@ def read_meta(payload: JSON) -> Meta:
             output_tokens=_count(tokens.get("output_tokens", usage.get("completion_tokens"))),
         ),
     )
-
-
-def read_strings(value: JSON) -> tuple[str, ...]:
-    """The strings in a list, for a service's warnings; nothing where there is no list."""
-    if not isinstance(value, list):
-        return ()
-    return tuple(shorten(item) for item in value if isinstance(item, str))
-
-
-def read_error_message(response: HTTPResponse) -> str:
-    """The text in an error reply that a person needs, at most 500 characters.
-
-    Knows the shapes in use, nested too; of anything else, an HTML page for example, the beginning.
-    """
-    try:
-        payload = orjson.loads(response.content)
-    except ValueError:
-        return shorten(" ".join(response.text.split()))
-    return shorten(_find_message(payload) or response.text)
-
-
-def _find_message(value: JSON, depth: int = 4) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        # A validation error lists one entry per document: the first few say it all.
-        return "; ".join(filter(None, (_find_message(item, depth - 1) for item in value[:3])))
-    if not isinstance(value, dict) or depth == 0:
-        return ""
-    if isinstance(text := value.get("msg"), str):
-        return f"{_location(value.get('loc'))}{text}"
-    names = ("error", "message", "Message", "errors", "detail", "errorMessage", "title", "reason")
-    return next(filter(None, (_find_message(value.get(name), depth - 1) for name in names)), "")
-
-
-def _location(loc: JSON) -> str:
-    return ".".join(map(str, loc)) + ": " if isinstance(loc, list) and loc else ""
-
-
-def shorten(text: str, most: int = _MESSAGE_CHARS) -> str:
-    """The text, cut to `most` characters: a service may send the whole input back."""
-    return text if len(text) <= most else f"{text[: most - 2]} …"
-
-
-def without_userinfo(url: str) -> str:
-    """The URL without user name, password, query values and fragment, fit to be shown."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=host, query="", fragment=""))
 
 
 def _mapping(value: JSON, name: str) -> Mapping[str, Any]:

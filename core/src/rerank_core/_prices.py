@@ -1,0 +1,33 @@
+"""What a call costs, and how long its model will be there."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rerank_core._facts import Price, Provider
+    from rerank_core._models import Meta
+
+
+def cost_of(meta: Meta, price: Price | None) -> float | None:
+    """US dollars for what a reply bills, by the list price; `None` where either is unknown."""
+    units = getattr(meta.billed_units, price.unit) if price else None
+    return None if price is None or units is None else float(units * price.usd)
+
+
+def warn_of_retirement(provider: Provider, model: str) -> None:
+    """Warn, once per process and model, of the day on which a model is switched off."""
+    if provider.retires is not None:
+        _warn_once(provider.name, model, provider.retires)
+
+
+@functools.cache
+def _warn_once(provider: str, model: str, retires: str) -> None:
+    gone = date.fromisoformat(retires) <= datetime.now(UTC).date()
+    what = "was switched off on" if gone else "will be switched off on"
+    message = f"{provider}/{model} {what} {retires}, by its documentation; choose another model"
+    # The caller stands this many frames above, through `Reranker` or through `rerank`.
+    warnings.warn(message, FutureWarning, stacklevel=6)
