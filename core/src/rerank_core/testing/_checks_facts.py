@@ -1,0 +1,229 @@
+"""Checks of what stands still: facts, names, hooks, import."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import subprocess
+import sys
+from datetime import date
+from importlib import metadata
+from types import ModuleType
+from typing import Any
+
+from rerank_core._call import CALL_PARAMS
+from rerank_core._facts import APIKeyHeader, Provider
+from rerank_core._hooks import HOOKS
+from rerank_core._plugins import GROUP, hooks_of
+from rerank_core.testing._case import Case
+from rerank_core.testing._failure import require
+
+_FACTS = "the Provider that resolve_provider returns"
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+# Imports one module and reports what that did: printed by the child as one line of JSON.
+_IMPORT = """
+import json, os, sys, threading
+import rerank_core
+done, before, environ = [], set(sys.modules), dict(os.environ)
+def audit(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system"):
+        done.append(event)
+    elif event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
+        if "__pycache__" not in str(arguments[0]):
+            done.append(f"open for writing: {arguments[0]}")
+sys.addaudithook(audit)
+__import__(sys.argv[1])
+if dict(os.environ) != environ: done.append("a change of os.environ")
+if threading.active_count() > 1: done.append("a thread")
+roots = {name.split(".")[0] for name in set(sys.modules) - before}
+print("\\n" + json.dumps([done, sorted(roots)]))
+"""
+
+
+def facts_of(case: Case) -> Provider:
+    """What the plugin states about the case's model."""
+    return hooks_of(case.plugin).resolve_provider(case.model, {})
+
+
+def check_facts_are_well_formed(case: Case) -> None:
+    """Every fact has a form that core and readers can rely on."""
+    facts = facts_of(case)
+
+    def need(condition: object, what: str, why: str) -> None:
+        require(condition, what, why=why, where=_FACTS)
+
+    need(
+        re.fullmatch(r"[a-z][a-z0-9_]*", facts.name),
+        f"the name {facts.name!r} is not of lower-case letters, digits and underscores",
+        "users write it before the slash of a model",
+    )
+    need(
+        facts.docs_url.startswith("https://"),
+        "docs_url is not a link to the API's documentation",
+        "a reader must be able to check what the plugin does",
+    )
+    for url in (facts.base_url, *facts.base_urls_by_key.values()):
+        need(
+            url is None or re.match(r"https?://[^/\s]+", url),
+            f"the base URL {url!r} is not absolute",
+            "no request can be sent to it",
+        )
+    variables = [*facts.base_url_env, *facts.api_key_env]
+    for names in (*facts.options.values(), *facts.secret_options.values()):
+        variables += names
+    for name in variables:
+        need(
+            isinstance(name, str) and _VARIABLE.fullmatch(name),
+            f"{name!r} is no name of an environment variable",
+            "it is what a user is told to set",
+        )
+    sends_key = isinstance(facts.auth, APIKeyHeader) and facts.api_key_required
+    need(
+        not sends_key or facts.api_key_env,
+        "a key is required, but api_key_env names no variable",
+        "the error for a missing key could name nothing to set",
+    )
+    known = set(CALL_PARAMS) - {"return_documents"}
+    need(
+        set(facts.params) <= known,
+        f"params lists {sorted(set(facts.params) - known)}, which are no parameters of a call",
+        "what only this provider knows belongs in extra_params",
+    )
+    own = [*facts.extra_params, *facts.options, *facts.secret_options]
+    doubled = sorted({name for name in own if own.count(name) > 1 or name in CALL_PARAMS})
+    need(not doubled, f"{doubled} stand in more than one table", "a value could not be placed")
+    for name in ("max_documents", "max_request_bytes", "max_document_chars", "max_query_chars"):
+        limit = getattr(facts, name)
+        need(limit is None or limit > 0, f"{name} is {limit}", "no call could be made")
+    need(
+        facts.score_kind in {"probability", "logit", "opaque"},
+        f"score_kind {facts.score_kind!r} is not probability, logit or opaque",
+        "users choose thresholds by it",
+    )
+    for name, day in (
+        ("retires", facts.retires),
+        ("price.as_of", facts.price and facts.price.as_of),
+    ):
+        need(_is_day(day), f"{name} is {day!r}, not a date like 2026-11-22", "users plan by it")
+
+
+def _is_day(text: Any) -> bool:
+    try:
+        return text is None or bool(date.fromisoformat(text))
+    except (TypeError, ValueError):
+        return False
+
+
+def check_facts_are_the_same_each_time(case: Case) -> None:
+    """The facts depend on model and options alone, and listings get them without a model."""
+    hooks = hooks_of(case.plugin)
+    first, second = (hooks.resolve_provider(case.model, {}) for _ in range(2))
+    require(
+        first == second,
+        "resolve_provider returns other facts for the same model",
+        why="a Reranker resolves once and relies on it for good",
+        where="resolve_provider",
+    )
+    listed = hooks.resolve_provider("", {})
+    require(
+        listed.name == first.name,
+        f"without a model the provider is called {listed.name!r}, with one {first.name!r}",
+        why="`rerank providers` lists plugins without a model",
+        where="resolve_provider",
+    )
+
+
+def check_names_agree(case: Case) -> None:
+    """Provider, entry point, module and distribution carry one name."""
+    name = facts_of(case).name
+    module = getattr(case.plugin, "__name__", None)
+    if not case.installed or module is None:
+        return
+    entries = [entry for entry in metadata.entry_points(group=GROUP) if entry.name == name]
+    where = f'[project.entry-points."{GROUP}"] in pyproject.toml'
+    require(
+        entries,
+        f"no installed distribution has an entry point {name!r} in the group {GROUP!r}",
+        why=f"rerank('{name}/...') finds a plugin by nothing else",
+        where=where,
+    )
+    require(
+        [entry.value for entry in entries] == [module],
+        f"the entry point {name!r} leads to {[entry.value for entry in entries]}, not {module!r}",
+        why="users would get another plugin than the one that is tested",
+        where=where,
+    )
+    require(
+        module == f"rerank_{name}",
+        f"the module is {module!r} where the provider is {name!r}",
+        why=f"users expect rerank-{name.replace('_', '-')} and rerank_{name}",
+        where="the module's file name",
+    )
+    dist = entries[0].dist
+    require(
+        dist is None or re.sub(r"[-_.]+", "_", dist.name).lower() == module,
+        f"the distribution is {dist and dist.name!r}",
+        why=f"core tells users to pip install rerank-{name.replace('_', '-')}",
+        where="name in pyproject.toml",
+    )
+
+
+def check_hooks_fit(case: Case) -> None:
+    """All four hooks are there, with arguments that the specification has and no defaults."""
+    hooks_of(case.plugin)  # raises a PluginError that names what is missing or does not fit
+    for name in HOOKS:
+        function: Any = getattr(case.plugin, name, None)
+        require(
+            function is not None,
+            f"there is no function {name}",
+            why="every provider implements all four hooks, so that its file tells the whole story",
+            where=name,
+        )
+        defaults = [
+            parameter.name
+            for parameter in inspect.signature(function).parameters.values()
+            if parameter.default is not parameter.empty
+        ]
+        require(
+            not defaults,
+            f"{name} gives {defaults} a default",
+            why="pluggy passes no argument that has a default, so the hook would never see it",
+            where=f"the signature of {name}",
+        )
+
+
+def check_import_is_light(case: Case) -> None:
+    """Importing the plugin prints nothing, does nothing, and brings in no other package."""
+    if not isinstance(case.plugin, ModuleType):
+        return
+    name = case.plugin.__name__
+    ran = subprocess.run(  # noqa: S603 - this interpreter, on the plugin's name
+        [sys.executable, "-c", _IMPORT, name], capture_output=True, text=True, check=False
+    )
+    where = f"the top of {name}"
+    require(
+        ran.returncode == 0, f"import failed:\n{ran.stderr}", why="nobody can use it", where=where
+    )
+    said, _, report = ran.stdout.rstrip("\n").rpartition("\n")
+    require(
+        not said.strip() and not ran.stderr.strip(),
+        f"import prints: {(said + ran.stderr).strip()[:200]!r}",
+        why="it lands in the middle of the output of whoever uses the plugin",
+        where=where,
+    )
+    done, modules = json.loads(report)
+    require(
+        not done,
+        f"import has side effects: {', '.join(done)}",
+        why="a plugin is imported when it is named, also by a listing that sends nothing",
+        where=where,
+    )
+    ours = {*sys.stdlib_module_names, "rerank_core", name.split(".")[0]}
+    heavy = sorted(module for module in modules if module not in ours)
+    require(
+        not heavy,
+        f"import brings in {', '.join(heavy)}",
+        why="every start pays for it, also where the provider is never called",
+        where=f"{where}: import inside the function that needs it",
+    )

@@ -1,0 +1,93 @@
+"""Checks of the parameters: sent under their names, or refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rerank_core._models import JSON
+from rerank_core.errors import UnsupportedParamError
+from rerank_core.testing._case import Case
+from rerank_core.testing._checks_facts import facts_of
+from rerank_core.testing._failure import require
+from rerank_core.testing._service import (
+    QUERY,
+    ask,
+    body_of,
+    computes,
+    encoded,
+    field_names,
+    sent_request,
+    texts,
+)
+
+
+def check_supported_params_reach_the_wire(case: Case) -> None:
+    """Every parameter that the facts list is sent, under the name that they give."""
+    facts = facts_of(case)
+    documents = [{"title": "a title", "text": "a text"}, {"title": "b title", "text": "b text"}]
+    samples: dict[str, Any] = {
+        "top_n": 1,
+        "rank_fields": ["title"],
+        "max_chunks_per_doc": 7,
+        "max_tokens_per_doc": 77,
+        **case.params,
+    }
+    for name, wire_name in {**facts.params, **facts.extra_params}.items():
+        require(
+            name in samples,
+            f"the case has no example value for {name!r}",
+            why="it could not be tried",
+            where="Case.params",
+        )
+        if computes(case):
+            ask(
+                case, {"query": QUERY, "documents": texts(2), name: samples[name]}, _ranked(case, 2)
+            )
+            continue
+        plain = sent_request(case, QUERY, documents)
+        sent = sent_request(case, QUERY, documents, **{name: samples[name]})
+        require(
+            name == "rank_fields"
+            or wire_name in field_names(body_of(sent))
+            or wire_name in sent.headers,
+            f"{name!r} is listed as {wire_name!r}, but the request has no such field",
+            why="the user's wish would be dropped without a word",
+            where="map_params; or params and extra_params of the facts",
+        )
+        require(
+            (sent.read(), sent.headers.get(wire_name)) != (plain.read(), None),
+            f"the request with {name!r} is the same as without",
+            why="a default would be restated, or the value lost",
+            where="map_params",
+        )
+
+
+def _ranked(case: Case, count: int) -> JSON:
+    ranking = [(at, 0.9 - at / 1000) for at in range(count)]
+    return encoded(case, ranking, texts(count), None)
+
+
+def check_other_params_are_refused(case: Case) -> None:
+    """A parameter that the facts do not list is refused, and left out only on request."""
+    facts = facts_of(case)
+    call = {"query": QUERY, "documents": texts(2)}
+    names = {"max_chunks_per_doc": 3, "max_tokens_per_doc": 33, "no_such_parameter": 1}
+    for name in names.keys() - facts.params.keys() - facts.extra_params.keys():
+        try:
+            ask(case, {**call, name: names[name]}, _ranked(case, 2))
+        except UnsupportedParamError as error:
+            require(error.param == name, f"the error names {error.param!r}", why="", where=name)
+        else:
+            require(
+                False,  # noqa: FBT003 - a failure
+                f"{name!r} is accepted although nobody honours it",
+                why="the user would believe that it has an effect",
+                where="params of the facts, map_params",
+            )
+        response = ask(case, {**call, name: names[name]}, _ranked(case, 2), drop_params=True)
+        require(
+            any(name in warning for warning in response.warnings),
+            f"drop_params=True leaves {name!r} out without a warning",
+            why="nothing is dropped silently",
+            where="map_params",
+        )

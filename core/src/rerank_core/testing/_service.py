@@ -1,0 +1,160 @@
+"""A stand-in for the service of a case, that records what it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import httpx
+from attrs import evolve
+
+from rerank_core._call import make_call
+from rerank_core._exchange import prepare
+from rerank_core._models import JSON, Compute, HTTPRequest, RerankResponse
+from rerank_core._reranker import Reranker
+from rerank_core._target import Target
+from rerank_core.errors import RerankError
+from rerank_core.testing._case import CANARY, Case, Ranking
+from rerank_core.wire import encode_json
+
+QUERY = "which of these is it"
+
+Respond = Callable[[httpx.Request], httpx.Response]
+
+
+class Service:
+    """Answers requests for a case, and keeps them.
+
+    Args:
+        case: The plugin.
+        respond: Makes the reply to a request; authentication's own requests never reach it.
+    """
+
+    def __init__(self, case: Case, respond: Respond) -> None:
+        self.case = case
+        self.requests: list[httpx.Request] = []
+        self._respond = respond
+
+    def _handle(self, request: httpx.Request) -> httpx.Response:
+        answer = self.case.answer_auth(request)
+        if answer is None:
+            self.requests.append(request)
+            answer = self._respond(request)
+        return answer
+
+    def reranker(self, **options: Any) -> Reranker:
+        """A `Reranker` of the case's plugin that talks to this."""
+        transport = httpx.MockTransport(self._handle)
+        given: dict[str, Any] = {"api_key": CANARY, "max_retries": 0, "http_client": transport}
+        given |= {**self.case.options, **options}
+        return Reranker(self.case.model, provider=self.case.plugin, **given)
+
+
+def target_of(reranker: Reranker) -> Target:
+    """What the `Reranker` resolved to."""
+    return reranker._targets[0]  # noqa: SLF001 - what checks look at
+
+
+def replying(content: JSON, status: int = 200, headers: Mapping[str, str] | None = None) -> Respond:
+    """Answers every request with the same: bytes as they are, anything else as JSON."""
+    raw = content if isinstance(content, bytes) else encode_json(content)
+    kind = {"content-type": "application/json", **(headers or {})}
+    return lambda _: httpx.Response(status, headers=kind, content=raw)
+
+
+def computes(case: Case) -> bool:
+    """Whether the plugin runs in this process."""
+    return isinstance(build(case, "query", ["a", "b"]), Compute)
+
+
+def build(case: Case, query: str, documents: Sequence[Any], **params: Any) -> HTTPRequest | Compute:
+    """What the plugin's hooks make of a call, without authentication."""
+    target = target_of(Service(case, replying({})).reranker())
+    given = dict.fromkeys(("top_n", "rank_fields", "max_chunks_per_doc", "max_tokens_per_doc"))
+    extra = {name: value for name, value in params.items() if name not in given}
+    named = {**given, **{name: params[name] for name in params if name in given}}
+    call = make_call(query, documents, return_documents=True, extra=extra, **named)
+    return prepare(call, target).parts[0].work
+
+
+class _Answered:
+    """A plugin's hooks, with what it would compute replaced by a payload of ours."""
+
+    def __init__(self, hooks: Any, payload: JSON) -> None:
+        self._hooks, self._payload = hooks, payload
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._hooks, name)
+
+    def build_request(self, *arguments: Any) -> Compute:
+        """Build as the plugin does, and compute nothing."""
+        self._hooks.build_request(*arguments)
+        return Compute(lambda: self._payload)
+
+
+def ask(
+    case: Case,
+    call: Mapping[str, Any],
+    content: JSON,
+    *,
+    awaited: bool = False,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    **options: Any,
+) -> RerankResponse:
+    """Make a call that the service answers with `content`.
+
+    Args:
+        case: The plugin.
+        call: Arguments of `Reranker.rerank`.
+        content: The reply: bytes as they are, anything else as JSON.
+        awaited: Through `arerank`.
+        status: The reply's status.
+        headers: The reply's headers.
+        **options: Options of the connection.
+    """
+    in_process = computes(case)
+    respond = replying({} if in_process else content, status, headers)
+    reranker = Service(case, respond).reranker(**options)
+    if in_process:
+        answered: Any = _Answered(target_of(reranker).hooks, content)
+        reranker._targets = (evolve(target_of(reranker), hooks=answered),)  # noqa: SLF001 - a part replaced
+    return asyncio.run(reranker.arerank(**call)) if awaited else reranker.rerank(**call)
+
+
+def texts(count: int, prefix: str = "document") -> list[str]:
+    """So many documents, no two alike."""
+    return [f"{prefix} number {at}" for at in range(count)]
+
+
+def encoded(case: Case, ranking: Ranking, documents: Sequence[str], top_n: int | None) -> JSON:
+    """The reply that the service would send; `encode` may be shown only a copy."""
+    return case.encode(list(ranking), list(documents), top_n)
+
+
+def sent_request(case: Case, query: str, documents: Sequence[Any], **params: Any) -> httpx.Request:
+    """The request that a call leads to, authentication included; the reply does not matter."""
+    service = Service(case, replying({}))
+    try:
+        service.reranker().rerank(query, documents, **params)
+    except RerankError as error:
+        if not service.requests:
+            raise AssertionError(str(error)) from error
+    return service.requests[0]
+
+
+def body_of(request: httpx.Request) -> JSON:
+    """The JSON of a request."""
+    return httpx.Response(200, content=request.read()).json()
+
+
+def field_names(value: JSON) -> set[str]:
+    """Every name of an object's field, at any depth."""
+    if isinstance(value, Mapping):
+        return set(value) | {name for inner in value.values() for name in field_names(inner)}
+    return (
+        {name for inner in value for name in field_names(inner)}
+        if isinstance(value, list)
+        else set()
+    )
