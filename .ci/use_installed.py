@@ -16,7 +16,7 @@ REPLY = {"results": [{"index": 1, "relevance_score": 0.9}, {"index": 0, "relevan
 class Service(BaseHTTPRequestHandler):
     """Answers every request with the same ranking."""
 
-    def do_POST(self) -> None:  # noqa: N802 - the name that the base class looks for
+    def do_POST(self) -> None:
         """Answer."""
         self.rfile.read(int(self.headers["content-length"]))
         body = json.dumps(REPLY).encode()

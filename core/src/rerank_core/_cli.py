@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from inspect import signature
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,8 +21,9 @@ from rich.text import Text
 
 from rerank_core._client import rerank
 from rerank_core._facts import Provider
-from rerank_core._plugins import InstalledProvider, list_providers
+from rerank_core._plugins import InstalledProvider, find_plugin, list_providers
 from rerank_core._reranker import Reranker
+from rerank_core._target import split_model
 from rerank_core._version import __version__
 from rerank_core.errors import ConfigurationError, PluginError, RerankError, ResponseParseError
 from rerank_core.wire import decode_json, encode_json, render_document
@@ -38,7 +40,6 @@ class _Commands(click.Group):
     """Ends with an exit code and a line on standard error where something fails."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
         try:
             return super().invoke(ctx)
         except RerankError as error:
@@ -57,8 +58,7 @@ def cli() -> None:
 
     API keys come from the environment; `rerank doctor` says which variables are looked at.
 
-    Exit codes: 0 done; 2 usage; 3 configuration (model, key, parameter, plugin); 4 the provider
-    failed; 130 interrupted.
+    Exit codes: 0 done, 2 usage, 3 configuration or plugin, 4 provider failed, 130 interrupted.
     """
 
 
@@ -66,9 +66,8 @@ def _read_params(_: click.Context, __: click.Parameter, pairs: Iterable[str]) ->
     params = {}
     for name, equals, value in (pair.partition("=") for pair in pairs):
         if not equals or name in _RESERVED:
-            message = f"write NAME=VALUE with a name that only the provider knows, not {name!r}"
-            raise click.BadParameter(message)
-        params[name] = _decode(value, value)
+            raise click.BadParameter(f"write NAME=VALUE, a name only the provider knows: {name!r}")
+        params[name] = _decode(value, value) if value else value
     return params
 
 
@@ -103,6 +102,11 @@ def rank(file: BinaryIO, params: Mapping[str, Any], *, as_json: bool, **options:
     """
     if options["rank_fields"] is not None:
         options["rank_fields"] = [name.strip() for name in options["rank_fields"].split(",")]
+    provider, model = split_model(options["model"], None)
+    secrets = find_plugin(provider).resolve_provider(model, {}).secret_options
+    if shown := [name for name in params if name in secrets]:
+        hint = f"{shown[0]} is secret: set {' or '.join(secrets[shown[0]])} instead"
+        raise click.BadParameter(hint, param_hint="--param")
     documents = _read_documents(file)
     given = {name: value for name, value in options.items() if value is not None}
     response = rerank(documents=documents, return_documents=False, **given, **params)
@@ -126,19 +130,16 @@ def _read_documents(file: BinaryIO) -> list[Any]:
     try:
         content = file.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        message = f"it is not UTF-8 (byte {error.start})"
-        raise click.BadParameter(message, param_hint="FILE") from None
+        raise click.BadParameter(f"not UTF-8 (byte {error.start})", param_hint="FILE") from None
     # Not str.splitlines: a JSON string may hold U+2028 and the like as they are.
-    numbered = enumerate(content.split("\n"), 1)
-    lines = {number: line.removesuffix("\r") for number, line in numbered if line.strip()}
-    decoded = {number: _decode(line) for number, line in lines.items()}
-    plain = [number for number, value in decoded.items() if not isinstance(value, (str, dict))]
-    if not plain:
-        return list(decoded.values())
-    if len(plain) < len(lines) or isinstance(_decode(content), (list, dict)):
-        where = f"warning: line {plain[0]} is no JSON string or object"
-        click.echo(f"{where}, so every line is taken as text, JSON or not", err=True)
-    return list(lines.values())
+    lines = {
+        at: line.rstrip("\r") for at, line in enumerate(content.split("\n"), 1) if line.strip()
+    }
+    decoded = {at: _decode(line) for at, line in lines.items()}
+    plain = [at for at, value in decoded.items() if not isinstance(value, (str, dict))]
+    if plain and (len(plain) < len(lines) or isinstance(_decode(content), (list, dict))):
+        click.echo(f"warning: line {plain[0]} is no JSON string or object; all lines are text", err=True)
+    return list(lines.values() if plain else decoded.values())
 
 
 def _decode(text: str, default: Any = None) -> Any:
@@ -205,7 +206,8 @@ def doctor(ctx: click.Context) -> None:
     for provider in list_providers():
         lines = [f"broken: {provider.error}"] if provider.error else []
         if facts := provider.facts:
-            names = [*facts.api_key_env, *facts.base_url_env, *sum(facts.options.values(), ())]
+            options = (*facts.options.values(), *facts.secret_options.values())
+            names = chain(facts.api_key_env, facts.base_url_env, *options)
             lines += [f"key: {_find_key(facts)[0]}", *_read_variables(names)]
         faults += not facts
         source = provider.source
@@ -229,11 +231,8 @@ def _read_extras(distribution: str | None) -> Iterator[str]:
     """What each extra of a distribution brings, and whether it is installed."""
     for requirement in (metadata.requires(distribution) or ()) if distribution else ():
         if found := re.match(r"([\w.-]+).*\bextra == ['\"]([^'\"]+)", requirement):
-            try:
-                version = metadata.version(found[1])
-            except metadata.PackageNotFoundError:
-                version = "not installed"
-            yield f"extra {found[2]}: {found[1]} {version}"
+            versions = (dist.version for dist in metadata.distributions(name=found[1]))
+            yield f"extra {found[2]}: {found[1]} {next(versions, 'not installed')}"
 
 
 def _show(title: str, lines: Iterable[str]) -> None:

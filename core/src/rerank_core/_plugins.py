@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Mapping
-from importlib import metadata
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
@@ -17,6 +17,9 @@ from rerank_core._facts import Provider
 from rerank_core._hooks import PluginSource, ProviderHooks
 from rerank_core._suggest import suggestion
 from rerank_core.errors import ConfigurationError, ProviderNotFoundError, RerankError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "rerank_core.providers"
 
@@ -26,9 +29,11 @@ _locks: dict[str, threading.Lock] = {}
 
 
 @functools.cache
-def _entry_points() -> Mapping[str, tuple[metadata.EntryPoint, ...]]:
+def _entry_points() -> Mapping[str, tuple[EntryPoint, ...]]:
     """Every provider's name with what claims it; metadata is scanned once per process."""
-    found: dict[str, tuple[metadata.EntryPoint, ...]] = {}
+    from importlib import metadata  # noqa: PLC0415 - slow to import, and only needed here
+
+    found: dict[str, tuple[EntryPoint, ...]] = {}
     for entry in metadata.entry_points(group=GROUP):
         found[entry.name] = (*found.get(entry.name, ()), entry)
     return found
@@ -145,7 +150,7 @@ def _inspect(name: str) -> InstalledProvider:
         return InstalledProvider(name, PluginSource(name), error=error.message)
 
 
-def _describe(entry: metadata.EntryPoint) -> str:
+def _describe(entry: EntryPoint) -> str:
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
 
 

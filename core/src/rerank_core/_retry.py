@@ -6,7 +6,6 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -124,6 +123,8 @@ def _seconds(text: str | None) -> float | None:
 
 
 def _timestamp(text: str) -> float | None:
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - slow to import, rarely needed
+
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):
