@@ -121,10 +121,10 @@ def _choose_version(base_url: str, options: Mapping[str, Any], params: Mapping[s
 
 def _without_old_version(base_url: str) -> str:
     """Drop a bare `/v1` on Cohere's own hosts: old chat examples had it, and it means nothing."""
-    host = urlsplit(base_url).hostname or ""
-    stripped = base_url.rstrip("/")
-    is_own = host.endswith(("cohere.com", "cohere.ai"))
-    return stripped.removesuffix("/v1") if is_own else stripped
+    parts = urlsplit(base_url)
+    path = parts.path.rstrip("/")
+    is_own = (parts.hostname or "").endswith(("cohere.com", "cohere.ai"))
+    return parts._replace(path=path.removesuffix("/v1") if is_own else path).geturl()
 
 
 def _refuse(params: Mapping[str, Any], names: Mapping[str, str], other: str) -> None:
@@ -140,11 +140,18 @@ def _to_v1_documents(
     """Strings as they are; beside a mapping, all as mappings of strings, which v1 wants."""
     if all(isinstance(document, str) for document in documents):
         return documents
+    field = rank_fields[0] if rank_fields else "text"  # where a string counts as a whole
     return [
-        {"text": document}
-        if isinstance(document, str)
-        else {name: wire.render_value(value) for name, value in document.items()}
-        if rank_fields or "text" in document  # without rank_fields, v1 ranks by `text`
-        else {"text": wire.render_document(document)}
+        {field: document} if isinstance(document, str) else _to_v1_mapping(document, rank_fields)
         for document in documents
     ]
+
+
+def _to_v1_mapping(
+    document: Mapping[str, Any], rank_fields: Sequence[str] | None
+) -> Mapping[str, str]:
+    fields = {
+        name: wire.render_value(value) for name, value in document.items() if value is not None
+    }
+    # Without rank_fields, v1 ranks by `text`.
+    return fields if rank_fields or "text" in fields else {"text": wire.render_document(document)}

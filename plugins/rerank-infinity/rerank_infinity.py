@@ -75,9 +75,9 @@ def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
         wire.read_results(payload["results"]),
         id=payload.get("id") or "",
         meta=Meta() if _counts_characters(request, payload) else wire.read_meta(payload),
-        # A server with one model answers whatever model it is asked for.
+        # A server with one model answers whatever model it is asked for; a gateway may not say.
         warnings=(f"the server answered with the model {served!r}, not {request.model!r}",)
-        if served != request.model
+        if served and served != request.model
         else (),
     )
 

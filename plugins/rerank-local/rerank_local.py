@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -90,8 +91,9 @@ def score_bm25(
         InvalidRequestError: A parameter is out of its range.
     """
     bm25s = _import_bm25s()
-    _check_number("k1", k1, float("inf"))
+    _check_number("k1", k1, sys.float_info.max)
     _check_number("b", b, 1)
+    _check_language(language)
     stopwords = None if language == "none" else language
     tokenize = functools.partial(
         bm25s.tokenize,
@@ -128,6 +130,12 @@ def _check_number(name: str, value: object, most: float) -> None:
         raise InvalidRequestError(message)
 
 
+def _check_language(value: object) -> None:
+    if not isinstance(value, str):
+        message = f"language must be a name such as 'english', not {value!r}"
+        raise InvalidRequestError(message)
+
+
 def _find_stemmer(language: str, stem: bool | None) -> Any:  # noqa: FBT001 - a parameter of the call
     """The stemmer of a language; `None` where there is none, or none is wanted."""
     if stem is False:
@@ -139,9 +147,10 @@ def _find_stemmer(language: str, stem: bool | None) -> Any:  # noqa: FBT001 - a 
             message = "stem=True needs a stemmer: pip install 'rerank-local[stemmer]'"
             raise ConfigurationError(message) from error
         return None
-    if language in Stemmer.algorithms():
+    try:
         return Stemmer.Stemmer(language)
-    if stem:
-        message = f"stem=True: there is no stemmer for the language {language!r}"
-        raise InvalidRequestError(message)
-    return None
+    except KeyError as error:
+        if stem:
+            message = f"stem=True: there is no stemmer for the language {language!r}"
+            raise InvalidRequestError(message) from error
+        return None

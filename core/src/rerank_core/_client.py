@@ -157,7 +157,7 @@ def _reranker(model: str, *, http_client: Any, **options: Any) -> Reranker:
     """The `Reranker` for these options: kept, for as long as the environment stays the same."""
     if http_client is not None:  # not kept: it is the caller's, to be dropped when they like
         return Reranker(model, http_client=http_client, **options)
-    key = (model, *options.items())
+    key = (model, *((name, type(value), value) for name, value in options.items()))
     try:
         kept = _kept.get(key)
     except TypeError:  # an option that cannot be looked up by, a dict for example

@@ -19,6 +19,7 @@ from rerank_core._models import (
     RerankResponse,
     RerankResult,
 )
+from rerank_core._options import check_headers
 from rerank_core._prices import cost_of
 from rerank_core._ranking import check_results, merge
 from rerank_core._target import unknown_param
@@ -162,6 +163,8 @@ def _add_extras(work: HTTPRequest, target: Target) -> HTTPRequest:
             message = f"extra_body repeats {', '.join(clash)}: give it as a parameter instead"
             raise InvalidRequestError(message)
         body = {**body, **extra_body}
+    if work.headers:
+        check_headers("the request's headers", work.headers)
     return evolve(work, body=body, headers={**work.headers, **extra_headers})
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from attrs import field, frozen
 from attrs.validators import deep_mapping, instance_of, optional
 
+from rerank_core._messages import shown_url
 from rerank_core.errors import APIStatusError
 
 
@@ -101,7 +102,7 @@ class Provider:
 
     name: str = field(validator=instance_of(str))
     docs_url: str = ""
-    base_url: str | None = field(default=None, validator=optional(instance_of(str)))
+    base_url: str | None = field(default=None, repr=shown_url, validator=optional(instance_of(str)))
     base_url_env: tuple[str, ...] = field(default=(), validator=instance_of(tuple))
     base_url_required: bool = False
     base_urls_by_key: Mapping[str, str] = field(factory=dict, validator=_names)

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from rerank_core import hookspecs
 from rerank_core._facts import Provider
+from rerank_core._messages import shorten
 from rerank_core._models import Compute, HTTPRequest, NextRequest, RerankResponse, RerankResult
 from rerank_core.errors import PluginError, RerankError, ResponseParseError
 
@@ -102,9 +103,10 @@ class ProviderHooks:
         except RerankError:
             raise
         except _UNEXPECTED_PAYLOAD as error:
-            message = f"the reply is not what the service documents ({type(error).__name__})"
+            fault = f"{type(error).__name__}: {shorten(str(error), 80)}"
+            message = f"the reply is not what the service documents ({fault})"
             raise ResponseParseError(message) from error
-        except Exception as error:  # noqa: BLE001 - whatever a stranger's code raises
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's code raises
             self._fail("parse_response", error)
         checked = self._checked("parse_response", answer, (RerankResponse, NextRequest))
         response = checked if isinstance(checked, RerankResponse) else checked.response
@@ -117,7 +119,7 @@ class ProviderHooks:
             answer = getattr(self._hook, name)(**arguments)
         except RerankError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a stranger's code raises
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's code raises
             self._fail(name, error)
         return self._checked(name, answer, kind)
 
@@ -126,5 +128,5 @@ class ProviderHooks:
             raise self.source.error(f"{name} returned {type(answer).__name__}")
         return answer
 
-    def _fail(self, name: str, error: Exception) -> NoReturn:
+    def _fail(self, name: str, error: BaseException) -> NoReturn:
         raise self.source.error(f"{name} raised {type(error).__name__}: {error}") from error

@@ -66,11 +66,11 @@ def choose_key(
             ),
             facts.base_url,
         )
-    host = urlsplit(base_url or "").hostname or ""
+    host = _host(base_url)
     if variable and not _may_go_to(host, facts.api_key_hosts.get(variable, ())):
         _check_optional(facts, options, f" ({variable} is not sent to {host}: give api_key=)")
         return None, base_url
-    if key == "" and (base_url != facts.base_url or not facts.api_key_required):
+    if key == "" and (host != _host(facts.base_url) or not facts.api_key_required):
         return None, base_url  # an empty key means "send none": never to the service's own host
     if key:
         return Secret(_checked_key(key)), base_url
@@ -84,6 +84,13 @@ def _check_optional(facts: Provider, options: Options, withheld: str = "") -> No
         looked_at = ", ".join(facts.api_key_env) or "no variable"
         message = f"no API key: give api_key=, or set one of: {looked_at}{withheld}"
         raise MissingAPIKeyError(message)
+
+
+def _host(url: str | None) -> str:
+    try:
+        return urlsplit(url or "").hostname or ""
+    except ValueError:  # refused where the base URL is checked
+        return ""
 
 
 def _may_go_to(host: str, patterns: Sequence[str]) -> bool:

@@ -85,3 +85,8 @@ def _find_code(value: JSON) -> str:
             return word
     inner = (value.get(name) for name in ("error", "errors"))
     return next((word for word in map(_find_code, inner) if word), "")
+
+
+def shown_url(url: str | None) -> str:
+    """The `repr` of a URL that may hold a password."""
+    return repr(None if url is None else without_userinfo(url))

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from attrs import astuple, field, fields, frozen
 from attrs.validators import optional
 
+from rerank_core._messages import shown_url
 from rerank_core.errors import ConfigurationError
 
 DEFAULT_TIMEOUT = 60.0
@@ -68,14 +69,24 @@ def _of_kind(kind: type, wanted: str) -> Any:
     return check
 
 
-def _headers(_: object, attribute: Any, value: Mapping[Any, Any]) -> None:
-    for name, text in value.items():
+def check_headers(where: str, headers: Mapping[Any, Any]) -> None:
+    """Refuse headers that cannot be sent, without showing a value.
+
+    Raises:
+        ConfigurationError: A name or a value is no string, or has a character that no header can
+            hold.
+    """
+    for name, text in headers.items():
         if not (isinstance(name, str) and isinstance(text, str)):
-            message = f"{attribute.name} must map strings to strings; {name!r} does not"
+            message = f"{where} must map strings to strings; {name!r} does not"
             raise ConfigurationError(message)
         if not (text.isascii() and text.isprintable() and name.isascii() and name.isprintable()):
-            message = f"{attribute.name}: {name!r} has a character that no header can hold"
+            message = f"{where}: {name!r} has a character that no header can hold"
             raise ConfigurationError(message)
+
+
+def _headers(_: object, attribute: Any, value: Mapping[Any, Any]) -> None:
+    check_headers(attribute.name, value)
 
 
 def _on_failure(_: object, attribute: Any, value: object) -> None:
@@ -109,7 +120,9 @@ class Options:
     """How to reach a provider; see `Reranker` for what each means."""
 
     api_key: str | None = field(default=None, repr=False, validator=_of_kind(str, "a string"))
-    api_base: str | None = field(default=None, validator=_of_kind(str, "a URL as a string"))
+    api_base: str | None = field(
+        default=None, repr=shown_url, validator=_of_kind(str, "a URL as a string")
+    )
     timeout: Timeout = field(default=Timeout(), converter=to_timeout, validator=_positive)
     max_retries: int = field(default=None, converter=_retries, validator=_at_least(0))
     deadline: float | None = field(default=None, validator=_positive)

@@ -83,6 +83,12 @@ def find_plugin(name: str) -> ProviderHooks:
         return _loaded[name]
 
 
+def still_answers(hooks: ProviderHooks) -> bool:
+    """Whether a plugin that was found is still the one: a registered one may be taken back."""
+    name = hooks.source.name
+    return (_registered.get(name) or _loaded.get(name)) is hooks
+
+
 def hooks_of(plugin: object) -> ProviderHooks:
     """The hooks of a plugin that was handed over, not installed."""
     label = getattr(plugin, "__name__", type(plugin).__name__)
@@ -107,6 +113,7 @@ def register(plugin: object) -> str:
     if name in provider_names():
         message = f"the name {name!r} is taken; uninstall or unregister the other plugin first"
         raise ConfigurationError(message, provider=name)
+    hooks.source = PluginSource(name)
     _registered[name] = hooks
     return name
 
@@ -136,8 +143,8 @@ class InstalledProvider:
 def list_providers() -> list[InstalledProvider]:
     """Every provider that is installed or registered; a broken one is listed with its error.
 
-    Imports every plugin. Each name stands for itself, so an alias is a line of its own whose
-    `facts.name` is the provider's own name.
+    Imports every plugin, and so waits for one that hangs on import. Each name stands for itself,
+    so an alias is a line of its own whose `facts.name` is the provider's own name.
     """
     return [_inspect(name) for name in provider_names()]
 
@@ -147,7 +154,9 @@ def _inspect(name: str) -> InstalledProvider:
         hooks = find_plugin(name)
         return InstalledProvider(name, hooks.source, hooks.resolve_provider("", {}))
     except RerankError as error:
-        return InstalledProvider(name, PluginSource(name), error=error.message)
+        claimed_twice = len(_entry_points().get(name, ())) > 1
+        source = PluginSource(name) if claimed_twice else source_of(name)
+        return InstalledProvider(name, source, error=error.message)
 
 
 def _describe(entry: EntryPoint) -> str:

@@ -68,6 +68,10 @@ def status_error(target: Target, reply: HTTPResponse, now: float) -> APIStatusEr
 def describe(error: RerankError, target: Target, reply: HTTPResponse | None = None) -> RerankError:
     """Say on an error where it happened, without any secret. Returns the same error."""
     error.args = (target.redact(error.message), *error.args[1:])
+    cause = error.__cause__
+    if cause is not None and target.redact(said := str(cause)) != said:
+        error.__cause__ = None  # a traceback would show its text
+        error.__suppress_context__ = True
     error.provider = error.provider or target.provider.name
     error.model = error.model or target.model
     error.response = error.response or reply

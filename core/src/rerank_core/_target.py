@@ -12,10 +12,10 @@ from attrs import evolve, field, frozen
 from rerank_core._call import CALL_PARAMS
 from rerank_core._keys import Environment, Secret, choose_key
 from rerank_core._options import OPTION_NAMES
-from rerank_core._plugins import find_plugin, hooks_of
+from rerank_core._plugins import find_plugin, hooks_of, still_answers
 from rerank_core._prices import warn_of_retirement
 from rerank_core._suggest import suggestion
-from rerank_core.errors import ConfigurationError, UnsupportedParamError
+from rerank_core.errors import ConfigurationError, RerankError, UnsupportedParamError
 
 if TYPE_CHECKING:
     from rerank_core._connections import Connections
@@ -64,14 +64,20 @@ class Target:
         return f"{self.provider.name}/{self.model}"
 
     def is_current(self) -> bool:
-        """Whether the environment still says what it said when this was made."""
+        """Whether plugin and environment are still what they were when this was made."""
         get = os.environ.get
-        return all(get(name) == value for name, value in self.environment.items())
+        same = all(get(name) == value for name, value in self.environment.items())
+        return same and still_answers(self.hooks)
+
+    def _header_words(self) -> list[str]:
+        """The values of the caller's headers, and the words in them: a token behind a scheme."""
+        values = self.options.extra_headers.values()
+        return [word for value in values for word in (value, *value.split())]
 
     def redact(self, text: str) -> str:
         """The text without any secret that was handed over for this provider."""
         hidden = [secret.value for secret in (self.api_key, *self.secrets.values()) if secret]
-        for secret in (*hidden, *self.options.extra_headers.values()):
+        for secret in (*hidden, *self._header_words()):
             if isinstance(secret, str) and len(secret) >= _LEAST_REDACTED:
                 text = text.replace(secret, "[redacted]")
         return text
@@ -126,11 +132,13 @@ def resolve_target(
     given = dict(options.extra)
     if options.api_base is not None:
         given["api_base"] = options.api_base
-    facts = hooks.resolve_provider(model, given)
+    name = hooks.source.name
     try:
+        facts = hooks.resolve_provider(model, given)
+        name = facts.name
         return _fill(hooks, facts, model, options, connections)
-    except ConfigurationError as error:
-        error.provider, error.model = facts.name, model
+    except RerankError as error:
+        error.provider, error.model = name, model
         raise
 
 
@@ -204,7 +212,11 @@ def _check_base_url(facts: Provider, base_url: str | None) -> None:
             message = f"no base URL: give api_base=, or set {variables}"
             raise ConfigurationError(message)
         return
-    parts = urlsplit(base_url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(base_url)
+        usable = bool(parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0)
+    except ValueError:  # a port that is none, a bracket that is not closed
+        usable = False
+    if not usable:
         message = "api_base must be an absolute URL such as 'https://api.example.com'"
         raise ConfigurationError(message)

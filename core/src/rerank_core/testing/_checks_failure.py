@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from rerank_core._messages import shorten
 from rerank_core.errors import (
     APIStatusError,
     AuthenticationError,
@@ -171,23 +172,22 @@ def check_cancelling_works(case: Case) -> None:
 def check_keys_never_show(case: Case) -> None:
     """No error, response or `repr` has the key in it, not even where the service echoes it."""
     reply = encoded(case, [(1, 0.75), (0, 0.25)], _CALL["documents"], None)
-    service = Service(case, replying(reply))
-    shown = [repr(service.reranker()), repr(target_of(service.reranker()))]
-    response = ask(case, _CALL, reply)
-    shown += [repr(response), str(response.to_dict())]
-    if not computes(case):
-        for status in (400, 401, 500):
-            error = _failure(case, status, case.encode_error(f"wrong key: {CANARY}"))
-            shown += [str(error), repr(error), repr(error.response)]
-            shown += traceback.format_exception(error)
-            shown += [str(pickle.loads(pickle.dumps(error)))]  # noqa: S301 - our own bytes
+    reranker = Service(case, replying(reply)).reranker()
+    shown = [repr(reranker), repr(target_of(reranker))]
+    echo = case.encode_error(f"wrong key: {CANARY}")
+    for status, content in ((200, reply), (200, b"no json"), (400, echo), (401, echo), (500, echo)):
         try:
-            ask(case, _CALL, b"no json")
+            response = ask(case, _CALL, content, status=status)
         except RerankError as error:
-            shown += [str(error), repr(error), *traceback.format_exception(error)]
+            shown += [str(error), repr(error), repr(error.response)]
+            shown += [*traceback.format_exception(error), *getattr(error, "__notes__", ())]
+            shown += [str(pickle.loads(pickle.dumps(error)))]  # noqa: S301 - our own bytes
+        else:
+            shown += [repr(response), str(response.to_dict()), *response.warnings]
+    found = next((text for text in shown if CANARY in text), None)
     require(
-        not [text for text in shown if CANARY in text],
-        f"the key is in: {next((text for text in shown if CANARY in text), '')[:300]}",
+        found is None,
+        f"the key is in: {found and shorten(found, 300)}",
         why="errors are logged and sent to services that collect them",
-        where="auth, and what hooks put into messages",
+        where="auth, and what hooks put into messages and warnings",
     )

@@ -188,7 +188,7 @@ def check_no_key_in_the_request(case: Case) -> None:
     )
 
 
-def check_nothing_else_issent_request(case: Case) -> None:
+def check_nothing_else_is_sent(case: Case) -> None:
     """A plain call sends no null, asks for no documents, and restates no parameter."""
     if computes(case):
         return

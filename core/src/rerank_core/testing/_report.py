@@ -1,0 +1,75 @@
+"""The checks as a report for people, without pytest."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from rerank_core.errors import ConfigurationError
+from rerank_core.testing._case import Case
+from rerank_core.testing._run import run_checks
+
+
+def find_cases(module_name: str, path: str | None = None) -> list[Case]:
+    """The cases that a plugin's tests state.
+
+    Args:
+        module_name: The plugin, for example `rerank_acme`.
+        path: The file with the cases; else `tests/test_acme.py`, looked for beside the plugin and
+            in the working directory.
+
+    Raises:
+        ConfigurationError: No such module, no such file, or no case in it.
+    """
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        message = f"{module_name} cannot be imported ({error}): pip install it first"
+        raise ConfigurationError(message) from error
+    files = [Path(path)] if path else list(_usual_places(module))
+    found = next((file for file in files if file.is_file()), None)
+    if found is None:
+        looked = " or ".join(str(file) for file in files)
+        message = f"no file with a Case: looked for {looked}; name it with --case FILE"
+        raise ConfigurationError(message)
+    cases = [value for value in vars(_load(found)).values() if isinstance(value, Case)]
+    if not cases:
+        message = f"{found} states no rerank_core.testing.Case at its top level"
+        raise ConfigurationError(message)
+    return cases
+
+
+def _usual_places(module: ModuleType) -> Iterator[Path]:
+    name = f"test_{module.__name__.removeprefix('rerank_')}.py"
+    home = Path(module.__file__ or ".").parent
+    for folder in (home, home.parent, Path.cwd()):
+        yield folder / "tests" / name
+
+
+def _load(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"rerank_case_{file.stem}", file)
+    if spec is None or spec.loader is None:
+        message = f"{file} is no Python file"
+        raise ConfigurationError(message)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def write_report(cases: list[Case]) -> tuple[list[str], int]:
+    """The report's lines, and how many checks found something."""
+    lines, failed = [], 0
+    for case in cases:
+        name = getattr(case.plugin, "__name__", type(case.plugin).__name__)
+        lines.append(f"{name}, model {case.model}")
+        for outcome in run_checks(case):
+            failed += bool(outcome.finding)
+            word = "FAILED" if outcome.finding else "ok"
+            lines.append(f"  {word:6} {outcome.name}: {outcome.promise}")
+            lines += [f"         {line}" for line in outcome.finding.splitlines()]
+    return lines, failed

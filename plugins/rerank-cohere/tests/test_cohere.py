@@ -1,0 +1,684 @@
+"""Cohere's rerank API as its documentation and its official SDK have it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from rerank_core import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    InvalidRequestError,
+    MissingAPIKeyError,
+    NotFoundError,
+    PermissionDeniedError,
+    Price,
+    Provider,
+    RateLimitError,
+    Reranker,
+    RerankResponse,
+    ResponseParseError,
+    ServerError,
+    UnsupportedParamError,
+    list_providers,
+)
+
+KEY = "test-key-0123456789"
+QUERY = "What is the capital of the United States?"
+DOCUMENTS = [
+    "Carson City is the capital city of the American state of Nevada.",
+    "Washington, D.C. is the capital of the United States.",
+    "Capital punishment is legal in 30 of the 50 states.",
+]
+V1 = {"api_version": "v1"}
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no key or base URL of this machine take part."""
+    for name in ("COHERE_API_KEY", "CO_API_KEY", "COHERE_API_BASE", "CO_API_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+class Service(httpx.MockTransport):
+    """Stands in for Cohere: keeps requests, and gives one reply for ever.
+
+    Without a reply it ranks the documents in the order they were sent.
+    """
+
+    def __init__(self, reply: httpx.Response | None = None) -> None:
+        super().__init__(self._answer)
+        self.requests: list[httpx.Request] = []
+        self._reply = reply
+
+    @property
+    def body(self) -> Any:
+        """The latest body, decoded."""
+        return json.loads(self.requests[-1].content)
+
+    @property
+    def url(self) -> str:
+        """The latest URL."""
+        return str(self.requests[-1].url)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        if self._reply is not None:
+            reply = self._reply
+            return httpx.Response(reply.status_code, headers=reply.headers, content=reply.content)
+        asked = json.loads(request.content)
+        count = asked.get("top_n", len(asked["documents"]))
+        results = [{"index": at, "relevance_score": 0.9 - at / 100} for at in range(count)]
+        return httpx.Response(200, json={"id": "1", "results": results, "meta": {}})
+
+
+def ask(
+    service: Service,
+    documents: Any = DOCUMENTS,
+    *,
+    model: str = "cohere/rerank-v3.5",
+    options: dict[str, Any] | None = None,
+    **params: Any,
+) -> RerankResponse:
+    """Ask for a ranking."""
+    given = {"api_key": KEY, "max_retries": 0, **(options or {})}
+    with Reranker(model, http_client=service, **given) as reranker:
+        return reranker.rerank(QUERY, documents, **params)
+
+
+def facts(model: str = "rerank-v3.5") -> Provider:
+    """What the plugin states about a model."""
+    with Reranker(f"cohere/{model}", api_key=KEY) as reranker:
+        return reranker._targets[0].provider  # noqa: SLF001 - facts as core has them
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        (None, "https://api.cohere.com/v2/rerank"),
+        ("https://api.cohere.com", "https://api.cohere.com/v2/rerank"),
+        ("https://api.cohere.com/", "https://api.cohere.com/v2/rerank"),
+        ("https://api.cohere.ai", "https://api.cohere.ai/v2/rerank"),
+        ("https://api.cohere.com/v2/rerank", "https://api.cohere.com/v2/rerank"),
+        ("https://api.cohere.com/v2/rerank/", "https://api.cohere.com/v2/rerank"),
+        ("https://api.cohere.com/v1/rerank", "https://api.cohere.com/v1/rerank"),
+        ("https://api.cohere.com/v1/rerank/", "https://api.cohere.com/v1/rerank"),
+        ("https://api.cohere.com/v2", "https://api.cohere.com/v2/rerank"),
+        ("https://api.cohere.com/v2/", "https://api.cohere.com/v2/rerank"),
+        # Old chat examples end so, and the official SDK drops it on these two hosts.
+        ("https://api.cohere.com/v1", "https://api.cohere.com/v2/rerank"),
+        ("https://api.cohere.com/v1/", "https://api.cohere.com/v2/rerank"),
+        ("https://api.cohere.ai/v1", "https://api.cohere.ai/v2/rerank"),
+        ("https://vault.internal/v1", "https://vault.internal/v1/rerank"),
+        ("https://vault.internal/v1/rerank", "https://vault.internal/v1/rerank"),
+        ("https://vault.internal/v2/rerank", "https://vault.internal/v2/rerank"),
+        ("https://vault.internal:8443", "https://vault.internal:8443/v2/rerank"),
+        (
+            "https://gateway.internal/providers/cohere",
+            "https://gateway.internal/providers/cohere/v2/rerank",
+        ),
+        (
+            "https://gateway.internal/providers/cohere/?tenant=a",
+            "https://gateway.internal/providers/cohere/v2/rerank?tenant=a",
+        ),
+        ("https://gateway.internal/v2?tenant=a", "https://gateway.internal/v2/rerank?tenant=a"),
+        ("https://api.cohere.com/v1?tenant=a", "https://api.cohere.com/v2/rerank?tenant=a"),
+    ],
+)
+def test_a_base_url_is_completed(base: str | None, url: str) -> None:
+    """However much of the path it has already; scheme, host, port, prefix and query stay."""
+    service = Service()
+
+    ask(service, options={"api_base": base})
+
+    assert service.url == url
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        (None, "https://api.cohere.com/v1/rerank"),
+        ("https://api.cohere.com/v1", "https://api.cohere.com/v1/rerank"),
+        ("https://gateway.internal/cohere", "https://gateway.internal/cohere/v1/rerank"),
+        ("https://vault.internal/v1", "https://vault.internal/v1/rerank"),
+    ],
+)
+def test_a_parameter_that_only_v1_knows_chooses_v1(base: str | None, url: str) -> None:
+    """Where the base URL states no version, or the same."""
+    service = Service()
+
+    ask(service, options={"api_base": base}, max_chunks_per_doc=3)
+
+    assert service.url == url
+    assert service.body["max_chunks_per_doc"] == 3
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_the_caller_may_choose_the_version(version: str) -> None:
+    """By an option of the connection."""
+    service = Service()
+
+    ask(service, options={"api_version": version})
+
+    assert service.url == f"https://api.cohere.com/{version}/rerank"
+
+
+def test_a_version_that_contradicts_the_base_url_is_refused() -> None:
+    """Neither is guessed to be meant."""
+    options = {"api_base": "https://vault.internal/v2", **V1}
+
+    with pytest.raises(InvalidRequestError, match="contradicts the base URL, which ends in v2"):
+        ask(Service(), options=options)
+
+
+@pytest.mark.parametrize("version", ["1", "v3", 2])
+def test_an_unknown_version_is_refused(version: object) -> None:
+    """With the two that there are."""
+    with pytest.raises(InvalidRequestError, match="'v1' or 'v2'"):
+        ask(Service(), options={"api_version": version})
+
+
+CLASHES = [
+    ({"api_base": "https://vault.internal/v1"}, {"max_tokens_per_doc": 512}, "max_tokens_per_doc"),
+    (V1, {"max_tokens_per_doc": 512}, "max_tokens_per_doc"),
+    (V1, {"priority": 5}, "priority"),
+    (V1, {"relevant_spans": {"mode": "enabled"}}, "relevant_spans"),
+    ({"api_base": "https://vault.internal/v2"}, {"max_chunks_per_doc": 3}, "max_chunks_per_doc"),
+    ({"api_version": "v2"}, {"max_chunks_per_doc": 3}, "max_chunks_per_doc"),
+    ({}, {"max_chunks_per_doc": 3, "max_tokens_per_doc": 512}, "max_chunks_per_doc"),
+    ({}, {"max_chunks_per_doc": 3, "priority": 5}, "priority"),
+]
+
+
+@pytest.mark.parametrize(("options", "params", "refused"), CLASHES)
+def test_a_parameter_of_the_other_version_is_refused(
+    options: dict[str, Any], params: dict[str, Any], refused: str
+) -> None:
+    """The error names it and the version that knows it, and nothing is sent."""
+    service = Service()
+
+    with pytest.raises(UnsupportedParamError) as caught:
+        ask(service, options=options, **params)
+
+    other = "v1" if refused == "max_chunks_per_doc" else "v2"
+    assert caught.value.param == refused
+    assert f"{refused!r} only in {other}" in caught.value.message
+    assert service.requests == []
+
+
+@pytest.mark.parametrize(("options", "params", "refused"), CLASHES)
+def test_a_parameter_of_the_other_version_is_left_out_where_allowed(
+    options: dict[str, Any], params: dict[str, Any], refused: str
+) -> None:
+    """The rest goes, and a warning says what did not."""
+    service = Service()
+
+    response = ask(service, options={**options, "drop_params": True}, **params)
+
+    assert refused not in service.body
+    assert all(name in service.body for name in params if name != refused)
+    assert [warning for warning in response.warnings if refused in warning]
+
+
+def test_nothing_is_sent_that_was_not_asked_for() -> None:
+    """No default is restated, nothing is null, and documents are not asked back."""
+    service = Service()
+
+    ask(service)
+
+    assert service.body == {"model": "rerank-v3.5", "query": QUERY, "documents": DOCUMENTS}
+    headers = service.requests[0].headers
+    assert headers["authorization"] == f"Bearer {KEY}"
+    assert headers["accept"] == headers["content-type"] == "application/json"
+    assert "x-client-name" not in headers
+
+
+def test_every_parameter_of_v2_is_sent() -> None:
+    """By its own name."""
+    service = Service()
+    spans = {"mode": "enabled", "threshold": 0.2, "max_spans": 3}
+
+    ask(service, top_n=2, max_tokens_per_doc=1024, priority=0, relevant_spans=spans)
+
+    assert service.body == {
+        "model": "rerank-v3.5",
+        "query": QUERY,
+        "documents": DOCUMENTS,
+        "top_n": 2,
+        "max_tokens_per_doc": 1024,
+        "priority": 0,
+        "relevant_spans": spans,
+    }
+
+
+def test_strings_go_to_v1_as_they_are() -> None:
+    """It takes them beside mappings, but not among them."""
+    service = Service()
+
+    ask(service, options=V1)
+
+    assert service.body["documents"] == DOCUMENTS
+
+
+@pytest.mark.parametrize(
+    ("documents", "rank_fields", "sent"),
+    [
+        (
+            [{"text": "a"}, "b"],
+            None,
+            [{"text": "a"}, {"text": "b"}],
+        ),
+        (
+            [{"text": "a", "year": 1990, "tags": ["x", "y"], "new": True}],
+            None,
+            [{"text": "a", "year": "1990", "tags": '["x","y"]', "new": "true"}],
+        ),
+        (
+            [{"text": "a", "note": None}],
+            None,
+            [{"text": "a"}],
+        ),
+        (
+            [{"title": "a", "body": "b"}, {"text": "c"}],
+            None,
+            [{"text": "title: a\nbody: b"}, {"text": "c"}],
+        ),
+        (
+            [{"title": "a", "text": None}],
+            None,
+            [{"text": "title: a"}],
+        ),
+        (
+            [{"title": "a", "body": "b"}],
+            ["title"],
+            [{"title": "a", "body": "b"}],
+        ),
+    ],
+    ids=["mixed", "values", "null", "without-text", "null-text", "rank_fields"],
+)
+def test_mappings_are_normalised_for_v1(
+    documents: list[Any], rank_fields: list[str] | None, sent: list[Any]
+) -> None:
+    """All of one kind, every value a string, and a text to rank by."""
+    service = Service()
+
+    ask(service, documents, options=V1, rank_fields=rank_fields)
+
+    assert service.body["documents"] == sent
+    assert service.body.get("rank_fields") == rank_fields
+
+
+@pytest.mark.parametrize(
+    ("documents", "rank_fields", "sent"),
+    [
+        ([{"text": "a"}, "b"], None, ["a", "b"]),
+        ([{"title": "a", "text": "b"}], None, ["title: a\ntext: b"]),
+        ([{"title": "a", "text": "b"}], ["text", "title"], ["text: b\ntitle: a"]),
+        ([{"title": "a", "text": "b"}], ["text"], ["b"]),
+        ([{"title": "a", "text": "b"}, "c"], ["title"], ["title: a", "c"]),
+        ([{"b": "zwei", "a": "größer"}], None, ["b: zwei\na: größer"]),
+        ([{"year": 1990, "tags": ["x"], "note": None}], None, ['year: 1990\ntags: ["x"]']),
+        ([{"text": "word " * 50}], None, ["word " * 50]),
+    ],
+    ids=["text", "all", "order", "only-text", "mixed", "unsorted", "values", "unwrapped"],
+)
+def test_mappings_are_rendered_for_v2(
+    documents: list[Any], rank_fields: list[str] | None, sent: list[str]
+) -> None:
+    """It takes only strings: `field: value` lines, in order; rank_fields is not sent."""
+    service = Service()
+
+    ask(service, documents, rank_fields=rank_fields)
+
+    assert service.body["documents"] == sent
+    assert "rank_fields" not in service.body
+
+
+@pytest.mark.parametrize("options", [{}, V1], ids=["v2", "v1"])
+def test_blank_documents_are_held_back(options: dict[str, Any]) -> None:
+    """Cohere refuses them; they come last, without a score."""
+    service = Service()
+
+    response = ask(service, ["", "a", {"text": " "}, "b"], options=options)
+
+    assert len(service.body["documents"]) == 2
+    ranking = [(result.index, result.relevance_score) for result in response.results]
+    assert ranking == [(1, 0.9), (3, 0.89), (0, None), (2, None)]
+    assert "2 of 4 documents are blank" in response.warnings[0]
+
+
+V2_REPLY = {
+    "id": "5b1c6f3e-2f6a-4d0e-9a52-0c7c9fbf7a11",
+    "results": [
+        {
+            "index": 1,
+            "relevance_score": 0.9731,
+            "relevant_spans": [
+                {"start": 0, "end": 22, "score": 0.88},
+                {"start": 40, "end": 53, "score": 0.31},
+            ],
+        },
+        {"index": 0, "relevance_score": 0.0412},
+        {"index": 2, "relevance_score": 0.000085},
+    ],
+    "meta": {
+        "api_version": {"version": "2", "is_experimental": False},
+        "billed_units": {"search_units": 1.0},
+        "tokens": {"input_tokens": 118, "output_tokens": 0},
+        "warnings": ["example warning"],
+    },
+}
+
+
+def test_the_documented_reply_is_read() -> None:
+    """Results, id, version, usage and warnings."""
+    response = ask(Service(httpx.Response(200, json=V2_REPLY)))
+
+    ranking = [(result.index, result.relevance_score) for result in response.results]
+    assert ranking == [(1, 0.9731), (0, 0.0412), (2, 0.000085)]
+    assert response.id == "5b1c6f3e-2f6a-4d0e-9a52-0c7c9fbf7a11"
+    assert response.meta.api_version == "2"
+    assert response.meta.billed_units.search_units == 1.0
+    assert response.meta.tokens.input_tokens == 118
+    assert response.meta.tokens.output_tokens == 0
+    assert tuple(response.warnings) == ("example warning",)
+    assert response.payload == V2_REPLY
+
+
+def test_relevant_spans_stand_beside_their_result() -> None:
+    """In `extra`, by the service's own name and in its order."""
+    response = ask(Service(httpx.Response(200, json=V2_REPLY)))
+
+    assert response.results[0].extra == {"relevant_spans": V2_REPLY["results"][0]["relevant_spans"]}  # type: ignore[index]
+    assert response.results[1].extra is None
+
+
+def test_the_documented_reply_of_v1_is_read() -> None:
+    """Its documents may have no text, and are not needed: the caller's own are attached."""
+    document = {"title": "DC", "body": "Washington, D.C. is the capital."}
+    row = {"document": {"title": "DC"}, "index": 0, "relevance_score": 0.98}
+    meta = {"api_version": {"version": "1"}, "billed_units": {"search_units": 1}}
+    reply = httpx.Response(200, json={"id": "0c1d", "results": [row], "meta": meta})
+
+    response = ask(Service(reply), [document], options=V1)
+
+    assert response.results[0].document is not None
+    assert response.results[0].document.fields is document
+    assert response.meta.api_version == "1"
+    assert response.meta.billed_units.search_units == 1
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {},
+        {"id": None},
+        {"meta": None},
+        {"meta": {"warnings": None}},
+        {"meta": {"billed_units": {"search_units": "one"}}},
+    ],
+    ids=str,
+)
+def test_what_is_optional_may_be_absent(extra: dict[str, Any]) -> None:
+    """A ranking is not lost for it, and gets an id all the same."""
+    rows = [{"index": at, "relevance_score": 0.5, "document": None} for at in range(3)]
+
+    response = ask(Service(httpx.Response(200, json={"results": rows, **extra})))
+
+    assert len(response.results) == 3
+    assert response.id
+    assert response.meta.billed_units.search_units is None
+
+
+@pytest.mark.parametrize("payload", [{}, [], None, "text", {"results": {}}, {"results": [1]}])
+def test_a_reply_without_a_ranking_is_an_error(payload: Any) -> None:
+    """Never an empty success."""
+    with pytest.raises(ResponseParseError):
+        ask(Service(httpx.Response(200, json=payload)))
+
+
+def test_the_name_of_the_client_is_a_header() -> None:
+    """As in the official SDK."""
+    service = Service()
+
+    ask(service, options={"client_name": "my-project"})
+
+    assert service.requests[0].headers["x-client-name"] == "my-project"
+    assert "client_name" not in service.body
+
+
+@pytest.mark.parametrize("name", ["Zürich", "two\nlines", 5])
+def test_a_client_name_that_no_header_can_hold_is_refused(name: object) -> None:
+    """Before it is sent."""
+    service = Service()
+
+    with pytest.raises(ConfigurationError):
+        ask(service, options={"client_name": name})
+
+    assert service.requests == []
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, BadRequestError),
+        (401, AuthenticationError),
+        (402, APIStatusError),
+        (403, PermissionDeniedError),
+        (404, NotFoundError),
+        (409, APIStatusError),
+        (422, BadRequestError),
+        (429, RateLimitError),
+        (498, AuthenticationError),
+        (499, APIStatusError),
+        (500, ServerError),
+        (501, ServerError),
+        (503, ServerError),
+        (504, ServerError),
+    ],
+)
+def test_an_error_is_of_its_kind(status: int, kind: type[APIStatusError]) -> None:
+    """With Cohere's own message."""
+    reply = httpx.Response(status, json={"id": "d0f6", "message": "this is what is wrong"})
+
+    with pytest.raises(APIStatusError) as caught:
+        ask(Service(reply))
+
+    assert type(caught.value) is kind
+    assert caught.value.status_code == status
+    assert str(caught.value) == f"cohere/rerank-v3.5: status {status}: this is what is wrong"
+
+
+def test_a_page_of_a_firewall_is_quoted() -> None:
+    """It answers 403 with HTML where an API would answer with JSON."""
+    page = (
+        "<html>\n<head><title>403 Forbidden</title></head>\n<body>" + "x" * 2000 + "</body></html>"
+    )
+    reply = httpx.Response(403, headers={"content-type": "text/html"}, text=page)
+
+    with pytest.raises(PermissionDeniedError) as caught:
+        ask(Service(reply))
+
+    assert "403 Forbidden" in caught.value.message
+    assert len(caught.value.message) < 600
+
+
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 503, 504])
+def test_a_failure_that_may_pass_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """The statuses that the official SDK retries, 409 among them."""
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    service = Service(httpx.Response(status, json={"message": "busy"}))
+
+    with pytest.raises(APIStatusError):
+        ask(service, options={"max_retries": 2})
+
+    assert len(service.requests) == 3
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 422, 498, 499, 501])
+def test_a_failure_that_will_not_pass_is_final(status: int) -> None:
+    """As Cohere documents it."""
+    service = Service(httpx.Response(status, json={"message": "no"}))
+
+    with pytest.raises(APIStatusError):
+        ask(service, options={"max_retries": 2})
+
+    assert len(service.requests) == 1
+
+
+DATE = {"date": "Mon, 23 Nov 2026 10:00:00 GMT"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after-ms": "1500", "retry-after": "7"}, 1.5),
+        ({"retry-after": "7", "x-ratelimit-reset": "1795428030"}, 7.0),
+        ({"retry-after": "Mon, 23 Nov 2026 10:00:20 GMT", **DATE}, 20.0),
+        ({"x-ratelimit-reset": "1795428030", **DATE}, 30.0),
+        ({}, None),
+    ],
+)
+def test_the_time_to_wait_is_read_as_the_official_sdk_reads_it(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    """Milliseconds, then seconds or a date, then the end of the rate limit."""
+    reply = httpx.Response(429, headers=headers, json={"message": "trial key"})
+
+    with pytest.raises(RateLimitError) as caught:
+        ask(Service(reply))
+
+    assert caught.value.retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("model", "dollars"),
+    [
+        ("rerank-v4.0-pro", 0.0025),
+        ("rerank-v4.0-fast", 0.002),
+        ("rerank-v3.5", 0.002),
+        ("rerank-english-v3.0", 0.002),
+        ("rerank-multilingual-v3.0", 0.002),
+    ],
+)
+def test_prices_are_per_search_unit(model: str, dollars: float) -> None:
+    """With the date of the price list."""
+    price = facts(model).price
+
+    assert isinstance(price, Price)
+    assert (price.usd, price.unit) == (dollars, "search_units")
+    assert price.as_of
+
+
+@pytest.mark.parametrize("model", ["rerank-v5.0-pro", "rerank-v5.0-fast", "my-own-model"])
+def test_no_price_is_made_up(model: str) -> None:
+    """Where no list price is known."""
+    assert facts(model).price is None
+
+
+@pytest.mark.parametrize(
+    ("model", "tokens"),
+    [
+        ("rerank-v5.0-pro", 32768),
+        ("rerank-v4.0-fast", 32768),
+        ("rerank-v3.5", 4096),
+        ("rerank-english-v3.0", 4096),
+    ],
+)
+def test_the_context_depends_on_the_model(model: str, tokens: int) -> None:
+    """As the models' page says."""
+    assert facts(model).max_tokens == tokens
+
+
+def test_what_the_listing_says() -> None:
+    """The facts hold without a model too."""
+    (listed,) = (listed for listed in list_providers() if listed.name == "cohere")
+
+    assert listed.error is None
+    assert listed.facts is not None
+    assert listed.facts.score_kind == "probability"
+    assert listed.facts.max_documents == 1000
+    assert "rerank-v5.0-pro" in listed.facts.models
+
+
+def test_a_long_list_is_split_at_the_advised_length() -> None:
+    """And put together again, with the caller's own positions."""
+    service = Service()
+
+    response = ask(service, [f"document {at}" for at in range(1500)])
+
+    assert len(service.requests) == 2
+    assert sorted(result.index for result in response.results) == list(range(1500))
+
+
+def test_a_model_nobody_has_heard_of_is_passed_on() -> None:
+    """Private models exist; the service answers 404 where there is none."""
+    service = Service()
+
+    ask(service, model="cohere/my/own-model")
+
+    assert service.body["model"] == "my/own-model"
+
+
+@pytest.mark.parametrize(
+    ("variables", "key"),
+    [
+        ({"COHERE_API_KEY": "key-first", "CO_API_KEY": "key-second"}, "key-first"),
+        ({"CO_API_KEY": "key-second"}, "key-second"),
+    ],
+)
+def test_the_key_comes_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], key: str
+) -> None:
+    """Litellm's variable before the official SDK's."""
+    service = Service()
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    ask(service, options={"api_key": None})
+
+    assert service.requests[0].headers["authorization"] == f"Bearer {key}"
+
+
+@pytest.mark.parametrize(
+    ("variables", "host"),
+    [
+        ({"COHERE_API_BASE": "https://one.test", "CO_API_URL": "https://two.test"}, "one.test"),
+        ({"CO_API_URL": "https://two.test"}, "two.test"),
+    ],
+)
+def test_the_base_url_comes_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], host: str
+) -> None:
+    """Likewise."""
+    service = Service()
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    ask(service)
+
+    assert service.requests[0].url.host == host
+
+
+def test_a_missing_key_is_refused() -> None:
+    """With both variables, before anything is sent."""
+    with pytest.raises(MissingAPIKeyError, match="COHERE_API_KEY, CO_API_KEY"):
+        ask(Service(), options={"api_key": None})
+
+
+def test_an_empty_key_is_for_deployments_of_one_s_own() -> None:
+    """There no header is sent, as by the official SDK; the public host would refuse it."""
+    service = Service()
+
+    ask(service, options={"api_key": "", "api_base": "https://vault.internal"})
+
+    assert "authorization" not in service.requests[0].headers
+    with pytest.raises(MissingAPIKeyError):
+        ask(service, options={"api_key": ""})

@@ -1,0 +1,1 @@
+"""rerank-core, module by module."""

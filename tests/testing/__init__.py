@@ -1,0 +1,1 @@
+"""The conformance kit itself, tried on planted faults."""

@@ -1,0 +1,421 @@
+"""A healthy plugin, and others that are the same but for one fault each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import httpx
+from attrs import evolve
+
+from rerank_core import (
+    HTTPRequest,
+    Price,
+    Provider,
+    RerankRequest,
+    RerankResponse,
+    RerankResult,
+    hookimpl,
+    wire,
+)
+from rerank_core.testing import Case, Example, Ranking
+
+FACTS = Provider(
+    name="healthy",
+    docs_url="https://docs.example.com/rerank",
+    base_url="https://api.example.com",
+    base_url_env=("HEALTHY_API_BASE",),
+    api_key_env=("HEALTHY_API_KEY",),
+    params={"top_n": "top_k", "max_tokens_per_doc": "max_tokens"},
+    extra_params={"truncation": "truncation"},
+)
+
+
+class Healthy:
+    """A plugin without a fault."""
+
+    facts = FACTS
+
+    @hookimpl
+    def resolve_provider(self) -> Provider:
+        """State the facts."""
+        return self.facts
+
+    @hookimpl
+    def map_params(self, provider: Provider, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Rename."""
+        return wire.rename_params(params, provider.params, provider.extra_params)
+
+    @hookimpl
+    def build_request(
+        self, provider: Provider, request: RerankRequest, params: Mapping[str, Any]
+    ) -> HTTPRequest:
+        """Build."""
+        return HTTPRequest(
+            url=wire.join_endpoint(provider.base_url or "", "/v1/rerank"),
+            body={
+                "model": request.model,
+                "query": request.query,
+                "documents": request.documents,
+                **params,
+            },
+        )
+
+    @hookimpl
+    def parse_response(self, payload: Any) -> RerankResponse:
+        """Read."""
+        return RerankResponse(wire.read_results(payload["results"]), meta=wire.read_meta(payload))
+
+
+def encode(ranking: Ranking, documents: Sequence[str], top_n: int | None) -> Any:
+    """The service's reply."""
+    del documents, top_n
+    rows = [{"index": index, "relevance_score": score} for index, score in ranking]
+    return {"results": rows, "usage": {"total_tokens": 7}}
+
+
+CASE = Case(
+    plugin=Healthy(),
+    model="healthy-1",
+    params={"truncation": False},
+    installed=False,
+    error_in_200={"error": {"message": "overloaded"}},
+    encode=encode,
+    example=Example(
+        call={"query": "capital of France", "documents": ["Berlin", "Paris"], "top_n": 1},
+        url="https://api.example.com/v1/rerank",
+        json={
+            "model": "healthy-1",
+            "query": "capital of France",
+            "documents": ["Berlin", "Paris"],
+            "top_k": 1,
+        },
+        headers={"authorization": "Bearer canary-key-5f3a9c71d2"},
+        reply=encode([(1, 0.75)], [], 1),
+        ranking=[(1, 0.75)],
+    ),
+)
+
+
+def _stating(**facts: Any) -> Case:
+    """The case with other facts."""
+    plugin = Healthy()
+    plugin.facts = evolve(FACTS, **facts)
+    return evolve(CASE, plugin=plugin)
+
+
+def _building(change: Callable[[RerankRequest, dict[str, Any]], dict[str, Any]]) -> Case:
+    """The case with another body."""
+
+    class Faulty(Healthy):
+        @hookimpl
+        def build_request(
+            self, provider: Provider, request: RerankRequest, params: Mapping[str, Any]
+        ) -> HTTPRequest:
+            good = Healthy.build_request(self, provider, request, params)
+            return evolve(good, body=change(request, dict(good.body)))
+
+    return evolve(CASE, plugin=Faulty())
+
+
+def _reading(read: Callable[[Any, RerankRequest], list[RerankResult]]) -> Case:
+    """The case with another reading of the reply."""
+
+    class Faulty(Healthy):
+        @hookimpl
+        def parse_response(  # type: ignore[override]  # names what it uses
+            self, payload: Any, request: RerankRequest
+        ) -> RerankResponse:
+            return RerankResponse(read(payload, request))
+
+    return evolve(CASE, plugin=Faulty())
+
+
+def _mapping(change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Case:
+    """The case with another mapping of parameters."""
+
+    class Faulty(Healthy):
+        @hookimpl
+        def map_params(self, provider: Provider, params: Mapping[str, Any]) -> dict[str, Any]:
+            del provider
+            return change(params)
+
+    return evolve(CASE, plugin=Faulty())
+
+
+class _Moody(Healthy):
+    """States other facts each time."""
+
+    count = 0
+
+    @hookimpl
+    def resolve_provider(self) -> Provider:
+        self.count += 1
+        return evolve(FACTS, max_documents=self.count + 1000)
+
+
+class _Nameless(Healthy):
+    """Has another name where no model is asked for."""
+
+    @hookimpl
+    def resolve_provider(self, model: str) -> Provider:  # type: ignore[override]  # names what it uses
+        return evolve(FACTS, name="healthy" if model else "nobody")
+
+
+class _Defaulting(Healthy):
+    """Gives an argument of a hook a default."""
+
+    @hookimpl
+    def map_params(
+        self, provider: Provider, params: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        return wire.rename_params(params or {}, provider.params, provider.extra_params)
+
+
+class _Environmental(Healthy):
+    """Reads the environment in a hook."""
+
+    @hookimpl
+    def resolve_provider(self) -> Provider:
+        os.environ.get("HEALTHY_REGION")
+        return FACTS
+
+
+class _Counting(Healthy):
+    """Numbers its requests."""
+
+    count = 0
+
+    @hookimpl
+    def build_request(
+        self, provider: Provider, request: RerankRequest, params: Mapping[str, Any]
+    ) -> HTTPRequest:
+        self.count += 1
+        good = Healthy.build_request(self, provider, request, params)
+        return evolve(good, headers={"x-number": str(self.count)})
+
+
+class _TakingAll(Healthy):
+    """Lists whatever it is given as a parameter of its own."""
+
+    @hookimpl
+    def resolve_provider(  # type: ignore[override]  # names what it uses
+        self, options: Mapping[str, Any]
+    ) -> Provider:
+        return evolve(FACTS, extra_params={**FACTS.extra_params, **{n: n for n in options}})
+
+
+class _Blocking(httpx.Auth):
+    """Swallows the cancellation of whoever waits for it."""
+
+    async def async_auth_flow(self, request: httpx.Request) -> Any:
+        """Go on, whatever happens."""
+        try:
+            yield request
+        except BaseException:  # noqa: BLE001 - the fault
+            yield request
+
+
+class _OtherWay(httpx.Auth):
+    """Sends another header under async."""
+
+    def sync_auth_flow(self, request: httpx.Request) -> Any:
+        """As it should be."""
+        request.headers["authorization"] = "Bearer x"
+        yield request
+
+    async def async_auth_flow(self, request: httpx.Request) -> Any:
+        """Ask something else."""
+        response = yield request
+        response.status_code = 404 if response.is_error else response.status_code
+
+
+class _LosingReplies(httpx.Auth):
+    """Makes a reply of its own out of the service's."""
+
+    def auth_flow(self, request: httpx.Request) -> Any:
+        """Drop the headers."""
+        response = yield request
+        response.headers = httpx.Headers({"content-type": "application/json"})
+
+
+class _Forgiving(httpx.Auth):
+    """Takes 403 for a good status."""
+
+    def auth_flow(self, request: httpx.Request) -> Any:
+        """Mend what is not broken."""
+        response = yield request
+        if response.status_code == 403:
+            response.status_code = 404
+
+
+class _Telling(Healthy):
+    """Remembers the key, and tells it."""
+
+    key: str | None = None
+
+    @hookimpl
+    def resolve_provider(self) -> Provider:
+        return evolve(FACTS, auth=self._remember)
+
+    def _remember(self, key: str | None, *_: object) -> httpx.Auth:
+        self.key = key
+        return httpx.Auth()
+
+    @hookimpl
+    def parse_response(self, payload: Any) -> RerankResponse:
+        response = Healthy.parse_response(self, payload)
+        return evolve(response, warnings=(f"asked with {self.key}",))
+
+
+def _key_in_the_url(key: str | None, provider: Provider, options: Mapping[str, Any]) -> Any:
+    """Send the key in the query string."""
+    del provider, options
+
+    class InURL(httpx.Auth):
+        def auth_flow(self, request: httpx.Request) -> Any:
+            request.url = request.url.copy_merge_params({"key": key})
+            yield request
+
+    return InURL()
+
+
+def _with_auth(auth: type[httpx.Auth]) -> Case:
+    return _stating(auth=lambda *_: auth())
+
+
+FAULTS: Mapping[str, Mapping[str, Case]] = {
+    "check_facts_are_well_formed": {
+        "a name with a capital": _stating(name="Healthy"),
+        "no documentation": _stating(docs_url=""),
+        "a relative base URL": _stating(base_url="api.example.com"),
+        "a variable that is none": _stating(api_key_env=("healthy key",)),
+        "a needed key without a variable": _stating(api_key_env=()),
+        "a parameter that no call has": _stating(params={"top_k": "top_k"}),
+        "a parameter in two tables": _stating(options={"truncation": ()}),
+        "an impossible limit": _stating(max_documents=0),
+        "an unknown kind of score": _stating(score_kind="percent"),
+        "a date that is none": _stating(retires="soon"),
+        "a price without a date": _stating(price=Price(1.0, "search_units", "lately")),
+    },
+    "check_facts_are_the_same_each_time": {
+        "facts that change": evolve(CASE, plugin=_Moody()),
+        "another name without a model": evolve(CASE, plugin=_Nameless()),
+    },
+    "check_hooks_fit": {"an argument with a default": evolve(CASE, plugin=_Defaulting())},
+    "check_example_request": {
+        "a renamed field": _building(
+            lambda _, body: {"q" if name == "query" else name: body[name] for name in body}
+        )
+    },
+    "check_hooks_are_pure": {
+        "a hook that reads the environment": evolve(CASE, plugin=_Environmental()),
+        "a request that changes": evolve(CASE, plugin=_Counting()),
+    },
+    "check_query_and_documents_are_carried": {
+        "a query in capitals": _building(lambda _, body: body | {"query": body["query"].upper()}),
+        "documents backwards": _building(
+            lambda request, body: body | {"documents": [*request.documents][::-1]}
+        ),
+        "documents stripped": _building(
+            lambda request, body: body | {"documents": [str(d)[:20] for d in request.documents]}
+        ),
+    },
+    "check_mappings_are_carried": {
+        "a field lost": _building(
+            lambda request, body: (
+                body | {"documents": [str(d).split("\n")[0] for d in request.documents]}
+            )
+        ),
+        "rank_fields without effect": evolve(
+            _building(
+                lambda request, body: (
+                    body | {"documents": [wire.render_document(d) for d in request.documents]}
+                )
+            ),
+            plugin=type(
+                "Ignoring",
+                (Healthy,),
+                {
+                    "facts": evolve(FACTS, takes_mappings=True),
+                    "build_request": hookimpl(
+                        lambda self, provider, request, params: evolve(
+                            Healthy.build_request(self, provider, request, params),
+                            body={"documents": wire.render_documents(request.documents)},
+                        )
+                    ),
+                },
+            )(),
+        ),
+    },
+    "check_no_key_in_the_request": {
+        "a key in the URL": _stating(auth=_key_in_the_url),
+    },
+    "check_supported_params_reach_the_wire": {
+        "a parameter that is dropped": _mapping(
+            lambda params: {"top_k": params["top_n"]} if "top_n" in params else {}
+        ),
+        "a parameter under another name": _mapping(dict),
+        "no example value": evolve(CASE, params={}),
+    },
+    "check_other_params_are_refused": {
+        "any keyword taken for a parameter": evolve(CASE, plugin=_TakingAll()),
+    },
+    "check_nothing_else_is_sent": {
+        "a null": _building(lambda _, body: {"user": None, **body}),
+        "documents asked back": _building(lambda _, body: body | {"return_documents": True}),
+        "a restated default": _building(lambda _, body: {"truncation": True, **body}),
+    },
+    "check_example_reply": {
+        "scores read from elsewhere": _reading(
+            lambda payload, _: [RerankResult(r["index"], 0.5) for r in payload["results"]]
+        ),
+    },
+    "check_any_ranking_survives": {
+        "positions instead of indices": _reading(
+            lambda payload, _: [
+                RerankResult(at, row["relevance_score"])
+                for at, row in enumerate(payload["results"])
+            ]
+        ),
+        "scores cut at zero": _reading(
+            lambda payload, _: [
+                RerankResult(row["index"], max(0.0, row["relevance_score"]))
+                for row in payload["results"]
+            ]
+        ),
+    },
+    "check_malformed_replies_are_errors": {
+        "scores converted": _reading(
+            lambda payload, _: [
+                RerankResult(int(row["index"]), float(row["relevance_score"] or 0))
+                for row in payload["results"]
+            ]
+        ),
+        "bad rows skipped": _reading(
+            lambda payload, request: [
+                *wire.read_results([r for r in payload["results"] if r["index"] == 0]),
+                *(RerankResult(at, 0.0) for at in range(1, len(request.documents))),
+            ]
+        ),
+    },
+    "check_damaged_replies_do_no_harm": {
+        "a missing score taken for zero": _reading(
+            lambda payload, _: [
+                RerankResult(row["index"], row.get("relevance_score", 0.0))
+                for row in payload["results"]
+            ]
+        ),
+    },
+    "check_statuses_are_errors": {
+        "a status changed": _with_auth(_Forgiving),
+        "a message that core cannot find": evolve(
+            CASE, encode_error=lambda message: {"fault": {"words": message[::-1]}}
+        ),
+    },
+    "check_retry_after_is_read": {"headers lost": _with_auth(_LosingReplies)},
+    "check_async_agrees": {"another way under async": _with_auth(_OtherWay)},
+    "check_cancelling_works": {"a swallowed cancellation": _with_auth(_Blocking)},
+    "check_keys_never_show": {"a key in an error": evolve(CASE, plugin=_Telling())},
+}

@@ -1,0 +1,38 @@
+"""Every check catches its fault, and leaves a healthy plugin alone."""
+
+from collections.abc import Callable
+
+import pytest
+
+from rerank_core.testing import CHECKS, Case, Check, conformance
+from testing.planted import CASE, FAULTS
+
+BY_NAME: dict[str, Callable[[Case], None]] = {check.__name__: check for check in CHECKS}
+PLANTED = [
+    pytest.param(BY_NAME[name], case, id=f"{name}-{fault}")
+    for name, faults in FAULTS.items()
+    for fault, case in faults.items()
+]
+
+
+@conformance(CASE)
+def test_a_healthy_plugin_trips_no_check(check: Check) -> None:
+    """The plugin that all others are changed from is in order."""
+    check()
+
+
+@pytest.mark.parametrize(("check", "case"), PLANTED)
+def test_a_check_catches_its_fault(check: Callable[[Case], None], case: Case) -> None:
+    """A plugin with one fault trips the check that is there for it, which says what and why."""
+    with pytest.raises(AssertionError) as caught:
+        check(case)
+
+    assert "Why it matters: " in str(caught.value)
+    assert "Where to look: " in str(caught.value)
+
+
+def test_every_check_has_a_planted_fault() -> None:
+    """A check that nothing trips is a defect."""
+    elsewhere = {"check_names_agree", "check_import_is_light"}  # modules, in test_modules.py
+
+    assert BY_NAME.keys() == FAULTS.keys() | elsewhere
