@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+import rerank_cohere
 from rerank_core import (
     APIStatusError,
     AuthenticationError,
@@ -27,6 +28,10 @@ from rerank_core import (
     UnsupportedParamError,
     list_providers,
 )
+from rerank_core.testing import Case, Check, Example, Ranking, conformance
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 KEY = "test-key-0123456789"
 QUERY = "What is the capital of the United States?"
@@ -36,6 +41,47 @@ DOCUMENTS = [
     "Capital punishment is legal in 30 of the 50 states.",
 ]
 V1 = {"api_version": "v1"}
+
+
+def encode(ranking: Ranking, documents: Sequence[str], top_n: int | None) -> dict[str, Any]:
+    """Write the reply of v2 for a ranking."""
+    del documents, top_n
+    return {
+        "id": "5b1c6f3e-2f6a-4d0e-9a52-0c7c9fbf7a11",
+        "results": [{"index": index, "relevance_score": score} for index, score in ranking],
+        "meta": {
+            "api_version": {"version": "2", "is_experimental": False},
+            "billed_units": {"search_units": 1.0},
+        },
+    }
+
+
+CASE = Case(
+    plugin=rerank_cohere,
+    model="rerank-v3.5",
+    params={"priority": 10, "relevant_spans": {"mode": "enabled"}},
+    encode=encode,
+    encode_error=lambda message: {"id": "d0f6", "message": message},
+    example=Example(
+        call={"query": QUERY, "documents": DOCUMENTS, "top_n": 2, "max_tokens_per_doc": 1024},
+        url="https://api.cohere.com/v2/rerank",
+        json={
+            "model": "rerank-v3.5",
+            "query": QUERY,
+            "documents": DOCUMENTS,
+            "top_n": 2,
+            "max_tokens_per_doc": 1024,
+        },
+        reply=encode([(1, 0.9731), (0, 0.0412)], DOCUMENTS, 2),
+        ranking=[(1, 0.9731), (0, 0.0412)],
+    ),
+)
+
+
+@conformance(CASE)
+def test_conformance(check: Check) -> None:
+    """The plugin keeps what every plugin must."""
+    check()
 
 
 @pytest.fixture(autouse=True)

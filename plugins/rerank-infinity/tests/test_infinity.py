@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+import rerank_infinity
 from rerank_core import (
     APIStatusError,
     AuthenticationError,
@@ -21,10 +22,50 @@ from rerank_core import (
     ResponseParseError,
     UnsupportedParamError,
 )
+from rerank_core.testing import Case, Check, Example, Ranking, conformance
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 QUERY = "What is the capital of France?"
 DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
 CHARACTERS = 112  # what the real server counts for these
+
+
+def encode(ranking: Ranking, documents: Sequence[str], top_n: int | None) -> dict[str, Any]:
+    """Write the reply of a server for a ranking."""
+    del documents, top_n
+    return {
+        "object": "rerank",
+        "results": [
+            {"relevance_score": score, "index": index, "document": None} for index, score in ranking
+        ],
+        "model": "tiny-reranker",
+        "usage": {"prompt_tokens": 26, "total_tokens": 26},
+        "id": "infinity-3207ea3f-af3f-492f-8aaf-16421d66d566",
+        "created": 1795383668,
+    }
+
+
+CASE = Case(
+    plugin=rerank_infinity,
+    model="tiny-reranker",
+    params={"raw_scores": True},
+    encode=encode,
+    example=Example(
+        call={"query": QUERY, "documents": DOCUMENTS, "top_n": 1},
+        url="http://localhost:7997/rerank",
+        json={"model": "tiny-reranker", "query": QUERY, "documents": DOCUMENTS, "top_n": 1},
+        reply=encode([(1, 0.9949761629104614)], DOCUMENTS, 1),
+        ranking=[(1, 0.9949761629104614)],
+    ),
+)
+
+
+@conformance(CASE)
+def test_conformance(check: Check) -> None:
+    """The plugin keeps what every plugin must."""
+    check()
 
 
 @pytest.fixture(autouse=True)

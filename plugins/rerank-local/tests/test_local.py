@@ -12,6 +12,7 @@ import anyio
 import bm25s
 import pytest
 
+import rerank_local
 from rerank_core import (
     ConfigurationError,
     InvalidRequestError,
@@ -22,6 +23,7 @@ from rerank_core import (
     list_providers,
     rerank,
 )
+from rerank_core.testing import Case, Check, Example, Ranking, conformance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +46,32 @@ QUERIES = [
     "dogs dogs dogs",
     "zebra",
 ]
+
+
+def encode(ranking: Ranking, documents: Sequence[str], top_n: int | None) -> list[float]:
+    """List the scores in the order of the documents."""
+    del documents, top_n
+    return [score for _, score in sorted(ranking)]
+
+
+CASE = Case(
+    plugin=rerank_local,
+    model="bm25",
+    positional=True,
+    params={"k1": 1.2, "b": 0.5, "language": "german", "stem": False},
+    encode=encode,
+    example=Example(
+        call={"query": "a cat", "documents": ["a dog", "a cat"]},
+        reply=[0.0, 0.69],
+        ranking=[(1, 0.69), (0, 0.0)],
+    ),
+)
+
+
+@conformance(CASE)
+def test_conformance(check: Check) -> None:
+    """The plugin keeps what every plugin must."""
+    check()
 
 
 def scores_of(response: RerankResponse) -> list[float | None]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+from unittest import mock
 
 import httpx
 from attrs import evolve
@@ -12,6 +14,7 @@ from attrs import evolve
 from rerank_core._call import make_call
 from rerank_core._exchange import prepare
 from rerank_core._models import JSON, Compute, HTTPRequest, RerankResponse
+from rerank_core._plugins import hooks_of
 from rerank_core._reranker import Reranker
 from rerank_core._target import Target
 from rerank_core.errors import RerankError
@@ -48,7 +51,18 @@ class Service:
         transport = httpx.MockTransport(self._handle)
         given: dict[str, Any] = {"api_key": CANARY, "max_retries": 0, "http_client": transport}
         given |= {**self.case.options, **options}
-        return Reranker(self.case.model, provider=self.case.plugin, **given)
+        with mock.patch.dict(os.environ):
+            for name in _variables_of(self.case):
+                os.environ.pop(name, None)  # what this machine has set takes no part
+            return Reranker(self.case.model, provider=self.case.plugin, **given)
+
+
+def _variables_of(case: Case) -> Iterator[str]:
+    """Every variable that the plugin has core look at."""
+    facts = hooks_of(case.plugin).resolve_provider(case.model, {})
+    yield from (*facts.base_url_env, *facts.api_key_env)
+    for variables in (*facts.options.values(), *facts.secret_options.values()):
+        yield from variables
 
 
 def target_of(reranker: Reranker) -> Target:
