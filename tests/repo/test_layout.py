@@ -22,7 +22,7 @@ CEILING = 250
 _LAYERS = """
 __main__ _cli _client _reranker
 _drivers _pools _sending auth
-_flow _exchange _status _effects _documents
+_flow _exchange _extras _status _effects _documents
 _target _keys _connections _prices _retry _ranking _call _options
 _plugins _hooks hookspecs
 wire _dicts _facts _models _messages _suggest _version errors

@@ -16,6 +16,8 @@ CALL_PARAMS = (
     "max_chunks_per_doc",
     "max_tokens_per_doc",
 )
+_SENT = tuple(name for name in CALL_PARAMS if name != "return_documents")
+_STRINGS = {str}
 
 
 @frozen
@@ -31,6 +33,7 @@ class Call:
         max_chunks_per_doc: At least 1, or `None`.
         max_tokens_per_doc: At least 1, or `None`.
         extra: Parameters that only the provider knows.
+        has_mappings: Whether any document is a mapping.
     """
 
     query: str = field(repr=False)
@@ -41,11 +44,11 @@ class Call:
     max_chunks_per_doc: int | None = None
     max_tokens_per_doc: int | None = None
     extra: Mapping[str, Any] = field(factory=dict)
+    has_mappings: bool = False
 
     def params(self) -> dict[str, Any]:
         """The parameters that the caller set, but for `return_documents`, which core honours."""
-        named = {name: getattr(self, name) for name in CALL_PARAMS if name != "return_documents"}
-        return {name: value for name, value in named.items() if value is not None}
+        return {name: value for name in _SENT if (value := getattr(self, name)) is not None}
 
 
 def make_call(
@@ -71,19 +74,22 @@ def make_call(
     if return_documents is not None and not isinstance(return_documents, bool):
         message = f"return_documents must be True or False, not {_shown(return_documents)}"
         raise InvalidRequestError(message)
+    listed, has_mappings = _checked_documents(documents)
     return Call(
         query=query,
-        documents=_checked_documents(documents),
+        documents=listed,
         top_n=_checked_count("top_n", top_n),
         rank_fields=_checked_fields(rank_fields),
         return_documents=return_documents is not False,
         max_chunks_per_doc=_checked_count("max_chunks_per_doc", max_chunks_per_doc),
         max_tokens_per_doc=_checked_count("max_tokens_per_doc", max_tokens_per_doc),
         extra={name: value for name, value in extra.items() if value is not None},
+        has_mappings=has_mappings,
     )
 
 
-def _checked_documents(documents: Any) -> list[str | Mapping[str, Any]]:
+def _checked_documents(documents: Any) -> tuple[list[str | Mapping[str, Any]], bool]:
+    """The documents in a list of ours, and whether any is a mapping."""
     if isinstance(documents, (str, bytes, Mapping)) or not isinstance(documents, Iterable):
         message = (
             "documents must be a list (or another iterable) of strings and mappings,"
@@ -92,6 +98,8 @@ def _checked_documents(documents: Any) -> list[str | Mapping[str, Any]]:
         raise InvalidRequestError(message)
     # A list of our own: the caller's may change while a request is under way.
     listed = list(documents)
+    if set(map(type, listed)) <= _STRINGS:
+        return listed, False
     for at, document in enumerate(listed):
         if not isinstance(document, (str, Mapping)):
             message = f"documents[{at}] must be a string or a mapping, not {_shown(document)}"
@@ -99,7 +107,7 @@ def _checked_documents(documents: Any) -> list[str | Mapping[str, Any]]:
         if not isinstance(document, str) and not all(isinstance(name, str) for name in document):
             message = f"documents[{at}] has a field whose name is not a string"
             raise InvalidRequestError(message)
-    return listed
+    return listed, any(not isinstance(document, str) for document in listed)
 
 
 def _checked_count(name: str, value: Any) -> int | None:
@@ -115,11 +123,11 @@ def _checked_fields(rank_fields: Any) -> tuple[str, ...] | None:
     if isinstance(rank_fields, (str, bytes)) or not isinstance(rank_fields, Iterable):
         message = f"rank_fields must be a list of field names, not {_shown(rank_fields)}"
         raise InvalidRequestError(message)
-    names = tuple(dict.fromkeys(rank_fields))
+    names = list(rank_fields)
     if not names or not all(isinstance(name, str) and name for name in names):
         message = "rank_fields must name at least one field, each as a string"
         raise InvalidRequestError(message)
-    return names
+    return tuple(dict.fromkeys(names))
 
 
 def check_text(text: str, where: str) -> None:

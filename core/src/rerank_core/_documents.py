@@ -44,35 +44,48 @@ def fit_documents(call: Call, provider: Provider) -> Fitted:
         InvalidRequestError: A document or the query is longer than the provider takes, a
             document cannot be encoded, or `rank_fields` names what no document has.
     """
-    mappings = [document for document in call.documents if not isinstance(document, str)]
-    rank_fields = call.rank_fields if mappings else None
+    rank_fields = call.rank_fields if call.has_mappings else None
     for name in rank_fields or ():
-        if not any(name in document for document in mappings):
+        if not any(
+            name in document for document in call.documents if not isinstance(document, str)
+        ):
             message = f"rank_fields names {name!r}, a field that no document has"
             raise InvalidRequestError(message)
     _check_length(call.query, "query", provider.max_query_chars)
-    texts = render_documents(call.documents, rank_fields) if mappings else call.documents
-    indices, held_back = _sort_out_blanks(texts, provider)
-    source = call.documents if provider.takes_mappings else texts
-    sent = [source[at] for at in indices] if held_back else source
-    return Fitted(sent, indices, held_back, rank_fields)
-
-
-def _sort_out_blanks(
-    texts: Sequence[Any], provider: Provider
-) -> tuple[Sequence[int], Sequence[int]]:
-    held_back = []
-    for at, text in enumerate(texts):
-        if not text.isascii():
-            check_text(text, f"documents[{at}]")
-        if provider.max_document_chars is not None:
+    texts: Sequence[Any] = call.documents
+    if call.has_mappings:
+        try:
+            texts = render_documents(call.documents, rank_fields)
+        except InvalidRequestError:
+            check_encodable(call.documents, range(len(call.documents)))
+            raise
+    if provider.max_document_chars is not None:
+        for at, text in enumerate(texts):
             _check_length(text, f"documents[{at}]", provider.max_document_chars)
-        if not provider.takes_blank_documents and (not text or text.isspace()):
-            held_back.append(at)
-    if not held_back:
-        return range(len(texts)), ()
-    blank = set(held_back)
-    return [at for at in range(len(texts)) if at not in blank], held_back
+    source = call.documents if provider.takes_mappings else texts
+    if provider.takes_blank_documents or not ("" in texts or any(map(str.isspace, texts))):
+        return Fitted(source, range(len(texts)), (), rank_fields)
+    blank = {at for at, text in enumerate(texts) if not text or text.isspace()}
+    indices = [at for at in range(len(texts)) if at not in blank]
+    return Fitted([source[at] for at in indices], indices, sorted(blank), rank_fields)
+
+
+def check_encodable(documents: Documents, indices: Sequence[int]) -> None:
+    """Refuse documents that cannot be written as JSON, by their place in the caller's list.
+
+    Raises:
+        InvalidRequestError: One holds a lone surrogate, or a value that has no JSON form.
+    """
+    for at, document in zip(indices, documents, strict=True):
+        where = f"documents[{at}]"
+        if isinstance(document, str):
+            check_text(document, where)
+            continue
+        try:
+            encode_json(document)
+        except InvalidRequestError as error:
+            message = f"{where}: {error.message}"
+            raise InvalidRequestError(message) from error
 
 
 def _check_length(text: str, where: str, most: int | None) -> None:
@@ -82,7 +95,7 @@ def _check_length(text: str, where: str, most: int | None) -> None:
 
 
 def split_documents(
-    query: str, documents: Documents, provider: Provider, options: Options
+    query: str, fitted: Fitted, provider: Provider, options: Options
 ) -> list[range]:
     """Ranges that cover the documents in order, each small enough for one request.
 
@@ -90,8 +103,15 @@ def split_documents(
         InvalidRequestError: One document alone is too large, or the model scores documents by
             each other and the caller has not allowed a split.
     """
+    documents, indices = fitted.sent, fitted.indices
     if not documents:
         return []
+    if provider.max_request_bytes is None and len(documents) <= (
+        options.max_documents or provider.max_documents or len(documents)
+    ):
+        return [range(len(documents))]
+    # Parts are sent side by side, so that all must be in order before the first is sent.
+    check_encodable(documents, indices)
     most = options.max_documents or provider.max_documents or len(documents)
     spans = _split_by_bytes(query, documents, provider.max_request_bytes)
     spans = [part for span in spans for part in _split_evenly(span, most)]

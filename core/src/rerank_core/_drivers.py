@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import anyio.to_thread
-import httpx
 
 from rerank_core._effects import Flow, Gather, Run, Send, Sleep
 from rerank_core._sending import build_request, choose_auth, read_reply, translate_error
@@ -68,8 +67,8 @@ class BlockingDriver:
             request = build_request(client, effect)
             auth = choose_auth(client, effect.target)
             return read_reply(client.send(request, auth=auth, follow_redirects=False))
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return translate_error(error, effect)
+        except Exception as error:  # noqa: BLE001 - sorted out there, and raised again
+            return translate_error(error, client, effect)
 
     def _gather(self, effect: Gather) -> list[Any]:
         waiting = deque(enumerate(effect.flows))
@@ -169,8 +168,8 @@ class AsyncDriver:
             request = build_request(client, effect)
             auth = choose_auth(client, effect.target)
             return read_reply(await client.send(request, auth=auth, follow_redirects=False))
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return translate_error(error, effect)
+        except Exception as error:  # noqa: BLE001 - sorted out there, and raised again
+            return translate_error(error, client, effect)
 
     async def _gather(self, effect: Gather) -> list[Any]:
         outcomes: list[Any] = [None] * len(effect.flows)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from rerank_core._documents import fit_documents, split_documents
+from rerank_core._extras import add_extras
 from rerank_core._models import (
     Compute,
     HTTPRequest,
@@ -19,17 +19,15 @@ from rerank_core._models import (
     RerankResponse,
     RerankResult,
 )
-from rerank_core._options import check_headers
 from rerank_core._prices import cost_of
-from rerank_core._ranking import check_results, merge
+from rerank_core._ranking import Page, attach_documents, check_results, merge, sort_results
+from rerank_core._status import error_in_success
 from rerank_core._target import unknown_param
 from rerank_core.errors import (
-    APIStatusError,
-    InvalidRequestError,
     ResponseParseError,
     UnsupportedParamError,
 )
-from rerank_core.wire import decode_json, read_error_message, to_document
+from rerank_core.wire import decode_json
 
 if TYPE_CHECKING:
     from rerank_core._call import Call
@@ -87,7 +85,7 @@ def prepare(call: Call, target: Target, *, drop_params: bool = False) -> Prepare
         warnings.append("rank_fields has no effect: no document is a mapping")
         params.pop("rank_fields", None)
     count, parts = len(fitted.sent), []
-    for span in split_documents(call.query, fitted.sent, target.provider, target.options):
+    for span in split_documents(call.query, fitted, target.provider, target.options):
         top_n = None if call.top_n is None else min(call.top_n, len(span))
         whole = len(span) == count
         request = RerankRequest(
@@ -149,26 +147,10 @@ def _translate(
             _refuse(error, warnings, drop)
             params = {name: value for name, value in params.items() if name != error.param}
         else:
-            return _add_extras(work, target) if isinstance(work, HTTPRequest) else work
+            return add_extras(work, target) if isinstance(work, HTTPRequest) else work
 
 
-def _add_extras(work: HTTPRequest, target: Target) -> HTTPRequest:
-    extra_body, extra_headers = target.options.extra_body, target.options.extra_headers
-    body = work.body
-    if extra_body:
-        if not isinstance(body, Mapping):
-            message = "extra_body cannot be added: this request's body is not an object"
-            raise InvalidRequestError(message)
-        if clash := sorted(extra_body.keys() & body.keys()):
-            message = f"extra_body repeats {', '.join(clash)}: give it as a parameter instead"
-            raise InvalidRequestError(message)
-        body = {**body, **extra_body}
-    if work.headers:
-        check_headers("the request's headers", work.headers)
-    return evolve(work, body=body, headers={**work.headers, **extra_headers})
-
-
-def read_reply(part: Part, target: Target, reply: HTTPResponse) -> RerankResponse | NextRequest:
+def read_reply(part: Part, target: Target, reply: HTTPResponse) -> Page:
     """Read the ranking from a reply with a good status.
 
     Raises:
@@ -176,73 +158,68 @@ def read_reply(part: Part, target: Target, reply: HTTPResponse) -> RerankRespons
         ResponseParseError: It is no ranking.
     """
     payload = decode_json(reply.content)
-    if isinstance(payload, Mapping) and payload.get("error"):
-        message = f"the reply has status {reply.status_code} but is an error: "
-        raise APIStatusError(message + read_error_message(reply))
+    if type(payload) is dict and payload.get("error"):
+        raise error_in_success(target, reply)
     return read_payload(part, target, payload, reply)
 
 
-def read_payload(
-    part: Part, target: Target, payload: Any, reply: HTTPResponse
-) -> RerankResponse | NextRequest:
+def read_payload(part: Part, target: Target, payload: Any, reply: HTTPResponse) -> Page:
     """Have the plugin read a decoded reply, and keep the reply beside what it read."""
     answer = target.hooks.parse_response(
         target.provider, part.request, payload, reply.headers, reply.status_code
     )
     if isinstance(answer, NextRequest):
-        if answer.response is None:
-            return answer
-        response = evolve(answer.response, payload=payload, headers=reply.headers)
-        return evolve(answer, response=response)
-    return evolve(answer, payload=payload, headers=reply.headers)
+        return Page(answer.response, payload, reply.headers, answer.request)
+    return Page(answer, payload, reply.headers)
 
 
-def conclude(part: Part, pages: Sequence[RerankResponse]) -> RerankResponse:
+def conclude(part: Part, pages: Sequence[Page]) -> Page:
     """Put the pages of one exchange together, and check what core promises of every ranking.
 
     Raises:
         ResponseParseError: An index is no position in the list that was sent, or stands twice; a
             score is no finite number; or documents are missing.
     """
-    results = pages[0].results if len(pages) == 1 else [r for page in pages for r in page.results]
-    sent = len(part.request.documents)
-    check_results(results, sent)
+    page = merge(pages)
+    results = page.results
+    check_results(results, len(part.request.documents))
     if len(results) < part.expected:
         message = f"the reply ranks {len(results)} documents where {part.expected} were asked for"
         raise ResponseParseError(message)
-    if not isinstance(part.indices, range) or part.indices.start:
+    if type(part.indices) is not range or part.indices.start:
         for result in results:
             result.index = part.indices[result.index]
-    return pages[0] if len(pages) == 1 else merge(pages)
+    return page
 
 
-def finish(prepared: Prepared, responses: Sequence[RerankResponse]) -> RerankResponse:
+def finish(prepared: Prepared, pages: Sequence[Page]) -> RerankResponse:
     """Make the caller's response: sorted, cut, with the caller's own documents.
 
     Args:
         prepared: The call.
-        responses: One for each part, indices already in the caller's list.
+        pages: One for each part, indices already in the caller's list.
     """
     call, target = prepared.call, prepared.target
-    response = merge(responses) if responses else RerankResponse([], reranked=not call.documents)
-    results = response.results
-    # Equal scores keep the caller's order: both sorts are stable.
-    results.sort(key=attrgetter("index"))
-    results.sort(key=attrgetter("relevance_score"), reverse=True)
+    page = (
+        merge(pages) if pages else Page(RerankResponse([], reranked=not call.documents), None, {})
+    )
+    response, results = page.response or RerankResponse([]), page.results
+    sort_results(results)
     results += [RerankResult(at, None) for at in prepared.held_back]
     if call.top_n is not None:
         del results[call.top_n :]
     if call.return_documents:
-        for result in results:
-            result.document = to_document(call.documents[result.index], call.rank_fields)
-    warnings = (*prepared.warnings, *response.warnings)
-    return evolve(
-        response,
+        attach_documents(results, call)
+    cost = response.cost
+    return RerankResponse(
+        results,
         id=response.id or str(uuid4()),
         model=target.model,
         provider=target.provider.name,
-        warnings=warnings,
-        cost=cost_of(response.meta, target.provider.price)
-        if response.cost is None
-        else response.cost,
+        meta=response.meta,
+        warnings=(*prepared.warnings, *response.warnings),
+        cost=cost_of(response.meta, target.provider.price) if cost is None else cost,
+        reranked=response.reranked,
+        payload=page.payload,
+        headers=page.headers,
     )

@@ -65,6 +65,8 @@ class Provider:
         api_key_required: Whether a call without a key is refused before it is sent.
         api_key_hosts: For a variable, the hosts that its key may go to (`*.` stands for any
             sub-domain); one that is not listed may go to any.
+        further_hosts: Hosts beside the base URL's that the key may go to, where the service sends
+            a client on: for the status of a request that takes long, for example.
         auth: How the key is sent; for what a header cannot do, a function from key, provider and
             options, secret ones among them, to an `httpx.Auth`; `None` where there is no key.
         params: The call's parameters that the service takes, each with its name on the wire.
@@ -109,6 +111,7 @@ class Provider:
     api_key_env: tuple[str, ...] = field(default=(), validator=instance_of(tuple))
     api_key_required: bool = True
     api_key_hosts: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    further_hosts: tuple[str, ...] = field(default=(), validator=instance_of(tuple))
     auth: APIKeyHeader | Callable[[str | None, Provider, Mapping[str, Any]], Any] | None = (
         APIKeyHeader()
     )

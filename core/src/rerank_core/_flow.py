@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from attrs import evolve, frozen
 
+from rerank_core._documents import check_encodable
 from rerank_core._effects import Flow, Gather, Run, Send, Sleep
 from rerank_core._exchange import (
     Part,
@@ -21,18 +22,20 @@ from rerank_core._exchange import (
     read_payload,
     read_reply,
 )
+from rerank_core._extras import follow
 from rerank_core._messages import shorten
 from rerank_core._models import (
     Compute,
     HTTPRequest,
     HTTPResponse,
-    NextRequest,
     RerankResponse,
     RerankResult,
 )
+from rerank_core._ranking import Page
 from rerank_core._retry import CLOCK, choose_wait, falls_back, is_retryable
 from rerank_core._status import describe, status_error
 from rerank_core.errors import (
+    InvalidRequestError,
     RequestTimeoutError,
     RerankError,
     ResponseParseError,
@@ -98,12 +101,12 @@ def _ask(plan: Plan, target: Target, deadline: float | None) -> Flow:
         prepared = prepare(plan.call, target, drop_params=target is not plan.targets[0])
         flows = [_exchange(part, target, deadline, plan.clock) for part in prepared.parts]
         if len(flows) == 1:
-            responses = [(yield from flows[0])]
+            pages = [(yield from flows[0])]
         elif flows:
-            responses = yield Gather(flows, target.options.max_concurrency)
+            pages = yield Gather(flows, target.options.max_concurrency)
         else:
-            responses = []
-        return finish(prepared, responses)
+            pages = []
+        return finish(prepared, pages)
     except RerankError as error:
         describe(error, target)
         raise
@@ -114,33 +117,44 @@ def _exchange(part: Part, target: Target, deadline: float | None, clock: Clock) 
     if isinstance(part.work, Compute):
         payload = yield Run(_guarded(part.work, target), deadline)
         reply = HTTPResponse(200)
-        answer = read_payload(part, target, payload, reply)
-        if isinstance(answer, NextRequest):
+        page = read_payload(part, target, payload, reply)
+        if page.following is not None:
             raise target.hooks.source.error("parse_response asked to send after Compute")
-        return conclude(part, [answer])
+        return conclude(part, [page])
     request = part.work
-    pages: list[RerankResponse] = []
+    pages: list[Page] = []
     asked: set[tuple[str, bytes]] = set()
     for _ in range(MOST_REPLIES):
-        content = b"" if request.body is None else encode_json(request.body)
+        content = _encode(request, part)
         if request.delay > 0:
             yield from _wait(request.delay, deadline, clock, None)
         elif asked and (request.url, content) in asked:
             break
         reply = yield from _send(target, request, content, deadline, clock)
         try:
-            answer = read_reply(part, target, reply)
-            if isinstance(answer, RerankResponse):
-                return conclude(part, [*pages, answer])
+            page = read_reply(part, target, reply)
+            if page.response is not None:
+                pages.append(page)
+            if page.following is None:
+                return conclude(part, pages)
+            asked.add((request.url, content))
+            request = follow(page.following, target, request)
         except RerankError as error:
             describe(error, target, reply)
             raise
-        if answer.response is not None:
-            pages.append(answer.response)
-        asked.add((request.url, content))
-        request = answer.request
     message = "the service says without end that there is more"
     raise ResponseParseError(message)
+
+
+def _encode(request: HTTPRequest, part: Part) -> bytes:
+    """The body; what cannot be encoded is named by its place in the caller's list."""
+    if request.body is None:
+        return b""
+    try:
+        return encode_json(request.body)
+    except InvalidRequestError:
+        check_encodable(part.request.documents, part.indices)
+        raise
 
 
 def _guarded(compute: Compute, target: Target) -> Callable[[], Any]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rerank_core._models import JSON, HTTPResponse
 
 _MESSAGE_CHARS = 500
+_MOST_CHARS = 20_000
 
 
 def read_strings(value: JSON) -> tuple[str, ...]:
@@ -21,15 +22,20 @@ def read_strings(value: JSON) -> tuple[str, ...]:
 
 
 def read_error_message(response: HTTPResponse) -> str:
-    """The text in an error reply that a person needs, at most 500 characters.
+    """The text in an error reply that a person needs, at most 500 characters; see below."""
+    return shorten(find_error_message(response))
+
+
+def find_error_message(response: HTTPResponse) -> str:
+    """The text in an error reply that a person needs, at most 20,000 characters.
 
     Knows the shapes in use, nested too; of anything else, an HTML page for example, the beginning.
     """
     try:
         payload = orjson.loads(response.content)
     except ValueError:
-        return shorten(" ".join(response.text.split()))
-    return shorten(_find_message(payload) or response.text)
+        return " ".join(response.text[:_MOST_CHARS].split())
+    return (_find_message(payload) or response.text)[:_MOST_CHARS]
 
 
 def _find_message(value: JSON, depth: int = 4) -> str:
@@ -57,7 +63,10 @@ def shorten(text: str, most: int = _MESSAGE_CHARS) -> str:
 
 def without_userinfo(url: str) -> str:
     """The URL without user name, password, query values and fragment, fit to be shown."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "a URL that is none"
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=host, query="", fragment=""))
 

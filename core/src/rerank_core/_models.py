@@ -26,6 +26,10 @@ class _Subscriptable:
             raise KeyError(name)
         return value
 
+    def __contains__(self, name: object) -> bool:
+        """Whether there is such a field, and it says something."""
+        return isinstance(name, str) and self.get(name) is not None
+
     def get(self, name: str, default: Any = None) -> Any:
         """The field called `name`, or `default`."""
         try:

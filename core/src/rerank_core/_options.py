@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any, Literal
 
 from attrs import astuple, field, fields, frozen
@@ -46,7 +47,7 @@ def is_number(value: object) -> bool:
 
 def _positive(_: object, attribute: Any, value: Timeout | float | None) -> None:
     for seconds in astuple(value) if isinstance(value, Timeout) else (value,):
-        if seconds is not None and not (is_number(seconds) and seconds > 0):
+        if seconds is not None and not (is_number(seconds) and 0 < seconds < inf):
             message = f"{attribute.name} must be more than 0 seconds, not {seconds!r}"
             raise ConfigurationError(message)
 
@@ -90,7 +91,7 @@ def _headers(_: object, attribute: Any, value: Mapping[Any, Any]) -> None:
 
 
 def _on_failure(_: object, attribute: Any, value: object) -> None:
-    if value not in {"raise", "passthrough"}:
+    if value not in ("raise", "passthrough"):  # a tuple: what is given may be unhashable
         message = f"{attribute.name} must be 'raise' or 'passthrough', not {value!r}"
         raise ConfigurationError(message)
 
@@ -139,8 +140,8 @@ class Options:
         repr=False,
         validator=_of_kind(Mapping, "a mapping"),
     )
-    drop_params: bool = False
-    split_listwise: bool = False
+    drop_params: bool = field(default=False, validator=_of_kind(bool, "True or False"))
+    split_listwise: bool = field(default=False, validator=_of_kind(bool, "True or False"))
     max_concurrency: int = field(default=4, validator=_at_least(1))
     max_documents: int | None = field(default=None, validator=optional(_at_least(1)))
     client_authorizes: bool = False

@@ -143,8 +143,12 @@ def _adopt(
         )
         raise ConfigurationError(message)
     return (
-        httpx.Client(transport=given, headers=_HEADERS) if blocking else None,
-        httpx.AsyncClient(transport=given, headers=_HEADERS) if other else None,
+        httpx.Client(transport=given, headers=_HEADERS, cookies=_no_cookies())
+        if blocking
+        else None,
+        httpx.AsyncClient(transport=given, headers=_HEADERS, cookies=_no_cookies())
+        if other
+        else None,
     )
 
 

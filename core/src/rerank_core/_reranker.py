@@ -103,7 +103,7 @@ class Reranker:
             split_listwise=split_listwise,
             max_concurrency=max_concurrency,
             max_documents=max_documents,
-            client_authorizes=getattr(http_client, "auth", None) is not None,
+            client_authorizes=_authorizes(http_client),
             extra=extra,
         )
         self._connections = _connections or Connections(http_client)
@@ -224,12 +224,18 @@ class Reranker:
         return Plan(call, self._targets, options.deadline, options.on_failure)
 
 
+def _authorizes(http_client: Any) -> bool:
+    """Whether the caller's client brings authentication of its own."""
+    headers = getattr(http_client, "headers", {})
+    return getattr(http_client, "auth", None) is not None or "authorization" in headers
+
+
 def _resolve_fallbacks(
     fallbacks: Sequence[str | Reranker] | None, first: Target
 ) -> Iterator[Target]:
     """The targets of the fallbacks, now: a mistake in one must not wait for the day of need."""
-    if isinstance(fallbacks, (str, Reranker)):
-        message = "fallbacks must be a list of models or Rerankers"
+    if isinstance(fallbacks, str) or not isinstance(fallbacks or (), Iterable):
+        message = f"fallbacks must be a list of models or Rerankers, not {fallbacks!r}"
         raise ConfigurationError(message)
     for fallback in fallbacks or ():
         if isinstance(fallback, Reranker):

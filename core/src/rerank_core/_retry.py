@@ -41,16 +41,12 @@ CLOCK = Clock(time.monotonic, time.time, random.random)
 
 
 def is_retryable(error: RerankError, provider: Provider) -> bool:
-    """Whether the same request may succeed later."""
-    if isinstance(error, APIStatusError) and error.status_code is not None:
-        status = error.status_code
-        advice = error.response.headers.get("x-should-retry") if error.response else None
+    """Whether the same request may succeed later; `x-should-retry` of the reply decides first."""
+    if isinstance(error, APIStatusError) and error.response is not None:
+        advice = error.response.headers.get("x-should-retry")
         if advice in {"true", "false"}:  # what several services say, and their SDKs heed
             return advice == "true"
-        if status in provider.final_statuses:
-            return False
-        return status in _RETRIED or status in provider.retry_statuses or status >= 500  # noqa: PLR2004 - the 5xx
-    return isinstance(error, TransportError)
+    return _may_pass(error, provider)
 
 
 def falls_back(error: RerankError, provider: Provider) -> bool:
@@ -59,7 +55,16 @@ def falls_back(error: RerankError, provider: Provider) -> bool:
     Never after an authentication, permission or configuration error, or a request that the
     service finds wrong: that would hide a mistake.
     """
-    return is_retryable(error, provider) or isinstance(error, ResponseParseError)
+    return _may_pass(error, provider) or isinstance(error, ResponseParseError)
+
+
+def _may_pass(error: RerankError, provider: Provider) -> bool:
+    if isinstance(error, APIStatusError) and error.status_code is not None:
+        status = error.status_code
+        if status in provider.final_statuses:
+            return False
+        return status in _RETRIED or status in provider.retry_statuses or status >= 500  # noqa: PLR2004 - the 5xx
+    return isinstance(error, TransportError)
 
 
 def read_retry_after(
@@ -72,19 +77,19 @@ def read_retry_after(
         reset_headers: The provider's own: seconds, or Unix time.
         now: Seconds since 1970, used where the reply has no `Date` of its own.
     """
-    milliseconds = _seconds(headers.get("retry-after-ms"))
+    milliseconds = read_seconds(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
     stated = headers.get("retry-after")
     if stated is not None:
-        seconds = _seconds(stated)
+        seconds = read_seconds(stated)
         if seconds is not None:
             return seconds
         until = _timestamp(stated)
         if until is not None:
             return max(0.0, until - _own_time(headers, now))
     for name in reset_headers:
-        reset = _seconds(headers.get(name))
+        reset = read_seconds(headers.get(name))
         if reset is not None:
             unix = reset >= _UNIX_TIME_FROM
             return max(0.0, reset - _own_time(headers, now)) if unix else reset
@@ -115,8 +120,8 @@ def _own_time(headers: Mapping[str, str], now: float) -> float:
     return now if stated is None else stated
 
 
-def _seconds(text: str | None) -> float | None:
-    """A plain number from 0; `nan` and the like are none."""
+def read_seconds(text: str | None) -> float | None:
+    """Seconds from a plain number, from 0; `nan` and the like are none."""
     if text is None or not text.strip().replace(".", "", 1).isdecimal():
         return None
     return float(text)

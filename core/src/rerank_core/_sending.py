@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from attrs import astuple
@@ -11,7 +11,7 @@ from attrs import astuple
 from rerank_core._messages import without_userinfo
 from rerank_core._models import HTTPResponse
 from rerank_core.auth import make_auth
-from rerank_core.errors import ConfigurationError, RequestTimeoutError, TransportError
+from rerank_core.errors import ConfigurationError, RequestTimeoutError, RerankError, TransportError
 
 if TYPE_CHECKING:
     from rerank_core._effects import Send
@@ -55,14 +55,31 @@ def read_reply(reply: httpx.Response) -> HTTPResponse:
     return HTTPResponse(reply.status_code, dict(reply.headers.items()), reply.content)
 
 
-def translate_error(error: httpx.HTTPError | httpx.InvalidURL, effect: Send) -> NoReturn:
-    """Raise our error for httpx's.
+def _read_unread(reply: httpx.Response) -> HTTPResponse:
+    """A reply whose body an event hook may have left unread."""
+    try:
+        return read_reply(reply)
+    except httpx.ResponseNotRead:
+        return HTTPResponse(reply.status_code, dict(reply.headers.items()))
+
+
+def translate_error(error: Exception, client: Client, effect: Send) -> HTTPResponse:
+    """Raise our error for what went wrong; where that is a reply after all, return it.
 
     Raises:
         TransportError: There was no reply.
         RequestTimeoutError: There was none in time.
         ConfigurationError: The request cannot be sent at all.
+        PluginError: The plugin's own authentication failed.
     """
+    if isinstance(error, httpx.HTTPStatusError):  # of an event hook that calls raise_for_status
+        return _read_unread(error.response)
+    if not isinstance(error, (httpx.HTTPError, httpx.InvalidURL)):
+        own_hooks = any(client.event_hooks.values())
+        if isinstance(error, RerankError) or own_hooks or not callable(effect.target.provider.auth):
+            raise error
+        message = f"authentication raised {type(error).__name__}: {error}"
+        raise effect.target.hooks.source.error(message) from error
     where = f"{effect.request.method} {without_userinfo(effect.request.url)}"
     name = type(error).__name__
     if isinstance(error, httpx.LocalProtocolError):

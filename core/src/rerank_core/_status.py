@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
-from rerank_core._messages import read_error_code, read_error_message, without_userinfo
-from rerank_core._retry import read_retry_after
+from rerank_core._messages import find_error_message, read_error_code, shorten, without_userinfo
+from rerank_core._retry import read_retry_after, read_seconds
 from rerank_core.errors import (
     APIStatusError,
     AuthenticationError,
@@ -51,7 +51,7 @@ def status_error(target: Target, reply: HTTPResponse, now: float) -> APIStatusEr
     code = read_error_code(reply)
     kinds, hints = provider.error_types, provider.hints
     kind = kinds.get(code) or kinds.get(status) or _TYPES.get(status, usual)
-    said = read_error_message(reply)
+    said = _said(target, reply)
     message = f"status {status}: {said}" if said else f"status {status}"
     if hint := hints.get(code) or hints.get(status):
         message += f" ({hint})"
@@ -61,8 +61,20 @@ def status_error(target: Target, reply: HTTPResponse, now: float) -> APIStatusEr
     retry_after = read_retry_after(reply.headers, provider.reset_headers, now)
     if retry_after is None and provider.retry_after_pattern:
         found = re.search(provider.retry_after_pattern, said)
-        retry_after = float(found[1]) if found else None
+        retry_after = read_seconds(found[1]) if found else None
     return kind(message, response=reply, retry_after=retry_after)
+
+
+def error_in_success(target: Target, reply: HTTPResponse) -> APIStatusError:
+    """The error in a reply that has a good status all the same."""
+    kind = target.provider.error_types.get(read_error_code(reply), APIStatusError)
+    message = f"status {reply.status_code}, but the reply is an error: {_said(target, reply)}"
+    return kind(message, response=reply)
+
+
+def _said(target: Target, reply: HTTPResponse) -> str:
+    """What the service said; secrets go before the text is cut, which might leave half of one."""
+    return shorten(target.redact(find_error_message(reply)))
 
 
 def describe(error: RerankError, target: Target, reply: HTTPResponse | None = None) -> RerankError:

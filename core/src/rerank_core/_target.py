@@ -83,7 +83,7 @@ class Target:
         return text
 
 
-def split_model(model: str, custom_llm_provider: str | None) -> tuple[str, str]:
+def split_model(model: Any, custom_llm_provider: Any) -> tuple[str, str]:
     """The provider's name and the model's, from `provider/model` or from both.
 
     Raises:
@@ -93,6 +93,9 @@ def split_model(model: str, custom_llm_provider: str | None) -> tuple[str, str]:
         message = "model must be a string such as 'local/bm25'"
         raise ConfigurationError(message)
     if custom_llm_provider is not None:
+        if not isinstance(custom_llm_provider, str):
+            message = f"custom_llm_provider must be a string, not {custom_llm_provider!r}"
+            raise ConfigurationError(message)
         return custom_llm_provider, model
     provider, slash, name = model.partition("/")
     if not (provider and slash and name):
@@ -129,11 +132,13 @@ def resolve_target(
         hooks = find_plugin(name)
     else:
         hooks = hooks_of(plugin)
-    given = dict(options.extra)
-    if options.api_base is not None:
-        given["api_base"] = options.api_base
     name = hooks.source.name
     try:
+        # Which options are secret is a fact too; hooks are not shown their values.
+        secret = hooks.resolve_provider(model, {}).secret_options
+        given = {key: value for key, value in options.extra.items() if key not in secret}
+        if options.api_base is not None:
+            given["api_base"] = options.api_base
         facts = hooks.resolve_provider(model, given)
         name = facts.name
         return _fill(hooks, facts, model, options, connections)
@@ -190,7 +195,12 @@ def _take(
 
 def _refuse_unknown(extra: Mapping[str, Any], facts: Provider, *, drop: bool) -> tuple[str, ...]:
     """Refuse the keywords that nobody knows, or say that they are left out."""
-    messages = [unknown_param(facts, name) for name in extra]
+    messages = [
+        f"{name!r} belongs to the call: give it to .rerank(...)"
+        if name in CALL_PARAMS
+        else unknown_param(facts, name)
+        for name in extra
+    ]
     if messages and not drop:
         raise UnsupportedParamError(messages[0], param=next(iter(extra)))
     return tuple(f"{message}: left out" for message in messages)
@@ -198,7 +208,7 @@ def _refuse_unknown(extra: Mapping[str, Any], facts: Provider, *, drop: bool) ->
 
 def unknown_param(facts: Provider, name: str) -> str:
     """What to say of a parameter that a call cannot carry, with the nearest that it can."""
-    if name in facts.options or name in facts.secret_options:
+    if name in (*facts.options, *facts.secret_options, *OPTION_NAMES):
         return f"{name!r} belongs to the connection: give it to Reranker(...)"
     own = (*facts.extra_params, *facts.options, *facts.secret_options)
     known = [*CALL_PARAMS, *own, *OPTION_NAMES]

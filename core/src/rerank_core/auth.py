@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from rerank_core._facts import APIKeyHeader
+from rerank_core.errors import RerankError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -42,7 +43,14 @@ def make_auth(target: Target) -> httpx.Auth | None:
     if isinstance(how, APIKeyHeader):
         return HeaderAuth(how.header, f"{how.scheme} {key.value}".strip() if key else "")
     secrets = {name: secret.value for name, secret in target.secrets.items()}
-    auth = how(key.value if key else None, target.provider, {**target.provider_options, **secrets})
+    options = {**target.provider_options, **secrets}
+    try:
+        auth = how(key.value if key else None, target.provider, options)
+    except RerankError:
+        raise
+    except Exception as error:
+        message = f"auth raised {type(error).__name__}: {error}"
+        raise target.hooks.source.error(message) from error
     if auth is None or isinstance(auth, httpx.Auth):
         return auth
     raise target.hooks.source.error(f"auth returned {type(auth).__name__}, not an httpx.Auth")

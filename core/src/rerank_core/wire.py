@@ -5,7 +5,9 @@ JSON is encoded and decoded here and nowhere else.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -21,6 +23,8 @@ from rerank_core._models import (
     Tokens,
 )
 from rerank_core.errors import InvalidRequestError, ResponseParseError
+
+_STRINGS = {str}
 
 __all__ = [
     "decode_json",
@@ -47,10 +51,25 @@ def encode_json(value: JSON) -> bytes:
         InvalidRequestError: Something in it has no JSON form, for example a lone surrogate.
     """
     try:
+        _refuse_nan(value)
         return orjson.dumps(value, default=_plain)
-    except TypeError as error:
+    except (TypeError, RecursionError) as error:
         message = f"the request cannot be written as JSON: {error}"
         raise InvalidRequestError(message) from error
+
+
+def _refuse_nan(value: object) -> None:
+    """Orjson would write `null` for what is no number: another value than the caller's."""
+    if isinstance(value, float):
+        if not isfinite(value):
+            message = f"{value} has no JSON form: leave it out, or give None"
+            raise TypeError(message)
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            _refuse_nan(inner)
+    elif isinstance(value, (list, tuple)) and not set(map(type, value)) <= _STRINGS:
+        for inner in value:
+            _refuse_nan(inner)
 
 
 def _plain(value: object) -> JSON:
@@ -77,6 +96,7 @@ def decode_json(content: bytes) -> JSON:
         raise ResponseParseError(f"the reply is not JSON: {error}") from error
 
 
+@functools.lru_cache(256)
 def join_endpoint(base_url: str, path: str) -> str:
     """Complete a base URL to an endpoint, however much of `path` it has already.
 
@@ -125,7 +145,7 @@ def render_documents(
 ) -> list[str]:
     """The text of each document; see `render_document`."""
     return [
-        document if isinstance(document, str) else render_document(document, rank_fields)
+        document if type(document) is str else render_document(document, rank_fields)
         for document in documents
     ]
 
@@ -198,8 +218,8 @@ def read_meta(payload: JSON) -> Meta:
 
 
 def _mapping(value: JSON, name: str) -> Mapping[str, Any]:
-    inner = value.get(name) if isinstance(value, Mapping) else None
-    return inner if isinstance(inner, Mapping) else {}
+    inner = value.get(name) if isinstance(value, dict) else None
+    return inner if isinstance(inner, dict) else {}
 
 
 def _number(value: JSON) -> float | None:

@@ -1,0 +1,190 @@
+"""The records."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import attrs
+import pytest
+
+from rerank_core import (
+    BilledUnits,
+    Document,
+    HTTPRequest,
+    HTTPResponse,
+    Meta,
+    NextRequest,
+    RerankRequest,
+    RerankResponse,
+    RerankResult,
+    Tokens,
+)
+
+FIELDS = {"title": "t", "text": "x", "index": 7}
+RESPONSE = RerankResponse(
+    [RerankResult(0, 0.5, Document("x", FIELDS)), RerankResult(1, None)],
+    id="id-1",
+    model="m",
+    provider="test",
+    meta=Meta("2", BilledUnits(1.0, 5), Tokens(4, 1)),
+    payload={"secret": "payload"},
+    headers={"x-secret": "header"},
+)
+
+
+@pytest.mark.parametrize(
+    ("record", "name", "value"),
+    [
+        (RESPONSE, "id", "id-1"),
+        (RESPONSE, "results", RESPONSE.results),
+        (RESPONSE.results[0], "relevance_score", 0.5),
+        (RESPONSE.results[1], "document", None),
+        (RESPONSE.results[0].document, "title", "t"),
+        (RESPONSE.results[0].document, "text", "x"),
+        (RESPONSE.results[0].document, "index", 7),
+        (RESPONSE.results[0].document, "fields", FIELDS),
+        (Document("plain"), "text", "plain"),
+        (RESPONSE.meta, "api_version", "2"),
+        (RESPONSE.meta.billed_units, "total_tokens", 5),
+        (RESPONSE.meta.tokens, "output_tokens", 1),
+    ],
+)
+def test_a_field_is_read_by_subscript(record: Any, name: str, value: object) -> None:
+    """As from the dicts of litellm."""
+    assert record[name] == value
+    assert record.get(name, "other") == value
+
+
+@pytest.mark.parametrize("name", ["nothing", "to_dict", "get", "_private", "__class__", ""])
+@pytest.mark.parametrize("record", [RESPONSE, RESPONSE.results[0], Document("x", FIELDS), Meta()])
+def test_what_is_no_field_is_a_key_error(record: Any, name: str) -> None:
+    """Neither methods nor anything private."""
+    with pytest.raises(KeyError, match=f"^'{name}'$"):
+        record[name]
+
+    assert record.get(name) is None
+    assert record.get(name, "other") == "other"
+
+
+def test_whether_there_is_a_field_can_be_asked() -> None:
+    """With `in`, as of the dicts of litellm."""
+    document = Document("x", {"title": "t"})
+
+    assert "index" in RESPONSE.results[0]  # type: ignore[operator]
+    assert "title" in document  # type: ignore[operator]
+    assert "text" in document  # type: ignore[operator]
+    assert "nothing" not in document  # type: ignore[operator]
+    assert "to_dict" not in RESPONSE  # type: ignore[operator]
+
+
+def test_a_field_of_the_mapping_comes_before_one_of_the_document() -> None:
+    """The caller's own words win, also where core has them too."""
+    document = Document("rendered", {"fields": "own", "text": None})
+
+    assert document["fields"] == "own"
+    assert document["text"] is None
+    assert document.text == "rendered"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [RESPONSE, Meta(), BilledUnits(), Tokens(), RerankRequest("m", "q", ["a"]), HTTPResponse(200)],
+    ids=lambda record: type(record).__name__,
+)
+def test_a_record_cannot_be_changed(record: Any) -> None:
+    """So that it can be shared between threads."""
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        setattr(record, attrs.fields(type(record))[0].name, None)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [RESPONSE, RESPONSE.results[0], RerankRequest("m", "q", ["a"]), HTTPRequest("https://h")],
+    ids=lambda record: type(record).__name__,
+)
+def test_a_record_can_be_copied_and_pickled(record: Any) -> None:
+    """Across processes."""
+    assert pickle.loads(pickle.dumps(record)) == record  # noqa: S301 - our own bytes
+    assert copy.deepcopy(record) == record
+
+
+def test_a_repr_shows_neither_texts_nor_headers() -> None:
+    """They may be long, and they may be secret."""
+    shown = repr(
+        [
+            RESPONSE,
+            RerankRequest("m", "secret query", ["secret document"]),
+            HTTPRequest("https://h", body={"q": "secret"}, headers={"x-key": "secret"}),
+            HTTPResponse(200, {"x": "secret"}, b"secret"),
+        ]
+    )
+
+    assert "secret" not in shown
+    assert "x-key" in shown
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [
+        (RerankResponse, {"results": ()}),
+        (RerankResponse, {"results": None}),
+        (RerankResponse, {"results": [], "id": None}),
+        (RerankResponse, {"results": [], "meta": {"tokens": 5}}),
+        (Meta, {"billed_units": None}),
+        (Meta, {"tokens": {}}),
+        (HTTPRequest, {"url": None}),
+        (HTTPRequest, {"url": "https://h", "method": None}),
+        (NextRequest, {"request": "https://h"}),
+    ],
+)
+def test_a_record_of_a_plugin_is_validated(kind: Any, arguments: dict[str, Any]) -> None:
+    """The mistake shows where it is made."""
+    with pytest.raises(TypeError):
+        kind(**arguments)
+
+
+def test_the_text_of_a_reply_replaces_what_is_not_utf_8() -> None:
+    """It is for people."""
+    assert HTTPResponse(200, {}, "ü".encode() + b"\xff").text == "ü\ufffd"
+
+
+def test_to_dict_leaves_out_what_nobody_set() -> None:
+    """But for results, scores and the identifier."""
+    response = RerankResponse([RerankResult(0, None), RerankResult(1, 0.5, Document("b"))])
+
+    assert response.to_dict() == {
+        "id": "",
+        "results": [
+            {"index": 0, "relevance_score": None},
+            {"index": 1, "relevance_score": 0.5, "document": {"text": "b"}},
+        ],
+    }
+
+
+def test_to_dict_has_everything_that_is_not_raw() -> None:
+    """Neither payload nor headers."""
+    response = attrs.evolve(RESPONSE, warnings=("w",), reranked=False, cost=0.5)
+
+    assert response.to_dict() == {
+        "id": "id-1",
+        "results": [
+            {
+                "index": 0,
+                "relevance_score": 0.5,
+                "document": {"title": "t", "text": "x", "index": 7},
+            },
+            {"index": 1, "relevance_score": None},
+        ],
+        "model": "m",
+        "provider": "test",
+        "meta": {
+            "api_version": {"version": "2"},
+            "billed_units": {"search_units": 1.0, "total_tokens": 5},
+            "tokens": {"input_tokens": 4, "output_tokens": 1},
+        },
+        "warnings": ["w"],
+        "cost": 0.5,
+        "reranked": False,
+    }

@@ -1,0 +1,408 @@
+"""The pure helpers that providers share."""
+
+from __future__ import annotations
+
+import json
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from rerank_core import HTTPResponse, InvalidRequestError, Meta, RerankResult, ResponseParseError
+from rerank_core.wire import (
+    decode_json,
+    encode_json,
+    join_endpoint,
+    read_error_code,
+    read_error_message,
+    read_meta,
+    read_results,
+    read_strings,
+    rename_params,
+    render_document,
+    render_documents,
+    render_value,
+    shorten,
+    to_document,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "encoded"),
+    [
+        ({"a": [1, 1.5, True, None, "ü"]}, '{"a":[1,1.5,true,null,"ü"]}'),
+        (MappingProxyType({"a": (1, 2)}), '{"a":[1,2]}'),
+        (range(3), "[0,1,2]"),
+        ("\0\u2028", '"\\u0000\u2028"'),
+        (None, "null"),
+        ({}, "{}"),
+    ],
+)
+def test_json_is_compact_utf_8(value: Any, encoded: str) -> None:
+    """Of any mapping and any sequence."""
+    assert encode_json(value) == encoded.encode()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "\ud800",
+        {"\ud800": 1},
+        {1: "x"},
+        {1, 2},
+        b"bytes",
+        bytearray(b"bytes"),
+        object(),
+        2**70,
+        float("nan"),
+        float("inf"),
+        {"a": [float("-inf")]},
+    ],
+    ids=repr,
+)
+def test_what_has_no_json_form_is_refused(value: Any) -> None:
+    """Nothing is written as something else."""
+    with pytest.raises(InvalidRequestError, match="JSON"):
+        encode_json(value)
+
+
+def test_what_contains_itself_is_refused() -> None:
+    """It has no end."""
+    value: list[Any] = []
+    value.append(value)
+
+    with pytest.raises(InvalidRequestError, match="JSON"):
+        encode_json(value)
+
+
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [
+        (b"", None),
+        (b"null", None),
+        (b' {"a": [1, 2.5]}\n', {"a": [1, 2.5]}),
+        ('"ü"'.encode(), "ü"),
+    ],
+)
+def test_json_is_decoded(content: bytes, value: Any) -> None:
+    """An empty body is None."""
+    assert decode_json(content) == value
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b" ", b"{", b"<html>", b"NaN", b"[Infinity]", b"1e400", b"\xff", b"{'a': 1}", b"[" * 5000],
+)
+def test_what_is_not_json_is_refused(content: bytes) -> None:
+    """With what is wrong, and a cause."""
+    with pytest.raises(ResponseParseError, match="not JSON") as caught:
+        decode_json(content)
+
+    assert caught.value.__cause__ is not None
+
+
+@pytest.mark.parametrize(
+    ("base", "path", "joined"),
+    [
+        ("https://h", "/v1/rerank", "https://h/v1/rerank"),
+        ("https://h/", "/v1/rerank", "https://h/v1/rerank"),
+        ("https://h//", "/v1/rerank", "https://h/v1/rerank"),
+        ("https://h/v1", "/v1/rerank", "https://h/v1/rerank"),
+        ("https://h/v1/", "/v1/rerank", "https://h/v1/rerank"),
+        ("https://h/v1/rerank", "/v1/rerank", "https://h/v1/rerank"),
+        ("https://h/v1/rerank/", "/v1/rerank", "https://h/v1/rerank"),
+        ("https://h/rerank", "/v1/rerank", "https://h/rerank"),
+        ("https://h/proxy", "/v1/rerank", "https://h/proxy/v1/rerank"),
+        ("https://h/proxy/v1", "/v1/rerank", "https://h/proxy/v1/rerank"),
+        ("https://h/v2", "/v1/rerank", "https://h/v2/v1/rerank"),
+        ("https://h/api/v1", "/api/v1/rerank", "https://h/api/v1/rerank"),
+        ("https://h/api", "/api/v1/rerank", "https://h/api/v1/rerank"),
+        ("https://h", "rerank", "https://h/rerank"),
+        ("https://h/v1", "rerank", "https://h/v1/rerank"),
+        ("https://h?key=1", "/rerank", "https://h/rerank?key=1"),
+        ("https://h/v1/?a=1&b=2", "/v1/rerank", "https://h/v1/rerank?a=1&b=2"),
+        ("https://h/v1#part", "/v1/rerank", "https://h/v1/rerank"),
+        ("http://user:pw@h:8080", "/rerank", "http://user:pw@h:8080/rerank"),
+        ("http://[::1]:80/v1", "/v1/rerank", "http://[::1]:80/v1/rerank"),
+        ("https://h/a%2Fb", "/rerank", "https://h/a%2Fb/rerank"),
+    ],
+)
+def test_a_base_url_is_completed_to_the_endpoint(base: str, path: str, joined: str) -> None:
+    """However much of the path it has already; a query string stays."""
+    assert join_endpoint(base, path) == joined
+
+
+def test_params_take_the_names_of_the_wire() -> None:
+    """Those that no table knows are left out; the order is the caller's."""
+    params = {"b": 2, "top_n": 0, "unknown": 1, "a": None}
+
+    renamed = rename_params(params, {"top_n": "limit", "a": "alpha"}, {"b": "beta"})
+
+    assert renamed == {"beta": 2, "limit": 0, "alpha": None}
+    assert list(renamed) == ["beta", "limit", "alpha"]
+    assert rename_params({}, {"a": "b"}) == {}
+    assert rename_params({"a": 1}) == {}
+
+
+@pytest.mark.parametrize(
+    ("document", "rank_fields", "text"),
+    [
+        ("plain", None, "plain"),
+        ("plain", ["title"], "plain"),
+        ({"text": "only"}, None, "only"),
+        ({"text": "x", "title": None}, None, "x"),
+        ({"title": "t", "text": "x"}, None, "title: t\ntext: x"),
+        ({"title": "t", "text": "x"}, ("text", "title"), "text: x\ntitle: t"),
+        ({"title": "t", "text": "x"}, ("missing", "title"), "title: t"),
+        ({"title": "t", "text": "x"}, ("missing",), ""),
+        ({"title": "t"}, (), ""),
+        ({"title": ""}, None, "title: "),
+        ({}, None, ""),
+        ({"a": 1, "b": [1, {"c": None}]}, None, 'a: 1\nb: [1,{"c":null}]'),
+        ({"a": "two\nlines"}, None, "a: two\nlines"),
+    ],
+)
+def test_a_document_is_rendered_as_lines(
+    document: Any, rank_fields: tuple[str, ...] | None, text: str
+) -> None:
+    """In the order of `rank_fields` or its own; the list does the same for each."""
+    assert render_document(document, rank_fields) == text
+    assert render_documents([document, "b"], rank_fields) == [text, "b"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("as it is", "as it is"), ("", ""), (5, "5"), (None, "null"), (["ü"], '["ü"]')],
+)
+def test_a_value_is_rendered_as_text(value: object, text: str) -> None:
+    """A string as it is, anything else as JSON."""
+    assert render_value(value) == text
+
+
+@pytest.mark.parametrize(
+    ("document", "text"),
+    [
+        ({"text": "x", "title": "t"}, "x"),
+        ({"title": "t", "year": 5}, "title: t"),
+        ({"text": ["x"], "title": "t"}, "title: t"),
+        ({"text": ""}, ""),
+    ],
+)
+def test_a_mapping_stays_the_callers_own(document: dict[str, Any], text: str) -> None:
+    """Its text is its `text`, else what was ranked."""
+    record = to_document(document, ("title",))
+
+    assert record.text == text
+    assert record.fields is document
+    assert to_document("plain", ("title",)).fields is None
+
+
+def test_results_are_read_as_they_stand() -> None:
+    """By the service's own names; core checks the values afterwards."""
+    rows = [{"i": "1", "s": None, "more": 1}, {"i": 0, "s": 0.5}]
+
+    assert read_results(rows, index="i", score="s") == [
+        RerankResult("1", None),  # type: ignore[arg-type]  # checked later
+        RerankResult(0, 0.5),
+    ]
+    assert read_results([]) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "path", "said"),
+    [
+        (None, "data", "data is null, not a list"),
+        ({}, "data", "data is an object, not a list"),
+        ("x", "data", "data is a string, not a list"),
+        (5, "data", "data is a number"),
+        (True, "data", "data is "),
+        ([{"index": 0, "score": 1}, None], "data[1]", "data[1] is null without"),
+        ([{"index": 0}], "data[0]", "data[0] is an object without 'index' and 'score'"),
+        ([{"score": 0}], "data[0]", "data[0] is an object without"),
+        ([[0, 0.5]], "data[0]", "data[0] is a list without"),
+        (["index score"], "data[0]", "data[0] is a string without"),
+        ([{"index": 0, "score": 1}, 5], "data[1]", "data[1] is a number"),
+    ],
+)
+def test_what_is_no_list_of_results_is_refused_with_its_path(
+    rows: Any, path: str, said: str
+) -> None:
+    """The first fault is named."""
+    with pytest.raises(ResponseParseError) as caught:
+        read_results(rows, "data", score="score")
+
+    assert caught.value.path == path
+    assert said in str(caught.value)
+
+
+def test_meta_is_read_in_coheres_shape_and_in_openais() -> None:
+    """Cohere's counts before OpenAI's."""
+    cohere = {
+        "api_version": {"version": "2", "is_experimental": True},
+        "billed_units": {"search_units": 1.5, "total_tokens": 7.0},
+        "tokens": {"input_tokens": 5, "output_tokens": 0},
+    }
+    usage = {"total_tokens": 9, "prompt_tokens": 8, "completion_tokens": 1}
+
+    meta = read_meta({"meta": cohere, "usage": usage})
+    other = read_meta({"usage": usage})
+
+    assert meta.api_version == "2"
+    assert (meta.billed_units.search_units, meta.billed_units.total_tokens) == (1.5, 7)
+    assert type(meta.billed_units.total_tokens) is int
+    assert (meta.tokens.input_tokens, meta.tokens.output_tokens) == (5, 0)
+    assert other.api_version is None
+    assert (other.billed_units.search_units, other.billed_units.total_tokens) == (None, 9)
+    assert (other.tokens.input_tokens, other.tokens.output_tokens) == (8, 1)
+
+
+@pytest.mark.parametrize(
+    "odd", [None, "7", True, -1, 1.5, [], {}, float("nan"), float("inf")], ids=repr
+)
+def test_a_count_that_is_none_is_absent(odd: Any) -> None:
+    """Usage is no reason to lose a ranking."""
+    counts = {"total_tokens": odd, "prompt_tokens": odd, "completion_tokens": odd}
+
+    assert read_meta({"usage": counts}) == Meta()
+    assert read_meta({"meta": {"tokens": {"input_tokens": odd, "output_tokens": odd}}}) == Meta()
+
+
+@pytest.mark.parametrize("odd", [None, "x", 5, True, [], [1]], ids=repr)
+def test_usage_in_another_shape_is_absent(odd: Any) -> None:
+    """Wherever the shape differs."""
+    shapes = [
+        odd,
+        {"meta": odd, "usage": odd},
+        {"meta": {"api_version": odd, "billed_units": odd, "tokens": odd}},
+        {"meta": {"api_version": {"version": [odd]}}},
+    ]
+
+    assert [read_meta(shape) for shape in shapes] == [Meta()] * 4
+
+
+@pytest.mark.parametrize("odd", [None, "7", True, [], {}])
+def test_search_units_that_are_no_number_are_absent(odd: Any) -> None:
+    """As any other count."""
+    assert read_meta({"meta": {"billed_units": {"search_units": odd}}}) == Meta()
+
+
+def test_warnings_of_a_service_are_strings() -> None:
+    """Nothing else is taken for one, and each is cut."""
+    assert read_strings(["a", 5, None, "b"]) == ("a", "b")
+    assert read_strings("text") == ()
+    assert read_strings(None) == ()
+    assert len(read_strings(["x" * 9999])[0]) == 500
+
+
+def test_text_is_cut_where_it_is_too_long() -> None:
+    """With a mark, and never longer than asked for."""
+    assert shorten("x" * 500) == "x" * 500
+    assert shorten("x" * 501) == "x" * 498 + " …"
+    assert shorten("abcdef", 4) == "ab …"
+    assert shorten("abcd", 4) == "abcd"
+
+
+def reply(body: Any, **headers: str) -> HTTPResponse:
+    """An error reply; a body that is no text is written as JSON."""
+    text = body if isinstance(body, str) else json.dumps(body)
+    return HTTPResponse(400, {k.replace("_", "-"): v for k, v in headers.items()}, text.encode())
+
+
+LISTED = {"loc": ["body", "documents", 0], "msg": "field required", "type": "missing"}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"message": "m"}, "m"),
+        ({"id": "d0f6", "message": "unknown field"}, "unknown field"),
+        ({"statusCode": 401, "message": "Unauthorized."}, "Unauthorized."),
+        ({"Message": "Invalid API Key format"}, "Invalid API Key format"),
+        ({"code": "InvalidApiKey", "message": "m", "request_id": "r"}, "m"),
+        ({"object": "error", "message": "m", "detail": {}, "type": "bad", "code": 400}, "m"),
+        ({"code": 401, "reason": "AUTH", "message": "m", "metadata": {}}, "m"),
+        ({"code": 20012, "message": "m", "data": None}, "m"),
+        ({"error": "text"}, "text"),
+        ({"error": "text", "error_type": "Validation"}, "text"),
+        ({"error": {"message": "m", "type": "t", "param": None, "code": 404}}, "m"),
+        ({"error": {"code": "NOT_FOUND", "message": "m", "details": {}}, "status": 404}, "m"),
+        ({"error": {"code": 403, "message": "m", "details": [{"reason": "R"}]}}, "m"),
+        ({"error": {"root_cause": [{"reason": "r"}], "reason": "why"}, "status": 400}, "why"),
+        ({"error": {"detail": "d"}}, "d"),
+        ([{"error": {"code": 400, "message": "m"}}], "m"),
+        ({"detail": "d"}, "d"),
+        ({"detail": "d", "code": "AUTH", "request_id": "r"}, "d"),
+        ({"detail": {"error": "User is not authenticated"}}, "User is not authenticated"),
+        ({"detail": {"message": "m"}}, "m"),
+        ({"detail": [LISTED]}, "body.documents.0: field required"),
+        (
+            {"detail": [{"loc": ["body", "top_n"], "msg": "m"}] * 9},
+            "; ".join(["body.top_n: m"] * 3),
+        ),
+        ({"detail": [{"msg": "no place"}]}, "no place"),
+        (
+            {"status": 401, "title": "Unauthorized", "detail": "Authentication failed"},
+            "Authentication failed",
+        ),
+        ({"status": 429, "title": "Too Many Requests"}, "Too Many Requests"),
+        (
+            {"errors": [{"code": "bad", "message": "one"}, {"message": "two"}], "trace": "x"},
+            "one; two",
+        ),
+        ({"errorCode": "BXNIM0415E", "errorMessage": "key not found"}, "key not found"),
+        ({"error": None, "message": "m"}, "m"),
+        ({"error": True, "message": "m"}, "m"),
+        ({"error": {}, "message": "m"}, "m"),
+        ('"Invalid token"', "Invalid token"),
+        ("Failed to parse the request body as JSON", "Failed to parse the request body as JSON"),
+        ("404 page not found\n", "404 page not found"),
+        ("<html>\n <h1>Bad  gateway</h1>\n</html>", "<html> <h1>Bad gateway</h1> </html>"),
+        ("", ""),
+        ({"code": 5}, '{"code": 5}'),
+        ([], "[]"),
+        ("5", "5"),
+        (
+            {"error": {"error": {"error": {"error": {"error": "deep"}}}}},
+            '{"error": {"error": {"error": {"error": {"error": "deep"}}}}}',
+        ),
+    ],
+)
+def test_the_text_that_a_person_needs_is_found(body: Any, message: str) -> None:
+    """In every shape that a service was seen to use; else the body itself."""
+    assert read_error_message(reply(body)) == message
+
+
+@pytest.mark.parametrize(
+    "body", [{"message": "x" * 9999}, {"error": {"message": "x" * 9999}}, "x" * 9999]
+)
+def test_the_text_of_an_error_is_cut(body: Any) -> None:
+    """A service may send the whole input back."""
+    assert len(read_error_message(reply(body))) == 500
+
+
+def test_a_body_in_no_encoding_is_still_shown() -> None:
+    """What is not UTF-8 is replaced."""
+    assert read_error_message(HTTPResponse(502, {}, b"bad \xff gateway")) == "bad \ufffd gateway"
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "code"),
+    [
+        ({"error": {"type": "invalid_request_error", "code": 404}}, {}, "invalid_request_error"),
+        ({"error": {"code": "NOT_FOUND"}}, {}, "NOT_FOUND"),
+        ({"code": "InvalidApiKey"}, {}, "InvalidApiKey"),
+        ({"code": "404"}, {}, ""),
+        ({"code": 404}, {}, ""),
+        ({"errors": [{"code": "bad_entity"}], "trace": "x"}, {}, "bad_entity"),
+        ({"errorCode": "BXNIM0415E"}, {}, "BXNIM0415E"),
+        ({"__type": "com.amazon#ThrottlingException"}, {}, "ThrottlingException"),
+        ({}, {"x_amzn_errortype": "AccessDeniedException:http://x/"}, "AccessDeniedException"),
+        ([{"error": {"code": "first"}}], {}, "first"),
+        ([], {}, ""),
+        ("<html>", {}, ""),
+        ("", {}, ""),
+    ],
+)
+def test_the_word_for_an_error_is_found(body: Any, headers: dict[str, str], code: str) -> None:
+    """Where there is one; a number is none."""
+    assert read_error_code(reply(body, **headers)) == code
