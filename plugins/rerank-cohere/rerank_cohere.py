@@ -5,6 +5,7 @@ https://docs.cohere.com/reference/rerank and https://docs.cohere.com/v1/referenc
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -72,7 +73,8 @@ def build_request(
     provider: Provider, request: RerankRequest, params: Mapping[str, Any]
 ) -> HTTPRequest:
     """Build the request of the version that the base URL or the parameters ask for."""
-    version = _choose_version(provider.base_url or "", request.options, params)
+    base_url, stated = _read_base(provider.base_url or "")
+    version = _choose_version(stated, request.options, params)
     body = {"model": request.model, "query": request.query, **params}
     if version == "v1":
         _refuse(params, _ONLY_V2 | _EXTRA_V2, "v2")
@@ -82,7 +84,7 @@ def build_request(
         body["documents"] = wire.render_documents(request.documents, body.pop("rank_fields", None))
     name = request.options.get("client_name")
     return HTTPRequest(
-        url=wire.join_endpoint(_without_old_version(provider.base_url or ""), f"/{version}/rerank"),
+        url=wire.join_endpoint(base_url, f"/{version}/rerank"),
         body=body,
         headers={"X-Client-Name": name} if name else {},
     )
@@ -91,10 +93,11 @@ def build_request(
 @hookimpl
 def parse_response(payload: Any) -> RerankResponse:
     """Read the reply, which both versions give the same shape."""
-    results = wire.read_results(payload["results"])
-    for result, row in zip(results, payload["results"], strict=True):
-        if "relevant_spans" in row:
-            result.extra = {"relevant_spans": row["relevant_spans"]}
+    rows = payload["results"]
+    results = wire.read_results(rows)
+    spans = [row.get("relevant_spans") for row in rows]
+    for result, found in zip(results, spans, strict=True) if any(spans) else ():
+        result.extra = None if found is None else {"relevant_spans": found}
     return RerankResponse(
         results,
         id=payload.get("id") or "",
@@ -103,28 +106,31 @@ def parse_response(payload: Any) -> RerankResponse:
     )
 
 
-def _choose_version(base_url: str, options: Mapping[str, Any], params: Mapping[str, Any]) -> str:
+def _choose_version(stated: str, options: Mapping[str, Any], params: Mapping[str, Any]) -> str:
     """What the base URL states, else what the caller chose, else what the parameters need."""
-    steps = urlsplit(_without_old_version(base_url)).path.strip("/").removesuffix("/rerank")
-    stated, chosen = steps.rpartition("/")[2], options.get("api_version")
+    chosen = options.get("api_version")
     if chosen not in (None, "v1", "v2"):
         message = f"api_version must be 'v1' or 'v2', not {chosen!r}"
         raise InvalidRequestError(message)
-    if stated in ("v1", "v2"):
-        if chosen not in (None, stated):
-            message = f"api_version={chosen!r} contradicts the base URL, which ends in {stated}"
-            raise InvalidRequestError(message)
-        return stated
+    if stated and chosen not in (None, stated):
+        message = f"api_version={chosen!r} contradicts the base URL, which ends in {stated}"
+        raise InvalidRequestError(message)
     needs_v1 = "max_chunks_per_doc" in params and "max_tokens_per_doc" not in params
-    return chosen or ("v1" if needs_v1 else "v2")
+    return stated or chosen or ("v1" if needs_v1 else "v2")
 
 
-def _without_old_version(base_url: str) -> str:
-    """Drop a bare `/v1` on Cohere's own hosts: old chat examples had it, and it means nothing."""
+@functools.lru_cache
+def _read_base(base_url: str) -> tuple[str, str]:
+    """The base URL, and the version that it states, if any.
+
+    A bare `/v1` on Cohere's own hosts goes: old chat examples had it, and it means nothing.
+    """
     parts = urlsplit(base_url)
     path = parts.path.rstrip("/")
-    is_own = (parts.hostname or "").endswith(("cohere.com", "cohere.ai"))
-    return parts._replace(path=path.removesuffix("/v1") if is_own else path).geturl()
+    if (parts.hostname or "").endswith(("cohere.com", "cohere.ai")):
+        path = path.removesuffix("/v1")
+    stated = path.removesuffix("/rerank").rpartition("/")[2]
+    return parts._replace(path=path).geturl(), stated if stated in {"v1", "v2"} else ""
 
 
 def _refuse(params: Mapping[str, Any], names: Mapping[str, str], other: str) -> None:

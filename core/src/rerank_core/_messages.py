@@ -46,10 +46,22 @@ def _find_message(value: JSON, depth: int = 4) -> str:
         return "; ".join(filter(None, (_find_message(item, depth - 1) for item in value[:3])))
     if not isinstance(value, dict) or depth == 0:
         return ""
-    if isinstance(text := value.get("msg"), str):
-        return f"{_location(value.get('loc'))}{text}"
+    return _describe(value, depth - 1)
+
+
+def _describe(value: dict[str, Any], depth: int) -> str:
+    """The message in an error object, by the shapes in use."""
+    text, word, detail = value.get("message"), value.get("error"), value.get("detail")
+    if isinstance(said := value.get("msg"), str):
+        return f"{_location(value.get('loc'))}{said}"
+    if isinstance(text, str) and isinstance(value.get("field"), str):
+        return f"{value['field']}: {text}"
+    if isinstance(text, str) and text and isinstance(word, str):
+        return text  # beside a sentence, `error` is but a word
+    if isinstance(detail, str) and (listed := _find_message(value.get("errors"), depth)):
+        return f"{detail}: {listed}"
     names = ("error", "message", "Message", "errors", "detail", "errorMessage", "title", "reason")
-    return next(filter(None, (_find_message(value.get(name), depth - 1) for name in names)), "")
+    return next(filter(None, (_find_message(value.get(name), depth) for name in names)), "")
 
 
 def _location(loc: JSON) -> str:

@@ -25,6 +25,7 @@ from rerank_core._models import (
 from rerank_core.errors import InvalidRequestError, ResponseParseError
 
 _STRINGS = {str}
+_NUMBERS = {int, float}
 
 __all__ = [
     "decode_json",
@@ -199,7 +200,8 @@ def read_results(
 def read_meta(payload: JSON) -> Meta:
     """Read a Cohere-shaped `meta` and an OpenAI-shaped `usage` from a reply, where it has them.
 
-    A count that is no number is taken for absent: usage is no reason to lose a ranking.
+    A count that is no number is taken for absent: usage is no reason to lose a ranking. A total
+    alone is what went in, for a reranker writes nothing.
     """
     meta, usage = _mapping(payload, "meta"), _mapping(payload, "usage")
     billed, tokens = _mapping(meta, "billed_units"), _mapping(meta, "tokens")
@@ -211,7 +213,9 @@ def read_meta(payload: JSON) -> Meta:
             total_tokens=_count(billed.get("total_tokens", usage.get("total_tokens"))),
         ),
         tokens=Tokens(
-            input_tokens=_count(tokens.get("input_tokens", usage.get("prompt_tokens"))),
+            input_tokens=_count(
+                tokens.get("input_tokens", usage.get("prompt_tokens", usage.get("total_tokens")))
+            ),
             output_tokens=_count(tokens.get("output_tokens", usage.get("completion_tokens"))),
         ),
     )
@@ -223,7 +227,7 @@ def _mapping(value: JSON, name: str) -> Mapping[str, Any]:
 
 
 def _number(value: JSON) -> float | None:
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    return value if type(value) in _NUMBERS else None
 
 
 def _count(value: JSON) -> int | None:

@@ -1,0 +1,688 @@
+"""Jina's rerank API as its documentation and its replies have it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import rerank_jina
+from rerank_core import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    BilledUnits,
+    InvalidRequestError,
+    Meta,
+    MissingAPIKeyError,
+    NotFoundError,
+    PermissionDeniedError,
+    Price,
+    Provider,
+    RateLimitError,
+    Reranker,
+    RerankResponse,
+    ResponseParseError,
+    ServerError,
+    Tokens,
+    UnsupportedParamError,
+    arerank,
+    rerank,
+)
+from rerank_core.testing import Case, Check, Example, conformance
+
+KEY = "jina_0123456789abcdef"
+QUERY = "What is the capital of France?"
+DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
+IMAGE = {"image": "https://example.com/eiffel.png"}
+M0 = "jina/jina-reranker-m0"
+V2 = "jina/jina-reranker-v2-base-multilingual"
+VARIABLES = ("JINA_AI_API_KEY", "JINA_API_KEY", "JINA_AI_TOKEN")
+REPLY = {
+    "model": "jina-reranker-v3",
+    "object": "list",
+    "usage": {"total_tokens": 265},
+    "results": [
+        {"index": 1, "relevance_score": 0.3417, "document": "Paris is the capital of France."},
+        {"index": 0, "relevance_score": -0.0832, "document": "Berlin is in Germany."},
+    ],
+}
+Send = Callable[..., RerankResponse]
+
+
+class Service(httpx.MockTransport):
+    """Stands in for Jina: keeps requests, and gives one reply for ever.
+
+    Without a reply it ranks the documents in the order they were sent.
+    """
+
+    def __init__(self, reply: Any = None, status: int = 200, headers: Any = None) -> None:
+        super().__init__(self._answer)
+        self.requests: list[httpx.Request] = []
+        self._reply, self._status, self._headers = reply, status, headers
+
+    @property
+    def body(self) -> Any:
+        """The latest body, decoded."""
+        return json.loads(self.requests[-1].content)
+
+    @property
+    def url(self) -> str:
+        """The latest URL."""
+        return str(self.requests[-1].url)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        reply = self._reply
+        if reply is None:
+            asked = json.loads(request.content)
+            count = asked.get("top_n", len(asked["documents"]))
+            rows = [{"index": at, "relevance_score": 0.9 - at / 10_000} for at in range(count)]
+            reply = {"results": rows, "usage": {"total_tokens": 10 * count}}
+        text = reply if isinstance(reply, str) else json.dumps(reply)
+        return httpx.Response(self._status, headers=self._headers, text=text)
+
+
+def send_async(*args: Any, **keywords: Any) -> RerankResponse:
+    """Make a call with `arerank`."""
+    return asyncio.run(arerank(*args, **keywords))
+
+
+both_ways = pytest.mark.parametrize("send", [rerank, send_async], ids=["rerank", "arerank"])
+
+
+def ask(
+    service: Service,
+    documents: Any = DOCUMENTS,
+    *,
+    query: str = QUERY,
+    send: Send = rerank,
+    model: str = "jina/jina-reranker-v3",
+    **keywords: Any,
+) -> RerankResponse:
+    """Ask for a ranking."""
+    given = {"api_key": KEY, "max_retries": 0, "http_client": service, **keywords}
+    return send(model, query, documents, **given)
+
+
+def facts(model: str) -> Provider:
+    """What the plugin states about a model."""
+    with Reranker(f"jina/{model}", api_key=KEY) as reranker:
+        return reranker._targets[0].provider  # noqa: SLF001 - facts as core has them
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no key or base URL of this machine take part."""
+    for name in (*VARIABLES, "JINA_AI_API_BASE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+# --- What others were seen to send ------------------------------------------------------------
+
+CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
+COMPARED_HEADERS = ("accept", "authorization", "content-type")
+NOTHING = object()
+# The captured call in this project's words.
+CALLS: Mapping[str, Mapping[str, Any]] = {
+    "jina_ai-litellm-full": {
+        "model": "jina_ai/jina-reranker-v2-base-multilingual",
+        "query": "capital of France?",
+        "documents": ["Paris is the capital of France.", "Berlin is in Germany."],
+        "top_n": 2,
+        "return_documents": True,
+        "rank_fields": ["a"],
+        "max_tokens_per_doc": 5,
+        "api_base": "https://jina.test/custom/path/v1",
+        "drop_params": True,
+    },
+}
+# What this project sends otherwise, on purpose: where, what instead, why, in which captures.
+DIFFERENCES: tuple[tuple[str, Any, str, tuple[str, ...]], ...] = (
+    (
+        "path",
+        "/custom/path/v1/rerank",
+        "litellm loses the path of the base URL",
+        ("jina_ai-litellm-full",),
+    ),
+    (
+        "json.return_documents",
+        False,
+        "core attaches the caller's own documents: asking for them back pays for them twice",
+        ("jina_ai-litellm-full",),
+    ),
+)
+
+
+def captured_parts(name: str) -> dict[str, Any]:
+    """The captured request, flat: each header that matters and each field of the body."""
+    request = json.loads((CAPTURES / f"{name}.json").read_bytes())["request"]
+    return {"method": request["method"], "path": request["path"], "query": ""} | flat(
+        request["headers"], request["json"]
+    )
+
+
+def flat(headers: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:
+    """Headers and fields by their paths."""
+    parts = {f"headers.{name}": headers[name] for name in COMPARED_HEADERS if name in headers}
+    return parts | {f"json.{name}": value for name, value in body.items()}
+
+
+@both_ways
+@pytest.mark.parametrize("name", CALLS)
+def test_the_same_call_sends_the_same_but_for_the_differences(name: str, send: Send) -> None:
+    """Method, path, query, the headers that matter and every field of the body."""
+    service = Service()
+    ours = {where: value for where, value, _, names in DIFFERENCES if name in names}
+    expected = captured_parts(name) | ours
+
+    ask(service, **{"send": send, **CALLS[name], "api_key": "test-key"})
+
+    (request,) = service.requests
+    line = {"method": request.method, "path": request.url.path, "query": request.url.query.decode()}
+    assert line | flat(request.headers, service.body) == {
+        where: value for where, value in expected.items() if value is not NOTHING
+    }
+
+
+def test_every_difference_is_needed_and_every_capture_is_covered() -> None:
+    """Each row changes something in each capture that it names."""
+    assert {path.stem for path in CAPTURES.glob("jina_ai-*.json")} == set(CALLS)
+    for where, ours, reason, names in DIFFERENCES:
+        assert reason
+        assert all(captured_parts(name).get(where, NOTHING) != ours for name in names)
+
+
+# --- Where requests go ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        (None, "https://api.jina.ai/v1/rerank"),
+        ("https://api.jina.ai", "https://api.jina.ai/v1/rerank"),
+        ("https://api.jina.ai/", "https://api.jina.ai/v1/rerank"),
+        ("https://api.jina.ai/v1", "https://api.jina.ai/v1/rerank"),
+        ("https://api.jina.ai/v1//", "https://api.jina.ai/v1/rerank"),
+        ("https://api.jina.ai/v1/rerank", "https://api.jina.ai/v1/rerank"),
+        ("https://api.jina.ai/v1/rerank/", "https://api.jina.ai/v1/rerank"),
+        ("http://gateway:8080/custom/path?t=a", "http://gateway:8080/custom/path/v1/rerank?t=a"),
+    ],
+)
+def test_a_base_url_is_completed(base: str | None, url: str) -> None:
+    """However much of the path it has already; prefix and query stay."""
+    service = Service()
+
+    ask(service, api_base=base)
+
+    assert service.url == url
+
+
+def test_a_base_url_is_found_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the argument."""
+    monkeypatch.setenv("JINA_AI_API_BASE", "https://from.environment/v1")
+    service = Service()
+
+    ask(service)
+    ask(service, api_base="https://from.argument")
+
+    hosts = [request.url.host for request in service.requests]
+    assert hosts == ["from.environment", "from.argument"]
+
+
+def test_the_first_variable_with_a_key_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the documented order, after the argument; an empty one counts as not set."""
+    sent = []
+    monkeypatch.setenv(VARIABLES[0], "")
+    for variable in reversed(VARIABLES):
+        monkeypatch.setenv(variable, f"key-of-{variable}")
+        service = Service()
+        ask(service, api_key=None)
+        sent.append(service.requests[0].headers["authorization"])
+    ask(service)
+
+    assert sent == [f"Bearer key-of-{variable}" for variable in reversed(VARIABLES)]
+    assert service.requests[-1].headers["authorization"] == f"Bearer {KEY}"
+
+
+@both_ways
+def test_without_a_key_nothing_is_sent(send: Send) -> None:
+    """The error names every variable that was looked at."""
+    service = Service()
+
+    with pytest.raises(MissingAPIKeyError) as caught:
+        ask(service, send=send, api_key=None)
+
+    assert all(variable in str(caught.value) for variable in VARIABLES)
+    assert service.requests == []
+
+
+# --- What is sent -----------------------------------------------------------------------------
+
+
+@both_ways
+def test_nothing_is_sent_that_was_not_asked_for(send: Send) -> None:
+    """Beside what keeps documents from being sent back."""
+    service = Service()
+
+    ask(service, send=send)
+
+    assert service.body == {
+        "model": "jina-reranker-v3",
+        "query": QUERY,
+        "documents": DOCUMENTS,
+        "return_documents": False,
+    }
+
+
+@both_ways
+def test_every_parameter_is_sent_by_jina_s_name(send: Send) -> None:
+    """`max_tokens_per_doc` is `max_doc_length`."""
+    service = Service()
+    params: dict[str, Any] = {
+        "max_tokens_per_doc": 512,
+        "truncation": False,
+        "return_embeddings": True,
+    }
+
+    ask(service, send=send, top_n=1, **params)
+
+    assert service.body == {
+        "model": "jina-reranker-v3",
+        "query": QUERY,
+        "documents": DOCUMENTS,
+        "return_documents": False,
+        "top_n": 1,
+        "max_doc_length": 512,
+        "truncation": False,
+        "return_embeddings": True,
+    }
+
+
+@pytest.mark.parametrize(
+    "model", ["jina/jina-ai/jina-reranker-v3", "jina_ai/jina-ai/jina-reranker-v3"]
+)
+def test_the_owner_in_a_model_s_name_is_left_out(model: str) -> None:
+    """The list of models has it, the endpoint does not."""
+    service = Service()
+
+    ask(service, model=model, max_tokens_per_doc=512)
+
+    assert service.body["model"] == "jina-reranker-v3"
+
+
+@pytest.mark.parametrize("model", ["jina-reranker-v3", "jina-reranker-v3.5"])
+def test_v3_takes_its_own_parameters(model: str) -> None:
+    """Both of its versions."""
+    service = Service()
+
+    ask(service, model=f"jina/{model}", max_tokens_per_doc=512, return_embeddings=True)
+
+    assert service.body["max_doc_length"] == 512
+    assert service.body["return_embeddings"] is True
+
+
+@pytest.mark.parametrize("model", [V2, M0, "jina/jina-colbert-v2", "jina/jina-reranker-v1-tiny-en"])
+@pytest.mark.parametrize("param", ["max_tokens_per_doc", "return_embeddings"])
+def test_other_models_do_not_take_what_only_v3_knows(model: str, param: str) -> None:
+    """The error says who does; a warning says what was left out."""
+    service = Service()
+    given: dict[str, Any] = {param: 1}
+
+    with pytest.raises(UnsupportedParamError, match=r"only jina-reranker-v3 and v3\.5") as caught:
+        ask(service, model=model, **given)
+    response = ask(service, model=model, truncation=True, drop_params=True, **given)
+
+    assert caught.value.param == param
+    assert param in caught.value.message
+    assert len(service.requests) == 1
+    assert service.body.keys() == {
+        "model",
+        "query",
+        "documents",
+        "return_documents",
+        "truncation",
+    }
+    assert [warning for warning in response.warnings if param in warning]
+
+
+@pytest.mark.parametrize("param", ["max_chunks_per_doc", "instruction", "max_doc_length"])
+def test_what_jina_does_not_know_is_refused_unless_allowed(param: str) -> None:
+    """The error names parameter and provider; a warning says what was left out."""
+    service = Service()
+    given: dict[str, Any] = {param: 1}
+
+    with pytest.raises(UnsupportedParamError, match=f"jina does not take '{param}'"):
+        ask(service, **given)
+    response = ask(service, **given, drop_params=True)
+
+    assert len(service.requests) == 1
+    assert param not in service.body
+    assert [warning for warning in response.warnings if param in warning]
+
+
+# --- Documents --------------------------------------------------------------------------------
+
+
+@both_ways
+@pytest.mark.parametrize("model", ["jina/jina-reranker-v3", V2, M0])
+def test_mappings_are_sent_as_text_and_given_back_as_they_were(model: str, send: Send) -> None:
+    """In the API's objects, fields other than the text carry no relevance."""
+    documents = ["Plain.", {"text": "Only text."}, {"title": "A", "text": "B", "none": None}]
+    service = Service()
+
+    response = ask(service, documents, model=model, send=send)
+
+    assert service.body["documents"] == ["Plain.", "Only text.", "title: A\ntext: B"]
+    assert [result.document and result.document.fields for result in response.results] == [
+        None,
+        *documents[1:],
+    ]
+
+
+@pytest.mark.parametrize("model", ["jina/jina-reranker-v3", M0])
+def test_rank_fields_choose_what_is_sent(model: str) -> None:
+    """In their order; the service does not know them."""
+    service = Service()
+    documents = [{"title": "A", "text": "B", "id": 7}, "Plain."]
+
+    ask(service, documents, model=model, rank_fields=["text", "title"])
+
+    assert service.body["documents"] == ["text: B\ntitle: A", "Plain."]
+    assert "rank_fields" not in service.body
+
+
+@both_ways
+def test_images_go_to_m0_as_objects(send: Send) -> None:
+    """Beside texts, and with their image alone."""
+    service = Service()
+    documents = [IMAGE, "Plain.", {"text": "Only text."}, {"image": "aGk=", "caption": None}]
+
+    response = ask(service, documents, model=M0, send=send)
+
+    assert service.body["documents"] == [IMAGE, "Plain.", "Only text.", {"image": "aGk="}]
+    assert response.results[0].document is not None
+    assert response.results[0].document.fields is IMAGE
+
+
+def test_rank_fields_choose_between_an_image_and_its_text() -> None:
+    """What is not chosen is not sent."""
+    service = Service()
+    documents = [IMAGE | {"caption": "A tower."}, "Plain."]
+
+    ask(service, documents, model=M0, rank_fields=["image"])
+    images = service.body["documents"]
+    ask(service, documents, model=M0, rank_fields=["caption"])
+
+    assert images == [IMAGE, "Plain."]
+    assert service.body["documents"] == ["caption: A tower.", "Plain."]
+
+
+def test_an_image_beside_other_fields_is_refused() -> None:
+    """They would be lost without a word; the error says how to choose."""
+    service = Service()
+
+    with pytest.raises(InvalidRequestError, match=r"documents\[1\].*rank_fields=\['image'\]"):
+        ask(service, ["Plain.", IMAGE | {"caption": "A tower."}], model=M0)
+
+    assert service.requests == []
+
+
+def test_other_models_take_no_images() -> None:
+    """A field of that name is text like any other."""
+    service = Service()
+
+    ask(service, [IMAGE], model=V2)
+
+    assert service.body["documents"] == ["image: https://example.com/eiffel.png"]
+
+
+def test_blank_documents_are_held_back() -> None:
+    """What the service makes of them is not documented."""
+    service = Service()
+
+    response = ask(service, ["", "a", {"image": None}, "b"], model=M0)
+
+    assert service.body["documents"] == ["a", "b"]
+    assert [result.index for result in response.results] == [1, 3, 0, 2]
+
+
+@pytest.mark.parametrize("model", ["jina/jina-reranker-v3", "jina/jina-ai/jina-reranker-v3.5"])
+def test_a_listwise_model_s_list_is_not_split_unless_allowed(model: str) -> None:
+    """A document's score depends on the others beside it."""
+    service = Service()
+
+    with pytest.raises(InvalidRequestError, match="split_listwise=True"):
+        ask(service, ["x"] * 5, model=model, max_documents=3)
+    ask(service, ["x"] * 5, model=model, max_documents=3, split_listwise=True)
+    ask(service, ["x"] * 5, model=V2, max_documents=3)
+    ask(service, ["x"] * 3000, model=model)
+
+    sizes = [len(json.loads(request.content)["documents"]) for request in service.requests]
+    assert [sorted(sizes[:2]), sorted(sizes[2:4]), sizes[4:]] == [[2, 3], [2, 3], [3000]]
+
+
+# --- What comes back --------------------------------------------------------------------------
+
+
+@both_ways
+def test_the_documented_reply_is_read(send: Send) -> None:
+    """Scores may be negative; all tokens went in, and are billed."""
+    response = ask(Service(REPLY), send=send)
+
+    ranking = [(result.index, result.relevance_score) for result in response.results]
+    assert ranking == [(1, 0.3417), (0, -0.0832)]
+    assert [result["document"]["text"] for result in response.results] == DOCUMENTS[::-1]
+    assert [result.extra for result in response.results] == [None, None]
+    assert response.meta == Meta(
+        billed_units=BilledUnits(total_tokens=265), tokens=Tokens(input_tokens=265)
+    )
+    assert response.cost is None  # no price is known for v3
+    assert (response.provider, response.model) == ("jina", "jina-reranker-v3")
+    assert response.id
+
+
+def test_older_replies_state_the_tokens_that_went_in() -> None:
+    """Then theirs is the number."""
+    reply = REPLY | {"usage": {"total_tokens": 815, "prompt_tokens": 800}}
+
+    response = ask(Service(reply), model=V2)
+
+    assert response.meta == Meta(
+        billed_units=BilledUnits(total_tokens=815), tokens=Tokens(input_tokens=800)
+    )
+    assert response.cost == pytest.approx(815 * 0.05e-6)
+
+
+@pytest.mark.parametrize(
+    "document",
+    ["another text", {"text": "another text"}, IMAGE, None, NOTHING],
+    ids=["string", "text", "image", "null", "absent"],
+)
+def test_a_document_of_any_shape_is_no_fault(document: object) -> None:
+    """The caller's own is attached in its stead."""
+    row = {"index": 0, "relevance_score": 0.5, "document": document}
+    if document is NOTHING:
+        del row["document"]
+
+    response = ask(Service({"results": [row]}), ["The caller's."])
+
+    assert response.results[0]["document"]["text"] == "The caller's."
+    assert response.meta == Meta()
+
+
+def test_embeddings_are_kept_beside_their_results() -> None:
+    """Under the service's name."""
+    rows = [
+        {"index": 0, "relevance_score": 0.1, "embedding": [0.5, -0.5]},
+        {"index": 1, "relevance_score": 0.9, "embedding": None},
+    ]
+
+    response = ask(Service({"results": rows, "id": "r-1"}), return_embeddings=True)
+
+    assert [(r.index, r.extra) for r in response.results] == [
+        (1, None),
+        (0, {"embedding": [0.5, -0.5]}),
+    ]
+    assert response.id == "r-1"
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("reply", "kind", "words"),
+    [
+        ({"data": REPLY["results"]}, ResponseParseError, "KeyError"),
+        (REPLY | {"results": None}, ResponseParseError, "results is null, not a list"),
+        (REPLY | {"results": []}, ResponseParseError, "ranks 0 documents where 2"),
+        ({"results": [{"index": 0}]}, ResponseParseError, r"results\[0\]"),
+        ([], ResponseParseError, "not what the service documents"),
+        ("<html>", ResponseParseError, "not JSON"),
+        ({"error": "went wrong"}, APIStatusError, "went wrong"),
+    ],
+)
+def test_what_is_no_ranking_is_an_error(
+    reply: Any, kind: type[Exception], words: str, send: Send
+) -> None:
+    """And never an empty success."""
+    with pytest.raises(kind, match=words):
+        ask(Service(reply), send=send)
+
+
+def error(code: str, detail: str = "What went wrong.") -> dict[str, Any]:
+    """An error reply as documented."""
+    return {"detail": detail, "code": code, "request_id": "req_0f8e"}
+
+
+WORDS = ("What went wrong.",)
+INVALID = {
+    "detail": "Request validation failed",
+    "errors": [
+        {
+            "field": "documents",
+            "message": "List should have at least 1 item",
+            "type": "too_short",
+            "input": [],
+        }
+    ],
+}
+OLDER = {"detail": [{"loc": ["body", "top_n"], "msg": "not an integer", "type": "int_type"}]}
+NO_TOKENS = (*WORDS, "no tokens left: top it up")
+ERRORS: list[tuple[int, Any, type[APIStatusError], tuple[str, ...], bool]] = [
+    (400, error("INPUT_INVALID"), BadRequestError, WORDS, False),
+    (400, error("INPUT_MODEL_NOT_FOUND"), NotFoundError, WORDS, False),
+    (401, error("AUTH_MISSING_API_KEY"), AuthenticationError, WORDS, False),
+    (401, error("AUTH_INVALID_API_KEY"), AuthenticationError, WORDS, False),
+    (401, error("AUTH_INVALID_FORMAT"), AuthenticationError, WORDS, False),
+    (402, error("AUTHZ_INSUFFICIENT_BALANCE"), PermissionDeniedError, NO_TOKENS, False),
+    (402, "What went wrong.", PermissionDeniedError, NO_TOKENS, False),
+    (403, error("AUTHZ_INSUFFICIENT_BALANCE"), PermissionDeniedError, NO_TOKENS, False),
+    (403, error("AUTHZ_RESOURCE_LIMIT_EXCEEDED"), PermissionDeniedError, WORDS, False),
+    (404, error("RESOURCE_NOT_FOUND"), NotFoundError, WORDS, False),
+    (409, error("CONFLICT_RESOURCE_BUSY"), APIStatusError, WORDS, True),
+    (422, INVALID, BadRequestError, ("List should have at least 1 item",), False),
+    (422, OLDER, BadRequestError, ("body.top_n: not an integer",), False),
+    (429, error("RATE_REQUEST_LIMIT_EXCEEDED"), RateLimitError, WORDS, True),
+    (429, error("RATE_TOKEN_LIMIT_EXCEEDED"), RateLimitError, WORDS, True),
+    (429, error("RATE_CONCURRENCY_LIMIT_EXCEEDED"), RateLimitError, WORDS, True),
+    (429, error("RATE_IP_LIMIT_EXCEEDED"), RateLimitError, WORDS, True),
+    (500, error("INTERNAL_ERROR"), ServerError, WORDS, True),
+    (503, error("SERVICE_UNAVAILABLE"), ServerError, WORDS, True),
+    (504, error("SERVICE_TIMEOUT"), ServerError, WORDS, True),
+    (502, "<html>Bad gateway</html>", ServerError, ("Bad gateway",), True),
+]
+
+
+@both_ways
+@pytest.mark.parametrize(("status", "reply", "kind", "words", "retried"), ERRORS)
+def test_an_error_says_what_to_do(
+    status: int,
+    reply: Any,
+    kind: type[APIStatusError],
+    words: tuple[str, ...],
+    retried: bool,  # noqa: FBT001 - one of them
+    send: Send,
+) -> None:
+    """Of the right kind, in the service's words, retried where that may help."""
+    service = Service(reply, status, {"retry-after-ms": "1"})
+
+    with pytest.raises(kind) as caught:
+        ask(service, send=send, max_retries=1)
+
+    assert type(caught.value) is kind
+    assert caught.value.status_code == status
+    assert all(word in str(caught.value) for word in words)
+    assert str(caught.value).startswith("jina/jina-reranker-v3: ")
+    assert len(service.requests) == 1 + retried
+
+
+# --- What every plugin must keep --------------------------------------------------------------
+
+CASE = Case(
+    plugin=rerank_jina,
+    model="jina-reranker-v3",
+    example=Example(
+        call={"query": QUERY, "documents": DOCUMENTS, "top_n": 2},
+        url="https://api.jina.ai/v1/rerank",
+        json={
+            "model": "jina-reranker-v3",
+            "query": QUERY,
+            "documents": DOCUMENTS,
+            "return_documents": False,
+            "top_n": 2,
+        },
+        reply=REPLY,
+        ranking=[(1, 0.3417), (0, -0.0832)],
+    ),
+    encode=lambda ranking, _, __: {
+        "results": [{"index": at, "relevance_score": score} for at, score in ranking],
+        "usage": {"total_tokens": 265},
+    },
+    encode_error=lambda message: {"detail": message, "code": "INPUT_INVALID"},
+    params={"truncation": False, "return_embeddings": True},
+)
+
+
+@conformance(CASE)
+def test_conformance(check: Check) -> None:
+    """The checks of the kit."""
+    check()
+
+
+# --- Facts ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "max_tokens", "score_kind", "listwise"),
+    [
+        ("jina-reranker-v3.5", 131_072, "opaque", True),
+        ("jina-reranker-v3", 131_072, "opaque", True),
+        ("jina-ai/jina-reranker-v3", 131_072, "opaque", True),
+        ("jina-reranker-m0", 10_240, "probability", False),
+        ("jina-reranker-v2-base-multilingual", 1024, "probability", False),
+        ("jina-reranker-v1-base-en", None, "probability", False),
+        ("jina-colbert-v2", None, "opaque", False),
+        ("jina-reranker-v9", None, "opaque", False),
+    ],
+)
+def test_a_model_s_facts_are_known(
+    model: str, max_tokens: int | None, score_kind: str, *, listwise: bool
+) -> None:
+    """A model that is not listed goes through."""
+    stated = facts(model)
+
+    assert (stated.max_tokens, stated.score_kind) == (max_tokens, score_kind)
+    assert stated.listwise is listwise
+    assert stated.max_documents is None  # none is published
+
+
+def test_the_price_of_one_model_is_known() -> None:
+    """That of all others is unknown, not nothing."""
+    known = "jina-reranker-v2-base-multilingual"
+
+    assert facts(known).price == Price(0.05e-6, "total_tokens", "2026-11-22")
+    assert [name for name in facts(known).models if facts(name).price] == [known]

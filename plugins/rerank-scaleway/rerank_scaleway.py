@@ -1,0 +1,75 @@
+"""Scaleway's rerank API, v1, of its Generative APIs: the cosine of two embeddings.
+
+https://www.scaleway.com/en/docs/generative-apis/how-to/query-reranking-models/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rerank_core import (
+    AuthenticationError,
+    HTTPRequest,
+    NotFoundError,
+    Provider,
+    RerankRequest,
+    RerankResponse,
+    hookimpl,
+    wire,
+)
+
+
+@hookimpl
+def resolve_provider() -> Provider:
+    """State Scaleway's facts."""
+    return Provider(
+        name="scaleway",
+        docs_url="https://www.scaleway.com/en/docs/generative-apis/how-to/query-reranking-models/",
+        base_url="https://api.scaleway.ai/v1",
+        base_url_env=("SCALEWAY_API_BASE",),
+        api_key_env=("SCW_SECRET_KEY",),
+        params={"top_n": "top_n"},
+        score_kind="opaque",  # a cosine, from -1 to 1
+        # A key that is unknown is answered with 403, a model with 422.
+        error_types={403: AuthenticationError, 422: NotFoundError},
+        hints={
+            403: "Scaleway's answer to a secret key that it does not know, and to one whose IAM"
+            " policy does not allow Generative APIs",
+            422: "Scaleway's answer to a model that it does not know; GET /v1/models lists them",
+        },
+        # No price: the documented one is in euros, and not confirmed for this endpoint.
+        models=("qwen3-embedding-8b",),
+    )
+
+
+@hookimpl
+def map_params(provider: Provider, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Scaleway's names are the caller's."""
+    return wire.rename_params(params, provider.params)
+
+
+@hookimpl
+def build_request(
+    provider: Provider, request: RerankRequest, params: Mapping[str, Any]
+) -> HTTPRequest:
+    """Build the request; that documents come back cannot be helped."""
+    return HTTPRequest(
+        url=wire.join_endpoint(provider.base_url or "", "/v1/rerank"),
+        body={
+            "model": request.model,
+            "query": request.query,
+            "documents": request.documents,
+            **params,
+        },
+    )
+
+
+@hookimpl
+def parse_response(payload: Any) -> RerankResponse:
+    """Read the reply."""
+    return RerankResponse(
+        wire.read_results(payload["results"]),
+        id=payload.get("id") or "",
+        meta=wire.read_meta(payload),
+    )

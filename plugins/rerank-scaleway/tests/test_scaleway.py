@@ -1,0 +1,508 @@
+"""Scaleway's rerank API as its documentation and its replies have it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import rerank_scaleway
+from rerank_core import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    BilledUnits,
+    Meta,
+    MissingAPIKeyError,
+    NotFoundError,
+    Provider,
+    RateLimitError,
+    Reranker,
+    RerankResponse,
+    ResponseParseError,
+    ServerError,
+    Tokens,
+    UnsupportedParamError,
+    arerank,
+    rerank,
+)
+from rerank_core.testing import Case, Check, Example, conformance
+
+KEY = "01234567-89ab-cdef-0123-456789abcdef"
+QUERY = "capital of France"
+DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
+VARIABLES = ("SCW_SECRET_KEY",)
+REPLY = {
+    "id": "rerank-a89e6d7b8b97492ea81569c65fbfff49",
+    "model": "qwen3-embedding-8b",
+    "usage": {"total_tokens": 99},
+    "results": [
+        {
+            "index": 1,
+            "document": {"text": "Paris is the capital of France.", "multi_modal": None},
+            "relevance_score": 0.6456,
+        },
+        {
+            "index": 0,
+            "document": {"text": "Berlin is in Germany.", "multi_modal": None},
+            "relevance_score": 0.6060,
+        },
+    ],
+}
+Send = Callable[..., RerankResponse]
+
+
+class Service(httpx.MockTransport):
+    """Stands in for Scaleway: keeps requests, and gives one reply for ever.
+
+    Without a reply it ranks the documents in the order they were sent.
+    """
+
+    def __init__(self, reply: Any = None, status: int = 200, headers: Any = None) -> None:
+        super().__init__(self._answer)
+        self.requests: list[httpx.Request] = []
+        self._reply, self._status, self._headers = reply, status, headers
+
+    @property
+    def body(self) -> Any:
+        """The latest body, decoded."""
+        return json.loads(self.requests[-1].content)
+
+    @property
+    def url(self) -> str:
+        """The latest URL."""
+        return str(self.requests[-1].url)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        reply = self._reply
+        if reply is None:
+            asked = json.loads(request.content)
+            count = asked.get("top_n", len(asked["documents"]))
+            rows = [{"index": at, "relevance_score": 0.9 - at / 10_000} for at in range(count)]
+            reply = {"results": rows, "usage": {"total_tokens": 10 * count}}
+        text = reply if isinstance(reply, str) else json.dumps(reply)
+        return httpx.Response(self._status, headers=self._headers, text=text)
+
+
+def send_async(*args: Any, **keywords: Any) -> RerankResponse:
+    """Make a call with `arerank`."""
+    return asyncio.run(arerank(*args, **keywords))
+
+
+both_ways = pytest.mark.parametrize("send", [rerank, send_async], ids=["rerank", "arerank"])
+
+
+def ask(
+    service: Service,
+    documents: Any = DOCUMENTS,
+    *,
+    query: str = QUERY,
+    send: Send = rerank,
+    model: str = "scaleway/qwen3-embedding-8b",
+    **keywords: Any,
+) -> RerankResponse:
+    """Ask for a ranking."""
+    given = {"api_key": KEY, "max_retries": 0, "http_client": service, **keywords}
+    return send(model, query, documents, **given)
+
+
+def facts(model: str) -> Provider:
+    """What the plugin states about a model."""
+    with Reranker(f"scaleway/{model}", api_key=KEY) as reranker:
+        return reranker._targets[0].provider  # noqa: SLF001 - facts as core has them
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no key or base URL of this machine take part."""
+    for name in (*VARIABLES, "SCALEWAY_API_BASE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+# --- What others were seen to send ------------------------------------------------------------
+
+CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
+COMPARED_HEADERS = ("accept", "authorization", "content-type")
+NOTHING = object()
+# The captured call in this project's words, beside query, documents and model.
+CALLS: Mapping[str, Mapping[str, Any]] = {
+    "scaleway-litellm-min": {"documents": [*DOCUMENTS, "Madrid is in Spain."], "top_n": 2},
+    "scaleway-litellm-returndocs": {
+        "documents": [{"text": text} for text in DOCUMENTS],
+        "top_n": 2,
+        "return_documents": True,
+        "max_tokens_per_doc": 10,
+        "drop_params": True,
+    },
+}
+# What this project sends otherwise, on purpose: where, what instead, why, in which captures.
+DIFFERENCES: tuple[tuple[str, Any, str, tuple[str, ...]], ...] = (
+    (
+        "json.documents",
+        DOCUMENTS,
+        "the service takes only strings: a mapping with only a text is that text",
+        ("scaleway-litellm-returndocs",),
+    ),
+)
+
+
+def captured_parts(name: str) -> dict[str, Any]:
+    """The captured request, flat: each header that matters and each field of the body."""
+    request = json.loads((CAPTURES / f"{name}.json").read_bytes())["request"]
+    return {"method": request["method"], "path": request["path"], "query": ""} | flat(
+        request["headers"], request["json"]
+    )
+
+
+def flat(headers: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:
+    """Headers and fields by their paths."""
+    parts = {f"headers.{name}": headers[name] for name in COMPARED_HEADERS if name in headers}
+    return parts | {f"json.{name}": value for name, value in body.items()}
+
+
+@both_ways
+@pytest.mark.parametrize("name", CALLS)
+def test_the_same_call_sends_the_same_but_for_the_differences(name: str, send: Send) -> None:
+    """Method, path, query, the headers that matter and every field of the body."""
+    service = Service()
+    ours = {where: value for where, value, _, names in DIFFERENCES if name in names}
+    expected = captured_parts(name) | ours
+
+    ask(service, **{"send": send, **CALLS[name], "api_key": "test-key"})
+
+    (request,) = service.requests
+    line = {"method": request.method, "path": request.url.path, "query": request.url.query.decode()}
+    assert line | flat(request.headers, service.body) == {
+        where: value for where, value in expected.items() if value is not NOTHING
+    }
+
+
+def test_every_difference_is_needed_and_every_capture_is_covered() -> None:
+    """Each row changes something in each capture that it names."""
+    assert {path.stem for path in CAPTURES.glob("scaleway-*.json")} == set(CALLS)
+    for where, ours, reason, names in DIFFERENCES:
+        assert reason
+        assert all(captured_parts(name).get(where, NOTHING) != ours for name in names)
+
+
+# --- Where requests go ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        (None, "https://api.scaleway.ai/v1/rerank"),
+        ("https://api.scaleway.ai", "https://api.scaleway.ai/v1/rerank"),
+        ("https://api.scaleway.ai/", "https://api.scaleway.ai/v1/rerank"),
+        ("https://api.scaleway.ai/v1/", "https://api.scaleway.ai/v1/rerank"),
+        ("https://api.scaleway.ai/v1/rerank", "https://api.scaleway.ai/v1/rerank"),
+        ("https://api.scaleway.ai/my-project", "https://api.scaleway.ai/my-project/v1/rerank"),
+        ("https://api.scaleway.ai/my-project/v1", "https://api.scaleway.ai/my-project/v1/rerank"),
+        (
+            "https://my-deployment.ifr.fr-par.scaleway.com",
+            "https://my-deployment.ifr.fr-par.scaleway.com/v1/rerank",
+        ),
+        ("http://gateway:8080/scw?t=a", "http://gateway:8080/scw/v1/rerank?t=a"),
+    ],
+)
+def test_a_base_url_is_completed(base: str | None, url: str) -> None:
+    """However much of the path it has already; a project in it, a prefix and a query stay."""
+    service = Service()
+
+    ask(service, api_base=base)
+
+    assert service.url == url
+
+
+def test_a_base_url_is_found_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the argument."""
+    monkeypatch.setenv("SCALEWAY_API_BASE", "https://from.environment/v1")
+    service = Service()
+
+    ask(service)
+    ask(service, api_base="https://from.argument")
+
+    hosts = [request.url.host for request in service.requests]
+    assert hosts == ["from.environment", "from.argument"]
+
+
+def test_the_first_variable_with_a_key_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the documented order, after the argument; an empty one counts as not set."""
+    sent = []
+    monkeypatch.setenv(VARIABLES[0], "")
+    for variable in reversed(VARIABLES):
+        monkeypatch.setenv(variable, f"key-of-{variable}")
+        service = Service()
+        ask(service, api_key=None)
+        sent.append(service.requests[0].headers["authorization"])
+    ask(service)
+
+    assert sent == [f"Bearer key-of-{variable}" for variable in reversed(VARIABLES)]
+    assert service.requests[-1].headers["authorization"] == f"Bearer {KEY}"
+
+
+@both_ways
+def test_without_a_key_nothing_is_sent(send: Send) -> None:
+    """The error names every variable that was looked at."""
+    service = Service()
+
+    with pytest.raises(MissingAPIKeyError) as caught:
+        ask(service, send=send, api_key=None)
+
+    assert all(variable in str(caught.value) for variable in VARIABLES)
+    assert service.requests == []
+
+
+# --- What is sent -----------------------------------------------------------------------------
+
+
+@both_ways
+def test_nothing_is_sent_that_was_not_asked_for(send: Send) -> None:
+    """No default is restated, nothing is null; a field about documents is not documented."""
+    service = Service()
+
+    response = ask(service, send=send, return_documents=False)
+
+    assert service.body == {
+        "model": "qwen3-embedding-8b",
+        "query": QUERY,
+        "documents": DOCUMENTS,
+    }
+    assert [result.document for result in response.results] == [None, None]
+
+
+@both_ways
+def test_top_n_is_sent(send: Send) -> None:
+    """At most the number of documents."""
+    service = Service()
+
+    response = ask(service, send=send, top_n=5)
+
+    assert service.body["top_n"] == 2
+    assert len(response.results) == 2
+
+
+@both_ways
+def test_mappings_are_sent_as_text_and_given_back_as_they_were(send: Send) -> None:
+    """The service takes only strings."""
+    documents = ["Plain.", {"text": "Only text."}, {"title": "A", "text": "B", "none": None}]
+    service = Service()
+
+    response = ask(service, documents, send=send)
+
+    assert service.body["documents"] == ["Plain.", "Only text.", "title: A\ntext: B"]
+    assert [result.document and result.document.fields for result in response.results] == [
+        None,
+        *documents[1:],
+    ]
+
+
+def test_rank_fields_choose_what_is_sent() -> None:
+    """In their order."""
+    service = Service()
+
+    ask(service, [{"title": "A", "text": "B", "id": 7}, "Plain."], rank_fields=["text", "title"])
+
+    assert service.body["documents"] == ["text: B\ntitle: A", "Plain."]
+    assert "rank_fields" not in service.body
+
+
+def test_blank_documents_are_held_back() -> None:
+    """What the service makes of them is not documented."""
+    service = Service()
+
+    response = ask(service, ["", "a", " \n", "b"])
+
+    assert service.body["documents"] == ["a", "b"]
+    assert [result.index for result in response.results] == [1, 3, 0, 2]
+
+
+@pytest.mark.parametrize(
+    "param", ["max_chunks_per_doc", "max_tokens_per_doc", "truncate_prompt_tokens", "priority"]
+)
+def test_what_scaleway_does_not_document_is_refused_unless_allowed(param: str) -> None:
+    """The error names parameter and provider; a warning says what was left out."""
+    service = Service()
+    given: dict[str, Any] = {param: 1}
+
+    with pytest.raises(UnsupportedParamError, match=f"scaleway does not take '{param}'"):
+        ask(service, **given)
+    response = ask(service, **given, drop_params=True)
+
+    assert len(service.requests) == 1
+    assert param not in service.body
+    assert [warning for warning in response.warnings if param in warning]
+
+
+# --- What comes back --------------------------------------------------------------------------
+
+
+@both_ways
+def test_the_documented_reply_is_read(send: Send) -> None:
+    """Documents in it are not needed; all tokens went in, and are billed."""
+    documents = [{"text": text, "id": at} for at, text in enumerate(DOCUMENTS)]
+
+    response = ask(Service(REPLY), documents, send=send)
+
+    ranking = [(result.index, result.relevance_score) for result in response.results]
+    assert ranking == [(1, 0.6456), (0, 0.6060)]
+    assert [result.document and result.document.fields for result in response.results] == [
+        documents[1],
+        documents[0],
+    ]
+    assert response.id == "rerank-a89e6d7b8b97492ea81569c65fbfff49"
+    assert response.meta == Meta(
+        billed_units=BilledUnits(total_tokens=99), tokens=Tokens(input_tokens=99)
+    )
+    assert response.cost is None
+    assert (response.provider, response.model) == ("scaleway", "qwen3-embedding-8b")
+
+
+@both_ways
+def test_documents_that_come_back_unasked_are_dropped(send: Send) -> None:
+    """The service repeats them always."""
+    response = ask(Service(REPLY), send=send, return_documents=False)
+
+    assert [result.document for result in response.results] == [None, None]
+
+
+@pytest.mark.parametrize("name", ["usage", "id", "model"])
+def test_what_a_reply_may_lack_is_no_fault(name: str) -> None:
+    """Absent or null."""
+    absent = ask(Service({key: value for key, value in REPLY.items() if key != name}))
+    null = ask(Service(REPLY | {name: None}))
+
+    assert [result.index for result in absent.results] == [1, 0]
+    assert absent.meta == null.meta
+    assert absent.id
+    assert null.id
+    assert (absent.meta == Meta()) is (name == "usage")
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("reply", "kind", "words"),
+    [
+        ({"data": REPLY["results"]}, ResponseParseError, "KeyError"),
+        (REPLY | {"results": None}, ResponseParseError, "results is null, not a list"),
+        (REPLY | {"results": []}, ResponseParseError, "ranks 0 documents where 2"),
+        ({"results": [{"index": 0}]}, ResponseParseError, r"results\[0\]"),
+        ([], ResponseParseError, "not what the service documents"),
+        ("<html>", ResponseParseError, "not JSON"),
+        ({"error": {"message": "went wrong"}}, APIStatusError, "went wrong"),
+    ],
+)
+def test_what_is_no_ranking_is_an_error(
+    reply: Any, kind: type[Exception], words: str, send: Send
+) -> None:
+    """And never an empty success."""
+    with pytest.raises(kind, match=words):
+        ask(Service(reply), send=send)
+
+
+def recent(message: str, code: int) -> dict[str, Any]:
+    """The envelope of recent models."""
+    return {"error": {"message": message, "type": "Error", "param": None, "code": code}}
+
+
+def legacy(message: str, code: int) -> dict[str, Any]:
+    """The envelope of older models."""
+    return {"object": "error", "message": message, "type": "Error", "param": None, "code": code}
+
+
+BAD_KEY = ("no such key", "a secret key that it does not know", "IAM policy")
+BAD_MODEL = ("no such model", "a model that it does not know", "GET /v1/models")
+ERRORS: list[tuple[int, Any, type[APIStatusError], tuple[str, ...], bool]] = [
+    (400, recent("odd", 400), BadRequestError, ("odd",), False),
+    (400, legacy("odd", 400), BadRequestError, ("odd",), False),
+    (401, recent("no header", 401), AuthenticationError, ("no header",), False),
+    # A bad key is not answered with 401, and a bad model not with 404.
+    (403, recent("no such key", 403), AuthenticationError, BAD_KEY, False),
+    (403, {"error": "no such key", "status": 403}, AuthenticationError, BAD_KEY, False),
+    (422, recent("no such model", 422), NotFoundError, BAD_MODEL, False),
+    (422, legacy("no such model", 422), NotFoundError, BAD_MODEL, False),
+    (404, "404 page not found", NotFoundError, ("404 page not found",), False),
+    (429, recent("quota", 429), RateLimitError, ("quota",), True),
+    (500, legacy("oops", 500), ServerError, ("oops",), True),
+    (502, "<html>Bad gateway</html>", ServerError, ("Bad gateway",), True),
+]
+
+
+@both_ways
+@pytest.mark.parametrize(("status", "reply", "kind", "words", "retried"), ERRORS)
+def test_an_error_says_what_to_do(
+    status: int,
+    reply: Any,
+    kind: type[APIStatusError],
+    words: tuple[str, ...],
+    retried: bool,  # noqa: FBT001 - one of them
+    send: Send,
+) -> None:
+    """Of the right kind, in the service's words, retried where that may help."""
+    service = Service(reply, status, {"retry-after-ms": "1"})
+
+    with pytest.raises(kind) as caught:
+        ask(service, send=send, max_retries=1)
+
+    assert type(caught.value) is kind
+    assert caught.value.status_code == status
+    assert all(word in str(caught.value) for word in words)
+    assert str(caught.value).startswith("scaleway/qwen3-embedding-8b: ")
+    assert len(service.requests) == 1 + retried
+
+
+# --- What every plugin must keep --------------------------------------------------------------
+
+CASE = Case(
+    plugin=rerank_scaleway,
+    model="qwen3-embedding-8b",
+    example=Example(
+        call={"query": QUERY, "documents": DOCUMENTS, "top_n": 2},
+        url="https://api.scaleway.ai/v1/rerank",
+        json={
+            "model": "qwen3-embedding-8b",
+            "query": QUERY,
+            "documents": DOCUMENTS,
+            "top_n": 2,
+        },
+        reply=REPLY,
+        ranking=[(1, 0.6456), (0, 0.6060)],
+    ),
+    encode=lambda ranking, documents, _: {
+        "results": [
+            {
+                "index": at,
+                "document": {"text": documents[0], "multi_modal": None},
+                "relevance_score": score,
+            }
+            for at, score in ranking
+        ],
+        "usage": {"total_tokens": 99},
+    },
+)
+
+
+@conformance(CASE)
+def test_conformance(check: Check) -> None:
+    """The checks of the kit."""
+    check()
+
+
+# --- Facts ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["qwen3-embedding-8b", "bge-multilingual-gemma2"])
+def test_scaleway_s_facts_are_known(model: str) -> None:
+    """Scores are cosines; no price is known in dollars."""
+    stated = facts(model)
+
+    assert stated.score_kind == "opaque"
+    assert stated.price is None
+    assert stated.max_documents is None
+    assert not stated.listwise

@@ -1,0 +1,674 @@
+"""Voyage's rerank API as its documentation and its official SDK have it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import rerank_voyage
+from rerank_core import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    BilledUnits,
+    InvalidRequestError,
+    Meta,
+    MissingAPIKeyError,
+    NotFoundError,
+    PermissionDeniedError,
+    Price,
+    Provider,
+    RateLimitError,
+    Reranker,
+    RerankResponse,
+    ResponseParseError,
+    ServerError,
+    Tokens,
+    UnsupportedParamError,
+    arerank,
+    rerank,
+)
+from rerank_core.testing import Case, Check, Example, conformance
+
+KEY = "pa-0123456789abcdef"
+QUERY = "What is the capital of France?"
+DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
+VARIABLES = ("VOYAGE_API_KEY", "VOYAGE_AI_API_KEY", "VOYAGE_AI_TOKEN")
+REPLY = {
+    "object": "list",
+    "data": [
+        {"relevance_score": 0.8828125, "index": 1},
+        {"relevance_score": 0.2695312, "index": 0},
+    ],
+    "model": "rerank-2.5",
+    "usage": {"total_tokens": 41},
+}
+Send = Callable[..., RerankResponse]
+
+
+class Service(httpx.MockTransport):
+    """Stands in for Voyage: keeps requests, and gives one reply for ever.
+
+    Without a reply it ranks the documents in the order they were sent.
+    """
+
+    def __init__(self, reply: Any = None, status: int = 200, headers: Any = None) -> None:
+        super().__init__(self._answer)
+        self.requests: list[httpx.Request] = []
+        self._reply, self._status, self._headers = reply, status, headers
+
+    @property
+    def body(self) -> Any:
+        """The latest body, decoded."""
+        return json.loads(self.requests[-1].content)
+
+    @property
+    def url(self) -> str:
+        """The latest URL."""
+        return str(self.requests[-1].url)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        reply = self._reply
+        if reply is None:
+            asked = json.loads(request.content)
+            count = asked.get("top_k", len(asked["documents"]))
+            rows = [{"index": at, "relevance_score": 0.9 - at / 10_000} for at in range(count)]
+            reply = {"data": rows, "usage": {"total_tokens": 10 * count}}
+        text = reply if isinstance(reply, str) else json.dumps(reply)
+        return httpx.Response(self._status, headers=self._headers, text=text)
+
+
+def send_async(*args: Any, **keywords: Any) -> RerankResponse:
+    """Make a call with `arerank`."""
+    return asyncio.run(arerank(*args, **keywords))
+
+
+both_ways = pytest.mark.parametrize("send", [rerank, send_async], ids=["rerank", "arerank"])
+
+
+def ask(
+    service: Service,
+    documents: Any = DOCUMENTS,
+    *,
+    query: str = QUERY,
+    send: Send = rerank,
+    model: str = "voyage/rerank-2.5",
+    **keywords: Any,
+) -> RerankResponse:
+    """Ask for a ranking."""
+    given = {"api_key": KEY, "max_retries": 0, "http_client": service, **keywords}
+    return send(model, query, documents, **given)
+
+
+def facts(model: str) -> Provider:
+    """What the plugin states about a model."""
+    with Reranker(f"voyage/{model}", api_key=KEY) as reranker:
+        return reranker._targets[0].provider  # noqa: SLF001 - facts as core has them
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no key or base URL of this machine take part."""
+    for name in (*VARIABLES, "VOYAGE_API_BASE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+# --- What others were seen to send ------------------------------------------------------------
+
+CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
+COMPARED_HEADERS = ("accept", "authorization", "content-type")
+NOTHING = object()
+# The captured call in this project's words, beside query, documents and model.
+CALLS: Mapping[str, Mapping[str, Any]] = {
+    "voyage-litellm-default": {"api_base": "https://voyage.test"},
+    "voyage-litellm-top_n-dicts": {
+        "api_base": "https://voyage.test/v1",
+        "documents": [
+            {"text": "Berlin is in Germany.", "title": "a"},
+            {"text": "Paris is the capital of France.", "title": "b"},
+        ],
+        "rank_fields": ["title"],
+        "top_n": 1,
+        "return_documents": True,
+    },
+    "voyage-litellm-truncation": {
+        "api_base": "https://voyage.test/v1/rerank",
+        "truncation": False,
+        "return_documents": None,
+        "max_tokens_per_doc": 10,
+        "drop_params": True,
+    },
+    "voyage-voyageai-async-top_k": {"top_n": 2, "truncation": True},
+    "voyage-voyageai-default": {"api_base": "https://voyage.test/v1"},
+    "voyage-voyageai-top_k-no_truncation": {
+        "api_base": "https://voyage.test/v1",
+        "top_n": 1,
+        "truncation": False,
+    },
+}
+# What this project sends otherwise, on purpose: where, what instead, why, in which captures.
+DIFFERENCES: tuple[tuple[str, Any, str, tuple[str, ...]], ...] = (
+    (
+        "headers.accept",
+        "application/json",
+        "nothing else can be read; litellm and the SDK take their client's default",
+        tuple(CALLS),
+    ),
+    (
+        "json.return_documents",
+        NOTHING,
+        "core attaches the caller's own documents: asking for them back pays for them twice",
+        ("voyage-litellm-default", "voyage-litellm-top_n-dicts"),
+    ),
+    (
+        "json.documents",
+        ["title: a", "title: b"],
+        "the service takes only strings: mappings are rendered, by rank_fields",
+        ("voyage-litellm-top_n-dicts",),
+    ),
+    (
+        "json.truncation",
+        False,
+        "litellm loses parameters that only the provider knows",
+        ("voyage-litellm-truncation",),
+    ),
+    (
+        "json.truncation",
+        NOTHING,
+        "the SDK restates the service's default, which nobody asked for",
+        ("voyage-voyageai-default",),
+    ),
+    (
+        "json.top_k",
+        NOTHING,
+        "nothing is sent that was not asked for, and no null",
+        ("voyage-voyageai-default",),
+    ),
+)
+
+
+def captured_parts(name: str) -> dict[str, Any]:
+    """The captured request, flat: each header that matters and each field of the body."""
+    request = json.loads((CAPTURES / f"{name}.json").read_bytes())["request"]
+    return {"method": request["method"], "path": request["path"], "query": ""} | flat(
+        request["headers"], request["json"]
+    )
+
+
+def flat(headers: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:
+    """Headers and fields by their paths."""
+    parts = {f"headers.{name}": headers[name] for name in COMPARED_HEADERS if name in headers}
+    return parts | {f"json.{name}": value for name, value in body.items()}
+
+
+@both_ways
+@pytest.mark.parametrize("name", CALLS)
+def test_the_same_call_sends_the_same_but_for_the_differences(name: str, send: Send) -> None:
+    """Method, path, query, the headers that matter and every field of the body."""
+    service = Service()
+    ours = {where: value for where, value, _, names in DIFFERENCES if name in names}
+    expected = captured_parts(name) | ours
+
+    ask(service, **{"send": send, **CALLS[name], "api_key": "test-key"})
+
+    (request,) = service.requests
+    line = {"method": request.method, "path": request.url.path, "query": request.url.query.decode()}
+    assert line | flat(request.headers, service.body) == {
+        where: value for where, value in expected.items() if value is not NOTHING
+    }
+
+
+def test_every_difference_is_needed_and_every_capture_is_covered() -> None:
+    """Each row changes something in each capture that it names."""
+    assert {path.stem for path in CAPTURES.glob("voyage-*.json")} == set(CALLS)
+    for where, ours, reason, names in DIFFERENCES:
+        assert reason
+        assert all(captured_parts(name).get(where, NOTHING) != ours for name in names)
+
+
+def test_the_recorded_reply_is_read() -> None:
+    """The one beside the SDK's request."""
+    capture = json.loads((CAPTURES / "voyage-voyageai-default.json").read_bytes())
+
+    response = ask(Service(capture["response"]["json"]))
+
+    assert [(r.index, r.relevance_score) for r in response.results] == [(1, 0.4375), (0, 0.421875)]
+    assert response.meta.billed_units.total_tokens == 26
+
+
+# --- Where requests go ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        (None, "https://api.voyageai.com/v1/rerank"),
+        ("https://api.voyageai.com", "https://api.voyageai.com/v1/rerank"),
+        ("https://api.voyageai.com/", "https://api.voyageai.com/v1/rerank"),
+        ("https://api.voyageai.com/v1", "https://api.voyageai.com/v1/rerank"),
+        ("https://api.voyageai.com/v1//", "https://api.voyageai.com/v1/rerank"),
+        ("https://api.voyageai.com/v1/rerank", "https://api.voyageai.com/v1/rerank"),
+        ("https://api.voyageai.com/v1/rerank/", "https://api.voyageai.com/v1/rerank"),
+        ("http://gateway:8080/voyage?t=a", "http://gateway:8080/voyage/v1/rerank?t=a"),
+    ],
+)
+def test_a_base_url_is_completed(base: str | None, url: str) -> None:
+    """However much of the path it has already; prefix and query stay."""
+    service = Service()
+
+    ask(service, api_base=base)
+
+    assert service.url == url
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("key", "host"),
+    [("al-0123456789", "ai.mongodb.com"), ("pa-al-0123456789", "api.voyageai.com")],
+)
+def test_the_key_chooses_the_host(key: str, host: str, send: Send) -> None:
+    """A key that Atlas issued is valid on MongoDB's host only."""
+    service = Service()
+
+    ask(service, send=send, api_key=key)
+
+    assert service.url == f"https://{host}/v1/rerank"
+    assert service.requests[0].headers["authorization"] == f"Bearer {key}"
+
+
+def test_a_key_from_the_environment_chooses_the_host_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that is given."""
+    monkeypatch.setenv("VOYAGE_API_KEY", "al-0123456789")
+    service = Service()
+
+    ask(service, api_key=None)
+
+    assert service.url == "https://ai.mongodb.com/v1/rerank"
+
+
+@pytest.mark.parametrize("key", [KEY, "al-0123456789"])
+def test_a_base_url_of_the_caller_s_outweighs_the_key(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Argument, then environment, then what the key says."""
+    monkeypatch.setenv("VOYAGE_API_BASE", "https://from.environment/v1")
+    given, found = Service(), Service()
+
+    ask(given, api_key=key, api_base="https://from.argument")
+    ask(found, api_key=key)
+
+    assert given.url == "https://from.argument/v1/rerank"
+    assert found.url == "https://from.environment/v1/rerank"
+
+
+def test_the_first_variable_with_a_key_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the documented order, after the argument; an empty one counts as not set."""
+    sent = []
+    monkeypatch.setenv(VARIABLES[0], "")
+    for variable in reversed(VARIABLES):
+        monkeypatch.setenv(variable, f"key-of-{variable}")
+        service = Service()
+        ask(service, api_key=None)
+        sent.append(service.requests[0].headers["authorization"])
+    ask(service)
+
+    assert sent == [f"Bearer key-of-{variable}" for variable in reversed(VARIABLES)]
+    assert service.requests[-1].headers["authorization"] == f"Bearer {KEY}"
+
+
+@both_ways
+def test_without_a_key_nothing_is_sent(send: Send) -> None:
+    """The error names every variable that was looked at."""
+    service = Service()
+
+    with pytest.raises(MissingAPIKeyError) as caught:
+        ask(service, send=send, api_key=None)
+
+    assert all(variable in str(caught.value) for variable in VARIABLES)
+    assert service.requests == []
+
+
+# --- What is sent -----------------------------------------------------------------------------
+
+
+@both_ways
+def test_nothing_is_sent_that_was_not_asked_for(send: Send) -> None:
+    """No default is restated, nothing is null, and documents are not asked back."""
+    service = Service()
+
+    ask(service, send=send)
+
+    assert service.body == {"model": "rerank-2.5", "query": QUERY, "documents": DOCUMENTS}
+
+
+@both_ways
+def test_every_parameter_is_sent_by_voyage_s_name(send: Send) -> None:
+    """`top_n` is `top_k`, and at most the number of documents."""
+    service = Service()
+
+    response = ask(service, send=send, top_n=9, truncation=False)
+
+    assert service.body == {
+        "model": "rerank-2.5",
+        "query": QUERY,
+        "documents": DOCUMENTS,
+        "top_k": 2,
+        "truncation": False,
+    }
+    assert len(response.results) == 2
+
+
+@pytest.mark.parametrize("model", ["rerank-2.5", "rerank-3-lite", "rerank-9"])
+def test_an_instruction_becomes_part_of_the_query(model: str) -> None:
+    """Where Voyage's documentation wants it; there is no field for it."""
+    service = Service()
+
+    ask(service, model=f"voyage/{model}", instruction="Prefer recent ones.")
+
+    assert service.body == {
+        "model": model,
+        "query": f"Prefer recent ones.\n{QUERY}",
+        "documents": DOCUMENTS,
+    }
+
+
+@pytest.mark.parametrize("model", ["rerank-2", "rerank-2-lite", "rerank-1", "rerank-lite-1"])
+def test_an_instruction_is_refused_where_the_model_heeds_none(model: str) -> None:
+    """Or left out with a warning, where that is allowed."""
+    service = Service()
+
+    with pytest.raises(UnsupportedParamError, match=r"rerank-2\.5 and later") as caught:
+        ask(service, model=f"voyage/{model}", instruction="Prefer recent ones.")
+    response = ask(service, model=f"voyage/{model}", instruction="No.", drop_params=True)
+
+    assert caught.value.param == "instruction"
+    assert len(service.requests) == 1
+    assert service.body["query"] == QUERY
+    assert [warning for warning in response.warnings if "instruction" in warning]
+
+
+@pytest.mark.parametrize("instruction", ["", "  ", 5])
+def test_an_instruction_must_say_something(instruction: object) -> None:
+    """Nothing is sent otherwise."""
+    service = Service()
+
+    with pytest.raises(InvalidRequestError, match="instruction must be a string"):
+        ask(service, instruction=instruction)
+
+    assert service.requests == []
+
+
+@both_ways
+def test_mappings_are_sent_as_text_and_given_back_as_they_were(send: Send) -> None:
+    """The service takes only strings."""
+    documents = [
+        "Plain.",
+        {"text": "Only text."},
+        {"title": "A", "text": "B", "none": None, "year": 1999},
+    ]
+    service = Service()
+
+    response = ask(service, documents, send=send)
+
+    assert service.body["documents"] == ["Plain.", "Only text.", "title: A\ntext: B\nyear: 1999"]
+    assert [result.document and result.document.fields for result in response.results] == [
+        None,
+        *documents[1:],
+    ]
+
+
+def test_rank_fields_choose_what_is_sent() -> None:
+    """In their order."""
+    service = Service()
+
+    ask(service, [{"title": "A", "text": "B", "id": 7}, "Plain."], rank_fields=["text", "title"])
+
+    assert service.body["documents"] == ["text: B\ntitle: A", "Plain."]
+    assert "rank_fields" not in service.body
+
+
+def test_blank_documents_are_held_back() -> None:
+    """What the service makes of them is not documented."""
+    service = Service()
+
+    response = ask(service, ["", "a", " \n", "b"])
+
+    assert service.body["documents"] == ["a", "b"]
+    assert [(r.index, r.relevance_score is None) for r in response.results] == [
+        (1, False),
+        (3, False),
+        (0, True),
+        (2, True),
+    ]
+
+
+@both_ways
+def test_more_documents_than_voyage_takes_are_split(send: Send) -> None:
+    """1,000 go in one request; what they cost is added up."""
+    service = Service()
+
+    response = ask(service, ["x"] * 1001, send=send)
+    ask(service, ["x"] * 1000, send=send)
+
+    sizes = [len(json.loads(request.content)["documents"]) for request in service.requests]
+    assert sorted(sizes[:2]) == [500, 501]
+    assert sizes[2:] == [1000]
+    assert sorted(result.index for result in response.results) == list(range(1001))
+    assert response.meta.billed_units.total_tokens == 10_010
+
+
+@pytest.mark.parametrize(
+    "param", ["max_chunks_per_doc", "max_tokens_per_doc", "top_k", "return_embeddings"]
+)
+def test_what_voyage_does_not_know_is_refused_unless_allowed(param: str) -> None:
+    """The error names parameter and provider; a warning says what was left out."""
+    service = Service()
+    given: dict[str, Any] = {param: 1}
+
+    with pytest.raises(UnsupportedParamError, match=f"voyage does not take '{param}'"):
+        ask(service, **given)
+    response = ask(service, **given, drop_params=True)
+
+    assert len(service.requests) == 1
+    assert param not in service.body
+    assert [warning for warning in response.warnings if param in warning]
+
+
+# --- What comes back --------------------------------------------------------------------------
+
+
+@both_ways
+def test_the_documented_reply_is_read(send: Send) -> None:
+    """Its list is called `data`; all tokens went in, and are billed."""
+    response = ask(Service(REPLY, headers={"request-id": "r-1"}), send=send)
+
+    ranking = [(result.index, result.relevance_score) for result in response.results]
+    assert ranking == [(1, 0.8828125), (0, 0.2695312)]
+    assert [result["document"]["text"] for result in response.results] == DOCUMENTS[::-1]
+    assert response.meta == Meta(
+        billed_units=BilledUnits(total_tokens=41), tokens=Tokens(input_tokens=41)
+    )
+    assert response.cost == pytest.approx(41 * 0.05 / 1_000_000)
+    assert (response.provider, response.model) == ("voyage", "rerank-2.5")
+    assert response.id
+    assert response.headers["request-id"] == "r-1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"id": "rr-1"}, {"id": "rr-1"}),
+        ({"usage": None}, {"meta": Meta(), "cost": None}),
+        ({"usage": {}}, {"meta": Meta(), "cost": None}),
+        (
+            {"data": [{"index": 0, "relevance_score": 1, "document": "no such text"}]},
+            {"warnings": ()},
+        ),
+    ],
+)
+def test_what_a_reply_may_have_or_lack_is_no_fault(
+    changes: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    """An id, a usage, documents."""
+    response = ask(Service(REPLY | changes), top_n=1)
+
+    assert {name: response[name] for name in expected} == expected
+    document = response.results[0].document
+    assert document is not None
+    assert document.text == DOCUMENTS[response.results[0].index]
+
+
+def test_equal_scores_keep_the_caller_s_order() -> None:
+    """Scores of 16 bits are often equal."""
+    rows = [{"index": at, "relevance_score": 0.5} for at in (2, 0, 1)]
+
+    response = ask(Service({"data": rows}), ["a", "b", "c"])
+
+    assert [result.index for result in response.results] == [0, 1, 2]
+
+
+def test_a_gateway_that_ignores_top_k_is_cut() -> None:
+    """Never more than `top_n`."""
+    assert [result.index for result in ask(Service(REPLY), top_n=1).results] == [1]
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        ({"results": REPLY["data"]}, "KeyError"),
+        ({"data": None}, "data is null, not a list"),
+        ({"data": [{"index": 0}, {"index": 1}]}, r"data\[0\]"),
+        ({"data": []}, "ranks 0 documents where 2"),
+        ({"data": [{"index": 0, "relevance_score": "high"}]}, "is not a number"),
+        ([], "not what the service documents"),
+        ("<html>", "not JSON"),
+    ],
+)
+def test_what_is_no_ranking_is_an_error(reply: Any, words: str, send: Send) -> None:
+    """And never an empty success."""
+    with pytest.raises(ResponseParseError, match=words):
+        ask(Service(reply), send=send)
+
+
+ONE_DETAIL = {"detail": "Provided API key is invalid."}
+ERRORS: list[tuple[int, Any, type[APIStatusError], tuple[str, ...], bool]] = [
+    (400, {"detail": "Too many tokens."}, BadRequestError, ("Too many tokens.",), False),
+    (
+        401,
+        ONE_DETAIL,
+        AuthenticationError,
+        (ONE_DETAIL["detail"], "'al-'", "https://ai.mongodb.com", "https://api.voyageai.com"),
+        False,
+    ),
+    (403, {"detail": "Forbidden."}, PermissionDeniedError, ("Forbidden.", "IP address"), False),
+    (404, "Not Found", NotFoundError, ("Not Found",), False),
+    (
+        422,
+        {"detail": [{"loc": ["body", "documents", 0], "msg": "not a string", "type": "t"}]},
+        BadRequestError,
+        ("body.documents.0: not a string",),
+        False,
+    ),
+    (422, {"detail": {"message": "malformed"}}, BadRequestError, ("malformed",), False),
+    (429, {"detail": "Slow down."}, RateLimitError, ("Slow down.", "payment method"), True),
+    (500, "", ServerError, ("status 500",), True),
+    (502, "<html>Bad gateway</html>", ServerError, ("Bad gateway",), True),
+    (503, {"detail": "Overloaded."}, ServerError, ("Overloaded.",), True),
+    (504, "", ServerError, ("status 504",), True),
+]
+
+
+@both_ways
+@pytest.mark.parametrize(("status", "reply", "kind", "words", "retried"), ERRORS)
+def test_an_error_says_what_to_do(
+    status: int,
+    reply: Any,
+    kind: type[APIStatusError],
+    words: tuple[str, ...],
+    retried: bool,  # noqa: FBT001 - one of them
+    send: Send,
+) -> None:
+    """Of the right kind, in the service's words, retried where that may help."""
+    service = Service(reply, status, {"retry-after-ms": "1"})
+
+    with pytest.raises(kind) as caught:
+        ask(service, send=send, max_retries=1)
+
+    assert type(caught.value) is kind
+    assert caught.value.status_code == status
+    assert all(word in str(caught.value) for word in words)
+    assert str(caught.value).startswith("voyage/rerank-2.5: ")
+    assert len(service.requests) == 1 + retried
+
+
+# --- What every plugin must keep --------------------------------------------------------------
+
+CASE = Case(
+    plugin=rerank_voyage,
+    model="rerank-2.5",
+    example=Example(
+        call={"query": QUERY, "documents": DOCUMENTS, "top_n": 2, "truncation": False},
+        url="https://api.voyageai.com/v1/rerank",
+        json={
+            "model": "rerank-2.5",
+            "query": QUERY,
+            "documents": DOCUMENTS,
+            "top_k": 2,
+            "truncation": False,
+        },
+        reply=REPLY,
+        ranking=[(1, 0.8828125), (0, 0.2695312)],
+    ),
+    encode=lambda ranking, _, __: {
+        "data": [{"index": at, "relevance_score": score} for at, score in ranking],
+        "usage": {"total_tokens": 41},
+    },
+    encode_error=lambda message: {"detail": message},
+    params={"truncation": False, "instruction": "Prefer recent ones."},
+)
+
+
+@conformance(CASE)
+def test_conformance(check: Check) -> None:
+    """The checks of the kit."""
+    check()
+
+
+# --- Facts ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "max_tokens", "usd"),
+    [
+        ("rerank-3", 32_000, 0.05),
+        ("rerank-3-lite", 32_000, 0.02),
+        ("rerank-2.5", 32_000, 0.05),
+        ("rerank-2.5-lite", 32_000, 0.02),
+        ("rerank-2", 16_000, 0.05),
+        ("rerank-2-lite", 8000, 0.02),
+        ("rerank-1", 8000, 0.05),
+        ("rerank-lite-1", 4000, 0.02),
+        ("rerank-9", None, None),
+    ],
+)
+def test_a_model_s_context_and_price_are_known(
+    model: str, max_tokens: int | None, usd: float | None
+) -> None:
+    """A model that is not listed goes through, and its price is unknown, not nothing."""
+    stated = facts(model)
+
+    assert stated.max_tokens == max_tokens
+    assert stated.score_kind == "probability"
+    assert not stated.listwise
+    if usd is None:
+        assert stated.price is None
+    else:
+        assert stated.price == Price(usd * 1e-6, "total_tokens", "2026-11-22")
