@@ -27,7 +27,7 @@ def add_extras(work: HTTPRequest, target: Target) -> HTTPRequest:
     if not (extra_body or extra_headers or work.headers):
         return work
     body = work.body
-    if extra_body:
+    if extra_body and body is not None:
         if not isinstance(body, Mapping):
             message = "extra_body cannot be added: this request's body is not an object"
             raise InvalidRequestError(message)

@@ -53,34 +53,50 @@ def choose_key(
         MissingAPIKeyError: There is no key, and the provider needs one.
         ConfigurationError: It cannot stand in a header.
     """
-    key, variable = options.api_key, None
-    if key is None and (found := environment.find(facts.api_key_env)):
-        variable, key = found
-    base_url = options.api_base or environment.first(facts.base_url_env)
-    if base_url is None:
-        base_url = next(
-            (
-                url
-                for prefix, url in facts.base_urls_by_key.items()
-                if (key or "").startswith(prefix)
-            ),
-            facts.base_url,
-        )
-    host = _host(base_url)
-    if variable and not _may_go_to(host, facts.api_key_hosts.get(variable, ())):
-        _check_optional(facts, options, f" ({variable} is not sent to {host}: give api_key=)")
-        return None, base_url
-    if key == "" and (host != _host(facts.base_url) or not facts.api_key_required):
-        return None, base_url  # an empty key means "send none": never to the service's own host
-    if key:
-        return Secret(_checked_key(key)), base_url
-    _check_optional(facts, options)
+    if options.api_key is not None:
+        return _given_key(facts, options, environment)
+    withheld = ""
+    for variable in facts.api_key_env:
+        key = environment.first((variable,))
+        if key is None:
+            continue
+        base_url = base_url_for(facts, options, environment, key)
+        if _may_go_to(host := _host(base_url), facts.api_key_hosts.get(variable, ())):
+            return Secret(_checked_key(key)), base_url
+        withheld += f" ({variable} is not sent to {host}: give api_key=)"
+    base_url = base_url_for(facts, options, environment)
+    _check_optional(facts, options, base_url, withheld)
     return None, base_url
 
 
-def _check_optional(facts: Provider, options: Options, withheld: str = "") -> None:
+def base_url_for(
+    facts: Provider, options: Options, environment: Environment, key: str = ""
+) -> str | None:
+    """The base URL in use: argument, environment, what the key's beginning says, the fact."""
+    by_key = (url for prefix, url in facts.base_urls_by_key.items() if key.startswith(prefix))
+    stated = options.api_base or environment.first(facts.base_url_env)
+    return stated or next(by_key, facts.base_url)
+
+
+def _given_key(
+    facts: Provider, options: Options, environment: Environment
+) -> tuple[Secret | None, str | None]:
+    """The caller's own key; an empty one means "send none", never to the service's own host."""
+    key = options.api_key or ""
+    base_url = base_url_for(facts, options, environment, key)
+    if key:
+        return Secret(_checked_key(key)), base_url
+    if _host(base_url) == _host(facts.base_url):
+        _check_optional(facts, options, base_url)
+    return None, base_url
+
+
+def _check_optional(
+    facts: Provider, options: Options, base_url: str | None, withheld: str = ""
+) -> None:
     """Refuse to go on without a key where one is needed."""
-    if facts.api_key_required and not options.authorizes:
+    asked = _may_go_to(_host(base_url), facts.api_key_required_hosts)
+    if facts.api_key_required and asked and not options.authorizes:
         looked_at = ", ".join(facts.api_key_env) or "no variable"
         message = f"no API key: give api_key=, or set one of: {looked_at}{withheld}"
         raise MissingAPIKeyError(message)
@@ -94,6 +110,7 @@ def _host(url: str | None) -> str:
 
 
 def _may_go_to(host: str, patterns: Sequence[str]) -> bool:
+    """Whether a host is among those listed; where none is listed, all are."""
     return not patterns or any(fnmatch.fnmatchcase(host, pattern) for pattern in patterns)
 
 

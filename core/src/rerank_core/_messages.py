@@ -101,7 +101,7 @@ def _find_code(value: JSON) -> str:
         value = value[0] if value else None
     if not isinstance(value, dict):
         return ""
-    for name in ("type", "code", "__type", "errorCode"):
+    for name in ("type", "code", "__type", "errorCode", "error_type"):
         if isinstance(word := value.get(name), str) and word and not word.isdecimal():
             return word
     inner = (value.get(name) for name in ("error", "errors"))

@@ -134,11 +134,13 @@ def resolve_target(
         hooks = hooks_of(plugin)
     name = hooks.source.name
     try:
-        # Which options are secret is a fact too; hooks are not shown their values.
-        secret = hooks.resolve_provider(model, {}).secret_options
+        # Which options are secret, and which variable names the base URL, are facts too.
+        first = hooks.resolve_provider(model, {})
+        secret = first.secret_options
         given = {key: value for key, value in options.extra.items() if key not in secret}
-        if options.api_base is not None:
-            given["api_base"] = options.api_base
+        api_base = options.api_base or Environment().first(first.base_url_env)
+        if api_base is not None:
+            given["api_base"] = api_base
         facts = hooks.resolve_provider(model, given)
         name = facts.name
         return _fill(hooks, facts, model, options, connections)

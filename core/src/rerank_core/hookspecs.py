@@ -37,13 +37,13 @@ hookimpl = pluggy.HookimplMarker("rerank_core")
 def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider | None:
     """State the facts about this provider and model.
 
-    Called once per `Reranker`, and by listings with an empty `model`.
+    Called when a `Reranker` is made, first without options, and by listings with an empty `model`.
 
     Args:
         model: The model's name without its provider; never checked against a list, because
             private models exist.
-        options: What the caller gave for the connection: `api_base`, and every keyword that core
-            does not know.
+        options: What the caller gave for the connection: every keyword that core does not know,
+            without secrets, and `api_base` where caller or environment state one.
 
     Returns:
         The facts. Core takes key and base URL from argument, environment and these facts.

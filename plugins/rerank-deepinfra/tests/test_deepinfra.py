@@ -1,0 +1,486 @@
+"""DeepInfra's native API, as its documentation and its users describe it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import rerank_deepinfra
+from rerank_core import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    MissingAPIKeyError,
+    NotFoundError,
+    PermissionDeniedError,
+    Price,
+    RateLimitError,
+    Reranker,
+    RerankResponse,
+    ResponseParseError,
+    ServerError,
+    UnsupportedParamError,
+    arerank,
+    rerank,
+)
+
+CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
+QUERY = "What is the capital of France?"
+DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
+MODEL = "Qwen/Qwen3-Reranker-0.6B"
+URL = f"https://api.deepinfra.com/v1/inference/{MODEL}"
+# The documented example.
+REPLY = {
+    "scores": [0.00031, 0.99914],
+    "input_tokens": 42,
+    "request_id": "RfX2qJmT7k",
+    "inference_status": {
+        "status": "succeeded",
+        "runtime_ms": 35,
+        "cost": 4.2e-07,
+        "tokens_generated": 0,
+        "tokens_input": 42,
+        "output_length": 0,
+    },
+}
+
+# What this project sends otherwise, on purpose: capture, part, ours, why.
+DIFFERENCES = [
+    ("deepinfra_sdk-generic", "headers.accept", "application/json", "nothing else can be read"),
+    (
+        "litellm-opts",
+        "json.documents",
+        [
+            "text: Berlin is in Germany.\ntitle: a",
+            "text: Paris is the capital of France.\ntitle: b",
+        ],
+        "the service takes only strings",
+    ),
+]
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no key or base URL of this machine take part."""
+    for name in (
+        "DEEPINFRA_API_KEY",
+        "DEEPINFRA_TOKEN",
+        "DEEPINFRA_API_BASE",
+        "DEEPINFRA_BASE_URL",
+    ):
+        monkeypatch.delenv(name, raising=False)
+
+
+class Service(httpx.MockTransport):
+    """Stands in for DeepInfra: keeps requests, scores later documents higher.
+
+    Args:
+        reply: The reply to give instead: an `httpx.Response`, or the JSON of a good one.
+    """
+
+    def __init__(self, reply: Any = None) -> None:
+        super().__init__(self._answer)
+        self.requests: list[httpx.Request] = []
+        self._reply = reply
+
+    @property
+    def body(self) -> Any:
+        """The latest body, decoded."""
+        return json.loads(self.requests[-1].content)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        if isinstance(self._reply, httpx.Response):
+            return self._reply
+        count = len(json.loads(request.content)["documents"])
+        scores = [(at + 1) / (count + 1) for at in range(count)]
+        return httpx.Response(200, json=self._reply or {"scores": scores, "request_id": None})
+
+
+def ask(
+    service: Service,
+    documents: Any = DOCUMENTS,
+    *,
+    model: str = MODEL,
+    options: dict[str, Any] | None = None,
+    **params: Any,
+) -> RerankResponse:
+    """Ask for a ranking."""
+    given = {"api_key": "test-key", "max_retries": 0, **(options or {})}
+    with Reranker(f"deepinfra/{model}", http_client=service, **given) as reranker:
+        return reranker.rerank(QUERY, documents, **params)
+
+
+def load(name: str) -> Any:
+    """One capture."""
+    return json.loads((CAPTURES / f"deepinfra-{name}.json").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        (None, URL),
+        ("https://api.deepinfra.com", URL),
+        ("https://api.deepinfra.com/", URL),
+        ("https://api.deepinfra.com/v1", URL),
+        ("https://api.deepinfra.com/v1/inference/", URL),
+        ("https://api.deepinfra.com/v1/openai", URL),
+        ("https://api.deepinfra.com/v1/openai/", URL),
+        (URL, URL),
+        (
+            "https://api.deepinfra.com/v1/inference/abc123",
+            "https://api.deepinfra.com/v1/inference/abc123",
+        ),
+        ("https://gateway.internal/openai", f"https://gateway.internal/inference/{MODEL}"),
+        ("https://gateway.internal/a?b=c", f"https://gateway.internal/a/v1/inference/{MODEL}?b=c"),
+    ],
+)
+def test_a_base_url_is_completed_with_the_model(base: str | None, url: str) -> None:
+    """The one that users know is that of the chat API; a whole one is a deployment's."""
+    service = Service()
+
+    ask(service, options={"api_base": base})
+
+    assert str(service.requests[0].url) == url
+
+
+@pytest.mark.parametrize(
+    ("model", "path"),
+    [
+        ("Qwen/Qwen3-Reranker-8B", b"Qwen/Qwen3-Reranker-8B"),
+        ("me/mine:abc", b"me/mine:abc"),
+        ("me/my model?", b"me/my%20model%3F"),
+    ],
+)
+def test_a_model_s_name_is_part_of_the_path(model: str, path: bytes) -> None:
+    """With its slash and its version, the rest encoded; it is not in the body."""
+    service = Service()
+
+    ask(service, model=model)
+
+    assert service.requests[0].url.raw_path == b"/v1/inference/" + path
+    assert "model" not in service.body
+
+
+@pytest.mark.parametrize("variable", ["DEEPINFRA_API_BASE", "DEEPINFRA_BASE_URL"])
+def test_the_base_url_comes_from_the_environment(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From litellm's variable or the SDK's, which holds a bare host."""
+    monkeypatch.setenv(variable, "https://deepinfra.test")
+    service = Service()
+
+    ask(service)
+
+    assert str(service.requests[0].url) == f"https://deepinfra.test/v1/inference/{MODEL}"
+
+
+def test_keys_are_looked_for_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The argument, then the SDK's variable, then the older one."""
+    service = Service()
+
+    monkeypatch.setenv("DEEPINFRA_TOKEN", "third")
+    ask(service, options={"api_key": None})
+    monkeypatch.setenv("DEEPINFRA_API_KEY", "second")
+    ask(service, options={"api_key": None})
+    ask(service, options={"api_key": "first"})
+
+    sent = [request.headers["authorization"] for request in service.requests]
+    assert sent == ["Bearer third", "Bearer second", "Bearer first"]
+
+
+def test_without_a_key_nothing_is_sent() -> None:
+    """And the variables are named."""
+    with pytest.raises(MissingAPIKeyError, match="DEEPINFRA_API_KEY, DEEPINFRA_TOKEN"):
+        rerank(f"deepinfra/{MODEL}", QUERY, DOCUMENTS)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["rerank", "arerank"])
+def test_the_query_stands_beside_each_document(
+    asynchronous: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """The documented form; nothing else is sent."""
+    service = Service()
+    call: dict[str, Any] = {
+        "model": f"deepinfra/{MODEL}",
+        "query": QUERY,
+        "documents": DOCUMENTS,
+        "api_key": "test-key",
+        "http_client": service,
+    }
+
+    response = asyncio.run(arerank(**call)) if asynchronous else rerank(**call)
+
+    assert service.body == {"queries": [QUERY, QUERY], "documents": DOCUMENTS}
+    assert [result.index for result in response.results] == [1, 0]
+
+
+@pytest.mark.parametrize(("broadcast", "count"), [(True, 1), (False, 2), (None, 2)])
+def test_a_query_may_be_sent_once(broadcast: bool | None, count: int) -> None:  # noqa: FBT001 - a parameter of the test
+    """Smaller, and not documented."""
+    service = Service()
+
+    ask(service, options={"broadcast_query": broadcast})
+
+    assert service.body == {"queries": [QUERY] * count, "documents": DOCUMENTS}
+
+
+def test_parameters_of_the_service_are_sent_by_name() -> None:
+    """Those that only DeepInfra knows."""
+    service = Service()
+
+    ask(service, instruction="find", service_tier="default")
+
+    assert service.body["instruction"] == "find"
+    assert service.body["service_tier"] == "default"
+
+
+@pytest.mark.parametrize("name", ["max_chunks_per_doc", "max_tokens_per_doc", "webhook"])
+def test_what_the_service_cannot_do_is_refused(name: str) -> None:
+    """With a webhook the reply would have no scores."""
+    params: dict[str, Any] = {name: 5}
+
+    with pytest.raises(UnsupportedParamError, match=f"deepinfra does not take '{name}'"):
+        ask(Service(), **params)
+
+
+def test_mappings_are_rendered() -> None:
+    """The service takes only strings; the caller's own mappings come back."""
+    service = Service()
+    documents = [{"title": "a", "text": "b"}, "c"]
+
+    response = ask(service, documents, rank_fields=["title"])
+
+    assert service.body["documents"] == ["title: a", "c"]
+    assert response.results[1].document is not None
+    assert response.results[1].document.fields is documents[0]
+
+
+def test_blank_documents_are_held_back() -> None:
+    """The query is repeated only for those that are sent."""
+    service = Service()
+
+    response = ask(service, ["a", "", "b"])
+
+    assert service.body == {"queries": [QUERY, QUERY], "documents": ["a", "b"]}
+    assert [result.index for result in response.results] == [2, 0, 1]
+
+
+def test_no_documents_are_no_request() -> None:
+    """There is nothing to rank."""
+    service = Service()
+
+    assert ask(service, []).results == []
+    assert service.requests == []
+
+
+def test_the_documented_reply_is_read() -> None:
+    """Scores by position, usage, cost and id."""
+    response = ask(Service(REPLY))
+
+    assert [(r.index, r.relevance_score) for r in response.results] == [(1, 0.99914), (0, 0.00031)]
+    assert response.id == "RfX2qJmT7k"
+    assert response.meta.billed_units.total_tokens == 42
+    assert response.meta.tokens.input_tokens == 42
+    assert response.cost == 4.2e-07
+
+
+@pytest.mark.parametrize("top_n", [1, 2, 3])
+def test_the_best_are_kept(top_n: int) -> None:
+    """The service knows no top_n, and sends scores in the caller's order."""
+    service = Service()
+
+    response = ask(service, ["a", "b", "c"], top_n=top_n)
+
+    assert [result.index for result in response.results] == [2, 1, 0][:top_n]
+    assert service.body.keys() == {"queries", "documents"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "tokens", "cost"),
+    [
+        ({"request_id": None}, 42, 4.2e-07),
+        ({"input_tokens": None}, 42, 4.2e-07),
+        ({"inference_status": {"status": "unknown", "cost": 0.0}}, 42, 42 * 0.01 / 1e6),
+        ({"inference_status": None}, 42, 42 * 0.01 / 1e6),
+        ({"inference_status": "?", "input_tokens": "?"}, None, None),
+        ({"inference_status": {"cost": True}, "input_tokens": None}, None, None),
+    ],
+)
+def test_what_a_reply_leaves_out_is_not_made_up(
+    fields: dict[str, Any], tokens: int | None, cost: float | None
+) -> None:
+    """Neither an id of the service's nor usage; a cost of 0 gives way to the list price."""
+    response = ask(Service(REPLY | fields))
+
+    assert response.id
+    assert response.meta.billed_units.total_tokens == tokens
+    assert response.cost == (cost if cost is None else pytest.approx(cost))
+
+
+def test_a_price_that_is_not_known_is_no_cost() -> None:
+    """The priority tier costs more than the list says; some models are not in it."""
+    reply = REPLY | {"inference_status": {"cost": 0}}
+
+    priority = ask(Service(reply), options={"service_tier": "priority"})
+    unlisted = ask(Service(reply), model="Qwen/Qwen3-Reranker-4B")
+
+    assert priority.cost is None
+    assert unlisted.cost is None
+
+
+@pytest.mark.parametrize("scores", [[0.5], [0.5, 0.5, 0.5], []])
+def test_as_many_scores_are_wanted_as_documents(scores: list[float]) -> None:
+    """They have no index, so that one too few says nothing about any."""
+    with pytest.raises(
+        ResponseParseError, match=rf"scores has {len(scores)} entries for 2"
+    ) as caught:
+        ask(Service({"scores": scores}))
+
+    assert caught.value.path == "scores"
+
+
+@pytest.mark.parametrize("reply", [{"scores": None}, {"results": []}, [0.1, 0.2], {"scores": "ab"}])
+def test_any_other_reply_is_an_error(reply: Any) -> None:
+    """Never an empty success."""
+    with pytest.raises(ResponseParseError):
+        ask(Service(reply))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "words"),
+    [
+        (200, {"error": "no scores today"}, APIStatusError, "no scores today"),
+        (400, {"error": "bad request"}, BadRequestError, "bad request"),
+        (
+            401,
+            {"detail": {"error": "User is not authenticated"}},
+            AuthenticationError,
+            "User is not authenticated",
+        ),
+        (402, {"detail": "payment"}, PermissionDeniedError, r"payment \(the account's balance"),
+        (403, {"detail": {"message": "not yours"}}, PermissionDeniedError, "not yours"),
+        (
+            404,
+            {"error": {"message": "model not found", "type": "x"}},
+            NotFoundError,
+            "model not found .*owner/name",
+        ),
+        (413, "too large", BadRequestError, "too large"),
+        (
+            422,
+            {"detail": [{"loc": ["body", "documents"], "msg": "field required"}]},
+            BadRequestError,
+            "body.documents: field required",
+        ),
+        (429, {"detail": {"error": "busy"}}, RateLimitError, "busy .*200 requests at once"),
+        (500, {"error": "oops"}, ServerError, "oops"),
+        (503, {"detail": {"error": "no capacity"}}, ServerError, "no capacity"),
+    ],
+)
+def test_errors_of_every_form_are_read(
+    status: int, body: Any, kind: type[Exception], words: str
+) -> None:
+    """A string, an object and a list, under `error` or `detail`."""
+    reply = httpx.Response(status, text=body if isinstance(body, str) else json.dumps(body))
+
+    with pytest.raises(kind, match=words) as caught:
+        ask(Service(reply))
+
+    assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("status", "attempts"), [(400, 1), (402, 1), (404, 1), (422, 1), (429, 2), (500, 2), (503, 2)]
+)
+def test_only_what_may_pass_is_retried(
+    status: int, attempts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy model is scaled up meanwhile."""
+    monkeypatch.setattr("rerank_core._drivers.time.sleep", lambda _: None)
+    service = Service(httpx.Response(status, json={"detail": {"error": "no"}}))
+
+    with pytest.raises(APIStatusError):
+        ask(service, options={"max_retries": 1})
+
+    assert len(service.requests) == attempts
+
+
+def test_a_long_list_is_split() -> None:
+    """Above as many documents as were seen to work."""
+    service = Service()
+
+    response = ask(service, ["a"] * 1001)
+
+    assert len(service.requests) == 2
+    assert len(response.results) == 1001
+
+
+def sent_parts(request: Any, body: Any, path: str, query: str) -> dict[str, Any]:
+    """A request, flat: the headers that matter and each field by its path."""
+    names = ("accept", "authorization", "content-type")
+    parts = {f"headers.{name}": request["headers"].get(name) for name in names}
+    parts |= {f"json.{name}": value for name, value in body.items()}
+    return parts | {"method": request["method"], "path": path, "query": query}
+
+
+SDK_CALL: dict[str, Any] = {
+    "model": f"deepinfra/{MODEL}",
+    "query": QUERY,
+    "documents": DOCUMENTS,
+    "api_key": "test-key",
+    "api_base": "http://127.0.0.1:PORT",
+    "instruction": "Given a web search query, retrieve relevant passages that answer the query",
+    "broadcast_query": True,
+}
+
+
+@pytest.mark.parametrize("name", ["deepinfra_sdk-generic", "litellm-default", "litellm-opts"])
+def test_the_same_call_sends_the_same_but_for_the_differences(name: str) -> None:
+    """Method, path, query, headers and every field of the body."""
+    capture, service = load(name), Service()
+    call = SDK_CALL if name == "deepinfra_sdk-generic" else capture["call"]
+    captured = capture["request"]
+    expected = sent_parts(captured, captured["json"], captured["path"], captured["query"])
+    expected |= {where: ours for on, where, ours, _ in DIFFERENCES if on == name}
+
+    rerank(**call | {"api_base": call["api_base"].replace("PORT", "80"), "http_client": service})
+
+    (request,) = service.requests
+    seen = {"headers": request.headers, "method": request.method}
+    url = request.url
+    assert sent_parts(seen, service.body, url.path, url.query.decode()) == expected
+
+
+def test_every_capture_is_covered() -> None:
+    """A file that is added must be made the same call of."""
+    files = {path.stem.removeprefix("deepinfra-") for path in CAPTURES.glob("deepinfra-*.json")}
+
+    assert files == {"deepinfra_sdk-generic", "litellm-default", "litellm-opts"}
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "tokens", "price"),
+    [
+        (MODEL, "probability", 32768, 0.010 / 1e6),
+        ("Qwen/Qwen3-Reranker-4B", "probability", 32768, None),
+        ("Qwen/Qwen3-Reranker-8B", "probability", 32768, 0.050 / 1e6),
+        ("nvidia/Nemotron-3.5-Rerank-8B-BF16", "opaque", 32768, 0.050 / 1e6),
+        ("me/mine", "opaque", None, None),
+    ],
+)
+def test_the_facts_are_stated(
+    model: str, kind: str, tokens: int | None, price: float | None
+) -> None:
+    """By model, as far as they are documented."""
+    facts = rerank_deepinfra.resolve_provider(model, {})
+
+    assert facts.name == "deepinfra"
+    assert facts.score_kind == kind
+    assert facts.max_tokens == tokens
+    assert facts.price == (None if price is None else Price(price, "total_tokens", "2026-11-22"))

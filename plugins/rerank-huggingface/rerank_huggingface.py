@@ -1,0 +1,154 @@
+"""Hugging Face: Text Embeddings Inference (TEI), yours or an Inference Endpoint, and the router.
+
+https://huggingface.co/docs/text-embeddings-inference and
+https://huggingface.co/docs/inference-providers/providers/hf-inference
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from rerank_core import (
+    ConfigurationError,
+    HTTPRequest,
+    MissingAPIKeyError,
+    PermissionDeniedError,
+    Provider,
+    RerankRequest,
+    RerankResponse,
+    UnsupportedParamError,
+    hookimpl,
+    wire,
+)
+
+_ROUTER = "https://router.huggingface.co"
+_ROUTER_HOST, _RETIRED_HOST = "router.huggingface.co", "api-inference.huggingface.co"
+_HOSTS = ("*.huggingface.co", "*.endpoints.huggingface.cloud")
+_KEYS = ("HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGING_FACE_HUB_TOKEN")
+_MOST_BYTES = 2_000_000
+_FOR_THE_REST = 1_000  # of a body: its names, its options
+_MAX_TOKENS = {
+    "BAAI/bge-reranker-base": 512,
+    "BAAI/bge-reranker-large": 512,
+    "BAAI/bge-reranker-v2-m3": 8192,
+    "Alibaba-NLP/gte-multilingual-reranker-base": 8192,
+    "Alibaba-NLP/gte-reranker-modernbert-base": 8192,
+}
+
+
+@hookimpl
+def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
+    """State the facts about TEI, which hold for the router as well: TEI stands behind it."""
+    host = urlsplit(options.get("api_base") or _ROUTER).hostname or ""
+    own = host.endswith(tuple(pattern.removeprefix("*") for pattern in _HOSTS))
+    return Provider(
+        name="huggingface",
+        docs_url="https://huggingface.co/docs/text-embeddings-inference",
+        base_url=_ROUTER,
+        base_url_env=("HF_API_BASE", "HUGGINGFACE_API_BASE"),
+        # A Hub token goes only to Hugging Face: elsewhere it must not keep another key back.
+        api_key_env=_KEYS if own else ("HUGGINGFACE_API_KEY",),
+        api_key_required=False,  # TEI needs none; `_authorize` asks for it where it is needed
+        api_key_hosts={"HF_TOKEN": _HOSTS, "HUGGING_FACE_HUB_TOKEN": _HOSTS},
+        auth=_authorize,
+        extra_params={
+            "raw_scores": "raw_scores",
+            "truncate": "truncate",
+            "truncation_direction": "truncation_direction",
+        },
+        max_documents=32,  # TEI's default; the router's is not documented
+        max_request_bytes=_MOST_BYTES - _FOR_THE_REST,
+        max_tokens=_MAX_TOKENS.get(model),
+        score_kind="probability",  # with raw_scores=True: logit
+        # The model failed, which may pass; that it is no reranker has the same status, and may not.
+        retry_statuses=frozenset({424}),
+        error_types={402: PermissionDeniedError},  # not paid for
+        hints={
+            401: "TEI wants the key that it was started with, an Inference Endpoint and the router"
+            " a Hub token; HF_TOKEN is sent to no other host, so give api_key= there",
+            402: "the month's credits may be used up",
+            404: "TEI answers at /rerank, without /v1; the router serves only some models",
+            413: "if the batch is too large, give max_documents=; if a text is too long,"
+            " truncate=True",
+            422: "if the batch is too large, give max_documents=; if a text is too long,"
+            " truncate=True",
+            424: "the model may be no reranker: GET /info says what is served",
+            429: "each text takes one of the server's permits, 512 by default: give"
+            " max_concurrency= or max_documents= for fewer at a time",
+            503: "an endpoint that was scaled to zero takes minutes to start: give max_retries=",
+        },
+        models=tuple(_MAX_TOKENS),
+    )
+
+
+@hookimpl
+def map_params(provider: Provider, params: Mapping[str, Any]) -> dict[str, Any]:
+    """TEI's names are the caller's."""
+    return wire.rename_params(params, provider.extra_params)
+
+
+@hookimpl
+def build_request(
+    provider: Provider, request: RerankRequest, params: Mapping[str, Any]
+) -> HTTPRequest:
+    """Build the request of TEI or of the router, by the host of the base URL."""
+    base_url = provider.base_url or ""
+    body = {"query": request.query, "texts": request.documents, **params}
+    if _is_router(base_url):
+        for name in params:
+            # Its published schema has only query and texts, and servers ignore what they ignore.
+            message = f"the router does not take {name!r}; a TEI server does, given as api_base="
+            raise UnsupportedParamError(message, param=name)
+        return HTTPRequest(url=_to_router_url(base_url, request.model), body={"inputs": body})
+    if urlsplit(base_url).path.rstrip("/").endswith("/vertex"):
+        return HTTPRequest(url=base_url.rstrip("/"), body={"instances": [body]})
+    return HTTPRequest(url=_to_tei_url(base_url), body=body)
+
+
+@hookimpl
+def parse_response(payload: Any, headers: Mapping[str, str]) -> RerankResponse:
+    """Read the reply, a bare list; usage stands in the headers."""
+    rows = payload["predictions"][0] if isinstance(payload, dict) else payload  # from /vertex
+    counted = headers.get("x-compute-tokens", "")
+    tokens = int(counted) if counted.isdecimal() else None
+    return RerankResponse(
+        wire.read_results(rows, "reply", score="score"),
+        id=headers.get("x-request-id", ""),
+        meta=wire.read_meta({"usage": {"prompt_tokens": tokens, "total_tokens": tokens}}),
+    )
+
+
+def _authorize(key: str | None, provider: Provider, options: Mapping[str, Any]) -> Any:  # noqa: ARG001 - what core hands over
+    """Send the key, without which only TEI can be called."""
+    from rerank_core.auth import HeaderAuth  # noqa: PLC0415 - httpx not before a call
+
+    if key is not None:
+        return HeaderAuth("Authorization", f"Bearer {key}")
+    if _is_router(provider.base_url or ""):
+        message = f"no API key: give api_key=, or set one of: {', '.join(_KEYS)}"
+        raise MissingAPIKeyError(message)
+    return None
+
+
+def _is_router(base_url: str) -> bool:
+    host = urlsplit(base_url).hostname
+    if host == _RETIRED_HOST:
+        message = f"{host} was switched off: leave api_base out, or give {_ROUTER!r}"
+        raise ConfigurationError(message)
+    return host == _ROUTER_HOST
+
+
+def _to_router_url(base_url: str, model: str) -> str:
+    """Complete a base URL that may name the model already."""
+    if "/models/" in urlsplit(base_url).path:
+        return wire.join_endpoint(base_url, "/pipeline/text-ranking")
+    return f"{_ROUTER}/hf-inference/models/{quote(model)}/pipeline/text-ranking"
+
+
+def _to_tei_url(base_url: str) -> str:
+    """Complete a base URL; there is no `/v1` on TEI, though other services' users write it."""
+    parts = urlsplit(base_url)
+    bare = parts._replace(path=parts.path.rstrip("/").removesuffix("/v1"))
+    return wire.join_endpoint(urlunsplit(bare), "/rerank")

@@ -1,0 +1,564 @@
+"""Text Embeddings Inference and the router, as their source and schema describe them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import rerank_huggingface
+from rerank_core import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    MissingAPIKeyError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    Reranker,
+    RerankResponse,
+    ResponseParseError,
+    ServerError,
+    UnsupportedParamError,
+    arerank,
+    rerank,
+)
+
+CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
+QUERY = "What is the capital of France?"
+DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
+MODEL = "BAAI/bge-reranker-base"
+TEI = "http://tei:3000"
+ENDPOINT = "https://abc.us-east-1.aws.endpoints.huggingface.cloud"
+ROUTER = "https://router.huggingface.co"
+ROUTED = f"{ROUTER}/hf-inference/models/{MODEL}/pipeline/text-ranking"
+NOTHING = object()
+
+# What this project sends otherwise than litellm, on purpose: capture, part, ours, why.
+DIFFERENCES = [
+    ("default", "json.raw_scores", NOTHING, "nobody asked for it"),
+    ("default", "json.truncate", NOTHING, "nobody asked for it, and it overrides the server's own"),
+    ("default", "json.truncation_direction", NOTHING, "nobody asked for it"),
+    ("default", "json.return_text", NOTHING, "the caller has the documents"),
+    ("top_n", "json.raw_scores", True, "litellm loses what the caller asks for"),
+    ("top_n", "json.truncate", True, "litellm loses what the caller asks for"),
+    ("top_n", "json.truncation_direction", NOTHING, "nobody asked for it"),
+    ("top_n", "json.return_text", NOTHING, "it is the default"),
+    ("top_n", "json.top_n", NOTHING, "the server ignores it: core cuts the list"),
+]
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no key or base URL of this machine take part."""
+    for name in (
+        "HF_TOKEN",
+        "HUGGINGFACE_API_KEY",
+        "HUGGING_FACE_HUB_TOKEN",
+        "HF_API_BASE",
+        "HUGGINGFACE_API_BASE",
+    ):
+        monkeypatch.delenv(name, raising=False)
+
+
+class Server(httpx.MockTransport):
+    """Stands in for TEI and the router: keeps requests, scores later texts higher.
+
+    Args:
+        reply: The reply to give instead: an `httpx.Response`, or the JSON of a good one.
+        headers: Headers of the reply.
+    """
+
+    def __init__(self, reply: Any = None, headers: dict[str, str] | None = None) -> None:
+        super().__init__(self._answer)
+        self.requests: list[httpx.Request] = []
+        self._reply, self._headers = reply, headers
+
+    @property
+    def body(self) -> Any:
+        """The latest body, decoded."""
+        return json.loads(self.requests[-1].content)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        if isinstance(self._reply, httpx.Response):
+            return self._reply
+        body = json.loads(request.content)
+        texts = body.get("inputs", body)["texts"] if self._reply is None else []
+        rows = [{"index": at, "score": (at + 1) / 100} for at in range(len(texts))][::-1]
+        return httpx.Response(200, json=self._reply or rows, headers=self._headers)
+
+
+def ask(
+    server: Server,
+    documents: Any = DOCUMENTS,
+    *,
+    model: str = MODEL,
+    options: dict[str, Any] | None = None,
+    **params: Any,
+) -> RerankResponse:
+    """Ask TEI for a ranking, unless told otherwise."""
+    given = {"api_base": TEI, "max_retries": 0, **(options or {})}
+    with Reranker(f"huggingface/{model}", http_client=server, **given) as reranker:
+        return reranker.rerank(QUERY, documents, **params)
+
+
+def load(name: str) -> Any:
+    """One capture."""
+    return json.loads((CAPTURES / f"huggingface-litellm-{name}.json").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        ("http://tei:3000", "http://tei:3000/rerank"),
+        ("http://tei:3000/", "http://tei:3000/rerank"),
+        ("http://tei:3000/rerank", "http://tei:3000/rerank"),
+        ("http://tei:3000/rerank/", "http://tei:3000/rerank"),
+        ("http://tei:3000/v1", "http://tei:3000/rerank"),
+        ("http://tei:3000/v1/", "http://tei:3000/rerank"),
+        ("https://gateway.internal/a?b=c", "https://gateway.internal/a/rerank?b=c"),
+        (ENDPOINT, f"{ENDPOINT}/rerank"),
+        (None, ROUTED),
+        (ROUTER, ROUTED),
+        (f"{ROUTER}/", ROUTED),
+        (f"{ROUTER}/v1", ROUTED),
+        (f"{ROUTER}/hf-inference", ROUTED),
+        (
+            f"{ROUTER}/hf-inference/models/me/mine",
+            f"{ROUTER}/hf-inference/models/me/mine/pipeline/text-ranking",
+        ),
+        (ROUTED, ROUTED),
+    ],
+)
+def test_a_base_url_is_completed(base: str | None, url: str) -> None:
+    """To TEI's one path, or to the model's own on the router."""
+    server = Server()
+
+    ask(server, options={"api_base": base, "api_key": "test-key"})
+
+    assert str(server.requests[0].url) == url
+
+
+@pytest.mark.parametrize("variable", ["HF_API_BASE", "HUGGINGFACE_API_BASE"])
+def test_the_base_url_comes_from_the_environment(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From either of litellm's variables; TEI needs no key then either."""
+    monkeypatch.setenv(variable, "http://tei:3000")
+    server = Server()
+
+    ask(server, options={"api_base": None})
+
+    assert str(server.requests[0].url) == "http://tei:3000/rerank"
+
+
+def test_the_retired_host_is_refused() -> None:
+    """Where old configurations point to."""
+    server = Server()
+
+    with pytest.raises(ConfigurationError, match="was switched off"):
+        ask(server, options={"api_base": "https://api-inference.huggingface.co", "api_key": "k"})
+
+    assert server.requests == []
+
+
+HUB = {"HF_TOKEN": "hf_1", "HUGGING_FACE_HUB_TOKEN": "hf_3"}
+ALL = {**HUB, "HUGGINGFACE_API_KEY": "of-litellm"}
+
+
+@pytest.mark.parametrize(
+    ("base", "variables", "key", "sent"),
+    [
+        (None, ALL, "mine", "Bearer mine"),
+        (None, ALL, None, "Bearer hf_1"),
+        (None, {**ALL, "HF_TOKEN": ""}, None, "Bearer of-litellm"),
+        (None, {"HUGGING_FACE_HUB_TOKEN": "hf_3"}, None, "Bearer hf_3"),
+        (ENDPOINT, HUB, None, "Bearer hf_1"),
+        (ENDPOINT, {}, None, None),
+        (TEI, {}, None, None),
+        (TEI, HUB, None, None),
+        (TEI, ALL, None, "Bearer of-litellm"),
+        (TEI, ALL, "mine", "Bearer mine"),
+        (TEI, ALL, "", None),
+        ("https://huggingface.co.evil.test", HUB, None, None),
+        ("https://evilhuggingface.co", HUB, None, None),
+    ],
+)
+def test_a_hub_token_of_the_environment_goes_only_to_hugging_face(
+    base: str | None,
+    variables: dict[str, str],
+    key: str | None,
+    sent: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A server of the caller's own gets what was given for it, or nothing."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    server = Server()
+
+    ask(server, options={"api_base": base, "api_key": key})
+
+    assert server.requests[0].headers.get("authorization") == sent
+
+
+@pytest.mark.parametrize("variable", ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"])
+def test_a_hub_token_goes_to_no_other_host_that_the_environment_names(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody asked for that."""
+    monkeypatch.setenv("HF_API_BASE", TEI)
+    monkeypatch.setenv(variable, "hf_1")
+    server = Server()
+
+    ask(server, options={"api_base": None})
+
+    assert "authorization" not in server.requests[0].headers
+
+
+@pytest.mark.parametrize("key", [None, ""])
+def test_the_router_wants_a_key(key: str | None) -> None:
+    """TEI does not; nothing is sent without one."""
+    server = Server()
+
+    with pytest.raises(MissingAPIKeyError, match="HF_TOKEN, HUGGINGFACE_API_KEY") as caught:
+        ask(server, options={"api_base": None, "api_key": key})
+
+    assert (caught.value.provider, caught.value.model) == ("huggingface", MODEL)
+    assert server.requests == []
+
+
+def test_a_header_may_take_the_place_of_the_key() -> None:
+    """As everywhere."""
+    server = Server()
+
+    ask(server, options={"api_base": None, "extra_headers": {"Authorization": "Bearer mine"}})
+
+    assert server.requests[0].headers["authorization"] == "Bearer mine"
+
+
+@pytest.mark.parametrize(
+    ("base", "sent"),
+    [
+        (TEI, {"query": QUERY, "texts": DOCUMENTS}),
+        (ENDPOINT, {"query": QUERY, "texts": DOCUMENTS}),
+        (ROUTER, {"inputs": {"query": QUERY, "texts": DOCUMENTS}}),
+    ],
+)
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["rerank", "arerank"])
+def test_nothing_is_sent_that_was_not_asked_for(
+    base: str,
+    sent: Any,
+    asynchronous: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """Neither a model, which TEI has one of, nor top_n, nor defaults."""
+    server = Server()
+    call: dict[str, Any] = {
+        "model": f"huggingface/{MODEL}",
+        "query": QUERY,
+        "documents": DOCUMENTS,
+        "api_base": base,
+        "api_key": "test-key",
+        "top_n": 1,
+        "http_client": server,
+    }
+
+    response = asyncio.run(arerank(**call)) if asynchronous else rerank(**call)
+
+    assert server.body == sent
+    assert [result.index for result in response.results] == [1]
+
+
+def test_parameters_of_tei_are_sent_by_name() -> None:
+    """Those that the router's schema does not have."""
+    server = Server()
+    params: dict[str, Any] = {
+        "raw_scores": True,
+        "truncate": True,
+        "truncation_direction": "Left",
+    }
+
+    ask(server, **params)
+
+    assert server.body == {"query": QUERY, "texts": DOCUMENTS, **params}
+
+
+def test_the_router_is_not_given_what_it_may_ignore() -> None:
+    """It is refused, or left out with a warning."""
+    server = Server()
+    options = {"api_base": None, "api_key": "test-key"}
+
+    with pytest.raises(UnsupportedParamError, match="the router does not take 'raw_scores'"):
+        ask(server, options=options, raw_scores=True)
+    response = ask(server, options={**options, "drop_params": True}, raw_scores=True, truncate=True)
+
+    assert len(server.requests) == 1
+    assert server.body == {"inputs": {"query": QUERY, "texts": DOCUMENTS}}
+    assert len(response.warnings) == 2
+
+
+@pytest.mark.parametrize("name", ["max_chunks_per_doc", "max_tokens_per_doc", "return_text"])
+def test_what_the_service_cannot_do_is_refused(name: str) -> None:
+    """Whatever is too long is truncated, or refused."""
+    params: dict[str, Any] = {name: 5}
+
+    with pytest.raises(UnsupportedParamError, match=f"huggingface does not take '{name}'"):
+        ask(Server(), **params)
+
+
+def test_the_form_of_vertex_is_spoken_where_the_base_url_says_so() -> None:
+    """It wraps the request and the reply of TEI."""
+    rows = [{"index": 1, "score": 0.9}, {"index": 0, "score": 0.1}]
+    server = Server({"predictions": [rows]})
+
+    response = ask(server, options={"api_base": "http://tei:3000/vertex/"}, truncate=True)
+
+    assert str(server.requests[0].url) == "http://tei:3000/vertex"
+    assert server.body == {"instances": [{"query": QUERY, "texts": DOCUMENTS, "truncate": True}]}
+    assert [result.index for result in response.results] == [1, 0]
+
+
+def test_mappings_are_rendered() -> None:
+    """The service takes only strings; the caller's own mappings come back."""
+    server = Server()
+    documents = [{"title": "a", "text": "b"}, "c"]
+
+    response = ask(server, documents, rank_fields=["title"])
+
+    assert server.body["texts"] == ["title: a", "c"]
+    assert response.results[1].document is not None
+    assert response.results[1].document.fields is documents[0]
+
+
+def test_blank_documents_are_held_back() -> None:
+    """Whether every server takes them is not known."""
+    server = Server()
+
+    response = ask(server, ["", "a"])
+
+    assert server.body["texts"] == ["a"]
+    assert [result.index for result in response.results] == [1, 0]
+
+
+@pytest.mark.parametrize("base", [TEI, ROUTER])
+def test_a_list_is_split_at_the_server_s_default(base: str) -> None:
+    """32 texts in one request, far below what other services take."""
+    server = Server()
+
+    response = ask(server, ["a"] * 100, options={"api_base": base, "api_key": "k"})
+
+    assert len(server.requests) == 4
+    assert len(response.results) == 100
+
+
+def test_a_server_with_another_limit_is_told_of() -> None:
+    """By `max_documents`."""
+    server = Server()
+
+    ask(server, ["a"] * 100, options={"max_documents": 200})
+
+    assert len(server.requests) == 1
+
+
+def test_a_request_stays_below_two_megabytes() -> None:
+    """With its names and options."""
+    server = Server()
+
+    ask(server, ["ä" * 300_000] * 8, truncate=True)
+
+    assert len(server.requests) == 3
+    assert all(len(request.content) <= 2_000_000 for request in server.requests)
+
+
+def test_the_documented_reply_is_read() -> None:
+    """A bare list; usage and the identifier stand in headers."""
+    rows = [
+        {"index": 1, "text": "Paris is the capital of France.", "score": 0.9981},
+        {"index": 0, "text": "Berlin is in Germany.", "score": 0.0007},
+    ]
+
+    response = ask(Server(rows, {"x-compute-tokens": "42", "x-request-id": "req-1"}))
+
+    assert [(r.index, r.relevance_score) for r in response.results] == [(1, 0.9981), (0, 0.0007)]
+    assert response.meta.billed_units.total_tokens == 42
+    assert response.meta.tokens.input_tokens == 42
+    assert response.id == "req-1"
+    assert response.cost is None
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-compute-tokens": "?"}, {"x-compute-tokens": ""}])
+def test_usage_may_be_missing(headers: dict[str, str]) -> None:
+    """It is not made up, and the ranking is not lost."""
+    response = ask(Server(headers=headers))
+
+    assert response.meta.billed_units.total_tokens is None
+    assert response.id
+
+
+def test_equal_scores_keep_the_caller_s_order() -> None:
+    """TEI turns it round."""
+    rows = [{"index": at, "score": 0.5} for at in (2, 1, 0)]
+
+    response = ask(Server(rows), ["a", "b", "c"])
+
+    assert [result.index for result in response.results] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"results": []},
+        {"predictions": []},
+        {"predictions": {}},
+        "text",
+        [[{"label": "LABEL_0", "score": 0.5}]],
+        [{"index": 0, "score": 0.5}],
+        [{"index": 0, "relevance_score": 0.5}, {"index": 1, "relevance_score": 0.5}],
+    ],
+)
+def test_any_other_reply_is_an_error(payload: Any) -> None:
+    """Never an empty success, and never a classifier's labels."""
+    with pytest.raises(ResponseParseError):
+        ask(Server(httpx.Response(200, json=payload)))
+
+
+def tei_error(text: str, kind: str) -> str:
+    """An error as TEI writes it."""
+    return json.dumps({"error": text, "error_type": kind})
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "words"),
+    [
+        (200, '{"error": "no scores today"}', APIStatusError, "no scores today"),
+        (
+            400,
+            tei_error("`texts` cannot be empty", "Empty"),
+            BadRequestError,
+            "`texts` cannot be empty",
+        ),
+        (
+            400,
+            "Failed to parse the request body as JSON",
+            BadRequestError,
+            "Failed to parse the request body",
+        ),
+        (401, "", AuthenticationError, r"status 401 \(.*HF_TOKEN is sent to no other host"),
+        (402, '{"error": "credits"}', PermissionDeniedError, "month's credits"),
+        (404, "", NotFoundError, r"status 404 \(TEI answers at /rerank, without /v1"),
+        (413, "length limit exceeded", BadRequestError, "length limit exceeded .*max_documents="),
+        (415, "Expected request with `Content-Type", APIStatusError, "Expected request with"),
+        (
+            422,
+            tei_error("batch size 40 > maximum allowed batch size 32", "Validation"),
+            BadRequestError,
+            "maximum allowed batch size 32 .*max_documents=",
+        ),
+        (
+            422,
+            tei_error("`inputs` must have less than 512 tokens. Given: 700", "Validation"),
+            BadRequestError,
+            "less than 512 tokens. Given: 700 .*truncate=True",
+        ),
+        (
+            422,
+            "Failed to deserialize the JSON body into the target type: texts",
+            BadRequestError,
+            "Failed to deserialize",
+        ),
+        (
+            424,
+            tei_error("model is not a re-ranker model", "Backend"),
+            APIStatusError,
+            "not a re-ranker model .*GET /info",
+        ),
+        (
+            429,
+            tei_error("Model is overloaded", "Overloaded"),
+            RateLimitError,
+            "overloaded .*permits.*max_concurrency=",
+        ),
+        (
+            503,
+            '{"error": "Model is loading", "estimated_time": 20.0}',
+            ServerError,
+            "Model is loading .*max_retries=",
+        ),
+    ],
+)
+def test_errors_of_every_form_are_read(
+    status: int, body: str, kind: type[Exception], words: str
+) -> None:
+    """JSON, plain text and nothing at all."""
+    with pytest.raises(kind, match=words) as caught:
+        ask(Server(httpx.Response(status, text=body)))
+
+    assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("status", "attempts"), [(400, 1), (401, 1), (413, 1), (422, 1), (424, 2), (429, 2), (503, 2)]
+)
+def test_only_what_may_pass_is_retried(
+    status: int, attempts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failure of the model among them, which has a status of its own."""
+    monkeypatch.setattr("rerank_core._drivers.time.sleep", lambda _: None)
+    server = Server(httpx.Response(status, text=tei_error("no", "Backend")))
+
+    with pytest.raises(APIStatusError):
+        ask(server, options={"max_retries": 1})
+
+    assert len(server.requests) == attempts
+
+
+def parts_of(headers: Any, body: Any, *line: str) -> dict[str, Any]:
+    """A request, flat: the headers that matter and each field by its path."""
+    names = ("accept", "authorization", "content-type")
+    parts = {f"headers.{name}": headers.get(name) for name in names}
+    parts |= {f"json.{name}": value for name, value in body.items()}
+    return parts | dict(zip(("method", "path", "query"), line, strict=True))
+
+
+@pytest.mark.parametrize("name", ["default", "top_n"])
+def test_litellm_s_call_sends_the_same_but_for_the_differences(name: str) -> None:
+    """Method, path, query, headers and every field of the body."""
+    capture, server = load(name), Server()
+    captured, call = capture["request"], capture["call"]
+    line = captured["method"], captured["path"], captured["query"]
+    expected = parts_of(captured["headers"], captured["json"], *line)
+    expected |= {where: ours for on, where, ours, _ in DIFFERENCES if on == name}
+
+    response = rerank(
+        **call | {"api_base": call["api_base"].replace("PORT", "80"), "http_client": server}
+    )
+
+    (request,) = server.requests
+    url = request.url
+    sent = parts_of(request.headers, server.body, request.method, url.path, url.query.decode())
+    assert sent == {where: value for where, value in expected.items() if value is not NOTHING}
+    assert len(response.results) == call.get("top_n", 2)
+
+
+def test_every_capture_is_covered() -> None:
+    """A file that is added must be made the same call of."""
+    files = {path.stem for path in CAPTURES.glob("huggingface-*.json")}
+
+    assert files == {"huggingface-litellm-default", "huggingface-litellm-top_n"}
+
+
+def test_the_facts_are_stated() -> None:
+    """What listings and documentation show."""
+    facts = rerank_huggingface.resolve_provider(MODEL, {})
+
+    assert facts.name == "huggingface"
+    assert facts.max_documents == 32
+    assert facts.max_tokens == 512
+    assert facts.score_kind == "probability"
+    assert facts.price is None
+    assert facts.api_key_env == ("HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGING_FACE_HUB_TOKEN")

@@ -1,0 +1,614 @@
+"""The LiteLLM proxy as a real one, 1.106.2, was seen to behave; its replies are captures."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from attrs import frozen
+
+import rerank_litellm_proxy
+from rerank_core import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    RateLimitError,
+    Reranker,
+    RerankResponse,
+    ServerError,
+    UnsupportedParamError,
+    arerank,
+    rerank,
+)
+
+CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
+QUERY = "What is the capital of France?"
+DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
+BASE = "http://proxy:4000"
+STUB = "07734bd2-2473-4f07-94e1-0d9f0e6843cf"  # what the stub behind the real proxy always said
+NOTHING = object()
+
+# What this project sends otherwise, on purpose: capture, part, ours, why.
+DIFFERENCES = [
+    ("litellm-chunks", "json.return_documents", NOTHING, "the caller has the documents"),
+    ("litellm-default", "json.return_documents", NOTHING, "the caller has the documents"),
+    ("realserver-infinity-chain", "json.return_documents", NOTHING, "the caller has them"),
+    ("realserver-infinity-chain-no-return", "json.return_documents", NOTHING, "it is the default"),
+    ("realserver-v2-all", "json.return_documents", NOTHING, "the caller has the documents"),
+    ("realserver-v2-all", "json.rank_fields", NOTHING, "honoured by rendering"),
+    ("realserver-v2-all", "json.documents", DOCUMENTS, "most services take only strings"),
+]
+
+
+@frozen
+class Read:
+    """What a good reply of the real proxy is read as."""
+
+    ranking: list[tuple[int, float]]
+    id: str = STUB
+    cost: float | None = 0.002
+    search_units: float | None = 1
+    tokens: int | None = None
+
+
+@frozen
+class Refused:
+    """What any other reply is read as: the error, what it must say, and whether it may pass."""
+
+    kind: type[Exception]
+    status: int
+    words: tuple[str, ...]
+    passes: bool = False
+
+
+BOTH = [(0, 0.99), (1, 0.89)]
+REPLIES: dict[str, Read | Refused] = {
+    "bad-json": Refused(BadRequestError, 400, ("Invalid JSON payload",)),
+    "body-api-base-prisma": Refused(
+        AuthenticationError, 401, ("api_base is not allowed in request body", "in the body")
+    ),
+    "infinity-chain": Read(
+        [(1, 0.9949761629104614)], "infinity-770c376f-a27d-4a05-aa19-9b138caa3f81", None, None, 112
+    ),
+    "infinity-chain-no-return": Read(
+        [(1, 0.9949761629104614), (0, 0.955765426158905)],
+        "infinity-e3212b5c-9c0f-4c73-9644-36ef529be5c7",
+        None,
+        None,
+        112,
+    ),
+    "no-documents": Refused(BadRequestError, 400, ("Missing required parameter: 'documents'",)),
+    "no-model": Refused(BadRequestError, 400, ("Missing required parameter: 'model'",)),
+    "no-query": Refused(BadRequestError, 400, ("Missing required parameter: 'query'",)),
+    "root-default": Read(BOTH),
+    "timeout-header": Refused(
+        APIStatusError, 408, ("Connection timed out", "model group 'my-rerank'"), passes=True
+    ),
+    "unauthorized-no-key": Refused(
+        ServerError, 500, ("Internal Server Error", "missing or wrong key"), passes=True
+    ),
+    "unauthorized-no-key-prisma": Refused(
+        AuthenticationError, 401, ("No api key passed in", "check api_key=")
+    ),
+    "unauthorized-not-sk": Refused(
+        AuthenticationError, 400, ("No connected db", "the key is not the proxy's master key")
+    ),
+    "unauthorized-wrong-key": Refused(
+        AuthenticationError, 400, ("No connected db", "the key is not the proxy's master key")
+    ),
+    "unauthorized-wrong-key-prisma": Refused(
+        AuthenticationError, 400, ("No connected db", "the key is not the proxy's master key")
+    ),
+    "unknown-model": Refused(
+        BadRequestError, 400, ("Invalid model name passed in model=nope", "/v1/models")
+    ),
+    "upstream-400": Refused(BadRequestError, 400, ("invalid request: bad documents",)),
+    "upstream-401": Refused(
+        AuthenticationError, 401, ("invalid api token", "refuses the proxy's key, not yours")
+    ),
+    "upstream-429": Refused(RateLimitError, 429, ("trial rate limit",), passes=True),
+    "upstream-500": Refused(
+        ServerError, 500, ("internal server error", "behind the proxy that failed"), passes=True
+    ),
+    "upstream-503": Refused(ServerError, 503, ("overloaded",), passes=True),
+    "upstream-down": Refused(ServerError, 500, ("Cannot connect to host",), passes=True),
+    "v1-default": Read(BOTH),
+    "v2-all": Read(BOTH[:1]),
+    "v2-default": Read(BOTH),
+    "v2-max_chunks": Read(BOTH),
+    "vllm-chain": Read(BOTH, cost=None, search_units=None, tokens=0),
+}
+# Requests that cannot be made here at all.
+NOT_MADE = {"bad-json", "no-documents", "no-model", "no-query"}
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no key or base URL of this machine take part, Cohere's least of all."""
+    for name in (
+        "LITELLM_PROXY_API_KEY",
+        "LITELLM_PROXY_API_BASE",
+        "COHERE_API_KEY",
+        "COHERE_API_BASE",
+    ):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that would have been slept; nothing sleeps."""
+    seconds: list[float] = []
+
+    async def note(wait: float) -> None:
+        await anyio.lowlevel.checkpoint()
+        seconds.append(wait)
+
+    monkeypatch.setattr("rerank_core._drivers.time.sleep", seconds.append)
+    monkeypatch.setattr("rerank_core._drivers.anyio.sleep", note)
+    return seconds
+
+
+class Server(httpx.MockTransport):
+    """Stands in for a proxy: keeps requests, ranks the documents in the order they were sent.
+
+    Args:
+        *replies: To give instead, the last for ever.
+    """
+
+    def __init__(self, *replies: httpx.Response) -> None:
+        super().__init__(self._answer)
+        self.requests: list[httpx.Request] = []
+        self._replies = replies
+
+    @property
+    def body(self) -> Any:
+        """The latest body, decoded."""
+        return json.loads(self.requests[-1].content)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        if self._replies:
+            reply = self._replies[min(len(self.requests), len(self._replies)) - 1]
+            return httpx.Response(reply.status_code, headers=reply.headers, content=reply.content)
+        return ranking(
+            *(0.9 - at / 10 for at in range(len(json.loads(request.content)["documents"])))
+        )
+
+
+def ranking(*scores: float, headers: Any = None, **fields: Any) -> httpx.Response:
+    """A reply with these scores."""
+    rows = [{"index": at, "relevance_score": score} for at, score in enumerate(scores)]
+    body = {"id": "made-up", "results": rows, "meta": None, **fields}
+    return httpx.Response(200, json=body, headers=headers)
+
+
+def failure(status: int, code: str, message: str = "no") -> httpx.Response:
+    """An error as the proxy writes it."""
+    error = {"message": message, "type": code, "param": "None", "code": str(status)}
+    return httpx.Response(status, json={"error": error})
+
+
+def ask(
+    server: Server,
+    documents: Any = DOCUMENTS,
+    *,
+    model: str = "my-rerank",
+    options: dict[str, Any] | None = None,
+    **params: Any,
+) -> RerankResponse:
+    """Ask for a ranking."""
+    given = {"max_retries": 0, "api_base": BASE, **(options or {})}
+    with Reranker(f"litellm_proxy/{model}", http_client=server, **given) as reranker:
+        return reranker.rerank(QUERY, documents, **params)
+
+
+def load(name: str) -> Any:
+    """One capture."""
+    return json.loads((CAPTURES / f"litellm_proxy-{name}.json").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        ("http://proxy:4000", "http://proxy:4000/v1/rerank"),
+        ("http://proxy:4000/", "http://proxy:4000/v1/rerank"),
+        ("http://proxy:4000/v1", "http://proxy:4000/v1/rerank"),
+        ("http://proxy:4000/v2/", "http://proxy:4000/v2/rerank"),
+        ("http://proxy:4000/rerank", "http://proxy:4000/rerank"),
+        ("http://proxy:4000/v2/rerank/", "http://proxy:4000/v2/rerank"),
+        ("https://gateway.internal/llm", "https://gateway.internal/llm/v1/rerank"),
+        ("https://gateway.internal/llm/v1?a=b", "https://gateway.internal/llm/v1/rerank?a=b"),
+    ],
+)
+def test_a_base_url_is_completed(base: str, url: str) -> None:
+    """To the path that gateways let through, unless it has one."""
+    server = Server()
+
+    ask(server, options={"api_base": base})
+
+    assert str(server.requests[0].url) == url
+
+
+def test_the_base_url_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no argument gives it."""
+    monkeypatch.setenv("LITELLM_PROXY_API_BASE", "http://from-environment:4000")
+    server = Server()
+
+    ask(server, options={"api_base": None})
+
+    assert str(server.requests[0].url) == "http://from-environment:4000/v1/rerank"
+
+
+def test_without_a_base_url_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Least of all to the service whose shape the proxy has taken."""
+    monkeypatch.setenv("COHERE_API_BASE", "http://cohere.test")
+    monkeypatch.setenv("LITELLM_PROXY_API_KEY", "sk-proxy")
+    server = Server()
+
+    with pytest.raises(ConfigurationError, match="LITELLM_PROXY_API_BASE"):
+        ask(server, options={"api_base": None})
+
+    assert server.requests == []
+
+
+def test_the_key_is_the_proxy_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The argument, then its variable, then none; never Cohere's."""
+    monkeypatch.setenv("COHERE_API_KEY", "of-another")
+    server = Server()
+
+    ask(server)
+    monkeypatch.setenv("LITELLM_PROXY_API_KEY", "sk-second")
+    ask(server)
+    ask(server, options={"api_key": "sk-first"})
+
+    sent = [request.headers.get("authorization") for request in server.requests]
+    assert sent == [None, "Bearer sk-second", "Bearer sk-first"]
+
+
+def test_headers_of_the_proxy_are_sent() -> None:
+    """A key under another name, and how often the proxy itself tries."""
+    server = Server()
+    headers = {"x-api-key": "sk-1", "x-litellm-num-retries": "0"}
+
+    ask(server, options={"extra_headers": headers})
+
+    assert {name: server.requests[0].headers[name] for name in headers} == headers
+
+
+def test_a_model_s_name_is_taken_whole() -> None:
+    """It is the administrator's, and may look like another provider's."""
+    server = Server()
+
+    response = ask(server, model="cohere/rerank-v3.5")
+
+    assert server.body["model"] == "cohere/rerank-v3.5"
+    assert (response.provider, response.model) == ("litellm_proxy", "cohere/rerank-v3.5")
+
+
+def test_nothing_is_sent_that_was_not_asked_for() -> None:
+    """The proxy sends no documents back unless it is asked for them."""
+    server = Server()
+
+    ask(server)
+
+    assert server.body == {"model": "my-rerank", "query": QUERY, "documents": DOCUMENTS}
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"top_n": 2},
+        {"max_chunks_per_doc": 3},
+        {"max_tokens_per_doc": 64},
+        {"instruction": "find it"},
+        {"truncate_prompt_tokens": 9, "truncation_side": "left"},
+        {"max_tokens_per_query": 5},
+        {"user": "u1", "metadata": {"a": 1}, "tags": ["b"]},
+    ],
+    ids=" ".join,
+)
+def test_parameters_of_the_proxy_are_sent_by_name(params: dict[str, Any]) -> None:
+    """Those of the call and those that only the proxy knows."""
+    server = Server()
+
+    ask(server, **params)
+
+    sent = server.body
+    assert sent.keys() == {"model", "query", "documents", *params}
+    assert {name: sent[name] for name in params} == params
+
+
+def test_a_parameter_that_is_not_known_is_refused() -> None:
+    """By name."""
+    with pytest.raises(UnsupportedParamError, match="litellm_proxy does not take 'raw_scores'"):
+        ask(Server(), raw_scores=True)
+
+
+IMAGE = {"image": "data:image/png;base64,AA", "text": "a"}
+PARTS = {"content": [{"type": "text", "text": "a"}]}
+
+
+@pytest.mark.parametrize(
+    ("documents", "rank_fields", "sent"),
+    [
+        (["a", {"text": "b"}], None, ["a", "b"]),
+        ([{"text": "b", "title": "t"}], ["title"], ["title: t"]),
+        ([{"content": "words", "year": 1}], None, ["content: words\nyear: 1"]),
+        ([IMAGE, PARTS, {"text": "b"}], None, [IMAGE, PARTS, "b"]),
+        ([IMAGE, PARTS | {"text": "b"}], ["text"], ["a", "b"]),
+        ([IMAGE, PARTS], ["image", "content"], [IMAGE, PARTS]),
+    ],
+)
+def test_mappings_are_text_unless_they_hold_more(
+    documents: Any, rank_fields: list[str] | None, sent: Any
+) -> None:
+    """Whatever stands behind the proxy; it hands mappings on, and most services refuse them."""
+    server = Server()
+
+    ask(server, documents, rank_fields=rank_fields)
+
+    assert server.body["documents"] == sent
+    assert "rank_fields" not in server.body
+
+
+def test_results_are_sorted_and_cut() -> None:
+    """Some services behind the proxy are not sorted, nor cut."""
+    response = ask(Server(ranking(0.1, 0.9, 0.5)), ["a", "b", "c"], top_n=2)
+
+    assert [result.index for result in response.results] == [1, 2]
+
+
+@pytest.mark.parametrize("fields", [{}, {"meta": None}, {"meta": {"billed_units": None}}])
+def test_usage_may_be_missing(fields: dict[str, Any]) -> None:
+    """What the service behind the proxy does not say, the proxy does not say."""
+    response = ask(Server(ranking(0.1, 0.9, **fields)))
+
+    assert response.meta.billed_units.total_tokens is None
+    assert response.cost is None
+
+
+@pytest.mark.parametrize(
+    ("stated", "cost"),
+    [
+        ("0.002", 0.002),
+        ("4e-07", 4e-07),
+        ("0.0", None),
+        ("0", None),
+        ("", None),
+        ("None", None),
+        ("nan", None),
+        ("inf", None),
+        ("-1", None),
+    ],
+)
+def test_the_cost_is_what_the_proxy_states(stated: str, cost: float | None) -> None:
+    """It says 0.0 where it knows no price, which is not the same as free."""
+    server = Server(ranking(0.1, 0.9, headers={"x-litellm-response-cost": stated}))
+
+    assert ask(server).cost == cost
+
+
+def test_the_cost_of_a_split_list_is_added_up() -> None:
+    """As usage is."""
+    server = Server(ranking(0.1, headers={"x-litellm-response-cost": "0.002"}))
+
+    assert ask(server, options={"max_documents": 1}).cost == 0.004
+
+
+def test_headers_of_the_reply_are_kept() -> None:
+    """They name the deployment that answered."""
+    server = Server(ranking(0.1, 0.9, headers={"x-litellm-model-group": "my-rerank"}))
+
+    assert ask(server).headers["x-litellm-model-group"] == "my-rerank"
+
+
+def test_warnings_of_the_service_are_passed_on() -> None:
+    """Where the proxy lets them through."""
+    response = ask(Server(ranking(0.1, 0.9, meta={"warnings": ["trial key"]})))
+
+    assert list(response.warnings) == ["trial key"]
+
+
+@pytest.mark.parametrize(
+    ("message", "wait"),
+    [
+        ("No deployments available for selected model, Try again in 5 seconds. Passed", 5.0),
+        ("No deployments available. try again in 2.5 seconds", 2.5),
+        ("rate limited", None),
+    ],
+)
+def test_a_cooldown_is_waited_for(message: str, wait: float | None, waits: list[float]) -> None:
+    """No header says how long; the message does."""
+    server = Server(failure(429, "all_deployments_in_cooldown", message), ranking(0.1, 0.9))
+
+    response = ask(server, options={"max_retries": 1})
+
+    assert len(response.results) == 2
+    assert len(server.requests) == 2
+    assert wait is None or waits == [wait]
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "words"),
+    [
+        (failure(429, "all_deployments_in_cooldown"), RateLimitError, "nobody exceeded a rate"),
+        (failure(400, "budget_exceeded"), BadRequestError, "is used up"),
+        (failure(429, "budget_exceeded"), RateLimitError, "is used up"),
+        (failure(404, "not_found"), APIStatusError, "status 404: no"),
+        (httpx.Response(405, json={"detail": "Method Not Allowed"}), APIStatusError, "Method"),
+        (httpx.Response(307), APIStatusError, "status 307"),
+    ],
+)
+def test_errors_say_what_they_mean(
+    reply: httpx.Response, kind: type[APIStatusError], words: str
+) -> None:
+    """The proxy's word for it decides."""
+    with pytest.raises(kind, match=words):
+        ask(Server(reply))
+
+
+def parts_of(request: Any) -> dict[str, Any]:
+    """A captured request, flat: the headers that matter and each field by its path."""
+    names = ("accept", "authorization", "content-type", "x-litellm-timeout")
+    parts = {f"headers.{n}": request["headers"][n] for n in names if n in request["headers"]}
+    parts |= {f"json.{name}": value for name, value in request["json"].items()}
+    return parts | {"method": request["method"], "path": request["path"], "query": request["query"]}
+
+
+def sent_parts(request: httpx.Request) -> dict[str, Any]:
+    """The same of what we sent."""
+    return parts_of(
+        {
+            "headers": request.headers,
+            "json": json.loads(request.content),
+            "method": request.method,
+            "path": request.url.path,
+            "query": request.url.query.decode(),
+        }
+    )
+
+
+def as_expected(name: str) -> dict[str, Any]:
+    """The captured request as the table says that ours is."""
+    captured = parts_of(load(name)["request"] | {"query": ""})
+    captured["headers.accept"] = "application/json"
+    ours = {where: value for on, where, value, _ in DIFFERENCES if on == name}
+    return {where: value for where, value in (captured | ours).items() if value is not NOTHING}
+
+
+@pytest.mark.parametrize("name", ["litellm-chunks", "litellm-default"])
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["rerank", "arerank"])
+def test_litellm_s_call_sends_the_same_but_for_the_differences(
+    name: str,
+    asynchronous: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """Method, path, query, headers and every field of the body."""
+    server = Server()
+    call = load(name)["call"] | {"http_client": server, "api_base": BASE}
+
+    if asynchronous:
+        asyncio.run(arerank(**call))
+    else:
+        rerank(**call)
+
+    assert sent_parts(server.requests[0]) == as_expected(name)
+
+
+def replay(name: str) -> tuple[Server, dict[str, Any]]:
+    """A server that answers as the real one did, and the call that this belongs to."""
+    capture = load(f"realserver-{name}")
+    request, response = capture["request"], capture["response"]
+    asked = {} if name in NOT_MADE else dict(request["json"])
+    body = {name: asked.pop(name) for name in ("api_base", "api_key") if name in asked}
+    timeout = request["headers"].get("x-litellm-timeout")
+    call = {
+        "query": QUERY,
+        "documents": DOCUMENTS,
+        **asked,
+        "model": f"litellm_proxy/{asked.get('model', 'my-rerank')}",
+        "api_base": BASE + request["path"],
+        "api_key": request["headers"].get("authorization", "").removeprefix("Bearer "),
+        "extra_body": body,
+        "extra_headers": {"x-litellm-timeout": timeout} if timeout else {},
+        "max_retries": 0,
+    }
+    content = response["json"]
+    text = content["_text"] if "_text" in content else json.dumps(content)
+    return Server(httpx.Response(response["status"], headers=response["headers"], text=text)), call
+
+
+@pytest.mark.parametrize("name", [name for name in REPLIES if isinstance(REPLIES[name], Read)])
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["rerank", "arerank"])
+def test_a_ranking_of_the_real_proxy_is_read(
+    name: str,
+    asynchronous: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """Its results, its id, its usage and its cost."""
+    expected, (server, call) = REPLIES[name], replay(name)
+    assert isinstance(expected, Read)
+
+    asked = call | {"http_client": server}
+    response = asyncio.run(arerank(**asked)) if asynchronous else rerank(**asked)
+
+    ranked = [(result.index, result.relevance_score) for result in response.results]
+    assert ranked == expected.ranking
+    assert response.id == expected.id
+    assert response.cost == expected.cost
+    assert response.meta.billed_units.search_units == expected.search_units
+    assert response.meta.billed_units.total_tokens == expected.tokens
+    assert response.meta.tokens.input_tokens == expected.tokens
+
+
+@pytest.mark.parametrize("name", [name for name in REPLIES if isinstance(REPLIES[name], Refused)])
+def test_any_other_reply_of_the_real_proxy_is_an_error(name: str, waits: list[float]) -> None:
+    """Of the right kind, with the words that a person needs, retried where it may pass."""
+    expected, (server, call) = REPLIES[name], replay(name)
+    assert isinstance(expected, Refused)
+
+    with pytest.raises(expected.kind) as caught:
+        rerank(**call | {"max_retries": 1}, http_client=server)
+
+    assert type(caught.value) is expected.kind
+    assert getattr(caught.value, "status_code", None) == expected.status
+    assert all(word in str(caught.value) for word in expected.words)
+    assert len(str(caught.value)) < 700
+    assert len(server.requests) == 1 + expected.passes == 1 + len(waits)
+
+
+@pytest.mark.parametrize("name", sorted(REPLIES.keys() - NOT_MADE))
+def test_the_same_request_is_made_as_of_the_real_proxy(name: str) -> None:
+    """Where the call can be made here: the same path, headers and body, but for the differences."""
+    server, call = replay(name)
+
+    try:
+        rerank(**call, http_client=server)
+    except APIStatusError as error:
+        assert error.status_code != 200  # noqa: PT017 - what is sent matters here, not the reply
+    (request,) = server.requests
+
+    assert sent_parts(request) == as_expected(f"realserver-{name}")
+
+
+def test_no_documents_are_no_request() -> None:
+    """The real proxy asked the service behind it for a ranking of none, which cost money."""
+    server, call = replay("empty-documents")
+
+    response = rerank(**call, http_client=server)
+
+    assert response.results == []
+    assert server.requests == []
+
+
+def test_every_difference_has_a_reason_and_is_needed() -> None:
+    """And changes something in the capture that it names."""
+    for name, where, ours, reason in DIFFERENCES:
+        captured = parts_of(load(name)["request"] | {"query": ""})
+
+        assert captured[where] != ours
+        assert reason
+
+
+def test_every_capture_is_covered() -> None:
+    """A file that is added must be made the same call of, or stand among the replies."""
+    files = {path.stem.removeprefix("litellm_proxy-") for path in CAPTURES.glob("litellm_proxy-*")}
+    replies = {f"realserver-{name}" for name in (*REPLIES, "empty-documents")}
+
+    assert files == {*replies, "litellm-chunks", "litellm-default"}
+
+
+def test_the_facts_are_stated() -> None:
+    """What listings and documentation show."""
+    facts = rerank_litellm_proxy.resolve_provider()
+
+    assert facts.name == "litellm_proxy"
+    assert facts.base_url is None
+    assert facts.base_url_required
+    assert not facts.api_key_required
+    assert facts.price is None
+    assert facts.score_kind == "opaque"

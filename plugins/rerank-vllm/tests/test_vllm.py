@@ -1,0 +1,571 @@
+"""vLLM as a real server 0.32.0 was seen to behave; its replies are among the captures."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from attrs import frozen
+
+import rerank_vllm
+from rerank_core import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    InvalidRequestError,
+    NotFoundError,
+    RateLimitError,
+    Reranker,
+    RerankResponse,
+    ResponseParseError,
+    ServerError,
+    UnsupportedParamError,
+    arerank,
+    rerank,
+)
+
+CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
+QUERY = "What is the capital of France?"
+DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
+BOTH = [(1, 0.48720771074295044), (0, 0.14769501984119415)]
+BATCHED = [(1, 0.4872077703475952), (0, 0.14769503474235535)]  # the seventh digit differs
+NOTHING = object()
+
+# What this project sends otherwise than litellm, on purpose: capture, part, ours, why.
+DIFFERENCES = [
+    ("all", "path", "/v1/rerank", "litellm moves a guarded /v1/rerank to where no key is checked"),
+    ("all", "json.return_documents", NOTHING, "the server ignores it"),
+    ("all", "json.rank_fields", NOTHING, "honoured by rendering; the server does not know it"),
+    ("all", "json.documents", ["title: a", "title: b"], "mappings are answered with 400"),
+    ("all", "json.use_activation", False, "litellm loses it"),
+    ("default", "headers.authorization", NOTHING, "litellm makes up a key where none is given"),
+    ("default", "json.return_documents", NOTHING, "the server ignores it"),
+]
+
+
+@frozen
+class Read:
+    """What a good reply of the real server is read as."""
+
+    ranking: list[tuple[int, float]]
+    id: str
+    tokens: int = 32
+
+
+@frozen
+class Refused:
+    """What any other reply is read as: the error, and what its message must say."""
+
+    kind: type[Exception]
+    status: int
+    words: tuple[str, ...]
+
+
+REPLIES: dict[str, Read | Refused] = {
+    "bad-json": Refused(BadRequestError, 400, ("JSON decode error",)),
+    "dict-content": Refused(BadRequestError, 400, ("MultiModalParam is not supported for Bert",)),
+    "dict-text": Refused(BadRequestError, 400, ("6 validation errors", "valid string")),
+    "empty-documents": Refused(BadRequestError, 400, ("At least one text_pair element",)),
+    "instruction": Read(BOTH, "score-83012a5e22659738"),
+    "max_tokens_per_doc": Read([(0, 0.0)], "score-8a261bba15a3ffca", 15),
+    "max_tokens_per_doc-null": Refused(BadRequestError, 400, ("body.max_tokens_per_doc",)),
+    "max_tokens_per_doc-too-big": Refused(
+        BadRequestError, 400, ("max_tokens_per_doc (4096) must be less than max_model_len (128)",)
+    ),
+    "missing-query": Refused(BadRequestError, 400, ("body.query", "Field required")),
+    "models": Refused(ResponseParseError, 200, ("not what the service documents",)),
+    "no-model": Read(BOTH, "score-a3e7d830873cda6d"),
+    "notfound": Refused(NotFoundError, 404, ("Not Found", "--runner pooling", "api_base")),
+    "priority": Read(BOTH, "score-bcce5bd28df49e1e"),
+    "return_documents-false": Read(BOTH, "score-b82fd5f0daaed57e"),
+    "root-default": Read(BATCHED, "score-a77234521e3a7034"),
+    "root-no-key": Read(BOTH, "score-96aadb3b76de470e"),
+    "score-text": Refused(ResponseParseError, 200, ("not what the service documents",)),
+    "string-document": Read([(0, 0.4872077703475952)], "score-95f7774efec0945b", 17),
+    "too-long": Refused(
+        BadRequestError, 400, ("maximum context length is 128 tokens", "truncate_prompt_tokens=-1")
+    ),
+    "too-long-truncate-minus1": Read([(0, 0.0)], "score-8b3979235a822328", 128),
+    "top_n-1": Read(BATCHED[:1], "score-8c668b6bd57e9481"),
+    "top_n-negative": Refused(BadRequestError, 400, ("greater than or equal to 0",)),
+    "top_n-null": Refused(BadRequestError, 400, ("body.top_n", "valid integer")),
+    "truncate-too-big": Refused(BadRequestError, 400, ("greater than max_model_len",)),
+    "unknown-model": Refused(
+        NotFoundError, 404, ("The model `nope` does not exist", "GET /v1/models")
+    ),
+    "use_activation-false": Read(
+        [(1, -0.05118020623922348), (0, -1.7527949810028076)], "score-91358e27d8a2663c"
+    ),
+    "user-request_id": Read(BOTH, "score-my-req-1"),
+    "v1-default": Read(BOTH, "score-99ee3641193a7c46"),
+    "v1-no-key": Refused(AuthenticationError, 401, ("Unauthorized", "api_key=")),
+    "v1-wrong-key": Refused(AuthenticationError, 401, ("Unauthorized", "api_key=")),
+    "v2-default": Read(BOTH, "score-935f5bb033658d51"),
+    "wrong-content-type": Refused(BadRequestError, 400, ("Unsupported Media Type",)),
+}
+# Requests that cannot be made here at all, or whose body was too large to keep.
+NOT_MADE = {
+    "bad-json",
+    "dict-text",
+    "empty-documents",
+    "max_tokens_per_doc",
+    "max_tokens_per_doc-null",
+    "missing-query",
+    "models",
+    "no-model",
+    "return_documents-false",
+    "score-text",
+    "string-document",
+    "too-long",
+    "too-long-truncate-minus1",
+    "top_n-negative",
+    "top_n-null",
+    "wrong-content-type",
+}
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no key or base URL of this machine take part."""
+    for name in ("HOSTED_VLLM_API_KEY", "VLLM_API_KEY", "HOSTED_VLLM_API_BASE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+class Server(httpx.MockTransport):
+    """Stands in for a server: keeps requests, ranks the documents in the order they were sent.
+
+    Args:
+        reply: The reply to give instead.
+    """
+
+    def __init__(self, reply: httpx.Response | None = None) -> None:
+        super().__init__(self._answer)
+        self.requests: list[httpx.Request] = []
+        self._reply = reply
+
+    @property
+    def body(self) -> Any:
+        """The latest body, decoded."""
+        return json.loads(self.requests[-1].content)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        if self._reply is not None:
+            return self._reply
+        asked = json.loads(request.content)
+        count = asked.get("top_n") or len(asked["documents"])
+        rows = [
+            {
+                "index": at,
+                "document": {"text": "the server's own", "multi_modal": None},
+                "relevance_score": 0.9 - at / 10000,
+            }
+            for at in range(count)
+        ]
+        usage = {"prompt_tokens": 7, "total_tokens": 7}
+        return httpx.Response(200, json={"id": "score-1", "results": rows, "usage": usage})
+
+
+def ask(
+    server: Server,
+    documents: Any = DOCUMENTS,
+    *,
+    model: str = "tiny-reranker",
+    options: dict[str, Any] | None = None,
+    **params: Any,
+) -> RerankResponse:
+    """Ask for a ranking."""
+    given = {"max_retries": 0, **(options or {})}
+    with Reranker(f"vllm/{model}", http_client=server, **given) as reranker:
+        return reranker.rerank(QUERY, documents, **params)
+
+
+def load(name: str) -> Any:
+    """One capture."""
+    return json.loads((CAPTURES / f"hosted_vllm-{name}.json").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        (None, "http://localhost:8000/rerank"),
+        ("http://gpu:8000", "http://gpu:8000/rerank"),
+        ("http://gpu:8000/", "http://gpu:8000/rerank"),
+        ("http://gpu:8000/v1", "http://gpu:8000/v1/rerank"),
+        ("http://gpu:8000/v2/", "http://gpu:8000/v2/rerank"),
+        ("http://gpu:8000/rerank", "http://gpu:8000/rerank"),
+        ("http://gpu:8000/v1/rerank/", "http://gpu:8000/v1/rerank"),
+        ("http://gpu:8000/v2/rerank", "http://gpu:8000/v2/rerank"),
+        ("https://gateway.internal/a/v1?tenant=c", "https://gateway.internal/a/v1/rerank?tenant=c"),
+    ],
+)
+def test_a_base_url_is_completed_and_stays_on_its_path(base: str | None, url: str) -> None:
+    """What lies below `/v1` and `/v2` is guarded, and stays so."""
+    server = Server()
+
+    ask(server, options={"api_base": base})
+
+    assert str(server.requests[0].url) == url
+
+
+def test_the_base_url_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the server's own default."""
+    monkeypatch.setenv("HOSTED_VLLM_API_BASE", "http://gpu:8000/v1")
+    server = Server()
+
+    ask(server)
+
+    assert str(server.requests[0].url) == "http://gpu:8000/v1/rerank"
+
+
+def test_without_a_key_no_header_is_sent() -> None:
+    """A server has none by default, and no made-up one is sent."""
+    server = Server()
+
+    ask(server)
+
+    assert "authorization" not in server.requests[0].headers
+
+
+def test_keys_are_looked_for_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The argument, then the variable for clients, then the server's own."""
+    server = Server()
+
+    monkeypatch.setenv("VLLM_API_KEY", "third")
+    ask(server)
+    monkeypatch.setenv("HOSTED_VLLM_API_KEY", "second")
+    ask(server)
+    ask(server, options={"api_key": "first"})
+
+    sent = [request.headers["authorization"] for request in server.requests]
+    assert sent == ["Bearer third", "Bearer second", "Bearer first"]
+
+
+@pytest.mark.parametrize("prefix", ["vllm", "hosted_vllm"])
+def test_both_names_lead_here(prefix: str) -> None:
+    """Its own and litellm's; a model's name may hold slashes."""
+    server = Server()
+
+    response = rerank(f"{prefix}/BAAI/bge-reranker-base", QUERY, DOCUMENTS, http_client=server)
+
+    assert server.body["model"] == "BAAI/bge-reranker-base"
+    assert response.provider == "vllm"
+
+
+def test_nothing_is_sent_that_was_not_asked_for() -> None:
+    """No null, which the server would answer with 400, and no default restated."""
+    server = Server()
+
+    ask(server, top_n=None, max_tokens_per_doc=None, truncate_prompt_tokens=None)
+
+    assert server.body == {"model": "tiny-reranker", "query": QUERY, "documents": DOCUMENTS}
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"top_n": 1},
+        {"max_tokens_per_doc": 64},
+        {"max_tokens_per_query": 16},
+        {"truncate_prompt_tokens": -1, "truncation_side": "left"},
+        {"use_activation": False},
+        {"instruction": "find it"},
+        {"chat_template_kwargs": {"a": 1}},
+        {"padding": True},
+        {"mm_processor_kwargs": {"a": 1}},
+        {"cache_salt": "salt"},
+        {"priority": 0},
+        {"request_id": "mine", "user": "me"},
+    ],
+    ids=" ".join,
+)
+def test_parameters_of_the_server_are_sent_by_name(params: dict[str, Any]) -> None:
+    """Those of the call and those that only vLLM knows."""
+    server = Server()
+
+    ask(server, **params)
+
+    sent = server.body
+    assert sent.keys() == {"model", "query", "documents", *params}
+    assert {name: sent[name] for name in params} == params
+
+
+def test_what_the_server_would_ignore_is_refused() -> None:
+    """It drops unknown fields without a word."""
+    with pytest.raises(UnsupportedParamError, match="vllm does not take 'max_chunks_per_doc'"):
+        ask(Server(), max_chunks_per_doc=2)
+
+
+def test_what_the_server_would_ignore_may_be_left_out() -> None:
+    """With a warning."""
+    server = Server()
+
+    response = ask(server, max_chunks_per_doc=2, options={"drop_params": True})
+
+    assert "max_chunks_per_doc" not in server.body
+    assert any("max_chunks_per_doc" in warning for warning in response.warnings)
+
+
+PARTS = {"content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {}}]}
+
+
+@pytest.mark.parametrize(
+    ("documents", "rank_fields", "sent"),
+    [
+        (["a", {"text": "b"}], None, ["a", "b"]),
+        ([{"text": "b", "title": "t"}], None, ["text: b\ntitle: t"]),
+        ([{"text": "b", "title": "t"}, "c"], ["title"], ["title: t", "c"]),
+        ([{"content": "words", "year": 1}], None, ["content: words\nyear: 1"]),
+        ([PARTS, {"text": "b"}, "c"], None, [PARTS, "b", "c"]),
+        ([PARTS, {"title": "t", "text": "b"}], ["title", "content"], [PARTS, "title: t"]),
+        ([PARTS | {"title": "p"}, "c"], ["title"], ["title: p", "c"]),
+    ],
+)
+def test_mappings_are_text_unless_they_have_parts(
+    documents: Any, rank_fields: list[str] | None, sent: Any
+) -> None:
+    """A list of parts is what multimodal models rank; the server refuses any other mapping."""
+    server = Server()
+
+    response = ask(server, documents, rank_fields=rank_fields)
+
+    assert server.body["documents"] == sent
+    assert "rank_fields" not in server.body
+    for result in response.results:
+        given = documents[result.index]
+        assert result.document is not None
+        assert result.document.fields is (None if isinstance(given, str) else given)
+
+
+def test_documents_of_the_server_are_not_the_caller_s() -> None:
+    """It always sends them back, as `null` where they have parts."""
+    response = ask(Server(), return_documents=False)
+
+    assert [result.document for result in response.results] == [None, None]
+
+
+def test_blank_documents_are_held_back() -> None:
+    """Whether every model takes them is not known."""
+    server = Server()
+
+    response = ask(server, ["", "a"])
+
+    assert server.body["documents"] == ["a"]
+    assert [result.index for result in response.results] == [1, 0]
+
+
+def test_usage_is_read() -> None:
+    """Tokens of all pairs, and no price: the server is the caller's own."""
+    response = ask(Server())
+
+    assert response.meta.billed_units.total_tokens == 7
+    assert response.meta.tokens.input_tokens == 7
+    assert response.cost is None
+
+
+def test_usage_of_older_servers_is_read() -> None:
+    """They have only the total."""
+    rows = [{"index": at, "relevance_score": 0.5} for at in (0, 1)]
+    reply = {"id": "rerank-1", "results": rows, "usage": {"total_tokens": 9}}
+
+    response = ask(Server(httpx.Response(200, json=reply)))
+
+    assert response.meta.billed_units.total_tokens == 9
+
+
+def test_a_list_is_split_only_as_told() -> None:
+    """The server states no limit."""
+    server = Server()
+
+    ask(server, ["a"] * 3000)
+    ask(server, ["a"] * 30, options={"max_documents": 10})
+
+    assert len(server.requests) == 4
+
+
+def test_a_listwise_model_is_not_split() -> None:
+    """Its scores depend on the other documents."""
+    with pytest.raises(InvalidRequestError, match="split_listwise=True"):
+        ask(Server(), model="jinaai/jina-reranker-v3", options={"max_documents": 1})
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "words"),
+    [
+        (400, {"object": "error", "message": "old form", "code": 400}, BadRequestError, "old form"),
+        (405, {"detail": "Method Not Allowed"}, APIStatusError, "Method Not Allowed"),
+        (422, {"error": {"message": "no"}}, BadRequestError, "no"),
+        (429, {"error": {"message": "busy"}}, RateLimitError, "busy"),
+        (500, {"error": {"message": "engine dead"}}, ServerError, "engine dead"),
+        (503, {"error": {"message": "later"}}, ServerError, "later"),
+    ],
+)
+def test_errors_of_every_form_are_read(
+    status: int, body: Any, kind: type[Exception], words: str
+) -> None:
+    """Nested, flat and from the framework."""
+    with pytest.raises(kind, match=words) as caught:
+        ask(Server(httpx.Response(status, json=body)))
+
+    assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("status", "attempts"), [(400, 1), (404, 1), (429, 2), (500, 2), (501, 1), (503, 2)]
+)
+def test_only_what_may_pass_is_retried(
+    status: int, attempts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model without the capability, 501, does not grow it."""
+    monkeypatch.setattr("rerank_core._drivers.time.sleep", lambda _: None)
+    server = Server(httpx.Response(status, json={"error": {"message": "no"}}))
+
+    with pytest.raises(APIStatusError):
+        ask(server, options={"max_retries": 1})
+
+    assert len(server.requests) == attempts
+
+
+def parts_of(request: Any) -> dict[str, Any]:
+    """A captured request, flat: the headers that matter and each field by its path."""
+    parts = {f"headers.{name}": value for name, value in request["headers"].items()}
+    parts |= {f"json.{name}": value for name, value in request["json"].items()}
+    return parts | {"method": request["method"], "path": request["path"], "query": request["query"]}
+
+
+def sent_parts(request: httpx.Request) -> dict[str, Any]:
+    """The same of what we sent."""
+    names = ("accept", "authorization", "content-type")
+    headers = {name: request.headers[name] for name in names if name in request.headers}
+    return parts_of(
+        {
+            "headers": headers,
+            "json": json.loads(request.content),
+            "method": request.method,
+            "path": request.url.path,
+            "query": request.url.query.decode(),
+        }
+    )
+
+
+@pytest.mark.parametrize("name", ["all", "default"])
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["rerank", "arerank"])
+def test_litellm_s_call_sends_the_same_but_for_the_differences(
+    name: str,
+    asynchronous: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """Method, path, query, headers and every field of the body."""
+    capture, server = load(f"litellm-{name}"), Server()
+    call = capture["call"] | {"http_client": server}
+    call["api_base"] = call["api_base"].replace("PORT", "8000")
+    expected = parts_of(capture["request"])
+    expected |= {where: ours for on, where, ours, _ in DIFFERENCES if on == name}
+
+    if asynchronous:
+        asyncio.run(arerank(**call))
+    else:
+        rerank(**call)
+
+    wanted = {where: value for where, value in expected.items() if value is not NOTHING}
+    assert sent_parts(server.requests[0]) == wanted
+
+
+def replay(name: str) -> tuple[Server, dict[str, Any]]:
+    """A server that answers as the real one did, and the call that this belongs to."""
+    capture = load(f"realserver-{name}")
+    request, response = capture["request"], capture["response"]
+    asked = request["json"] if name not in NOT_MADE else {}
+    params = {name: asked[name] for name in asked if name not in {"model", "query", "documents"}}
+    documents = asked.get("documents", DOCUMENTS)
+    if isinstance(expected := REPLIES[name], Read) and name in NOT_MADE:
+        documents = DOCUMENTS[: len(expected.ranking)]
+    call = {
+        "model": f"vllm/{asked.get('model', 'tiny-reranker')}",
+        "query": QUERY,
+        "documents": documents,
+        "api_base": "http://gpu:8000" + request["path"].removesuffix("/rerank"),
+        "api_key": request["headers"].get("authorization", "").removeprefix("Bearer "),
+        **params,
+    }
+    reply = httpx.Response(response["status"], json=response["json"])
+    return Server(reply), call
+
+
+@pytest.mark.parametrize("name", [name for name in REPLIES if isinstance(REPLIES[name], Read)])
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["rerank", "arerank"])
+def test_a_ranking_of_the_real_server_is_read(
+    name: str,
+    asynchronous: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """Its results, its id and its usage."""
+    expected, (server, call) = REPLIES[name], replay(name)
+    assert isinstance(expected, Read)
+
+    asked = call | {"http_client": server}
+    response = asyncio.run(arerank(**asked)) if asynchronous else rerank(**asked)
+
+    ranking = [(result.index, result.relevance_score) for result in response.results]
+    if expected.ranking[0][1]:
+        assert ranking == expected.ranking
+    assert len(ranking) == len(expected.ranking)
+    assert response.id == expected.id
+    assert response.meta.billed_units.total_tokens == expected.tokens
+    assert response.meta.tokens.input_tokens == expected.tokens
+
+
+@pytest.mark.parametrize("name", [name for name in REPLIES if isinstance(REPLIES[name], Refused)])
+def test_any_other_reply_of_the_real_server_is_an_error(name: str) -> None:
+    """Of the right kind, with the words that a person needs, and short."""
+    expected, (server, call) = REPLIES[name], replay(name)
+    assert isinstance(expected, Refused)
+
+    with pytest.raises(expected.kind) as caught:
+        rerank(**call, http_client=server)
+
+    assert type(caught.value) is expected.kind
+    assert getattr(caught.value, "status_code", None) == expected.status
+    assert all(word in str(caught.value) for word in expected.words)
+    assert len(str(caught.value)) < 700
+    assert len(server.requests) == 1  # none of them is worth a retry
+
+
+@pytest.mark.parametrize("name", sorted(REPLIES.keys() - NOT_MADE))
+def test_the_same_request_is_made_as_of_the_real_server(name: str) -> None:
+    """Where the call can be made here: the same path, key and body."""
+    server, call = replay(name)
+    captured = load(f"realserver-{name}")["request"]
+
+    try:
+        rerank(**call, http_client=server)
+    except APIStatusError as error:
+        assert error.status_code != 200  # noqa: PT017 - what is sent matters here, not the reply
+    (request,) = server.requests
+
+    assert request.method == captured["method"]
+    assert request.url.path == captured["path"]
+    assert request.headers.get("authorization") == captured["headers"].get("authorization")
+    assert json.loads(request.content) == captured["json"]
+
+
+def test_every_capture_is_covered() -> None:
+    """A file that is added must be made the same call of, or stand among the replies."""
+    files = {path.stem for path in CAPTURES.glob("hosted_vllm-*.json")}
+    replies = {f"hosted_vllm-realserver-{name}" for name in REPLIES}
+
+    assert files == {*replies, "hosted_vllm-litellm-all", "hosted_vllm-litellm-default"}
+
+
+def test_the_facts_are_stated() -> None:
+    """What listings and documentation show."""
+    facts = rerank_vllm.resolve_provider("tiny-reranker")
+
+    assert facts.name == "vllm"
+    assert facts.score_kind == "opaque"
+    assert not facts.api_key_required
+    assert not facts.listwise
+    assert facts.price is None
+    assert facts.docs_url.startswith("https://docs.vllm.ai/")
