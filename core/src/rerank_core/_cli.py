@@ -138,7 +138,7 @@ def _read_documents(file: BinaryIO) -> list[Any]:
     decoded = {at: _decode(line) for at, line in lines.items()}
     plain = [at for at, value in decoded.items() if not isinstance(value, (str, dict))]
     if plain and (len(plain) < len(lines) or isinstance(_decode(content), (list, dict))):
-        click.echo(f"warning: line {plain[0]} is no JSON string or object; all lines are text", err=True)
+        click.echo(f"warning: line {plain[0]} is no JSON string or object; all is text", err=True)
     return list(lines.values() if plain else decoded.values())
 
 
@@ -161,13 +161,13 @@ def providers(*, as_json: bool) -> None:
         for row in listed:
             click.echo(encode_json(row))
         return
-    table = Table("name", "distribution", "key", "models", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table("provider", "models", box=SIMPLE_HEAD, pad_edge=False, leading=1)
     for row in listed:
-        source = [f"{row['distribution']} {row['version']}"] if row["distribution"] else []
-        key = [row["key"] or "", *row["key_variables"]]
+        source = f"{row['distribution'] or ''} {row['version'] or ''}"
+        key = [f"key: {row['key']}", *row["key_variables"]] if row["key"] else []
         models = [f"broken: {row['error']}"] if row["error"] else row["models"]
-        cells = ("\n".join(map(_printable, cell)) for cell in ([row["name"]], source, key, models))
-        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
+        cells = ([row["name"], source, *key], models)
+        table.add_row(*(Text("\n".join(map(_printable, cell)), overflow="fold") for cell in cells))
     Console().print(table)
 
 

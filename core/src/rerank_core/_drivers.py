@@ -15,7 +15,13 @@ import anyio
 import anyio.to_thread
 
 from rerank_core._effects import Flow, Gather, Run, Send, Sleep
-from rerank_core._sending import build_request, choose_auth, read_reply, translate_error
+from rerank_core._sending import (
+    build_plain_request,
+    build_request,
+    choose_auth,
+    read_reply,
+    translate_error,
+)
 from rerank_core.errors import RequestTimeoutError, RerankError
 
 if TYPE_CHECKING:
@@ -62,8 +68,15 @@ class BlockingDriver:
                 raise TypeError(effect)
 
     def _send(self, effect: Send) -> HTTPResponse:
-        client = effect.target.connections.pools().blocking()
+        channel = effect.target.connections.pools().blocking()
+        client = channel.client
         try:
+            if transport := channel.shortcut(effect.target):
+                with contextlib.closing(
+                    transport.handle_request(build_plain_request(client, effect))
+                ) as reply:
+                    reply.read()
+                    return read_reply(reply)
             request = build_request(client, effect)
             auth = choose_auth(client, effect.target)
             return read_reply(client.send(request, auth=auth, follow_redirects=False))
@@ -163,8 +176,13 @@ class AsyncDriver:
                 raise TypeError(effect)
 
     async def _send(self, effect: Send) -> HTTPResponse:
-        client = await effect.target.connections.pools().of_loop()
+        channel = await effect.target.connections.pools().of_loop()
+        client = channel.client
         try:
+            if transport := channel.shortcut(effect.target):
+                reply = await transport.handle_async_request(build_plain_request(client, effect))
+                await reply.aread()
+                return read_reply(reply)
             request = build_request(client, effect)
             auth = choose_auth(client, effect.target)
             return read_reply(await client.send(request, auth=auth, follow_redirects=False))

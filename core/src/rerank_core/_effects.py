@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 Flow = Generator[Any, Any, Any]
 
+JSON_HEADERS = {"accept": "application/json", "content-type": "application/json"}
+"""The headers of a request with a body, where the plugin and the caller add none."""
+
 
 @frozen
 class Send:

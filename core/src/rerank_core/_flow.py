@@ -13,7 +13,7 @@ from uuid import uuid4
 from attrs import evolve, frozen
 
 from rerank_core._documents import check_encodable
-from rerank_core._effects import Flow, Gather, Run, Send, Sleep
+from rerank_core._effects import JSON_HEADERS, Flow, Gather, Run, Send, Sleep
 from rerank_core._exchange import (
     Part,
     conclude,
@@ -174,9 +174,9 @@ def _send(
     target: Target, request: HTTPRequest, content: bytes, deadline: float | None, clock: Clock
 ) -> Flow:
     """One request: sent, and sent again after failures that may pass."""
-    headers = {"accept": "application/json"}
-    if request.body is not None:
-        headers["content-type"] = "application/json"
+    headers = dict(JSON_HEADERS)
+    if request.body is None:
+        del headers["content-type"]
     headers.update((name.lower(), value) for name, value in request.headers.items())
     options, provider = target.options, target.provider
     effect = Send(target, request, content, headers, options.timeout, deadline)

@@ -81,12 +81,12 @@ def base_url_for(
 def _given_key(
     facts: Provider, options: Options, environment: Environment
 ) -> tuple[Secret | None, str | None]:
-    """The caller's own key; an empty one means "send none", never to the service's own host."""
+    """The caller's own key; an empty one means "send none", never to a host that needs one."""
     key = options.api_key or ""
     base_url = base_url_for(facts, options, environment, key)
     if key:
         return Secret(_checked_key(key)), base_url
-    if _host(base_url) == _host(facts.base_url):
+    if facts.api_key_required_hosts or _host(base_url) == _host(facts.base_url):
         _check_optional(facts, options, base_url)
     return None, base_url
 

@@ -7,7 +7,7 @@ import http.cookiejar
 import threading
 import urllib.request
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -15,14 +15,16 @@ import anyio
 import httpcore
 import httpx
 from anyio.lowlevel import current_token
+from attrs import frozen
 
-from rerank_core._version import __version__
+from rerank_core._sending import HEADERS, is_plain
 from rerank_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import ssl
 
-_HEADERS = {"user-agent": f"rerank-core/{__version__}"}
+    from rerank_core._target import Target
+
 # Below the 5 seconds after which uvicorn, and so many a server, hangs up: no request should meet a
 # connection that is just being closed.
 _KEEPALIVE_SECONDS = 4.0
@@ -114,26 +116,48 @@ class LanesTransport(httpx.AsyncBaseTransport):
                 await idle.pop().aclose()
 
 
-def _open_client() -> httpx.Client:
-    return httpx.Client(verify=_tls(), limits=_UNBOUNDED, headers=_HEADERS, cookies=_no_cookies())
+@frozen
+class Channel:
+    """A client, and the transport beneath it where nothing of the client's is needed.
+
+    Attributes:
+        client: Serves every request.
+        transport: Serves those that need neither proxies nor a conversation to authenticate, at
+            two thirds of the price; `None` where the environment or the caller has a say.
+    """
+
+    client: Any
+    transport: Any = None
+
+    def shortcut(self, target: Target) -> Any:
+        """The transport, where this target's requests need no more than that."""
+        return self.transport if is_plain(target) else None
 
 
-def _open_async_client() -> httpx.AsyncClient:
-    if urllib.request.getproxies():  # httpx's own pool is the only one that knows proxies
-        return httpx.AsyncClient(
-            verify=_tls(), limits=_UNBOUNDED, headers=_HEADERS, cookies=_no_cookies()
-        )
-    return httpx.AsyncClient(transport=LanesTransport(), headers=_HEADERS, cookies=_no_cookies())
+def _open_channel(kind: Any, transport: Callable[[], Any]) -> Channel:
+    own: Any = {"headers": HEADERS, "cookies": _no_cookies()}
+    if urllib.request.getproxies():  # only httpx's own pools know proxies
+        return Channel(kind(verify=_tls(), limits=_UNBOUNDED, **own))
+    opened = transport()
+    return Channel(kind(transport=opened, **own), opened)
 
 
-def _adopt(
-    given: Any,
-) -> tuple[httpx.Client | None, httpx.AsyncClient | None]:
+def _open_blocking() -> Channel:
+    return _open_channel(
+        httpx.Client, lambda: httpx.HTTPTransport(verify=_tls(), limits=_UNBOUNDED)
+    )
+
+
+def _open_async() -> Channel:
+    return _open_channel(httpx.AsyncClient, LanesTransport)
+
+
+def _adopt(given: Any) -> tuple[Channel | None, Channel | None]:
     """The caller's own client; around a transport, a client for each kind that it is."""
     if isinstance(given, httpx.Client):
-        return given, None
+        return Channel(given), None
     if isinstance(given, httpx.AsyncClient):
-        return None, given
+        return None, Channel(given)
     blocking = isinstance(given, httpx.BaseTransport)
     other = isinstance(given, httpx.AsyncBaseTransport)
     if not blocking and not other:
@@ -142,13 +166,10 @@ def _adopt(
             f" not {type(given).__name__}"
         )
         raise ConfigurationError(message)
+    own: Any = {"transport": given, "headers": HEADERS, "cookies": _no_cookies()}
     return (
-        httpx.Client(transport=given, headers=_HEADERS, cookies=_no_cookies())
-        if blocking
-        else None,
-        httpx.AsyncClient(transport=given, headers=_HEADERS, cookies=_no_cookies())
-        if other
-        else None,
+        Channel(httpx.Client(**own)) if blocking else None,
+        Channel(httpx.AsyncClient(**own)) if other else None,
     )
 
 
@@ -174,27 +195,27 @@ class Pools:
 
     def __init__(self, http_client: Any = None) -> None:
         self._given = http_client is not None
-        self._client, self._given_async = _adopt(http_client) if self._given else (None, None)
-        self._of_loop: WeakKeyDictionary[
-            Any, tuple[httpx.AsyncClient, AsyncGenerator[None, None]]
-        ] = WeakKeyDictionary()
+        self._blocking, self._given_async = _adopt(http_client) if self._given else (None, None)
+        self._of_loop: WeakKeyDictionary[Any, tuple[Channel, AsyncGenerator[None, None]]] = (
+            WeakKeyDictionary()
+        )
         self._lock = threading.Lock()
 
-    def blocking(self) -> httpx.Client:
+    def blocking(self) -> Channel:
         """The client for blocking calls, from any thread.
 
         Raises:
             ConfigurationError: The caller's own client is an async one.
         """
-        if self._client is None:
+        if self._blocking is None:
             if self._given:
                 message = "http_client is async: rerank() takes an httpx.Client or a transport"
                 raise ConfigurationError(message)
             with self._lock:
-                self._client = self._client or _open_client()
-        return self._client
+                self._blocking = self._blocking or _open_blocking()
+        return self._blocking
 
-    async def of_loop(self) -> httpx.AsyncClient:
+    async def of_loop(self) -> Channel:
         """The client of the running event loop.
 
         Raises:
@@ -208,17 +229,17 @@ class Pools:
         loop = current_token().native_token
         found = self._of_loop.get(loop)
         if found is None:
-            client = _open_async_client()
-            closer = _close_at_end(client)
+            channel = _open_async()
+            closer = _close_at_end(channel.client)
             await anext(closer)
-            self._of_loop[loop] = found = (client, closer)
+            self._of_loop[loop] = found = (channel, closer)
         return found[0]
 
     def close(self) -> None:
         """Close the blocking client; the caller's own stays open."""
-        if self._client is not None and not self._given:
-            self._client.close()
-            self._client = None
+        if self._blocking is not None and not self._given:
+            self._blocking.client.close()
+            self._blocking = None
 
     async def aclose(self) -> None:
         """Close the client of the running event loop; the caller's own stays open."""

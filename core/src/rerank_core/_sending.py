@@ -6,11 +6,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from attrs import astuple
+from attrs import asdict
 
+from rerank_core._effects import JSON_HEADERS
 from rerank_core._messages import without_userinfo
 from rerank_core._models import HTTPResponse
-from rerank_core.auth import make_auth
+from rerank_core._version import __version__
+from rerank_core.auth import HeaderAuth, make_auth
 from rerank_core.errors import ConfigurationError, RequestTimeoutError, RerankError, TransportError
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from rerank_core._target import Target
 
 Client = httpx.Client | httpx.AsyncClient
+HEADERS = {"user-agent": f"rerank-core/{__version__}"}
 
 
 def build_request(client: Client, effect: Send) -> httpx.Request:
@@ -26,28 +29,87 @@ def build_request(client: Client, effect: Send) -> httpx.Request:
     Raises:
         httpx.InvalidURL: The plugin or the caller's base URL made no URL.
     """
-    bounds = astuple(effect.timeout)
-    if effect.deadline is not None:
-        remaining = max(effect.deadline - time.monotonic(), 0.001)
-        bounds = tuple(remaining if bound is None else min(bound, remaining) for bound in bounds)
-    connect, read, write, pool = bounds
     return client.build_request(
         effect.request.method,
         effect.request.url,
         content=effect.content or None,
         headers=dict(effect.headers),
-        timeout=httpx.Timeout(connect=connect, read=read, write=write, pool=pool),
+        extensions={"timeout": _bounds(effect)},
     )
+
+
+def build_plain_request(client: Client, effect: Send) -> httpx.Request:
+    """The same for a transport: whole by itself, with what is alike in all calls made once.
+
+    Raises:
+        httpx.InvalidURL: As above.
+    """
+    made, url = effect.target.made, effect.request.url
+    if "headers" not in made:
+        made["headers"] = httpx.Headers(client.headers)
+        made["headers"].update({**JSON_HEADERS, **_key_header(effect.target)})
+    if made.get("url") != url:
+        made["url"], made["parsed"] = url, httpx.URL(url)
+    headers: Any = made["headers"]
+    if effect.headers != JSON_HEADERS:
+        headers = httpx.Headers(client.headers)
+        headers.update({**effect.headers, **_key_header(effect.target)})
+    return httpx.Request(
+        effect.request.method,
+        made["parsed"],
+        headers=headers,
+        content=effect.content or None,
+        extensions={"timeout": _bounds(effect)},
+    )
+
+
+def _key_header(target: Target) -> dict[str, str]:
+    auth = _auth_of(target)
+    return {auth.header: auth.value} if isinstance(auth, HeaderAuth) else {}
+
+
+def is_plain(target: Target) -> bool:
+    """Whether a header, or none, is all the authentication there is."""
+    made = target.made
+    if "plain" not in made:
+        alone = target.options.authorizes or isinstance(_auth_of(target), HeaderAuth | None)
+        made["plain"] = alone and "@" not in (target.provider.base_url or "")
+    return bool(made["plain"])
+
+
+def _bounds(effect: Send) -> dict[str, float | None]:
+    """The attempt's bounds as httpx hands them to its transports."""
+    bounds = effect.timeout
+    if effect.deadline is None:
+        return {
+            "connect": bounds.connect,
+            "read": bounds.read,
+            "write": bounds.write,
+            "pool": bounds.pool,
+        }
+    remaining = max(effect.deadline - time.monotonic(), 0.001)
+    return {
+        name: remaining if bound is None else min(bound, remaining)
+        for name, bound in asdict(bounds).items()
+    }
 
 
 def choose_auth(client: Client, target: Target) -> Any:
     """The provider's authentication, unless the caller's client or headers take care of it."""
     if client.auth is not None or target.options.authorizes:
         return httpx.USE_CLIENT_DEFAULT
+    # Without any, what stands in the URL before an @ is httpx's business.
+    return _auth_of(target) or httpx.USE_CLIENT_DEFAULT
+
+
+def _auth_of(target: Target) -> httpx.Auth | None:
+    """The target's authentication, made once: it may keep a token."""
+    if target.options.authorizes:
+        return None
     if "auth" not in target.made:
         target.made["auth"] = make_auth(target)
-    # Without any, what stands in the URL before an @ is httpx's business.
-    return target.made["auth"] or httpx.USE_CLIENT_DEFAULT
+    auth: httpx.Auth | None = target.made["auth"]
+    return auth
 
 
 def read_reply(reply: httpx.Response) -> HTTPResponse:

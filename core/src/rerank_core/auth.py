@@ -19,16 +19,16 @@ class HeaderAuth(httpx.Auth):
     """Sends a key in one header."""
 
     def __init__(self, header: str, value: str) -> None:
-        self._header, self._value = header, value
+        self.header, self.value = header, value
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Set the header."""
-        request.headers[self._header] = self._value
+        request.headers[self.header] = self.value
         yield request
 
     def __repr__(self) -> str:
         """The header's name, never its value."""
-        return f"HeaderAuth({self._header!r})"
+        return f"HeaderAuth({self.header!r})"
 
 
 def make_auth(target: Target) -> httpx.Auth | None:

@@ -13,10 +13,11 @@ State one `Case` and run all checks on it::
 Without pytest: `rerank check-plugin rerank_acme`. Needs `pip install 'rerank-core[testing]'`.
 """
 
-from rerank_core.testing._case import Case, Example, Ranking
+from rerank_core.testing._case import CANARY, Case, Example, Ranking
 from rerank_core.testing._run import CHECKS, Check, Outcome, conformance, run_checks
 
 __all__ = [
+    "CANARY",
     "CHECKS",
     "Case",
     "Check",

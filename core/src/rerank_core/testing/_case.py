@@ -9,7 +9,7 @@ import httpx  # noqa: TC002 - attrs shows it in the signature
 from attrs import field, frozen
 from attrs.validators import instance_of
 
-from rerank_core._models import JSON
+from rerank_core._models import JSON, Meta
 
 Ranking = Sequence[tuple[int, float]]
 """Positions in the list of documents with their scores, in the order of the service's reply."""
@@ -30,6 +30,8 @@ class Example:
         method: The HTTP method.
         reply: The JSON that the service answers.
         ranking: What that means: position and score, best first.
+        id: The identifier of the call in the reply; not compared where it is `None`.
+        meta: What the reply says of usage and version; likewise.
     """
 
     call: Mapping[str, Any]
@@ -39,6 +41,8 @@ class Example:
     json: JSON = None
     headers: Mapping[str, str] = field(factory=dict)
     method: str = "POST"
+    id: str | None = None
+    meta: Meta | None = None
 
 
 def _default_error(message: str) -> JSON:

@@ -141,7 +141,7 @@ def check_names_agree(case: Case) -> None:
     if not case.installed or module is None:
         return
     entries = [entry for entry in metadata.entry_points(group=GROUP) if entry.name == name]
-    where = f'[project.entry-points."{GROUP}"] in pyproject.toml'
+    where = f'the name in resolve_provider; [project.entry-points."{GROUP}"] in pyproject.toml'
     require(
         entries,
         f"no installed distribution has an entry point {name!r} in the group {GROUP!r}",

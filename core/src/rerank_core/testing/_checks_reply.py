@@ -48,6 +48,14 @@ def check_example_reply(case: Case) -> None:
         why="the documentation of the service is the specification",
         where=f"{_PARSE}; or the case's example",
     )
+    for name in ("id", "meta"):
+        found, wanted = getattr(response, name), getattr(case.example, name)
+        require(
+            wanted is None or found == wanted,
+            f"the {name} of the documented reply is read as {found!r}, it is {wanted!r}",
+            why="users pay by it, and ask the service's support about it",
+            where=f"{_PARSE}; or the case's example",
+        )
 
 
 def _try_ranking(case: Case, ranking: Ranking, documents: list[str], top_n: int | None) -> None:

@@ -73,7 +73,7 @@ def check_example_request(case: Case) -> None:
             found == wanted,
             f"the {what} is {found!r}, documented is {wanted!r}",
             why=why,
-            where=f"{_BUILD}, map_params; or the case's example",
+            where=f"{_BUILD}, map_params, the facts from resolve_provider; or the case's example",
         )
 
 
@@ -208,7 +208,8 @@ def check_nothing_else_is_sent(case: Case) -> None:
         why="it would send the caller's own documents: paid for twice, and slow",
         where=_BUILD,
     )
-    own = {wire_name for name, wire_name in facts.extra_params.items()}
+    carried = {path[-1] for path, value in _leaves(body) if path and value == QUERY}
+    own = set(facts.extra_params.values()) - carried  # a parameter may become part of the query
     restated = sorted(own & field_names(body))
     require(
         not restated,

@@ -23,13 +23,15 @@ def find_cases(module_name: str, path: str | None = None) -> list[Case]:
             in the working directory.
 
     Raises:
-        ConfigurationError: No such module, no such file, or no case in it.
+        ConfigurationError: No such module, no such file, one that fails, or no case in it.
     """
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
         message = f"{module_name} cannot be imported ({error}): pip install it first"
         raise ConfigurationError(message) from error
+    except (Exception, SystemExit) as error:
+        raise ConfigurationError(_failed(module_name, error)) from error
     files = [Path(path)] if path else list(_usual_places(module))
     found = next((file for file in files if file.is_file()), None)
     if found is None:
@@ -57,8 +59,15 @@ def _load(file: Path) -> ModuleType:
         raise ConfigurationError(message)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise ConfigurationError(_failed(str(file), error)) from error
     return module
+
+
+def _failed(what: str, error: BaseException) -> str:
+    return f"{what} cannot be imported ({type(error).__name__}: {error})"
 
 
 def write_report(cases: list[Case]) -> tuple[list[str], int]:

@@ -8,19 +8,33 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
-from rerank_core.errors import RerankError
+from rerank_core.errors import (
+    PluginError,
+    RerankError,
+    ResponseParseError,
+    UnsupportedParamError,
+)
 from rerank_core.testing import (
     _checks_facts,
     _checks_failure,
     _checks_params,
+    _checks_place,
     _checks_reply,
     _checks_request,
 )
 from rerank_core.testing._case import Case
+from rerank_core.testing._failure import require
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-MODULES = (_checks_facts, _checks_request, _checks_params, _checks_reply, _checks_failure)
+MODULES = (
+    _checks_facts,
+    _checks_place,
+    _checks_request,
+    _checks_params,
+    _checks_reply,
+    _checks_failure,
+)
 CHECKS: tuple[Callable[[Case], None], ...] = tuple(
     check for module in MODULES for name, check in vars(module).items() if name.startswith("check_")
 )
@@ -47,7 +61,7 @@ class Check:
         Raises:
             NonconformityError: The plugin does not keep its side: what, why and where to look.
         """
-        self.function(self.case)
+        _run(self.function, self.case)
 
 
 @frozen
@@ -65,13 +79,31 @@ class Outcome:
     finding: str = ""
 
 
+# Where an error comes from that no check expects, by its kind; the first that fits.
+_ORIGINS: Mapping[type[RerankError], str] = {
+    PluginError: "the hook that is named above",
+    ResponseParseError: "parse_response; or the case's encode and example",
+    UnsupportedParamError: "params and extra_params of the facts from resolve_provider; map_params",
+    RerankError: "build_request, and the facts from resolve_provider",
+}
+
+
+def _run(check: Callable[[Case], None], case: Case) -> None:
+    """Run a check; an error from the plugin's calls is a finding like any other."""
+    try:
+        check(case)
+    except RerankError as error:
+        where = next(where for kind, where in _ORIGINS.items() if isinstance(error, kind))
+        require(False, str(error), why="a call that should succeed fails", where=where)  # noqa: FBT003 - a failure
+
+
 def run_checks(case: Case) -> Iterator[Outcome]:
     """Run every check on a case, one outcome each; needs no pytest."""
     for check in CHECKS:
         promise = (check.__doc__ or "").strip().splitlines()[0]
         try:
-            check(case)
-        except (AssertionError, RerankError) as error:
+            _run(check, case)
+        except AssertionError as error:
             yield Outcome(check.__name__, promise, str(error) or type(error).__name__)
         except Exception as error:  # noqa: BLE001 - a report goes on
             yield Outcome(check.__name__, promise, f"{type(error).__name__}: {error}")

@@ -19,7 +19,7 @@ from rerank_core._reranker import Reranker
 from rerank_core._target import Target
 from rerank_core.errors import RerankError
 from rerank_core.testing._case import CANARY, Case, Ranking
-from rerank_core.wire import encode_json
+from rerank_core.wire import decode_json, encode_json
 
 QUERY = "which of these is it"
 
@@ -159,8 +159,8 @@ def sent_request(case: Case, query: str, documents: Sequence[Any], **params: Any
 
 
 def body_of(request: httpx.Request) -> JSON:
-    """The JSON of a request."""
-    return httpx.Response(200, content=request.read()).json()
+    """The JSON of a request; `None` where it has no body."""
+    return decode_json(request.read())
 
 
 def field_names(value: JSON) -> set[str]:

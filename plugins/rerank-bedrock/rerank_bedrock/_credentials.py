@@ -1,0 +1,160 @@
+"""AWS's own ways to find credentials, all of them botocore's, which is imported when needed.
+
+https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from attrs import frozen
+
+from rerank_core import ConfigurationError, MissingAPIKeyError, TransportError
+
+_PARTS = {
+    "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY",
+    "aws_session_token": "AWS_SESSION_TOKEN",
+    "aws_bearer_token": "AWS_BEARER_TOKEN_BEDROCK",
+}
+# What says, without a network, that there are credentials beside an API key.
+_ROLE_VARIABLES = (
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+_PROFILE_SETTINGS = (
+    "aws_access_key_id",
+    "credential_process",
+    "login_session",
+    "role_arn",
+    "sso_session",
+    "sso_start_url",
+)
+
+
+@frozen
+class RegionOfProfile:
+    """The source of a region that neither the caller nor a variable names.
+
+    Attributes:
+        profile: The one that the caller named.
+    """
+
+    profile: str | None
+
+    def __call__(self, _: Mapping[str, Any]) -> str | None:
+        """The region that the profile names, if any."""
+        with _translated():
+            region = _open_session(self.profile).get_config_variable("region")
+        return region if isinstance(region, str) else None
+
+
+@frozen
+class RouteByCredentials:
+    """The source of a route that the caller does not name.
+
+    Attributes:
+        profile: The one that the caller named.
+    """
+
+    profile: str | None
+
+    def __call__(self, secrets: Mapping[str, Any]) -> str | None:
+        """`invoke` where an API key from the environment is all there is, `rerank` beside others.
+
+        An instance's role is not asked for: that takes a network, and the key works all the same.
+        """
+        if not secrets.get("aws_bearer_token"):
+            return None
+        if self.profile or secrets.get("aws_access_key_id"):
+            return "rerank"
+        if any(os.environ.get(name) for name in _ROLE_VARIABLES):
+            return "rerank"
+        with _translated():
+            profile = _open_session(None).get_scoped_config()
+        return "rerank" if any(name in profile for name in _PROFILE_SETTINGS) else "invoke"
+
+
+def without_foreign(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options without what variables add to an access key that the caller gave.
+
+    A session token or an API key of the environment belongs to whom the environment names.
+    """
+    key, get = options.get("aws_access_key_id"), os.environ.get
+    foreign = key and key != get("AWS_ACCESS_KEY_ID")
+    return {
+        name: value
+        for name, value in options.items()
+        if not (foreign and name in _PARTS and value == get(_PARTS[name]))
+    }
+
+
+def load_credentials(options: Mapping[str, Any], *, chosen: bool) -> Any:
+    """Botocore's credentials: the keys in `options`, else whatever the AWS chain finds.
+
+    Args:
+        options: The plugin's, secret ones among them.
+        chosen: Whether the caller named the profile, so that nothing else may answer; one that a
+            variable names is a link of the chain.
+
+    Raises:
+        MissingAPIKeyError: There are none.
+        ConfigurationError: They are incomplete, or cannot be had.
+        TransportError: They come from a service that does not answer.
+    """
+    from botocore.credentials import Credentials  # type: ignore[import-untyped]  # noqa: PLC0415 - late
+
+    key, secret = options.get("aws_access_key_id"), options.get("aws_secret_access_key")
+    if key and secret:
+        return Credentials(key, secret, options.get("aws_session_token"))
+    if key or secret:
+        message = (
+            "aws_access_key_id and aws_secret_access_key, or AWS_ACCESS_KEY_ID and"
+            " AWS_SECRET_ACCESS_KEY, belong together: one of them is missing"
+        )
+        raise ConfigurationError(message)
+    with _translated():
+        session = _open_session(options.get("aws_profile_name") if chosen else None)
+        credentials = session.get_credentials()
+    if credentials is None:
+        message = (
+            "no AWS credentials: give aws_access_key_id= and aws_secret_access_key=, set"
+            " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, choose a profile (aws_profile_name=,"
+            " AWS_PROFILE), or run with a role; an API key (api_key=, AWS_BEARER_TOKEN_BEDROCK)"
+            " is enough for bedrock/invoke/<model>, but not for the Rerank operation"
+        )
+        raise MissingAPIKeyError(message)
+    return credentials
+
+
+def freeze(credentials: Any) -> Any:
+    """The keys as they are now; temporary ones are renewed before they expire."""
+    with _translated():
+        return credentials.get_frozen_credentials()
+
+
+def _open_session(profile: str | None) -> Any:
+    from botocore.session import Session  # type: ignore[import-untyped]  # noqa: PLC0415 - late
+
+    return Session(profile=profile)
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Raise our errors for botocore's."""
+    from botocore import exceptions  # type: ignore[import-untyped]  # noqa: PLC0415 - late
+
+    try:
+        yield
+    except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
+        message = f"the service that gives AWS credentials does not answer: {error}"
+        raise TransportError(message) from error
+    except (exceptions.BotoCoreError, exceptions.ClientError, OSError) as error:
+        raise ConfigurationError(f"AWS credentials cannot be had: {error}") from error
+    except (ValueError, LookupError) as error:
+        # Out of the middle of a file or of a program's output: it may quote what is secret.
+        message = f"AWS credentials cannot be read ({type(error).__name__})"
+        raise ConfigurationError(message) from None

@@ -1,0 +1,110 @@
+"""Which of Bedrock's two APIs a call goes to, and where that is."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, urlsplit
+
+from rerank_core import (
+    ConfigurationError,
+    InvalidRequestError,
+    Provider,
+    RerankRequest,
+    wire,
+)
+
+RERANK_BASE = "https://bedrock-agent-runtime.{region}.amazonaws.com"
+INVOKE_BASE = "https://bedrock-runtime.{region}.amazonaws.com"
+SERVICES = {"rerank": "bedrock-agent-runtime", "invoke": "bedrock-runtime"}
+ARN = re.compile(r"arn:[^:]+:bedrock:([^:]+):[^:]*:(.+)")
+# A host of AWS's own; those of private links, proxies and gateways are left alone.
+_AWS_HOST = re.compile(
+    r"//bedrock(-agent)?-runtime(?=[.-])(?=[^/:]*\.(amazonaws\.(com|com\.cn|eu)|api\.aws)(/|:|$))"
+)
+# The beginning of a region's name, its partition and its domain.
+_PARTITIONS = (
+    ("cn-", "aws-cn", "amazonaws.com.cn"),
+    ("us-gov-", "aws-us-gov", "amazonaws.com"),
+    ("eusc-", "aws-eusc", "amazonaws.eu"),
+    ("", "aws", "amazonaws.com"),
+)
+
+
+def split_route(model: str) -> tuple[str | None, str]:
+    """The route that a model's prefix states, and the id or ARN behind it."""
+    prefix, _, name = model.partition("/")
+    return (prefix, name) if name and prefix in SERVICES else (None, model)
+
+
+def route_of(provider: Provider, request: RerankRequest) -> str:
+    """What model or caller state, else what the credentials allow, else the base URL's end.
+
+    Raises:
+        InvalidRequestError: The base URL ends in the path of the other route.
+    """
+    base_url = provider.base_url or ""
+    chosen = split_route(request.model)[0] or (
+        "invoke" if base_url == INVOKE_BASE else request.options.get("route")
+    )
+    end = urlsplit(base_url).path.rstrip("/").rpartition("/")[2]
+    by_path = end if end in SERVICES else None
+    if chosen and by_path and chosen != by_path:
+        message = f"the base URL ends in /{by_path}, which is not where bedrock/{chosen}/ goes"
+        raise InvalidRequestError(message)
+    return chosen or by_path or "rerank"
+
+
+def endpoint_of(provider: Provider, request: RerankRequest, route: str) -> str:
+    """The whole URL: of the region, or the caller's with the route's service in it."""
+    base = provider.base_url or ""
+    if base in {RERANK_BASE, INVOKE_BASE} and route == "invoke":
+        # Only where the credentials chose the route: otherwise it is the base URL already.
+        base = request.options.get("runtime_endpoint") or base
+    if base in {RERANK_BASE, INVOKE_BASE}:
+        region = region_of(request)
+        base = f"https://{SERVICES[route]}.{region}.{_partition_of(region)[1]}"
+    base = _AWS_HOST.sub(f"//{SERVICES[route]}", base, count=1)
+    # The model is one segment of the path; what signs it encodes the path once more.
+    model = quote(split_route(request.model)[1], safe="")
+    return wire.join_endpoint(base, "/rerank" if route == "rerank" else f"/model/{model}/invoke")
+
+
+def region_of(request: RerankRequest) -> str:
+    """The region; there is no default, because no region has all models.
+
+    Raises:
+        ConfigurationError: There is none, or it is none.
+    """
+    region = request.options.get("aws_region_name")
+    if isinstance(region, str) and re.fullmatch(r"[a-z0-9-]+", region):
+        return region
+    message = (
+        "no AWS region: give aws_region_name=, set AWS_REGION, or name one in the profile"
+        if region is None
+        else f"aws_region_name must be like 'us-west-2', not {region!r}"
+    )
+    raise ConfigurationError(message)
+
+
+def arn_of(request: RerankRequest) -> str:
+    """The ARN of a foundation model in its own region: all that the Rerank operation takes.
+
+    Raises:
+        InvalidRequestError: It is another ARN.
+    """
+    name, region = split_route(request.model)[1], region_of(request)
+    if not name.startswith("arn:"):
+        return f"arn:{_partition_of(region)[0]}:bedrock:{region}::foundation-model/{name}"
+    arn = ARN.fullmatch(name)
+    if arn and arn[1] == region and arn[2].startswith("foundation-model/"):
+        return name
+    message = (
+        f"the Rerank operation takes the ARN of a foundation model in its own region, here"
+        f" {region}: another ARN may work with InvokeModel, as bedrock/invoke/<ARN>"
+    )
+    raise InvalidRequestError(message)
+
+
+def _partition_of(region: str) -> tuple[str, str]:
+    """The partition and the domain that a region belongs to."""
+    return next(row[1:] for row in _PARTITIONS if region.startswith(row[0]))

@@ -1,0 +1,852 @@
+"""DashScope's two rerank APIs as its documentation and its official SDK have them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import rerank_dashscope
+from rerank_core import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    BilledUnits,
+    ConfigurationError,
+    InvalidRequestError,
+    Meta,
+    MissingAPIKeyError,
+    NotFoundError,
+    PermissionDeniedError,
+    Price,
+    Provider,
+    RateLimitError,
+    Reranker,
+    RerankResponse,
+    ResponseParseError,
+    ServerError,
+    Tokens,
+    UnsupportedParamError,
+    arerank,
+    rerank,
+)
+from rerank_core.testing import Case, Check, Example, conformance
+
+KEY = "sk-0123456789abcdef"
+QUERY = "capital of France"
+DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France.", "Madrid is in Spain."]
+QWEN, GTE, VL = "qwen3-rerank", "gte-rerank-v2", "qwen3-vl-rerank"
+BEIJING = "https://dashscope.aliyuncs.com"
+SINGAPORE = "https://dashscope-intl.aliyuncs.com"
+COMPATIBLE = "/compatible-api/v1/reranks"
+NATIVE = "/api/v1/services/rerank/text-rerank/text-rerank"
+BASES = (
+    "DASHSCOPE_API_BASE_RERANK",
+    "DASHSCOPE_API_BASE",
+    "DASHSCOPE_BASE_URL",
+    "DASHSCOPE_HTTP_BASE_URL",
+)
+Send = Callable[..., RerankResponse]
+
+
+class Service(httpx.MockTransport):
+    """Stands in for DashScope: keeps requests, and gives one reply for ever.
+
+    Without a reply it ranks the documents in the order they were sent.
+    """
+
+    def __init__(self, reply: Any = None, status: int = 200, headers: Any = None) -> None:
+        super().__init__(self._answer)
+        self.requests: list[httpx.Request] = []
+        self._reply, self._status, self._headers = reply, status, headers
+
+    @property
+    def body(self) -> Any:
+        """The latest body, decoded."""
+        return json.loads(self.requests[-1].content)
+
+    @property
+    def documents(self) -> Any:
+        """The latest documents, of either API."""
+        return self.body.get("input", self.body)["documents"]
+
+    @property
+    def url(self) -> str:
+        """The latest URL."""
+        return str(self.requests[-1].url)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        reply = self._reply
+        if reply is None:
+            asked = json.loads(request.content)
+            content = {**asked, **asked.get("input", {}), **asked.get("parameters", {})}
+            count = content.get("top_n", len(content["documents"]))
+            rows = [{"index": at, "relevance_score": 0.9 - at / 10_000} for at in range(count)]
+            reply = {"output": {"results": rows}} if "input" in asked else {"results": rows}
+        text = reply if isinstance(reply, str) else json.dumps(reply)
+        return httpx.Response(self._status, headers=self._headers, text=text)
+
+
+def send_async(*args: Any, **keywords: Any) -> RerankResponse:
+    """Make a call with `arerank`."""
+    return asyncio.run(arerank(*args, **keywords))
+
+
+both_ways = pytest.mark.parametrize("send", [rerank, send_async], ids=["rerank", "arerank"])
+
+
+def ask(
+    service: Service,
+    documents: Any = DOCUMENTS,
+    *,
+    send: Send = rerank,
+    model: str = QWEN,
+    **keywords: Any,
+) -> RerankResponse:
+    """Ask for a ranking."""
+    given = {"api_key": KEY, "max_retries": 0, "http_client": service, **keywords}
+    return send(f"dashscope/{model}", QUERY, documents, **given)
+
+
+def facts(model: str) -> Provider:
+    """What the plugin states about a model."""
+    with Reranker(f"dashscope/{model}", api_key=KEY) as reranker:
+        return reranker._targets[0].provider  # noqa: SLF001 - facts as core has them
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no key, base URL, region or workspace of this machine take part."""
+    for name in (*BASES, "DASHSCOPE_API_KEY", "DASHSCOPE_WORKSPACE", "DASHSCOPE_REGION"):
+        monkeypatch.delenv(name, raising=False)
+
+
+# --- What others were seen to send ------------------------------------------------------------
+
+CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
+COMPARED_HEADERS = ("accept", "authorization", "content-type", "x-dashscope-workspace")
+NOTHING = object()
+# The captured call in this project's words, beside key and query.
+CALLS: Mapping[str, Mapping[str, Any]] = {
+    "dashscope-dashscope1-textrerank": {
+        "model": GTE,
+        "top_n": 2,
+        "return_documents": True,
+        "api_base": "http://127.0.0.1:8080/api/v1",
+    },
+    "dashscope-dashscope2-full": {
+        "model": GTE,
+        "top_n": 2,
+        "return_documents": True,
+        "instruct": "Retrieve relevant passages.",
+        "drop_params": True,
+        "workspace": "ws-test",
+        "api_base": "http://127.0.0.1:8080/api/v1",
+    },
+    "dashscope-dashscope2-minimal": {"api_base": "http://127.0.0.1:8080/api/v1"},
+    "dashscope-litellm-compat": {"top_n": 2, "api_base": "http://127.0.0.1:8080/compatible-api/v1"},
+    "dashscope-litellm-compat-dicts": {
+        "model": GTE,
+        "documents": [{"text": DOCUMENTS[0]}, {"text": DOCUMENTS[1]}],
+        "return_documents": False,
+        "instruct": "x",
+        "max_tokens_per_doc": 5,
+        "drop_params": True,
+        "api_base": "http://127.0.0.1:8080/compatible-api/v1",
+    },
+}
+# What this project sends otherwise, on purpose: where, what instead, why, in which captures.
+DIFFERENCES: tuple[tuple[str, Any, str, tuple[str, ...]], ...] = (
+    (
+        "headers.accept",
+        "application/json",
+        "nothing else can be read; the SDKs say it otherwise or take their client's default",
+        (
+            "dashscope-dashscope1-textrerank",
+            "dashscope-dashscope2-full",
+            "dashscope-dashscope2-minimal",
+        ),
+    ),
+    (
+        "headers.content-type",
+        "application/json",
+        "JSON has no charset",
+        ("dashscope-dashscope1-textrerank",),
+    ),
+    (
+        "json.parameters",
+        {"top_n": 2},
+        "core attaches the caller's own documents, and instruct is only for the qwen3 family",
+        ("dashscope-dashscope1-textrerank", "dashscope-dashscope2-full"),
+    ),
+    (
+        "json.return_documents",
+        NOTHING,
+        "core attaches the caller's own documents, and false is the service's default",
+        ("dashscope-litellm-compat", "dashscope-litellm-compat-dicts"),
+    ),
+    (
+        "json.documents",
+        DOCUMENTS[:2],
+        "models of text take only strings: mappings are rendered",
+        ("dashscope-litellm-compat-dicts",),
+    ),
+)
+
+
+def captured_parts(name: str) -> dict[str, Any]:
+    """The captured request, flat: each header that matters and each field of the body."""
+    request = json.loads((CAPTURES / f"{name}.json").read_bytes())["request"]
+    return {"method": request["method"], "path": request["path"], "query": ""} | flat(
+        request["headers"], request["json"]
+    )
+
+
+def flat(headers: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:
+    """Headers and fields by their paths."""
+    parts = {f"headers.{name}": headers[name] for name in COMPARED_HEADERS if name in headers}
+    return parts | {f"json.{name}": value for name, value in body.items()}
+
+
+@both_ways
+@pytest.mark.parametrize("name", CALLS)
+def test_the_same_call_sends_the_same_but_for_the_differences(name: str, send: Send) -> None:
+    """Method, path, query, the headers that matter and every field of the body."""
+    service = Service()
+    ours = {where: value for where, value, _, names in DIFFERENCES if name in names}
+    expected = captured_parts(name) | ours
+
+    ask(service, **{"send": send, **CALLS[name], "api_key": "test-key"})
+
+    (request,) = service.requests
+    line = {"method": request.method, "path": request.url.path, "query": request.url.query.decode()}
+    assert line | flat(request.headers, service.body) == {
+        where: value for where, value in expected.items() if value is not NOTHING
+    }
+
+
+def test_every_difference_is_needed_and_every_capture_is_covered() -> None:
+    """Each row changes something in each capture that it names."""
+    assert {path.stem for path in CAPTURES.glob("dashscope-*.json")} == set(CALLS)
+    for where, ours, reason, names in DIFFERENCES:
+        assert reason
+        assert all(captured_parts(name).get(where, NOTHING) != ours for name in names)
+
+
+# --- The kit -----------------------------------------------------------------------------------
+
+COMPATIBLE_REPLY = {
+    "object": "list",
+    "model": QWEN,
+    "id": "85ba5752-1900-47d2-8896-23f99b13f6e1",
+    "results": [
+        {"index": 1, "relevance_score": 0.9334, "document": {"text": "other"}},
+        {"index": 0, "relevance_score": 0.3410},
+    ],
+    "usage": {"total_tokens": 79},
+}
+NATIVE_REPLY = {
+    "request_id": "4b0805c0-6b36-490d-8bc1-4365f4c89905",
+    "code": "",
+    "message": "",
+    "output": {
+        "results": [
+            {"index": 1, "relevance_score": 0.9334, "document": "other"},
+            {"index": 0, "relevance_score": 0.3410},
+        ]
+    },
+    "usage": {"total_tokens": 79},
+}
+CALL = {"query": QUERY, "documents": DOCUMENTS, "top_n": 2}
+RANKING = [(1, 0.9334), (0, 0.3410)]
+INSTRUCTIONS = {"instruct": "find the answer", "instruction": "find the answer"}
+
+
+def rows_of(ranking: Any) -> list[Any]:
+    """A ranking as both APIs write it."""
+    return [{"index": index, "relevance_score": score} for index, score in ranking]
+
+
+COMPATIBLE_CASE = Case(
+    plugin=rerank_dashscope,
+    model=QWEN,
+    example=Example(
+        call=CALL,
+        url=f"{BEIJING}{COMPATIBLE}",
+        json={"model": QWEN, "query": QUERY, "documents": DOCUMENTS, "top_n": 2},
+        reply=COMPATIBLE_REPLY,
+        ranking=RANKING,
+    ),
+    encode=lambda ranking, _documents, _top_n: {"id": "1", "results": rows_of(ranking)},
+    params=INSTRUCTIONS,
+    error_in_200={"code": "InternalError", "message": "it failed", "request_id": "1"},
+)
+NATIVE_CASE = Case(
+    plugin=rerank_dashscope,
+    model=VL,
+    example=Example(
+        call=CALL,
+        url=f"{BEIJING}{NATIVE}",
+        json={
+            "model": VL,
+            "input": {"query": QUERY, "documents": DOCUMENTS},
+            "parameters": {"top_n": 2},
+        },
+        reply=NATIVE_REPLY,
+        ranking=RANKING,
+    ),
+    encode=lambda ranking, _documents, _top_n: {"output": {"results": rows_of(ranking)}},
+    encode_error=lambda message: {"code": "SomeCode", "message": message, "request_id": "1"},
+    params={**INSTRUCTIONS, "fps": 0.5},
+    error_in_200={"code": "SomeCode", "message": "it failed", "output": {"results": []}},
+)
+
+
+@conformance(COMPATIBLE_CASE)
+def test_the_compatible_api_conforms(check: Check) -> None:
+    """To what every plugin must keep."""
+    check()
+
+
+@conformance(NATIVE_CASE)
+def test_the_native_api_conforms(check: Check) -> None:
+    """Likewise, with a model that sees."""
+    check()
+
+
+# --- Where requests go ------------------------------------------------------------------------
+
+HOST = "https://gateway.test"
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "url"),
+    [
+        # Each model where it is documented, unless the caller says otherwise.
+        (QWEN, {}, f"{BEIJING}{COMPATIBLE}"),
+        (GTE, {}, f"{BEIJING}{NATIVE}"),
+        (VL, {}, f"{BEIJING}{NATIVE}"),
+        ("qwen3.7-text-rerank", {}, f"{BEIJING}{NATIVE}"),
+        ("my-own", {}, f"{BEIJING}{NATIVE}"),
+        (QWEN, {"api": "native"}, f"{BEIJING}{NATIVE}"),
+        (GTE, {"api": "compatible"}, f"{BEIJING}{COMPATIBLE}"),
+        # Base URLs, which say which API they are as far as they go.
+        (GTE, {"api_base": f"{HOST}/reranks"}, f"{HOST}/reranks"),
+        (GTE, {"api_base": f"{HOST}/a{COMPATIBLE}/"}, f"{HOST}/a{COMPATIBLE}"),
+        (QWEN, {"api_base": f"{HOST}{NATIVE}/"}, f"{HOST}{NATIVE}"),
+        (QWEN, {"api_base": f"{HOST}/x/text-rerank"}, f"{HOST}/x/text-rerank"),
+        (GTE, {"api_base": f"{HOST}/compatible-mode/v1"}, f"{HOST}{COMPATIBLE}"),
+        (QWEN, {"api_base": f"{HOST}/compatible-mode/v1/"}, f"{HOST}{COMPATIBLE}"),
+        (GTE, {"api_base": f"{HOST}/compatible-api/v1"}, f"{HOST}{COMPATIBLE}"),
+        (QWEN, {"api_base": f"{HOST}/api/v1"}, f"{HOST}{NATIVE}"),
+        (QWEN, {"api_base": f"{HOST}/api/v1?a=b"}, f"{HOST}{NATIVE}?a=b"),
+        (QWEN, {"api_base": HOST}, f"{HOST}{COMPATIBLE}"),
+        (GTE, {"api_base": f"{HOST}/"}, f"{HOST}{NATIVE}"),
+        (GTE, {"api_base": f"{HOST}/a"}, f"{HOST}/a{NATIVE}"),
+        (QWEN, {"api_base": HOST, "api": "native"}, f"{HOST}{NATIVE}"),
+        (QWEN, {"api_base": f"{HOST}/api/v1", "api": "native"}, f"{HOST}{NATIVE}"),
+        # Regions and workspaces.
+        (QWEN, {"region": "cn-beijing"}, f"{BEIJING}{COMPATIBLE}"),
+        (QWEN, {"region": "ap-southeast-1"}, f"{SINGAPORE}{COMPATIBLE}"),
+        (QWEN, {"region": "us-east-1"}, f"{SINGAPORE}{COMPATIBLE}"),
+        (QWEN, {"region": "eu-central-1"}, f"{SINGAPORE}{COMPATIBLE}"),
+        (QWEN, {"region": "ap-northeast-1"}, f"{SINGAPORE}{COMPATIBLE}"),
+        (
+            QWEN,
+            {"region": "cn-hongkong"},
+            f"https://cn-hongkong.dashscope.aliyuncs.com{COMPATIBLE}",
+        ),
+        (QWEN, {"workspace": "ws1"}, f"https://ws1.cn-beijing.maas.aliyuncs.com{COMPATIBLE}"),
+        (
+            GTE,
+            {"workspace": "ws1", "region": "eu-west-9"},
+            f"https://ws1.eu-west-9.maas.aliyuncs.com{NATIVE}",
+        ),
+        (QWEN, {"workspace": "ws1", "api_base": BEIJING}, f"{BEIJING}{COMPATIBLE}"),
+        (QWEN, {"region": "ap-southeast-1", "api_base": BEIJING}, f"{BEIJING}{COMPATIBLE}"),
+    ],
+)
+def test_a_request_goes_where_model_options_and_base_url_say(
+    model: str, options: dict[str, Any], url: str
+) -> None:
+    """And its body has the form of the API there."""
+    service = Service()
+
+    ask(service, model=model, **options)
+
+    assert service.url == url
+    native = "text-rerank" in url.partition("?")[0]
+    assert set(service.body) == ({"model", "input", "parameters"} if native else FLAT)
+
+
+FLAT = {"model", "query", "documents"}
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        ({"workspace": "ws1"}, None),  # it is in the host
+        ({"workspace": "ws1", "api_base": BEIJING}, "ws1"),
+        ({"workspace": "ws1", "api_base": HOST}, "ws1"),
+        ({}, None),
+    ],
+)
+def test_the_workspace_is_a_header_for_shared_hosts(
+    options: dict[str, Any], sent: str | None
+) -> None:
+    """As in the official SDK."""
+    service = Service()
+
+    ask(service, **options)
+
+    assert service.requests[0].headers.get("x-dashscope-workspace") == sent
+
+
+@pytest.mark.parametrize(
+    ("variables", "options", "url"),
+    [
+        (BASES, {"api_base": "https://mine.test"}, f"https://mine.test{COMPATIBLE}"),
+        (BASES, {}, f"https://dashscope-api-base-rerank.test{COMPATIBLE}"),
+        (BASES[1:], {}, f"https://dashscope-api-base.test{COMPATIBLE}"),
+        (BASES[2:], {}, f"https://dashscope-base-url.test{COMPATIBLE}"),
+        (BASES[3:], {}, f"https://dashscope-http-base-url.test{COMPATIBLE}"),
+        (("DASHSCOPE_REGION",), {"region": "cn-hongkong"}, "https://cn-hongkong.dashscope."),
+        (("DASHSCOPE_WORKSPACE",), {}, "https://dashscope-workspace.cn-beijing.maas."),
+        (
+            ("DASHSCOPE_WORKSPACE", "DASHSCOPE_REGION"),
+            {},
+            "https://dashscope-workspace.dashscope-region.maas.",
+        ),
+        (("DASHSCOPE_WORKSPACE",), {"workspace": "mine"}, "https://mine.cn-beijing.maas."),
+        (("DASHSCOPE_WORKSPACE", "DASHSCOPE_BASE_URL"), {}, "https://dashscope-base-url.test"),
+    ],
+)
+def test_the_environment_says_where(
+    monkeypatch: pytest.MonkeyPatch,
+    variables: tuple[str, ...],
+    options: dict[str, Any],
+    url: str,
+) -> None:
+    """Litellm's variables before the SDK's, the argument before all."""
+    for name in variables:
+        value = name.lower().replace("_", "-")
+        monkeypatch.setenv(name, f"https://{value}.test" if name in BASES else value)
+    service = Service()
+
+    ask(service, **options)
+
+    assert service.url.startswith(url)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"api": "v2"}, "api must be 'native' or 'compatible', not 'v2'"),
+        ({"api": "native", "api_base": f"{HOST}/compatible-api/v1"}, "contradicts the base URL"),
+        ({"api": "compatible", "api_base": f"{HOST}{NATIVE}"}, "contradicts the base URL"),
+        ({"region": "eu-west-9"}, "no shared host is known for region 'eu-west-9'"),
+        ({"region": "evil.test/"}, "region must be of letters"),
+        ({"workspace": "evil.test/"}, "workspace must be of letters"),
+        ({"workspace": "two\nlines", "api_base": HOST}, "workspace must be of letters"),
+        ({"workspace": 5}, "workspace must be of letters"),
+        ({"instruct": "a", "instruction": "b"}, "instruct and instruction are the same"),
+    ],
+)
+def test_what_cannot_work_is_refused(options: dict[str, Any], words: str) -> None:
+    """Before anything is sent."""
+    service = Service()
+
+    with pytest.raises(InvalidRequestError, match=words):
+        ask(service, **options)
+
+    assert service.requests == []
+
+
+@both_ways
+def test_the_key_comes_from_argument_or_environment(
+    monkeypatch: pytest.MonkeyPatch, send: Send
+) -> None:
+    """In this order."""
+    service = Service()
+    with pytest.raises(MissingAPIKeyError, match="DASHSCOPE_API_KEY"):
+        ask(service, send=send, api_key=None)
+    monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-env")
+
+    ask(service, send=send)
+    ask(service, send=send, api_key=None)
+
+    sent = [request.headers["authorization"] for request in service.requests]
+    assert sent == [f"Bearer {KEY}", "Bearer sk-env"]
+
+
+# --- What is asked -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "own"),
+    [
+        (QWEN, {}, {}),
+        (QWEN, {"top_n": 1}, {"top_n": 1}),
+        (QWEN, {"top_n": 9}, {"top_n": 3}),
+        (QWEN, {"instruct": "a"}, {"instruct": "a"}),
+        (QWEN, {"instruction": "a", "top_n": 2}, {"instruct": "a", "top_n": 2}),
+        (QWEN, {"return_documents": True}, {}),
+        (QWEN, {"return_documents": False}, {}),
+        ("qwen3.7-text-rerank", {"instruction": "a"}, {"instruct": "a"}),
+        (GTE, {"top_n": 2}, {"top_n": 2}),
+        (VL, {"fps": 0.5, "instruct": "a"}, {"fps": 0.5, "instruct": "a"}),
+    ],
+)
+def test_parameters_stand_where_the_api_has_them(
+    model: str, params: dict[str, Any], own: dict[str, Any]
+) -> None:
+    """Flat in the compatible API, under `parameters` in the native one; nothing else is sent."""
+    service = Service()
+
+    ask(service, model=model, **params)
+    ask(service, model=model, api="native", **params)
+    ask(service, model=model, api="compatible", **params)
+
+    asked = {"query": QUERY, "documents": DOCUMENTS}
+    bodies = [json.loads(request.content) for request in service.requests]
+    assert bodies[1] == {"model": model, "input": asked, "parameters": own}
+    assert bodies[2] == {"model": model, **asked, **own}
+    assert bodies[0] == bodies[2 if model == QWEN else 1]
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "refused"),
+    [
+        (GTE, {"instruct": "a"}, "instruct"),
+        (GTE, {"instruction": "a"}, "instruction"),
+        (QWEN, {"fps": 0.5}, "fps"),
+        (QWEN, {"max_tokens_per_doc": 5}, "max_tokens_per_doc"),
+        (VL, {"max_chunks_per_doc": 5}, "max_chunks_per_doc"),
+    ],
+)
+def test_a_parameter_that_a_model_does_not_know_is_refused(
+    model: str, params: dict[str, Any], refused: str
+) -> None:
+    """And left out with a warning where that is allowed."""
+    service = Service()
+
+    with pytest.raises(UnsupportedParamError) as caught:
+        ask(service, model=model, **params)
+    response = ask(service, model=model, drop_params=True, **params)
+
+    assert caught.value.param == refused
+    assert [warning for warning in response.warnings if refused in warning]
+    assert len(service.requests) == 1
+
+
+@pytest.mark.parametrize("model", [QWEN, GTE])
+def test_mappings_are_rendered_for_models_of_text(model: str) -> None:
+    """They take only strings."""
+    service = Service()
+    documents = [{"title": "a", "text": "b"}, {"text": "c"}, "d"]
+
+    response = ask(service, documents, model=model)
+    whole = service.documents
+    ask(service, documents, model=model, rank_fields=["text"])
+
+    assert whole == ["title: a\ntext: b", "c", "d"]
+    assert service.documents == ["b", "c", "d"]
+    assert [result.document and result.document.fields for result in response.results] == [
+        documents[0],
+        documents[1],
+        None,
+    ]
+
+
+PICTURE, FILM = {"image": "https://pictures.test/1.png"}, {"video": "https://films.test/1.mp4"}
+
+
+@pytest.mark.parametrize(
+    ("documents", "rank_fields", "sent"),
+    [
+        (["a", "b"], None, ["a", "b"]),
+        ([PICTURE, FILM, {"text": "a"}], None, [PICTURE, FILM, {"text": "a"}]),
+        ([{**PICTURE, "text": "a"}], None, [{**PICTURE, "text": "a"}]),
+        (["a", PICTURE], None, [{"text": "a"}, PICTURE]),
+        ([{"title": "a", "text": "b"}, PICTURE], None, [{"text": "title: a\ntext: b"}, PICTURE]),
+        ([{"title": "a", "text": "b"}], None, ["title: a\ntext: b"]),
+        ([{"title": "a", "text": "b"}, "c"], ["text"], ["b", "c"]),
+    ],
+)
+def test_documents_of_every_kind_go_to_the_model_that_sees(
+    documents: list[Any], rank_fields: list[str] | None, sent: list[Any]
+) -> None:
+    """Its own objects pass through; other mappings are text, as everywhere."""
+    service = Service()
+
+    ask(service, documents, model=VL, rank_fields=rank_fields)
+
+    assert service.documents == sent
+
+
+@pytest.mark.parametrize(("document", "most"), [(PICTURE, 40), (FILM, 4)])
+def test_too_many_pictures_or_films_are_refused(document: dict[str, str], most: int) -> None:
+    """With what to do; scores of several requests may not be compared unasked."""
+    service = Service()
+
+    ask(service, [document] * most, model=VL)
+    with pytest.raises(InvalidRequestError, match=f"split with max_documents={most}"):
+        ask(service, [document] * (most + 1), model=VL)
+    ask(service, [document] * (most + 1), model=VL, max_documents=most, split_listwise=True)
+
+    assert len(service.requests) == 3
+
+
+@pytest.mark.parametrize(("model", "most"), [(QWEN, 500), (GTE, 500), (VL, 100)])
+def test_a_list_that_is_too_long_is_split_only_where_allowed(model: str, most: int) -> None:
+    """Because the documentation advises against comparing scores of different requests."""
+    service = Service()
+    documents = [f"document {at}" for at in range(most + 1)]
+
+    with pytest.raises(InvalidRequestError, match="split_listwise=True"):
+        ask(service, documents, model=model)
+    response = ask(service, documents, model=model, split_listwise=True)
+
+    assert len(service.requests) == 2
+    assert len(response.results) == most + 1
+
+
+def test_blank_documents_are_held_back() -> None:
+    """They come last, without a score."""
+    service = Service()
+
+    response = ask(service, ["", "a", " ", "b"])
+
+    assert service.documents == ["a", "b"]
+    assert [result.index for result in response.results] == [1, 3, 0, 2]
+
+
+# --- What is answered --------------------------------------------------------------------------
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("reply", "identity"),
+    [
+        (COMPATIBLE_REPLY, "85ba5752-1900-47d2-8896-23f99b13f6e1"),
+        (NATIVE_REPLY, "4b0805c0-6b36-490d-8bc1-4365f4c89905"),
+    ],
+    ids=["compatible", "native"],
+)
+def test_the_documented_reply_is_read(send: Send, reply: Any, identity: str) -> None:
+    """Either one, whichever was asked; documents that were sent back are not used."""
+    response = ask(Service(reply), send=send, top_n=2)
+
+    assert [(r.index, r.relevance_score) for r in response.results] == RANKING
+    assert [result.document and result.document.text for result in response.results] == [
+        DOCUMENTS[1],
+        DOCUMENTS[0],
+    ]
+    assert response.id == identity
+    assert response.meta == Meta(
+        billed_units=BilledUnits(total_tokens=79), tokens=Tokens(input_tokens=79)
+    )
+    assert response.cost == pytest.approx(79 * 0.1 / 1_000_000)
+    assert response.payload == reply
+
+
+@pytest.mark.parametrize(
+    ("extra", "headers", "identity"),
+    [
+        ({}, {"x-request-id": "from-header"}, "from-header"),
+        ({"request_id": 5}, {}, None),
+        ({"usage": None}, {}, None),
+        ({"usage": {"total_tokens": "many"}}, {}, None),
+        ({"code": None, "message": None}, {}, None),
+    ],
+)
+def test_what_is_optional_may_be_absent(
+    extra: dict[str, Any], headers: dict[str, str], identity: str | None
+) -> None:
+    """A ranking is not lost for it, and gets an id all the same."""
+    reply = {"output": {"results": rows_of([(0, 0.5), (1, 0.4), (2, 0.3)])}, **extra}
+
+    response = ask(Service(reply, headers=headers))
+
+    assert len(response.results) == 3
+    assert response.id
+    assert identity is None or response.id == identity
+    assert response.meta == Meta()
+    assert response.cost is None
+
+
+@pytest.mark.parametrize(
+    "reply", [{}, [], None, "text", {"output": None}, {"output": {}}, {"results": {}}, {"code": ""}]
+)
+def test_a_reply_without_a_ranking_is_an_error(reply: Any) -> None:
+    """Never an empty success."""
+    with pytest.raises(ResponseParseError):
+        ask(Service("null" if reply is None else reply))
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("reply", "kind", "words"),
+    [
+        (
+            {"code": "InvalidApiKey", "message": "Invalid API-key provided.", "request_id": "1"},
+            AuthenticationError,
+            "InvalidApiKey: Invalid API-key provided.",
+        ),
+        ({"code": "Throttling.RateQuota", "message": "slow"}, RateLimitError, "slow"),
+        ({"code": "DataInspectionFailed", "message": "no"}, BadRequestError, "content filter"),
+        ({"code": "InternalError"}, ServerError, "InternalError"),
+        ({"code": "NobodyKnows", "message": "odd"}, APIStatusError, "NobodyKnows: odd"),
+        ({"error": {"message": "wrong model", "code": "x"}}, APIStatusError, "wrong model"),
+    ],
+)
+def test_an_error_under_a_good_status_is_an_error(
+    send: Send, reply: Any, kind: type[APIStatusError], words: str
+) -> None:
+    """Of the kind that its code says."""
+    service = Service({**reply, "output": {"results": rows_of([(0, 1.0)])}})
+
+    with pytest.raises(APIStatusError) as caught:
+        ask(service, send=send)
+
+    assert type(caught.value) is kind
+    assert caught.value.status_code == 200
+    assert words in str(caught.value)
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "words"),
+    [
+        (400, {"code": "InvalidParameter", "message": "bad input"}, BadRequestError, "bad input"),
+        (400, {"code": "DataInspectionFailed", "message": "no"}, BadRequestError, "content filter"),
+        (400, {"code": "Arrearage", "message": "no"}, PermissionDeniedError, "unpaid bill"),
+        (403, {"code": "Arrearage", "message": "no"}, PermissionDeniedError, "unpaid bill"),
+        (
+            401,
+            {"code": "InvalidApiKey", "message": "Invalid API-key provided."},
+            AuthenticationError,
+            "a key belongs to one region",
+        ),
+        (
+            401,
+            {
+                "error": {
+                    "message": "Incorrect API key provided.",
+                    "type": "invalid_request_error",
+                    "code": "invalid_api_key",
+                    "param": None,
+                },
+                "request_id": "1",
+            },
+            AuthenticationError,
+            "Incorrect API key provided.",
+        ),
+        (403, {"code": "AccessDenied", "message": "no"}, PermissionDeniedError, "no"),
+        (
+            403,
+            {"code": "AccessDenied.Unpurchased", "message": "no"},
+            PermissionDeniedError,
+            "switch Model Studio on",
+        ),
+        (403, {"code": "Model.AccessDenied", "message": "no"}, PermissionDeniedError, "workspace"),
+        (404, {"code": "Model.NotExist", "message": "no model"}, NotFoundError, "no model"),
+        (404, {"code": "ModelNotFound", "message": "no model"}, NotFoundError, "no model"),
+        (413, {"message": "too large"}, BadRequestError, "too large"),
+        (429, {"code": "Throttling.AllocationQuota", "message": "quota"}, RateLimitError, "quota"),
+        (500, {"code": "InternalError", "message": "oops"}, ServerError, "oops"),
+        (503, {"code": "ServiceUnavailable", "message": "later"}, ServerError, "later"),
+        (504, "<html>timeout</html>", ServerError, "timeout"),
+    ],
+)
+def test_an_error_is_of_its_kind(
+    send: Send, status: int, body: Any, kind: type[APIStatusError], words: str
+) -> None:
+    """In both of the shapes that the service has, with a hint where one helps."""
+    with pytest.raises(APIStatusError) as caught:
+        ask(Service(body, status=status), send=send)
+
+    assert type(caught.value) is kind
+    assert caught.value.status_code == status
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "attempts"),
+    [
+        (400, {}, 1),
+        (401, {}, 1),
+        (403, {}, 1),
+        (404, {}, 1),
+        (413, {}, 1),
+        (408, {}, 3),
+        (409, {}, 3),
+        (429, {}, 3),
+        (500, {}, 3),
+        (502, {}, 3),
+        (503, {}, 3),
+        (504, {}, 3),
+        (503, {"x-should-retry": "false"}, 1),
+        (400, {"x-should-retry": "true"}, 3),
+    ],
+)
+def test_what_may_pass_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, status: int, headers: dict[str, str], attempts: int
+) -> None:
+    """As by the official SDK."""
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    service = Service({"message": "no"}, status=status, headers=headers)
+
+    with pytest.raises(APIStatusError):
+        ask(service, max_retries=2)
+
+    assert len(service.requests) == attempts
+
+
+# --- Facts -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "documents", "tokens", "usd"),
+    [
+        (QWEN, 500, 4000, 0.1),
+        (GTE, 500, 4000, 0.115),
+        (VL, 100, 8000, None),
+        ("qwen3.7-text-rerank", None, 32_768, None),
+        ("my-own", None, None, None),
+    ],
+)
+def test_what_is_stated_of_a_model(
+    model: str, documents: int | None, tokens: int | None, usd: float | None
+) -> None:
+    """Limits, and a price where one is known in US dollars and depends on tokens alone."""
+    stated = facts(model)
+
+    assert stated.max_documents == documents
+    assert stated.max_tokens == tokens
+    assert stated.price == (Price(usd / 1_000_000, "total_tokens", "2026-11-22") if usd else None)
+    assert (stated.score_kind, stated.listwise) == ("probability", True)
+
+
+def test_a_model_that_was_switched_off_is_warned_of() -> None:
+    """With the day."""
+    with pytest.warns(FutureWarning, match="was switched off on 2026-05-30"):
+        ask(Service(), model="gte-rerank")
+
+
+def test_an_empty_key_is_for_hosts_of_one_s_own() -> None:
+    """A gateway that adds the key, for example."""
+    service = Service()
+
+    ask(service, api_key="", api_base=HOST)
+    with pytest.raises(ConfigurationError):
+        ask(service, api_key="")
+
+    assert "authorization" not in service.requests[0].headers
+    assert len(service.requests) == 1
