@@ -1,0 +1,210 @@
+"""Cohere's rerank models on Azure AI Foundry and serverless endpoints: Cohere's API, v2 or v1.
+
+https://docs.cohere.com/docs/cohere-on-microsoft-azure
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from rerank_core import (
+    ConfigurationError,
+    HTTPRequest,
+    InvalidRequestError,
+    NotFoundError,
+    Price,
+    Provider,
+    RerankRequest,
+    RerankResponse,
+    UnsupportedParamError,
+    hookimpl,
+    wire,
+)
+
+if TYPE_CHECKING:
+    import httpx
+
+_SHARED = {"top_n": "top_n", "rank_fields": "rank_fields"}
+_ONLY_V1 = {"max_chunks_per_doc": "max_chunks_per_doc"}
+_ONLY_V2 = {"max_tokens_per_doc": "max_tokens_per_doc"}
+_EXTRA_V2 = {"priority": "priority", "relevant_spans": "relevant_spans"}
+# US dollars for a search unit: one query with up to 100 documents.
+_PRICES = {
+    "cohere-rerank-v4.0-pro": 0.0025,
+    "cohere-rerank-v4.0-fast": 0.002,
+    "cohere-rerank-v3.5": 0.002,
+    "cohere-rerank-v3-english": 0.002,
+    "cohere-rerank-v3-multilingual": 0.002,
+}
+_RETIRED = dict.fromkeys(
+    ("cohere-rerank-v3-english", "cohere-rerank-v3-multilingual"), "2025-06-30"
+)
+_RESOURCE = re.compile(
+    r"https?://[^/?#]*\.(services\.ai|cognitiveservices)\.azure\.com(:\d*)?([/?#]|$)"
+)
+# What people copy from the portal besides: the resource itself, its chat API, their project.
+_NOT_COHERES = re.compile(r"(^|/models|/openai(/v1)?|/api/projects/[^/]+)$")
+
+
+@hookimpl
+def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
+    """State Azure's facts, by the deployment's model where that is known."""
+    header = options.get("auth_header")
+    if header not in {None, "api-key", "bearer"}:
+        message = f"auth_header must be 'api-key' or 'bearer', not {header!r}"
+        raise ConfigurationError(message, provider="azure_ai", model=model)
+    name = str(options.get("base_model") or model).lower()
+    price = _PRICES.get(name)
+    return Provider(
+        name="azure_ai",
+        docs_url="https://docs.cohere.com/docs/cohere-on-microsoft-azure",
+        base_url_env=("AZURE_AI_API_BASE",),
+        base_url_required=True,
+        api_key_env=("AZURE_AI_API_KEY",),
+        api_key_required=False,  # Entra ID does as well: `auth` says what is missing
+        auth=_make_auth,
+        params=_SHARED | _ONLY_V1 | _ONLY_V2,
+        extra_params=_EXTRA_V2,
+        options={
+            "api_version": (),
+            "auth_header": (),
+            "base_model": (),
+            "tenant_id": ("AZURE_TENANT_ID",),
+            "client_id": ("AZURE_CLIENT_ID",),
+            "azure_scope": ("AZURE_SCOPE",),
+            "azure_authority_host": ("AZURE_AUTHORITY_HOST",),
+        },
+        secret_options={
+            "azure_ad_token": ("AZURE_AD_TOKEN",),
+            "azure_ad_token_provider": (),
+            "azure_credential": (),
+            "client_secret": ("AZURE_CLIENT_SECRET",),
+        },
+        takes_mappings=True,  # v1 does; for v2 they are rendered below
+        max_documents=1000,  # Cohere's advice
+        max_tokens=4096 if "-v3" in name else 32768 if "-v4" in name else None,
+        score_kind="probability",
+        error_types={"unknown_model": NotFoundError, "unavailable_model": NotFoundError},
+        hints=_make_hints(choose_header(options, options.get("api_base"))),
+        price=Price(price, "search_units", "2026-11-22") if price else None,
+        retires=_RETIRED.get(name),
+        models=("Cohere-rerank-v4.0-pro", "Cohere-rerank-v4.0-fast", "Cohere-rerank-v3.5"),
+    )
+
+
+@hookimpl
+def map_params(provider: Provider, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Cohere's names are the caller's."""
+    return wire.rename_params(params, provider.params, provider.extra_params)
+
+
+@hookimpl
+def build_request(
+    provider: Provider, request: RerankRequest, params: Mapping[str, Any]
+) -> HTTPRequest:
+    """Build the request of the version that the base URL or the parameters ask for."""
+    base = _find_api(provider.base_url or "")
+    body = {"model": request.model, "query": request.query, **params}
+    fields = body.pop("rank_fields", None)
+    named = bool(fields) and not any(isinstance(document, str) for document in request.documents)
+    wanted = "v1" if named or "max_chunks_per_doc" in params else "v2"
+    if params.keys() & (_ONLY_V2 | _EXTRA_V2).keys():
+        wanted = "v2"
+    version = _choose_version(base.path, request.options.get("api_version"), wanted)
+    if version == "v1":
+        _refuse(params, _ONLY_V2 | _EXTRA_V2, "v2")
+    else:
+        _refuse(params, _ONLY_V1, "v1")
+    if named and version == "v1":
+        body["rank_fields"] = list(fields)
+        body["documents"] = [
+            {name: wire.render_value(value) for name, value in document.items()}
+            for document in request.documents
+            if not isinstance(document, str)
+        ]
+    else:
+        body["documents"] = wire.render_documents(request.documents, fields)
+    return HTTPRequest(wire.join_endpoint(urlunsplit(base), f"/{version}/rerank"), body)
+
+
+@hookimpl
+def parse_response(payload: Any) -> RerankResponse:
+    """Read the reply, which both versions give the same shape."""
+    results = wire.read_results(payload["results"])
+    for result, row in zip(results, payload["results"], strict=True):
+        if "relevant_spans" in row:
+            result.extra = {"relevant_spans": row["relevant_spans"]}
+    return RerankResponse(
+        results,
+        id=payload.get("id") or "",
+        meta=wire.read_meta(payload),
+        warnings=wire.read_strings((payload.get("meta") or {}).get("warnings")),
+    )
+
+
+def is_resource(base_url: Any) -> bool:
+    """Whether a URL is a Foundry resource's, which has several APIs beside one another."""
+    return bool(_RESOURCE.match(str(base_url).lower()))
+
+
+def choose_header(options: Mapping[str, Any], base_url: Any) -> str:
+    """The header for a key: the chosen one, else what most people found to work there."""
+    return options.get("auth_header") or ("api-key" if is_resource(base_url) else "bearer")
+
+
+def _make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -> httpx.Auth:
+    from rerank_azure_ai._auth import make_auth  # noqa: PLC0415 - httpx not before the first call
+
+    return make_auth(key, provider, options)
+
+
+def _make_hints(header: str) -> dict[int | str, str]:
+    """What a person should try; for a refused key, the other header first of all."""
+    other = "bearer" if header == "api-key" else "api-key"
+    no_model = "model is the name of the deployment, which the portal shows"
+    return {
+        401: f"an API key is sent as {header!r} here: try auth_header={other!r}. An Entra token"
+        " needs the role Cognitive Services User, for some minutes already, and the right"
+        " azure_scope",
+        403: "a role such as Cognitive Services User or a network rule is missing",
+        404: f"{no_model}; api_base is the resource's or the endpoint's address",
+        500: "a path that a v4 deployment does not have is answered so, too: on a Foundry resource"
+        " it is /providers/cohere/v2/rerank",
+        "unknown_model": no_model,
+        "unavailable_model": no_model,
+    }
+
+
+def _find_api(base_url: str) -> SplitResult:
+    """The base URL, down to Cohere's API where it stops before or beside it."""
+    base = urlsplit(base_url)
+    path = base.path.rstrip("/")
+    if is_resource(base_url) and _NOT_COHERES.search(path):
+        path = "/providers/cohere"
+    if path.endswith("/providers/cohere"):
+        path += "/v2"
+    return base._replace(path=path)
+
+
+def _choose_version(path: str, chosen: Any, wanted: str) -> str:
+    """What the base URL states, else what the caller chose, else what the parameters need."""
+    if chosen not in {None, "v1", "v2"}:
+        message = f"api_version must be 'v1' or 'v2', not {chosen!r}"
+        raise InvalidRequestError(message)
+    stated = path.removesuffix("/rerank").rpartition("/")[2]
+    if stated not in {"v1", "v2"}:
+        return chosen or wanted
+    if chosen not in {None, stated}:
+        message = f"api_version={chosen!r} contradicts the base URL, which is {stated}'s"
+        raise InvalidRequestError(message)
+    return stated
+
+
+def _refuse(params: Mapping[str, Any], names: Mapping[str, str], other: str) -> None:
+    for name in names:
+        if name in params:
+            message = f"azure_ai takes {name!r} only in {other} of Cohere's API, which this is not"
+            raise UnsupportedParamError(message, param=name)

@@ -1,0 +1,125 @@
+"""How Azure is told who calls: a key, or a token of Entra ID.
+
+https://learn.microsoft.com/azure/ai-foundry/foundry-models/how-to/configure-entra-id
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from rerank_azure_ai import choose_header
+from rerank_azure_ai._tokens import Exchange, TokenAuth, checked
+from rerank_core import ConfigurationError, MissingAPIKeyError, Provider
+from rerank_core.auth import HeaderAuth
+
+# What Microsoft documents today. https://cognitiveservices.azure.com/.default is older, and
+# reported to be taken as well.
+_SCOPE = "https://ai.azure.com/.default"
+_AUTHORITY = "https://login.microsoftonline.com"
+_TRIO = ("tenant_id", "client_id", "client_secret")
+
+
+def make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -> httpx.Auth:
+    """The first of: a key, what gives tokens, a token, a registered application, the chain.
+
+    What the caller gives comes before all that the environment has.
+
+    Raises:
+        MissingAPIKeyError: There is none of them.
+        ConfigurationError: What is given is not enough.
+    """
+    known = {**options, "key": key}
+    variables = {**provider.options, **provider.secret_options, "key": provider.api_key_env}
+    # What stands in one of its variables was not given, or might as well not have been.
+    given = {
+        name: value
+        for name, value in known.items()
+        if value is not None and value not in map(os.environ.get, variables[name])
+    }
+    applies = bool(given.keys() & set(_TRIO))
+    auth = _sign_with(given, provider, known)
+    if auth is None and not applies:
+        auth = _sign_with(known, provider, known)
+    if auth is None and (applies or all(known.get(name) for name in _TRIO)):
+        auth = _apply(known)
+    return auth or chain_auth(known.get("azure_scope") or _SCOPE, known.get("azure_authority_host"))
+
+
+def _sign_with(
+    candidates: Mapping[str, Any], provider: Provider, options: Mapping[str, Any]
+) -> httpx.Auth | None:
+    """The first of the candidates that are a key, what gives tokens, or a token."""
+    if key := candidates.get("key"):
+        header = choose_header(options, provider.base_url)
+        return HeaderAuth("api-key", key) if header == "api-key" else _bearer(key)
+    scope = options.get("azure_scope") or _SCOPE
+    for name in ("azure_ad_token_provider", "azure_credential", "azure_ad_token"):
+        if (found := candidates.get(name)) is not None:
+            return _bearer(checked(found, name)) if isinstance(found, str) else _ask(found, scope)
+    return None
+
+
+def _bearer(value: str) -> httpx.Auth:
+    return HeaderAuth("Authorization", f"Bearer {value}")
+
+
+def _ask(given: Any, scope: str) -> TokenAuth:
+    """Ask a credential of azure-identity, or any function, blocking or not."""
+    get_token = getattr(given, "get_token", None)
+    if get_token is not None:
+        return TokenAuth(functools.partial(get_token, scope))
+    if not callable(given):
+        message = "azure_credential must have get_token, azure_ad_token_provider be a function"
+        raise ConfigurationError(message)
+    return TokenAuth(given)
+
+
+def _apply(known: Mapping[str, Any]) -> TokenAuth:
+    """Sign as a registered application."""
+    if missing := [name for name in _TRIO if not known.get(name)]:
+        message = f"{', '.join(missing)} is missing: an application needs {', '.join(_TRIO)}"
+        raise ConfigurationError(message)
+    authority = known.get("azure_authority_host") or _AUTHORITY
+    scope = known.get("azure_scope") or _SCOPE
+    return application_auth(authority, *(known[name] for name in _TRIO), scope)
+
+
+@functools.lru_cache(maxsize=64)
+def application_auth(
+    authority: str, tenant_id: str, client_id: str, client_secret: str, scope: str
+) -> TokenAuth:
+    """The one object, with its one token, for a registered application."""
+    host = authority if "://" in authority else f"https://{authority}"
+    url = f"{host.rstrip('/')}/{quote(tenant_id, safe='')}/oauth2/v2.0/token"
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": client_id,
+        "client_secret": client_secret,
+        "scope": scope,
+    }
+    headers = {"accept": "application/json"}
+    return TokenAuth(Exchange(lambda: httpx.Request("POST", url, data=form, headers=headers)))
+
+
+@functools.lru_cache(maxsize=8)
+def chain_auth(scope: str, authority: str | None) -> TokenAuth:
+    """The default chain: environment, workload, managed identity, developers' tools."""
+    try:
+        from azure.identity import DefaultAzureCredential  # noqa: PLC0415 - an extra
+    except ImportError:
+        message = (
+            "no API key: give api_key=, azure_ad_token=, azure_ad_token_provider= or"
+            " azure_credential=; or set AZURE_AI_API_KEY, AZURE_AD_TOKEN, or AZURE_TENANT_ID,"
+            " AZURE_CLIENT_ID and AZURE_CLIENT_SECRET; or pip install 'rerank-azure-ai[entra]' for"
+            " Azure's default chain of credentials"
+        )
+        raise MissingAPIKeyError(message) from None
+    make: Callable[..., Any] = DefaultAzureCredential
+    credential = make(authority=authority) if authority else make()
+    return TokenAuth(functools.partial(credential.get_token, scope))

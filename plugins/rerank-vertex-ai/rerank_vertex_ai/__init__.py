@@ -1,0 +1,182 @@
+"""Google's ranking API, of Vertex AI Search: Discovery Engine's `rankingConfigs.rank`, v1.
+
+https://cloud.google.com/generative-ai-app-builder/docs/ranking
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from rerank_core import (
+    BilledUnits,
+    ConfigurationError,
+    HTTPRequest,
+    Meta,
+    Price,
+    Provider,
+    RerankRequest,
+    RerankResponse,
+    RerankResult,
+    ResponseParseError,
+    hookimpl,
+    wire,
+)
+
+if TYPE_CHECKING:
+    import httpx
+
+_BASE = "https://discoveryengine.googleapis.com"
+_REGIONS = {name: f"https://{name}-discoveryengine.googleapis.com" for name in ("us", "eu")}
+_SHORT = (
+    "semantic-ranker-default-003",
+    "semantic-ranker-default-002",
+    "semantic-ranker-512@latest",
+)
+
+
+@hookimpl
+def resolve_provider(model: str) -> Provider:
+    """State the ranking API's facts."""
+    return Provider(
+        name="vertex_ai",
+        docs_url="https://cloud.google.com/generative-ai-app-builder/docs/ranking",
+        base_url=_BASE,
+        base_url_env=("DISCOVERYENGINE_API_BASE",),
+        api_key_required=False,  # there are none: `auth` says what is missing
+        auth=_make_auth,
+        params={"top_n": "topN"},
+        extra_params={"user_labels": "userLabels"},
+        options={
+            "vertex_project": ("VERTEXAI_PROJECT", "GOOGLE_CLOUD_PROJECT"),
+            "vertex_location": ("VERTEXAI_LOCATION",),
+            "ranking_config": (),
+        },
+        secret_options={
+            "access_token": (),
+            "vertex_credentials": ("VERTEXAI_CREDENTIALS", "GOOGLE_APPLICATION_CREDENTIALS"),
+        },
+        option_sources={"vertex_project": _find_project},
+        takes_mappings=True,  # as title and content
+        max_documents=200,
+        max_tokens=512 if model in _SHORT else None,  # longer records are cut; 004: not confirmed
+        score_kind="probability",
+        hints={
+            401: "the token has ended or is not Google's",
+            403: "the project needs discoveryengine.googleapis.com enabled, and the caller"
+            " discoveryengine.rankingConfigs.rank and the use of the project's quota",
+            404: "vertex_location, or VERTEXAI_LOCATION, is 'global', 'us' or 'eu' here",
+        },
+        price=Price(0.001, "search_units", "2026-11-22"),
+        models=("semantic-ranker-default-004", "semantic-ranker-fast-004", *_SHORT),
+    )
+
+
+@hookimpl
+def map_params(provider: Provider, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Rename to lowerCamelCase; an unknown field is refused."""
+    return wire.rename_params(params, provider.params, provider.extra_params)
+
+
+@hookimpl
+def build_request(
+    provider: Provider, request: RerankRequest, params: Mapping[str, Any]
+) -> HTTPRequest:
+    """Build the request; a user's credentials are refused without the project in a header."""
+    project = request.options.get("vertex_project")
+    return HTTPRequest(
+        url=_build_url(provider.base_url or _BASE, request.options),
+        body={
+            "model": request.model,
+            "query": request.query,
+            "records": [
+                _to_record(at, document, request.rank_fields)
+                for at, document in enumerate(request.documents)
+            ],
+            "ignoreRecordDetailsInResponse": True,  # it would send title and content back unasked
+            **params,
+        },
+        headers={"X-Goog-User-Project": project} if project else {},
+    )
+
+
+@hookimpl
+def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
+    """Read the reply, which knows records by the id that they were sent with."""
+    sent = len(request.documents)
+    return RerankResponse(
+        _read_records(payload.get("records", []), sent),
+        # Not reported: one query with up to 100 records is what the price is for.
+        meta=Meta(billed_units=BilledUnits(search_units=-(-sent // 100))),
+    )
+
+
+def _make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -> httpx.Auth:
+    from rerank_vertex_ai._auth import make_auth  # noqa: PLC0415 - httpx not before the first call
+
+    del provider
+    return make_auth(key, options)
+
+
+def _find_project(secrets: Mapping[str, Any]) -> str | None:
+    from rerank_vertex_ai._credentials import find_project  # noqa: PLC0415 - only where needed
+
+    return find_project(secrets.get("vertex_credentials"))
+
+
+def _build_url(base_url: str, options: Mapping[str, Any]) -> str:
+    """The endpoint: the base URL may be an origin, end in a version, or be all of it."""
+    location = options.get("vertex_location") or "global"
+    parts = urlsplit(_REGIONS.get(location, _BASE) if base_url == _BASE else base_url)
+    path = parts.path.rstrip("/")
+    if not path.endswith(":rank"):
+        if not re.search(r"/v1(alpha|beta)?$", path):
+            path += "/v1"
+        if not options.get("vertex_project"):
+            message = "no project: give vertex_project=, or set VERTEXAI_PROJECT"
+            raise ConfigurationError(message)
+        config = options.get("ranking_config") or "default_ranking_config"
+        steps = ("projects", options["vertex_project"], "locations", location)
+        path = "/".join(
+            [path, *(quote(step, safe=":") for step in (*steps, "rankingConfigs", config))]
+        )
+        path += ":rank"
+    return urlunsplit(parts._replace(path=path, fragment=""))
+
+
+def _to_record(
+    at: int, document: str | Mapping[str, Any], rank_fields: Sequence[str] | None
+) -> dict[str, str]:
+    """A document with its position for an id, and a title only where it has one.
+
+    Title and content are scored together, so that a title made up here would change the score.
+    """
+    if isinstance(document, str):
+        return {"id": str(at), "content": document}
+    names = document if rank_fields is None else rank_fields
+    fields = {name: document[name] for name in names if document.get(name) is not None}
+    title = fields["title"] if isinstance(fields.get("title"), str) else ""
+    rest = {name: value for name, value in fields.items() if not (name == "title" and title)}
+    only_content = list(rest) == ["content"]
+    content = wire.render_value(rest["content"]) if only_content else wire.render_document(rest)
+    record = {"title": title, "content": content}
+    if not (title.strip() or content.strip()):  # blank fields, whose names core takes for text
+        record = {"content": wire.render_document(document, rank_fields)}
+    return {"id": str(at)} | {name: text for name, text in record.items() if text.strip()}
+
+
+def _read_records(rows: Any, sent: int) -> list[RerankResult]:
+    positions = {str(at): at for at in range(sent)}
+    if not isinstance(rows, list):
+        message = f"records is {type(rows).__name__}, not a list"
+        raise ResponseParseError(message, path="records")
+    results = []
+    for place, row in enumerate(rows):
+        if not isinstance(row, dict) or row.get("id") not in positions:
+            message = f"records[{place}] has no id of a record that was sent"
+            raise ResponseParseError(message, path=f"records[{place}].id")
+        # In JSON of this kind a zero is left out.
+        results.append(RerankResult(positions[row["id"]], row.get("score", 0.0)))
+    return results

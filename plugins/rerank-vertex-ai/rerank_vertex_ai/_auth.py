@@ -1,0 +1,181 @@
+"""How Google is told who calls: always a token, got in whichever way there is.
+
+https://developers.google.com/identity/protocols/oauth2/service-account
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+
+from rerank_core import ConfigurationError, MissingAPIKeyError
+from rerank_core.auth import HeaderAuth
+from rerank_vertex_ai._credentials import is_on_google, metadata_url, read_credentials
+from rerank_vertex_ai._tokens import Exchange, Token, TokenAuth, checked
+
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+_LIFETIME = 3600  # seconds, the most that an assertion may live
+_TIMEOUT = 30.0
+_NO_CREDENTIALS = (
+    "no credentials: give access_token= or vertex_credentials=, set VERTEXAI_CREDENTIALS or"
+    " GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`"
+)
+
+
+def make_auth(key: str | None, options: Mapping[str, Any]) -> httpx.Auth:
+    """The first of: a token, credentials, gcloud's file, the metadata server.
+
+    Raises:
+        MissingAPIKeyError: There is none of them.
+        ConfigurationError: What there is cannot be used.
+    """
+    if key:
+        message = "the ranking API takes no API key: give access_token= or vertex_credentials="
+        raise ConfigurationError(message)
+    token = options.get("access_token")
+    if callable(token):
+        return TokenAuth(token)
+    if token is not None:
+        return HeaderAuth("Authorization", f"Bearer {checked(token, 'access_token')}")
+    found = read_credentials(options.get("vertex_credentials"))
+    if isinstance(found, Mapping):
+        return credentials_auth(json.dumps(dict(found), sort_keys=True))
+    if found is not None:
+        return TokenAuth(functools.partial(_refresh, found))
+    if not is_on_google():
+        raise MissingAPIKeyError(_NO_CREDENTIALS)
+    return metadata_auth(metadata_url("instance/service-accounts/default/token"))
+
+
+@functools.lru_cache(maxsize=8)
+def metadata_auth(url: str) -> TokenAuth:
+    """The one object, with its one token, for the machine's own service account."""
+    headers = {"Metadata-Flavor": "Google"}
+    return TokenAuth(Exchange(lambda: httpx.Request("GET", url, headers=headers)))
+
+
+@functools.lru_cache(maxsize=64)
+def credentials_auth(text: str) -> TokenAuth:
+    """The one object, with its one token, for credentials as JSON.
+
+    Raises:
+        ConfigurationError: Something is missing in them, or their type is not known.
+    """
+    info = json.loads(text)
+    kind = info.get("type")
+    make = _MAKERS.get(kind)
+    if make is None:
+        message = f"credentials of the type {kind!r} are not known; {', '.join(_MAKERS)} are"
+        raise ConfigurationError(message)
+    try:
+        return TokenAuth(make(info))
+    except (LookupError, TypeError, ValueError) as error:
+        # Not chained: its text may hold what it could not read.
+        message = f"the credentials of the type {kind!r} cannot be used ({type(error).__name__})"
+        raise ConfigurationError(message) from None
+
+
+def _of_service_account(info: Mapping[str, Any]) -> Exchange:
+    """Exchanges an assertion, signed with the account's key."""
+    from google.auth import crypt, jwt  # noqa: PLC0415 - heavy
+
+    make_signer: Any = crypt.RSASigner.from_service_account_info
+    signer, encode = make_signer(info), jwt.encode
+    email, uri = info["client_email"], info.get("token_uri", _TOKEN_URI)
+
+    def ask() -> httpx.Request:
+        now = int(time.time())
+        claims = {"iss": email, "scope": _SCOPE, "aud": uri, "iat": now, "exp": now + _LIFETIME}
+        assertion: Any = encode(signer, claims)  # type: ignore[no-untyped-call]
+        grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+        return _post(uri, {"grant_type": grant, "assertion": assertion.decode()})
+
+    return Exchange(ask)
+
+
+def _of_user(info: Mapping[str, Any]) -> Exchange:
+    """Exchanges the refresh token that `gcloud auth application-default login` left."""
+    uri = info.get("token_uri", _TOKEN_URI)
+    form = {name: info[name] for name in ("client_id", "client_secret", "refresh_token")}
+    return Exchange(lambda: _post(uri, {"grant_type": "refresh_token", **form}))
+
+
+def _post(uri: str, form: Mapping[str, str]) -> httpx.Request:
+    return httpx.Request("POST", uri, data=dict(form), headers={"accept": "application/json"})
+
+
+def _of_other_kind(info: Mapping[str, Any]) -> Callable[[], Token]:
+    """Has google-auth get the token, which may take several requests, or a program."""
+    if info["type"] == "impersonated_service_account":
+        from google.auth import impersonated_credentials as module  # noqa: PLC0415 - heavy
+
+        load: Any = module.Credentials.from_impersonated_service_account_info
+        return functools.partial(_refresh, load(info, scopes=[_SCOPE]))
+    if info["type"] == "external_account_authorized_user":
+        from google.auth import external_account_authorized_user  # noqa: PLC0415 - heavy
+
+        load = external_account_authorized_user.Credentials.from_info
+        return functools.partial(_refresh, load(info))  # a user's consent has its own scopes
+    if info.get("subject_token_type") == "urn:ietf:params:aws:token-type:aws4_request":
+        from google.auth import aws  # noqa: PLC0415 - heavy
+
+        load = aws.Credentials.from_info
+    elif "executable" in info.get("credential_source", {}):
+        from google.auth import pluggable  # noqa: PLC0415 - heavy
+
+        load = pluggable.Credentials.from_info
+    else:
+        from google.auth import identity_pool  # noqa: PLC0415 - heavy
+
+        load = identity_pool.Credentials.from_info
+    return functools.partial(_refresh, load(info, scopes=[_SCOPE]))
+
+
+def _refresh(credentials: Any) -> Token:
+    """A token of google-auth's, which may block: in a worker thread under async."""
+    from google.auth.credentials import with_scopes_if_required  # noqa: PLC0415 - heavy
+
+    scope: Any = with_scopes_if_required
+    scoped = scope(credentials, [_SCOPE])
+    if not scoped.valid:
+        scoped.refresh(_send)
+    ends = scoped.expiry.replace(tzinfo=UTC).timestamp() if scoped.expiry else 0.0
+    return Token(checked(scoped.token, "the token of the credentials"), ends)
+
+
+def _send(
+    url: str,
+    method: str = "GET",
+    body: Any = None,
+    headers: Any = None,
+    timeout: float | None = None,
+    **_: Any,
+) -> SimpleNamespace:
+    """What google-auth calls a transport; its own would need another HTTP client."""
+    from google.auth.exceptions import TransportError  # noqa: PLC0415 - heavy
+
+    try:
+        reply = httpx.request(
+            method, url, content=body, headers=headers, timeout=timeout or _TIMEOUT
+        )
+    except httpx.HTTPError as error:
+        message = f"{httpx.URL(url).host}: {type(error).__name__}"
+        raise TransportError(message, retryable=True) from error  # type: ignore[no-untyped-call]
+    return SimpleNamespace(status=reply.status_code, headers=reply.headers, data=reply.content)
+
+
+_MAKERS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "service_account": _of_service_account,
+    "authorized_user": _of_user,
+    "external_account": _of_other_kind,
+    "external_account_authorized_user": _of_other_kind,
+    "impersonated_service_account": _of_other_kind,
+}

@@ -1,0 +1,1166 @@
+"""Google's ranking API: requests, replies, errors and tokens, against stand-ins for its servers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import parse_qs
+
+import httpx
+import pytest
+import trio
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from google.auth import exceptions, jwt
+
+import rerank_vertex_ai
+from recorder import Reply, recording
+from rerank_core import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    BilledUnits,
+    ConfigurationError,
+    Meta,
+    MissingAPIKeyError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    Reranker,
+    RerankResponse,
+    ResponseParseError,
+    ServerError,
+    TransportError,
+    UnsupportedParamError,
+    arerank,
+    list_providers,
+    rerank,
+)
+from rerank_core.testing import CANARY, Case, Check, Example, Ranking, conformance
+from rerank_vertex_ai import _credentials
+from rerank_vertex_ai._auth import credentials_auth, metadata_auth
+from rerank_vertex_ai._tokens import TokenAuth
+
+CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
+MODEL = "semantic-ranker-default-004"
+HOST = "https://discoveryengine.googleapis.com"
+PATH = "/v1/projects/my-project/locations/global/rankingConfigs/default_ranking_config:rank"
+DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France.", "Madrid is in Spain."]
+CALL: dict[str, Any] = {
+    "model": f"vertex_ai/{MODEL}",
+    "query": "capital of France",
+    "documents": DOCUMENTS,
+    "vertex_project": "my-project",
+    "max_retries": 0,
+}
+READY = CALL | {"access_token": "ready-made"}
+# What this project sends otherwise than the capture, on purpose: file, place, ours (None for
+# nothing), reason.
+UNASKED = "the service would send title and content back; core attaches the caller's documents"
+TITLE = "title and content are scored together: one made up here changes the score"
+NOT_NEEDED = "Google's client adds it; plain JSON is the default"
+RECORDS = [{"id": str(at), "content": text} for at, text in enumerate(DOCUMENTS)]
+DIFFERENCES: list[tuple[str, str, Any, str]] = [
+    ("discoveryengine-strings", "query", {}, NOT_NEEDED),
+    ("discoveryengine-titles", "query", {}, NOT_NEEDED),
+    ("discoveryengine-strings", "json.ignoreRecordDetailsInResponse", True, UNASKED),
+    ("litellm-strings", "json.ignoreRecordDetailsInResponse", True, UNASKED),
+    ("litellm-strings", "json.records", RECORDS, TITLE),
+    ("litellm-dicts", "path", PATH.replace("global", "eu"), "litellm ignores the location"),
+]
+
+Send = Callable[..., RerankResponse]
+
+
+def send_blocking(**call: Any) -> RerankResponse:
+    """Make a call with `rerank`."""
+    return rerank(**call)
+
+
+def send_async(**call: Any) -> RerankResponse:
+    """Make a call with `arerank`."""
+    return asyncio.run(arerank(**call))
+
+
+def send_trio(**call: Any) -> RerankResponse:
+    """Make a call with `arerank` under trio."""
+
+    async def main() -> RerankResponse:
+        return await arerank(**call)
+
+    return trio.run(main)
+
+
+both_ways = pytest.mark.parametrize("send", [send_blocking, send_async])
+every_way = pytest.mark.parametrize("send", [send_blocking, send_async, send_trio])
+
+
+def encode(ranking: Ranking, documents: Sequence[str], top_n: int | None) -> dict[str, Any]:
+    """Write the service's reply for a ranking."""
+    del documents, top_n
+    return {"records": [{"id": str(index), "score": score} for index, score in ranking]}
+
+
+CASE = Case(
+    plugin=rerank_vertex_ai,
+    model=MODEL,
+    options={"api_key": None, "access_token": CANARY, "vertex_project": "my-project"},
+    params={"user_labels": {"team": "search"}},
+    encode=encode,
+    encode_error=lambda message: {"error": {"code": 400, "message": message, "status": "X"}},
+    example=Example(
+        call={"query": "capital of France", "documents": DOCUMENTS, "top_n": 2},
+        url=HOST + PATH,
+        json={
+            "model": MODEL,
+            "query": "capital of France",
+            "records": RECORDS,
+            "ignoreRecordDetailsInResponse": True,
+            "topN": 2,
+        },
+        headers={"x-goog-user-project": "my-project"},
+        reply=encode([(1, 0.9812), (0, 0.0123)], DOCUMENTS, 2),
+        ranking=[(1, 0.9812), (0, 0.0123)],
+        meta=Meta(billed_units=BilledUnits(search_units=1)),
+    ),
+)
+
+
+@conformance(
+    CASE,
+    exceptions={
+        "check_damaged_replies_do_no_harm": "JSON of this kind leaves out a score of zero, so that"
+        " one that is lost cannot be told from it"
+    },
+)
+def test_conformance(check: Check) -> None:
+    """The plugin keeps what every plugin must."""
+    check()
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Let nothing of this machine and no token of another test take part."""
+    facts = vertex_facts()
+    tables = [*facts.options.values(), *facts.secret_options.values()]
+    names = [*facts.base_url_env, *(name for row in tables for name in row)]
+    for name in (*names, *_credentials._ON_GOOGLE):  # noqa: SLF001 - what it looks at
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
+    monkeypatch.setattr(_credentials, "_PRODUCT_NAME", tmp_path / "product_name")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    for cached in (credentials_auth, metadata_auth):
+        cached.cache_clear()
+    yield
+    for cached in (credentials_auth, metadata_auth):
+        cached.cache_clear()
+
+
+def vertex_facts() -> Any:
+    """The facts as listings see them."""
+    (found,) = [found for found in list_providers() if found.name == "vertex_ai"]
+    assert found.facts is not None, found.error
+    return found.facts
+
+
+def copied(reply: httpx.Response) -> httpx.Response:
+    """The reply, for one more client: each makes it its own."""
+    return httpx.Response(reply.status_code, headers=reply.headers, content=reply.content)
+
+
+def token(value: str, **fields: Any) -> httpx.Response:
+    """A token service's reply, and the metadata server's."""
+    body = {"access_token": value, "token_type": "Bearer", "expires_in": 3599} | fields
+    return httpx.Response(200, json=body)
+
+
+class Service:
+    """Stands in for Google's servers, and keeps what each was sent.
+
+    Args:
+        reply: What the ranking endpoint answers, else a ranking.
+        tokens: What the token services answer in turn, the last one again and again.
+        accepted: The tokens that the ranking endpoint accepts, else all.
+    """
+
+    def __init__(
+        self,
+        reply: httpx.Response | None = None,
+        tokens: list[httpx.Response] | None = None,
+        accepted: set[str] | None = None,
+    ) -> None:
+        self.reply, self.tokens, self.accepted = reply, tokens, accepted
+        self.requests: list[httpx.Request] = []
+        self.authorizations: list[str] = []  # a request that is sent again is signed anew
+        self.exchanges: list[httpx.Request] = []
+        self.transport = httpx.MockTransport(self.answer)
+
+    @property
+    def sent(self) -> Any:
+        """The JSON of the last request for a ranking."""
+        return json.loads(self.requests[-1].content)
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        """Reply as the endpoint does."""
+        if request.url.path.endswith("/token"):
+            self.exchanges.append(request)
+            made = self.tokens or [token(f"token-{len(self.exchanges)}")]
+            return copied(made[min(len(self.exchanges), len(made)) - 1])
+        self.requests.append(request)
+        self.authorizations.append(request.headers.get("authorization", ""))
+        bearer = self.authorizations[-1].removeprefix("Bearer ")
+        if self.accepted is not None and bearer not in self.accepted:
+            return error(401, "UNAUTHENTICATED", "Invalid credentials.")
+        if self.reply is not None:
+            return copied(self.reply)
+        count = len(json.loads(request.content)["records"])
+        ranking = [(at, (at + 1) / 1000) for at in reversed(range(count))]
+        return httpx.Response(200, json=encode(ranking, [], None))
+
+
+def error(status: int, word: str, message: str) -> httpx.Response:
+    """An error of the ranking endpoint."""
+    body = {"code": status, "message": message, "status": word, "details": []}
+    return httpx.Response(status, json={"error": body})
+
+
+@both_ways
+@pytest.mark.parametrize(
+    "name",
+    ["discoveryengine-strings", "discoveryengine-titles", "litellm-dicts", "litellm-strings"],
+)
+def test_the_same_call_sends_the_same_as_others_but_for_the_differences(
+    name: str, send: Send
+) -> None:
+    """Method, path, query, headers and the whole body."""
+    capture = json.loads((CAPTURES / f"vertex_ai-{name}.json").read_bytes())
+    call, expected, service = dict(capture["call"]), capture["request"], Service()
+    for _, place, ours, _ in (row for row in DIFFERENCES if row[0] == name):
+        *steps, last = place.split(".")
+        where = expected
+        for step in steps:
+            where = where[step]
+        where[last] = ours
+    del call["fn"]
+    asked = call | {"model": f"vertex_ai/{call['model'].removeprefix('vertex_ai/')}"}
+    asked["user_labels"] = expected["json"].get("userLabels")  # not among the capture's arguments
+
+    send(**CALL | asked, access_token="test-key", http_client=service.transport)  # noqa: S106 - its own
+
+    (request,) = service.requests
+    assert request.method == expected["method"]
+    assert request.url.raw_path.decode() == expected["path"]  # the colon as it is
+    assert dict(request.url.params) == expected["query"]
+    assert service.sent == expected["json"]
+    for header in ("authorization", "content-type", "x-goog-user-project"):
+        assert request.headers[header] == expected["headers"][header]
+
+
+@pytest.mark.parametrize(
+    ("base", "options", "url"),
+    [
+        (None, {}, HOST + PATH),
+        (f"{HOST}/", {}, HOST + PATH),
+        (f"{HOST}/v1", {}, HOST + PATH),
+        (f"{HOST}/v1beta/", {}, HOST + PATH.replace("/v1/", "/v1beta/")),
+        (f"{HOST}/v1alpha", {}, HOST + PATH.replace("/v1/", "/v1alpha/")),
+        ("https://proxy.test/google", {}, f"https://proxy.test/google{PATH}"),
+        (f"{HOST}/v1/projects/p/x:rank", {}, f"{HOST}/v1/projects/p/x:rank"),
+        (f"{HOST}?$alt=json#top", {}, f"{HOST}{PATH}?$alt=json"),
+        (
+            None,
+            {"vertex_location": "us"},
+            f"https://us-discoveryengine.googleapis.com{PATH.replace('global', 'us')}",
+        ),
+        (
+            None,
+            {"vertex_location": "eu"},
+            f"https://eu-discoveryengine.googleapis.com{PATH.replace('global', 'eu')}",
+        ),
+        (
+            "https://proxy.test",
+            {"vertex_location": "eu"},
+            f"https://proxy.test{PATH.replace('global', 'eu')}",
+        ),
+        (None, {"vertex_location": "global"}, HOST + PATH),
+        (
+            None,
+            {"ranking_config": "mine", "vertex_project": "example.com:a/b"},
+            HOST
+            + PATH.replace("default_ranking_config", "mine").replace(
+                "my-project", "example.com:a%2Fb"
+            ),
+        ),
+    ],
+)
+def test_a_base_url_becomes_the_endpoint(
+    base: str | None, options: dict[str, str], url: str
+) -> None:
+    """However much of it the caller has copied, at the host of the location."""
+    service = Service()
+
+    rerank(**READY | {"api_base": base} | options, http_client=service.transport)
+
+    assert str(service.requests[0].url) == url
+
+
+def test_variables_name_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Base URL, project and location."""
+    monkeypatch.setenv("DISCOVERYENGINE_API_BASE", "https://from.test")
+    monkeypatch.setenv("VERTEXAI_PROJECT", "env-project")
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "other-project")
+    monkeypatch.setenv("VERTEXAI_LOCATION", "eu")
+    service = Service()
+
+    rerank(**READY | {"vertex_project": None}, http_client=service.transport)
+
+    (request,) = service.requests
+    assert str(request.url).startswith("https://from.test/v1/projects/env-project/locations/eu/")
+    assert request.headers["x-goog-user-project"] == "env-project"
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({}, {}),
+        ({"top_n": 2}, {"topN": 2}),
+        ({"top_n": 9}, {"topN": 3}),
+        ({"return_documents": False}, {}),
+        ({"user_labels": {"team": "a"}}, {"userLabels": {"team": "a"}}),
+    ],
+)
+def test_nothing_is_sent_that_was_not_asked_for(
+    params: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    """But that the service is told not to send the documents back."""
+    service = Service(httpx.Response(200, json=encode([(0, 0.5), (1, 0.4), (2, 0.3)], [], None)))
+
+    rerank(**READY, **params, http_client=service.transport)
+
+    always = {
+        "model": MODEL,
+        "query": "capital of France",
+        "records": RECORDS,
+        "ignoreRecordDetailsInResponse": True,
+    }
+    assert service.sent == always | expected
+
+
+@pytest.mark.parametrize(
+    ("document", "rank_fields", "record"),
+    [
+        ("text", None, {"content": "text"}),
+        ({"text": "a"}, None, {"content": "a"}),
+        ({"content": "a"}, None, {"content": "a"}),
+        ({"title": "t", "text": "a"}, None, {"title": "t", "content": "a"}),
+        ({"title": "t", "content": "a"}, None, {"title": "t", "content": "a"}),
+        ({"title": "t"}, None, {"title": "t"}),
+        ({"title": 7, "text": "a"}, None, {"content": "title: 7\ntext: a"}),
+        ({"title": None, "text": "a"}, None, {"content": "a"}),
+        ({"title": " ", "text": "a"}, None, {"content": "a"}),
+        ({"title": "t", "text": "a", "n": 1}, None, {"title": "t", "content": "text: a\nn: 1"}),
+        ({"title": "t", "text": "a", "n": 1}, ["n", "text"], {"content": "n: 1\ntext: a"}),
+        ({"title": "t", "text": "a"}, ["title"], {"title": "t"}),
+        ({"title": "t", "text": "a"}, ["text", "title"], {"title": "t", "content": "a"}),
+        ({"title": "", "text": ""}, None, {"content": "title: \ntext: "}),
+        ({"title": " ", "text": ""}, None, {"content": "title:  \ntext: "}),
+    ],
+)
+def test_a_document_is_a_record(
+    document: Any, rank_fields: list[str] | None, record: dict[str, str]
+) -> None:
+    """A title only where it has one, all other fields in the content, nothing blank."""
+    service = Service()
+
+    rerank(
+        **READY | {"documents": [document]}, rank_fields=rank_fields, http_client=service.transport
+    )
+
+    assert service.sent["records"] == [{"id": "0", **record}]
+
+
+def test_blank_documents_are_held_back() -> None:
+    """A record without text is refused; the others keep their places in the caller's list."""
+    service = Service()
+
+    response = rerank(**READY | {"documents": ["", "a", " "]}, http_client=service.transport)
+
+    assert service.sent["records"] == [{"id": "0", "content": "a"}]
+    assert [result.index for result in response.results] == [1, 0, 2]
+
+
+def test_a_long_list_is_split_and_billed_by_the_hundred() -> None:
+    """The service takes 200 records, and a unit covers up to 100."""
+    service = Service()
+
+    response = rerank(**READY | {"documents": ["x"] * 201}, http_client=service.transport)
+
+    assert sorted(len(json.loads(r.content)["records"]) for r in service.requests) == [100, 101]
+    assert len(response.results) == 201
+    assert response.meta.billed_units.search_units == 3
+    assert response.cost == pytest.approx(0.003)
+
+
+@pytest.mark.parametrize("name", ["max_chunks_per_doc", "max_tokens_per_doc"])
+def test_what_the_service_does_not_take_is_refused(name: str) -> None:
+    """It cuts long records without a word."""
+    with pytest.raises(UnsupportedParamError, match=f"'{name}'"):
+        rerank(**READY | {name: 3}, http_client=Service().transport)
+
+
+@both_ways
+def test_a_reply_is_read(send: Send) -> None:
+    """By id, not by place; a score of zero is left out of such JSON."""
+    body = {
+        "records": [
+            {"id": "1", "title": "France", "content": "not the caller's", "score": 0.9812},
+            {"id": "2"},
+            {"id": "0", "score": 0.0123},
+        ]
+    }
+
+    response = send(**READY, http_client=Service(httpx.Response(200, json=body)).transport)
+
+    rows = [(result.index, result.relevance_score) for result in response.results]
+    assert rows == [(1, 0.9812), (0, 0.0123), (2, 0.0)]
+    assert response.results[0]["document"]["text"] == DOCUMENTS[1]
+    assert response.id
+    assert response.meta == Meta(billed_units=BilledUnits(search_units=1))
+    assert response.cost == pytest.approx(0.001)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({}, "ranks 0 documents where 3"),
+        ({"records": {}}, "records is dict, not a list"),
+        ({"records": [{"score": 1}]}, r"records\[0\] has no id"),
+        ({"records": [{"id": 0, "score": 1}]}, r"records\[0\] has no id"),
+        ({"records": [{"id": "00", "score": 1}]}, r"records\[0\] has no id"),
+        ({"records": [{"id": "3", "score": 1}]}, r"records\[0\] has no id"),
+        ({"records": ["text"]}, r"records\[0\] has no id"),
+        ({"records": [{"id": "0", "score": "high"}]}, "score"),
+        ({"records": [{"id": "0", "score": 1}] * 3}, "twice"),
+        ([], "documents"),
+    ],
+)
+def test_a_reply_of_another_shape_is_no_ranking(body: Any, words: str) -> None:
+    """Never a wrong document, never an empty success."""
+    with pytest.raises(ResponseParseError, match=words):
+        rerank(**READY, http_client=Service(httpx.Response(200, json=body)).transport)
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("status", "word", "kind", "hint"),
+    [
+        (400, "INVALID_ARGUMENT", BadRequestError, ""),
+        (401, "UNAUTHENTICATED", AuthenticationError, "has ended"),
+        (403, "PERMISSION_DENIED", PermissionDeniedError, "discoveryengine.googleapis.com enabled"),
+        (404, "NOT_FOUND", NotFoundError, "'global', 'us' or 'eu'"),
+        (429, "RESOURCE_EXHAUSTED", RateLimitError, ""),
+        (500, "INTERNAL", ServerError, ""),
+        (504, "DEADLINE_EXCEEDED", ServerError, ""),
+    ],
+)
+def test_an_error_is_of_its_kind(
+    status: int, word: str, kind: type[APIStatusError], hint: str, send: Send
+) -> None:
+    """With the service's words, and what to try."""
+    service = Service(error(status, word, "The service says this."))
+
+    with pytest.raises(APIStatusError, match=r"The service says this\.") as caught:
+        send(**READY, http_client=service.transport)
+
+    assert type(caught.value) is kind
+    assert hint in str(caught.value)
+    assert "ready-made" not in str(caught.value)
+    assert len(service.requests) == 1
+
+
+def test_a_page_of_html_is_an_error_too() -> None:
+    """A bad path is answered so."""
+    service = Service(httpx.Response(404, text="<!DOCTYPE html><title>404</title>"))
+
+    with pytest.raises(NotFoundError, match="<!DOCTYPE html>"):
+        rerank(**READY, http_client=service.transport)
+
+
+# Who calls
+
+
+@pytest.fixture(scope="session")
+def private_key() -> rsa.RSAPrivateKey:
+    """A key such as a service account has."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@pytest.fixture
+def account(private_key: rsa.RSAPrivateKey) -> dict[str, str]:
+    """The file of a service account."""
+    pem = private_key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return {
+        "type": "service_account",
+        "project_id": "account-project",
+        "private_key_id": "key-1",
+        "private_key": pem.decode(),
+        "client_email": "robot@account-project.iam.gserviceaccount.com",
+        "token_uri": "https://oauth2.googleapis.com/token",
+    }
+
+
+USER = {
+    "type": "authorized_user",
+    "client_id": "gcloud-client",
+    "client_secret": "gcloud-secret",
+    "refresh_token": "refresh-secret",
+    "quota_project_id": "quota-project",
+}
+
+
+def form_of(request: httpx.Request) -> dict[str, str]:
+    """The form that a request carries."""
+    return {name: value[0] for name, value in parse_qs(request.content.decode()).items()}
+
+
+@every_way
+def test_a_service_account_exchanges_a_signed_assertion(
+    send: Send, account: dict[str, str], private_key: rsa.RSAPrivateKey
+) -> None:
+    """Signed with its key, for an hour, for the scope of the cloud."""
+    service = Service()
+
+    send(**CALL, vertex_credentials=account, http_client=service.transport)
+
+    (request,) = service.exchanges
+    form = form_of(request)
+    public = private_key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    decode: Any = jwt.decode
+    claims = decode(form["assertion"], certs=public, audience=account["token_uri"])
+    assert request.method == "POST"
+    assert str(request.url) == account["token_uri"]
+    assert request.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert form["grant_type"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
+    assert claims["iss"] == account["client_email"]
+    assert claims["scope"] == "https://www.googleapis.com/auth/cloud-platform"
+    assert claims["exp"] - claims["iat"] == 3600
+    assert service.authorizations == ["Bearer token-1"]
+
+
+@every_way
+def test_a_user_exchanges_the_refresh_token(send: Send) -> None:
+    """As gcloud leaves it."""
+    service = Service()
+
+    send(**CALL, vertex_credentials=json.dumps(USER), http_client=service.transport)
+
+    (request,) = service.exchanges
+    assert str(request.url) == "https://oauth2.googleapis.com/token"
+    assert form_of(request) == {
+        "grant_type": "refresh_token",
+        "client_id": "gcloud-client",
+        "client_secret": "gcloud-secret",
+        "refresh_token": "refresh-secret",
+    }
+    assert service.authorizations == ["Bearer token-1"]
+
+
+@every_way
+@pytest.mark.parametrize("name", ["K_SERVICE", "GAE_ENV", "GCE_METADATA_HOST"])
+def test_a_machine_of_google_s_asks_its_metadata_server(
+    name: str, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the header that keeps others from being tricked into it."""
+    monkeypatch.setenv(name, "metadata.test")
+    host = "metadata.test" if name == "GCE_METADATA_HOST" else "metadata.google.internal"
+    service = Service()
+
+    send(**CALL, http_client=service.transport)
+
+    (request,) = service.exchanges
+    path = "/computeMetadata/v1/instance/service-accounts/default/token"
+    assert request.method == "GET"
+    assert str(request.url) == f"http://{host}{path}"
+    assert request.headers["metadata-flavor"] == "Google"
+    assert service.authorizations == ["Bearer token-1"]
+
+
+def test_a_virtual_machine_is_known_by_its_name() -> None:
+    """The file that Linux keeps it in."""
+    _credentials._PRODUCT_NAME.write_text("Google Compute Engine\n", encoding="utf-8")  # noqa: SLF001 - the test's own
+    service = Service()
+
+    rerank(**CALL, http_client=service.transport)
+
+    assert service.exchanges[0].url.host == "metadata.google.internal"
+
+
+def write_json(path: Path, info: Any) -> str:
+    """Keep credentials in a file."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(info), encoding="utf-8")
+    return str(path)
+
+
+@both_ways
+def test_the_first_of_what_is_known_signs_the_request(
+    send: Send, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A token, credentials, two variables, gcloud's file, the metadata server."""
+    users = {
+        name: USER | {"refresh_token": name} for name in ("argument", "first", "second", "gcloud")
+    }
+    monkeypatch.setenv("K_SERVICE", "here")
+    service, seen = Service(), []
+
+    def call(**options: Any) -> None:
+        send(**CALL, **options, http_client=service.transport)
+        request = service.exchanges.pop() if service.exchanges else None
+        form = form_of(request) if request is not None else {"refresh_token": "none"}
+        seen.append(form.get("refresh_token", "metadata"))
+
+    call()
+    write_json(tmp_path / "gcloud" / "application_default_credentials.json", users["gcloud"])
+    call()
+    second = write_json(tmp_path / "second.json", users["second"])
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", second)
+    call()
+    monkeypatch.setenv("VERTEXAI_CREDENTIALS", json.dumps(users["first"]))
+    call()
+    call(vertex_credentials=write_json(tmp_path / "argument.json", users["argument"]))
+    call(access_token="ready-made", vertex_credentials=users["argument"])  # noqa: S106 - a test's
+
+    assert seen == ["metadata", "gcloud", "second", "first", "argument", "none"]
+
+
+@both_ways
+def test_without_credentials_every_way_is_named(send: Send) -> None:
+    """And no metadata server is waited for that is not there."""
+    service = Service()
+
+    with pytest.raises(MissingAPIKeyError) as caught:
+        send(**CALL, http_client=service.transport)
+
+    for word in ("access_token=", "vertex_credentials=", "VERTEXAI_CREDENTIALS", "gcloud auth"):
+        assert word in str(caught.value)
+    assert service.requests == service.exchanges == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"api_key": "the-secret-key"}, "takes no API key: give access_token="),
+        ({"access_token": "broken\n"}, "access_token must be a string"),
+        ({"vertex_credentials": 7}, "must be a mapping, JSON, a path or an object"),
+        ({"vertex_credentials": "{s3cret"}, "vertex_credentials is no JSON object"),
+        ({"vertex_credentials": "/no/such/file.json"}, r"cannot be read \(FileNotFoundError\)"),
+        ({"vertex_credentials": {"type": "odd"}}, "of the type 'odd' are not known"),
+        ({"vertex_credentials": {"type": "authorized_user"}}, r"cannot be used \(KeyError\)"),
+        (
+            {"vertex_credentials": {"type": "service_account", "private_key": "s3cret"}},
+            "of the type 'service_account' cannot be used",
+        ),
+        (
+            {"vertex_credentials": {"type": "external_account", "audience": "s3cret"}},
+            "of the type 'external_account' cannot be used",
+        ),
+        (
+            {"access_token": "ready-made", "vertex_project": None},
+            "no project: give vertex_project=, or set VERTEXAI_PROJECT",
+        ),
+    ],
+)
+def test_what_cannot_work_is_refused_before_it_is_sent(options: dict[str, Any], words: str) -> None:
+    """With what to do, and without any secret."""
+    service = Service()
+
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        rerank(**CALL | options, http_client=service.transport)
+
+    assert service.requests == service.exchanges == []
+    assert caught.value.provider == "vertex_ai"
+    for secret in ("the-secret-key", "broken", "s3cret"):
+        assert secret not in str(caught.value)
+
+
+def test_a_file_that_is_no_json_is_refused(tmp_path: Path) -> None:
+    """Its text, which may be a key, is not shown."""
+    path = tmp_path / "key.json"
+    path.write_text("s3cret", encoding="utf-8")
+
+    with pytest.raises(ConfigurationError, match="is no JSON object") as caught:
+        rerank(**CALL | {"vertex_project": None}, vertex_credentials=path)
+
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("credentials", "project"),
+    [
+        ({"project_id": "account-project", "quota_project_id": "q"}, "account-project"),
+        (USER, "quota-project"),
+        (SimpleNamespace(project_id=None, quota_project_id="q", refresh=print), "q"),
+    ],
+)
+def test_credentials_know_their_project(credentials: Any, project: str) -> None:
+    """Where no option and no variable names another."""
+    service = Service()
+    options = {"vertex_project": None, "vertex_credentials": credentials}
+
+    rerank(
+        **CALL | options,
+        extra_headers={"Authorization": "Bearer own"},
+        http_client=service.transport,
+    )
+
+    assert service.requests[0].headers["x-goog-user-project"] == project
+    assert service.requests[0].url.path.startswith(f"/v1/projects/{project}/")
+
+
+@pytest.mark.parametrize(
+    ("reply", "project"),
+    [
+        (Reply(body=b"metadata-project\n"), "metadata-project"),
+        (Reply(body=b""), None),
+        (Reply(body=b"no", status=404), None),
+    ],
+)
+def test_a_machine_of_google_s_knows_its_project(
+    reply: Reply, project: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the metadata server, asked last."""
+    with recording(reply) as server:
+        monkeypatch.setenv("GCE_METADATA_HOST", server.base_url.removeprefix("http://"))
+        found = _credentials.find_project(None)
+        (request,) = server.requests
+
+    assert found == project
+    assert request.path == "/computeMetadata/v1/project/project-id"
+    assert request.headers["metadata-flavor"] == "Google"
+
+
+def test_a_metadata_server_that_is_not_there_names_no_project(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The call goes on to say that there is none."""
+    monkeypatch.setenv("GCE_METADATA_HOST", "127.0.0.1:1")
+
+    with pytest.raises(ConfigurationError, match="no project"):
+        rerank(**READY | {"vertex_project": None}, http_client=Service().transport)
+
+
+@pytest.mark.parametrize(
+    ("system", "variables", "folder"),
+    [
+        ("posix", {}, "~/.config/gcloud"),
+        ("nt", {"APPDATA": "roaming"}, "roaming/gcloud"),
+        ("nt", {"CLOUDSDK_CONFIG": "mine"}, "mine"),
+    ],
+)
+def test_gcloud_s_folder_is_found(
+    system: str, variables: dict[str, str], folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where gcloud keeps its files on each system."""
+    monkeypatch.delenv("CLOUDSDK_CONFIG")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(_credentials, "os", SimpleNamespace(name=system, environ=dict(variables)))
+
+    assert _credentials.gcloud_folder() == Path(folder).expanduser()
+
+
+@every_way
+def test_a_token_is_kept_between_calls(send: Send) -> None:
+    """Also between those that bring a client of their own."""
+    service = Service()
+
+    for _ in range(3):
+        send(**CALL, vertex_credentials=dict(USER), http_client=service.transport)
+
+    assert len(service.exchanges) == 1
+    assert service.authorizations == ["Bearer token-1"] * 3
+
+
+@both_ways
+@pytest.mark.parametrize(("seconds", "exchanges"), [(60, 2), (3599, 1)])
+def test_a_token_is_replaced_60_seconds_before_its_end(
+    seconds: int, exchanges: int, send: Send
+) -> None:
+    """So that none ends on its way."""
+    service = Service(tokens=[token("first", expires_in=seconds), token("second")])
+
+    for _ in range(2):
+        send(**CALL, vertex_credentials=USER, http_client=service.transport)
+
+    assert len(service.exchanges) == exchanges
+
+
+@every_way
+def test_a_refused_token_is_replaced_once(send: Send) -> None:
+    """The request goes out again, with the new token, unseen by the caller."""
+    service = Service(tokens=[token("revoked"), token("fresh")], accepted={"fresh"})
+
+    response = send(**CALL, vertex_credentials=USER, http_client=service.transport)
+
+    assert len(response.results) == 3
+    assert service.authorizations == ["Bearer revoked", "Bearer fresh"]
+
+
+@every_way
+def test_a_fresh_token_that_is_refused_is_an_error(send: Send) -> None:
+    """No third attempt."""
+    service = Service(accepted=set())
+
+    with pytest.raises(AuthenticationError, match=r"Invalid credentials\."):
+        send(**CALL, vertex_credentials=USER, http_client=service.transport)
+
+    assert len(service.requests) == len(service.exchanges) == 2
+
+
+def test_the_exchange_keeps_the_attempt_s_bounds_of_time() -> None:
+    """It would wait without end otherwise."""
+    service = Service()
+
+    rerank(**CALL, vertex_credentials=USER, timeout=7, http_client=service.transport)
+
+    assert service.exchanges[0].extensions["timeout"]["read"] == 7
+
+
+GONE = {"error": "invalid_grant", "error_description": "Token has been expired or revoked."}
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("reply", "kind", "words"),
+    [
+        (
+            httpx.Response(400, json=GONE),
+            AuthenticationError,
+            "oauth2.googleapis.com gave no token: status 400: Token has been expired or revoked.",
+        ),
+        (httpx.Response(401, json={"error": "bad"}), AuthenticationError, "status 401: bad"),
+        (httpx.Response(404, text="<html>no</html>"), AuthenticationError, "status 404: <html>"),
+        (httpx.Response(429, json=["slow"]), TransportError, "status 429: slow"),
+        (httpx.Response(503), TransportError, "status 503"),
+        (httpx.Response(200, text="hello"), ResponseParseError, "no token that can be used"),
+        (httpx.Response(200, json={}), ResponseParseError, "no token that can be used"),
+        (token("two\nlines"), ResponseParseError, "no token that can be used"),
+    ],
+)
+def test_a_failed_exchange_says_so_without_secrets(
+    reply: httpx.Response, kind: type[Exception], words: str, send: Send
+) -> None:
+    """And no request for a ranking goes out; the next call tries afresh."""
+    service = Service(tokens=[reply, token("good")])
+    call = CALL | {"vertex_credentials": USER, "http_client": service.transport}
+
+    with pytest.raises(kind) as caught:
+        send(**call)
+
+    assert type(caught.value) is kind
+    assert words in str(caught.value)
+    assert "secret" not in repr(caught.value)
+    assert "two" not in str(caught.value)
+    assert service.requests == []
+    assert send(**call).reranked
+
+
+@both_ways
+def test_a_token_service_that_is_busy_is_asked_again(send: Send) -> None:
+    """By core, as after any failure that may pass."""
+    busy = httpx.Response(503, headers={"retry-after": "0"})
+    service = Service(tokens=[busy, token("late")])
+
+    send(**CALL | {"max_retries": 1}, vertex_credentials=USER, http_client=service.transport)
+
+    assert service.authorizations == ["Bearer late"]
+
+
+def test_threads_that_need_a_token_ask_once() -> None:
+    """The others wait for it."""
+    service, start = Service(), threading.Barrier(8)
+    options = {name: CALL[name] for name in ("model", "vertex_project")}
+
+    def call(reranker: Reranker) -> None:
+        start.wait()
+        reranker.rerank("q", ["a", "b"])
+
+    with (
+        Reranker(**options, vertex_credentials=USER, http_client=service.transport) as reranker,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        list(pool.map(call, [reranker] * 8))
+
+    assert len(service.exchanges) == 1
+    assert len(service.requests) == 8
+
+
+def test_tasks_that_need_a_token_ask_once() -> None:
+    """In every event loop, one after another."""
+    service = Service()
+
+    async def slow(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.01)
+        return service.answer(request)
+
+    call = CALL | {"vertex_credentials": USER, "http_client": httpx.MockTransport(slow)}
+
+    async def main() -> None:
+        await asyncio.gather(*(arerank(**call) for _ in range(8)))
+
+    asyncio.run(main())
+    asyncio.run(main())
+
+    assert len(service.exchanges) == 1
+    assert len(service.requests) == 16
+
+
+# Functions, and google-auth's own credentials
+
+
+async def give_token() -> str:
+    """A token, awaited."""
+    return "made"
+
+
+@every_way
+def test_a_function_gives_the_token_for_each_call(send: Send) -> None:
+    """A blocking one is called in a thread of its own under async."""
+    service, threads = Service(), set[int]()
+
+    def provide() -> str:
+        threads.add(threading.get_ident())
+        return "made"
+
+    send(**CALL, access_token=provide, http_client=service.transport)
+    send(**CALL, access_token=provide, http_client=service.transport)
+
+    assert service.authorizations == ["Bearer made"] * 2
+    assert (threading.get_ident() in threads) is (send is send_blocking)
+
+
+def test_an_async_function_serves_async_calls() -> None:
+    """And only these: a blocking call says so."""
+    service = Service()
+
+    def provide() -> Any:
+        return give_token()
+
+    for given in (give_token, provide):
+        send_async(**CALL, access_token=given, http_client=service.transport)
+
+    assert service.authorizations == ["Bearer made"] * 2
+    with pytest.raises(ConfigurationError, match="is async: use arerank"):
+        rerank(**CALL, access_token=give_token, http_client=service.transport)
+
+
+@both_ways
+def test_a_function_that_gives_the_refused_token_again_is_not_heeded(send: Send) -> None:
+    """Sending the same once more would change nothing."""
+    service = Service(accepted=set())
+
+    with pytest.raises(AuthenticationError):
+        send(**CALL, access_token=lambda: "same", http_client=service.transport)
+
+    assert service.authorizations == ["Bearer same"]
+
+
+class Credentials:
+    """Credentials of google-auth's kind.
+
+    Args:
+        failure: What refreshing raises.
+        lifetime: Seconds that its tokens live; `None` where it does not say.
+    """
+
+    valid = False
+    expiry: datetime | None = None
+
+    def __init__(self, failure: Exception | None = None, lifetime: float | None = 3600) -> None:
+        self.failure, self.lifetime, self.refreshed = failure, lifetime, 0
+        self.token = ""
+
+    def refresh(self, send: Any) -> None:
+        """Get another token."""
+        assert callable(send)
+        if self.failure is not None:
+            raise self.failure
+        self.refreshed += 1
+        self.token = f"token-{self.refreshed}"
+        if self.lifetime is not None:
+            ends = datetime.now(UTC) + timedelta(seconds=self.lifetime)
+            self.expiry = ends.replace(tzinfo=None)
+
+
+@every_way
+@pytest.mark.parametrize(("lifetime", "refreshed"), [(3600, 1), (30, 3), (None, 3)])
+def test_an_object_of_google_auth_is_asked_for_its_token(
+    lifetime: float | None, refreshed: int, send: Send
+) -> None:
+    """Shortly before the last one ends."""
+    service, credentials = Service(), Credentials(lifetime=lifetime)
+    options = {name: CALL[name] for name in ("model", "vertex_project")}
+    reranker = Reranker(**options, vertex_credentials=credentials, http_client=service.transport)
+
+    async def main() -> None:
+        for _ in range(3):
+            await reranker.arerank("q", ["a", "b"])
+
+    if send is send_blocking:
+        for _ in range(3):
+            reranker.rerank("q", ["a", "b"])
+    elif send is send_async:
+        asyncio.run(main())
+    else:
+        trio.run(main)
+
+    assert credentials.refreshed == refreshed
+    assert service.authorizations[-1] == f"Bearer token-{refreshed}"
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("failure", "kind", "words"),
+    [
+        (exceptions.RefreshError("reauth is needed"), AuthenticationError, "reauth is needed"),  # type: ignore[no-untyped-call]
+        (exceptions.TransportError("away", retryable=True), TransportError, "TransportError: away"),  # type: ignore[no-untyped-call]
+        (OSError("s3cret"), TransportError, "no token can be had: OSError"),
+        (KeyError("s3cret"), AuthenticationError, "no token can be had: KeyError"),
+        (ConfigurationError("mine"), ConfigurationError, "mine"),
+    ],
+)
+def test_credentials_that_fail_say_so(
+    failure: Exception, kind: type[Exception], words: str, send: Send
+) -> None:
+    """In google-auth's own words, in nobody else's: they may hold a secret."""
+    service = Service()
+
+    with pytest.raises(kind, match=words) as caught:
+        send(**CALL, vertex_credentials=Credentials(failure), http_client=service.transport)
+
+    assert type(caught.value) is kind
+    assert "s3cret" not in str(caught.value)
+
+
+@both_ways
+def test_a_workload_elsewhere_exchanges_its_own_token(send: Send, tmp_path: Path) -> None:
+    """Through google-auth, whose requests go the way of httpx."""
+    (tmp_path / "subject").write_text("subject-token", encoding="utf-8")
+    good = Reply({"access_token": "federated", "expires_in": 3600, "token_type": "Bearer"})
+    service = Service()
+    with recording(good) as server:
+        info = {
+            "type": "external_account",
+            "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p",
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "token_url": f"{server.base_url}/v1/token",
+            "credential_source": {"file": str(tmp_path / "subject")},
+        }
+        send(**CALL, vertex_credentials=info, http_client=service.transport)
+        (request,) = server.requests
+
+    assert parse_qs(request.body.decode())["subject_token"] == ["subject-token"]
+    assert service.authorizations == ["Bearer federated"]
+
+
+def test_a_token_service_that_google_auth_cannot_reach_is_a_transport_error(
+    tmp_path: Path,
+) -> None:
+    """So that core tries again."""
+    (tmp_path / "subject").write_text("subject-token", encoding="utf-8")
+    info = {
+        "type": "external_account",
+        "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": "http://127.0.0.1:1/v1/token",
+        "credential_source": {"file": str(tmp_path / "subject")},
+    }
+
+    with pytest.raises(TransportError, match=r"127\.0\.0\.1: ConnectError"):
+        rerank(**CALL, vertex_credentials=info, http_client=Service().transport)
+
+
+EXTERNAL = {"type": "external_account", "audience": "a", "token_url": "https://sts.googleapis.com"}
+AWS = {
+    "environment_id": "aws1",
+    "regional_cred_verification_url": "https://sts.{region}.amazonaws.com",
+}
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        EXTERNAL
+        | {
+            "subject_token_type": "urn:ietf:params:aws:token-type:aws4_request",
+            "credential_source": AWS,
+        },
+        EXTERNAL
+        | {
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "credential_source": {"executable": {"command": "program"}},
+        },
+        {
+            "type": "external_account_authorized_user",
+            "audience": "a",
+            "refresh_token": "r",
+            "token_url": "https://sts.googleapis.com",
+            "token_info_url": "https://sts.googleapis.com",
+            "client_id": "c",
+            "client_secret": "s",
+        },
+        {
+            "type": "impersonated_service_account",
+            "source_credentials": USER,
+            "service_account_impersonation_url": (
+                "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/"
+                "robot@p.iam.gserviceaccount.com:generateAccessToken"
+            ),
+        },
+    ],
+)
+def test_every_type_of_credentials_is_known(info: dict[str, Any]) -> None:
+    """Google-auth takes over for the rarer ones."""
+    auth = credentials_auth(json.dumps(info))
+
+    assert isinstance(auth, TokenAuth)
+
+
+def test_no_representation_shows_a_secret() -> None:
+    """Neither that of the token nor that of what signs."""
+    auth = credentials_auth(json.dumps(USER))
+    flow = auth.sync_auth_flow(httpx.Request("POST", HOST))
+    next(flow)
+    reply = token("the-token")
+    reply.request = httpx.Request("POST", "https://oauth2.googleapis.com")
+    flow.send(reply)
+
+    shown = repr(auth) + repr(vars(auth))
+    assert "secret" not in shown
+    assert "the-token" not in shown
+
+
+def test_the_facts_are_the_documented_ones() -> None:
+    """What is not confirmed is not stated."""
+    newest = rerank_vertex_ai.resolve_provider(MODEL)
+    older = rerank_vertex_ai.resolve_provider("semantic-ranker-default-003")
+
+    assert (newest.max_tokens, older.max_tokens) == (None, 512)
+    assert newest.max_documents == 200
+    assert newest.score_kind == "probability"
+    assert newest.price is not None
+    assert time.strptime(newest.price.as_of, "%Y-%m-%d")

@@ -1,0 +1,954 @@
+"""watsonx.ai's requests, replies, errors and tokens, against stand-ins for it and for IAM."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import httpx
+import pytest
+
+import rerank_watsonx
+from recorder import Reply, recording
+from rerank_core import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    BilledUnits,
+    ConfigurationError,
+    Meta,
+    MissingAPIKeyError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    Reranker,
+    RerankResponse,
+    ResponseParseError,
+    ServerError,
+    Tokens,
+    TransportError,
+    UnsupportedParamError,
+    arerank,
+    list_providers,
+    rerank,
+)
+from rerank_core.testing import CANARY, Case, Check, Example, Ranking, conformance
+from rerank_watsonx._auth import iam_auth
+
+CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
+MODEL = "cross-encoder/ms-marco-minilm-l-12-v2"
+BASE = "https://us-south.ml.cloud.ibm.com"
+DOCUMENTS = [
+    "Berlin is in Germany.",
+    "Paris is the capital of France.",
+    "Madrid is in Spain.",
+]
+CALL: dict[str, Any] = {
+    "model": f"watsonx/{MODEL}",
+    "query": "capital of France",
+    "documents": DOCUMENTS,
+    "api_base": BASE,
+    "token": "ready-made",
+    "project_id": "proj-1",
+    "max_retries": 0,
+}
+# What this project sends otherwise than the capture, on purpose: file, place, ours (None for
+# nothing), reason.
+RETURNED = "core attaches the caller's documents, and the service's own default is not restated"
+DIFFERENCES: list[tuple[str, str, Any, str]] = [
+    ("ibm_watsonx_ai-full", "parameters.return_options.inputs", None, RETURNED),
+    ("ibm_watsonx_ai-full", "parameters.return_options.query", None, RETURNED),
+    ("litellm-full", "parameters.return_options.inputs", None, RETURNED),
+    ("litellm-space", "parameters.return_options.inputs", None, RETURNED),
+]
+
+Send = Callable[..., RerankResponse]
+
+
+def send_blocking(**call: Any) -> RerankResponse:
+    """Make a call with `rerank`."""
+    return rerank(**call)
+
+
+def send_async(**call: Any) -> RerankResponse:
+    """Make a call with `arerank`."""
+    return asyncio.run(arerank(**call))
+
+
+both_ways = pytest.mark.parametrize("send", [send_blocking, send_async])
+
+
+def encode(ranking: Ranking, documents: Sequence[str], top_n: int | None) -> dict[str, Any]:
+    """Write the service's reply for a ranking."""
+    del documents, top_n
+    rows = [{"index": index, "score": score} for index, score in ranking]
+    return {"model_id": MODEL, "results": rows, "input_token_count": 318}
+
+
+def answer_auth(request: httpx.Request) -> httpx.Response | None:
+    """Exchange the kit's key for a token, which the kit takes for the key."""
+    return token(CANARY) if request.url.path == "/identity/token" else None
+
+
+CASE = Case(
+    plugin=rerank_watsonx,
+    model=MODEL,
+    options={"api_base": BASE, "project_id": "proj-1"},
+    params={"return_query": True, "crypto": {"key_ref": "crn:v1"}},
+    encode=encode,
+    encode_error=lambda message: {"errors": [{"code": "x", "message": message}], "trace": "ab"},
+    answer_auth=answer_auth,
+    example=Example(
+        call={"query": "capital of France", "documents": DOCUMENTS, "top_n": 2},
+        url=f"{BASE}/ml/v1/text/rerank?version=2026-10-14",
+        json={
+            "model_id": MODEL,
+            "query": "capital of France",
+            "inputs": [{"text": text} for text in DOCUMENTS],
+            "parameters": {"return_options": {"top_n": 2}},
+            "project_id": "proj-1",
+        },
+        reply=encode([(1, 7.1023), (0, -2.6143)], DOCUMENTS, 2),
+        ranking=[(1, 7.1023), (0, -2.6143)],
+        meta=Meta(billed_units=BilledUnits(total_tokens=318), tokens=Tokens(input_tokens=318)),
+    ),
+)
+
+
+@conformance(CASE)
+def test_conformance(check: Check) -> None:
+    """The plugin keeps what every plugin must."""
+    check()
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let no key of this machine and no token of another test take part."""
+    facts = watsonx_facts()
+    tables = [*facts.options.values(), *facts.secret_options.values()]
+    for name in (
+        *facts.api_key_env,
+        *facts.base_url_env,
+        *(name for row in tables for name in row),
+    ):
+        monkeypatch.delenv(name, raising=False)
+    iam_auth.cache_clear()
+    yield
+    iam_auth.cache_clear()
+
+
+def watsonx_facts() -> Any:
+    """The facts as listings see them."""
+    (found,) = [found for found in list_providers() if found.name == "watsonx"]
+    assert found.facts is not None, found.error
+    return found.facts
+
+
+def ranking(count: int, **more: Any) -> dict[str, Any]:
+    """A reply in the service's shape, the last document first."""
+    rows = [{"index": at, "score": float(at) - 1} for at in reversed(range(count))]
+    return {"model_id": MODEL, "results": rows, "input_token_count": 318, **more}
+
+
+class Service:
+    """Stands in for watsonx.ai and for IAM, and keeps what each was sent.
+
+    Args:
+        reply: What the ranking endpoint answers, else a ranking.
+        tokens: What IAM answers in turn, the last one again and again.
+        accepted: The tokens that the ranking endpoint accepts, else all.
+    """
+
+    def __init__(
+        self,
+        reply: httpx.Response | None = None,
+        tokens: list[httpx.Response] | None = None,
+        accepted: set[str] | None = None,
+    ) -> None:
+        self.reply, self.tokens, self.accepted = reply, tokens, accepted
+        self.requests: list[httpx.Request] = []
+        self.authorizations: list[str] = []  # a request that is sent again is signed anew
+        self.exchanges: list[httpx.Request] = []
+        self.transport = httpx.MockTransport(self.answer)
+
+    @property
+    def sent(self) -> Any:
+        """The JSON of the last request for a ranking."""
+        return json.loads(self.requests[-1].content)
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        """Reply as the endpoint does."""
+        if request.url.path.endswith("/identity/token"):
+            self.exchanges.append(request)
+            time.sleep(0.01)  # so that callers who do not wait for each other show
+            made = self.tokens or [token(f"token-{len(self.exchanges)}")]
+            return copied(made[min(len(self.exchanges), len(made)) - 1])
+        self.requests.append(request)
+        self.authorizations.append(request.headers["authorization"])
+        bearer = self.authorizations[-1].removeprefix("Bearer ")
+        if self.accepted is not None and bearer not in self.accepted:
+            return error(401, "authentication_token_expired", "Token is expired.")
+        if self.reply is not None:
+            return copied(self.reply)
+        return httpx.Response(200, json=ranking(len(json.loads(request.content)["inputs"])))
+
+
+def copied(reply: httpx.Response) -> httpx.Response:
+    """The reply, for one more client: each makes it its own."""
+    return httpx.Response(reply.status_code, headers=reply.headers, content=reply.content)
+
+
+def token(value: str, **fields: Any) -> httpx.Response:
+    """IAM's reply."""
+    body = {"access_token": value, "token_type": "Bearer", "expires_in": 3600} | fields
+    return httpx.Response(200, json={name: at for name, at in body.items() if at is not None})
+
+
+def error(status: int, code: str, message: str) -> httpx.Response:
+    """An error of the ranking endpoint."""
+    errors = [{"code": code, "message": message, "more_info": "https://cloud.ibm.com/apidocs"}]
+    return httpx.Response(status, json={"errors": errors, "trace": "ab12", "status_code": status})
+
+
+def with_key(**changes: Any) -> dict[str, Any]:
+    """A call with a key in place of the ready token."""
+    return CALL | {"token": None, "api_key": "the-secret-key"} | changes
+
+
+def captured_call(call: dict[str, Any]) -> dict[str, Any]:
+    """A captured call in this project's words."""
+    params = call.get("params", {})
+    options = params.get("return_options", {})
+    asked = {
+        "query": call["query"],
+        "documents": [
+            item["text"] if isinstance(item, dict) else item
+            for item in call.get("documents") or call["inputs"]
+        ],
+        "top_n": call.get("top_n") or options.get("top_n"),
+        "max_tokens_per_doc": call.get("max_tokens_per_doc") or params.get("truncate_input_tokens"),
+        "model": call.get("model") or f"watsonx/{call['model_id']}",
+    }
+    named = ("project_id", "space_id", "return_documents", "rank_fields")
+    return asked | {name: call[name] for name in named if name in call}
+
+
+def without(body: dict[str, Any], path: str) -> None:
+    """Remove what stands at a path."""
+    *steps, last = path.split(".")
+    for step in steps:
+        body = body[step]
+    del body[last]
+
+
+@both_ways
+@pytest.mark.parametrize(
+    "name", ["ibm_watsonx_ai-full", "ibm_watsonx_ai-minimal", "litellm-full", "litellm-space"]
+)
+def test_the_same_call_sends_the_same_as_others_but_for_the_differences(
+    name: str, send: Send
+) -> None:
+    """Method, path, query, headers and the whole body."""
+    capture = json.loads((CAPTURES / f"watsonx-{name}.json").read_bytes())
+    expected, service = capture["request"], Service()
+    for file, path, _, _ in DIFFERENCES:
+        if file == name:
+            without(expected["json"], path)
+    version = expected["query"]["version"] if name.startswith("litellm") else None
+
+    send(
+        **captured_call(capture["call"]),
+        api_base=BASE,
+        token="test-key",  # noqa: S106 - the capture's own
+        api_version=version,
+        http_client=service.transport,
+    )
+
+    (request,) = service.requests
+    assert request.method == expected["method"]
+    assert request.url.path == expected["path"]
+    assert dict(request.url.params) == expected["query"]
+    assert service.sent == expected["json"]
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["authorization"] == expected["headers"]["authorization"]
+
+
+@both_ways
+def test_a_key_is_exchanged_as_ibm_s_own_sdk_does(send: Send) -> None:
+    """The same form to the same place; the SDK's `Basic` header is not needed, and not sent."""
+    capture = json.loads((CAPTURES / "watsonx-ibm_watsonx_ai-iam_token.json").read_bytes())
+    expected, service = capture["request"], Service()
+
+    send(**with_key(api_key="test-key"), http_client=service.transport)
+
+    (request,) = service.exchanges
+    form = {name: value[0] for name, value in parse_qs(request.content.decode()).items()}
+    assert request.method == expected["method"]
+    assert request.url == f"https://{capture['call']['host']}{expected['path']}"
+    assert form == expected["form"]
+    assert request.headers["content-type"] == expected["headers"]["content-type"]
+    assert request.headers["accept"] == "application/json"
+    assert "authorization" not in request.headers
+    assert service.authorizations == ["Bearer token-1"]
+
+
+@pytest.mark.parametrize(
+    ("base", "url"),
+    [
+        (BASE, f"{BASE}/ml/v1/text/rerank?version=2026-10-14"),
+        (f"{BASE}/", f"{BASE}/ml/v1/text/rerank?version=2026-10-14"),
+        (f"{BASE}/ml/v1/", f"{BASE}/ml/v1/text/rerank?version=2026-10-14"),
+        (f"{BASE}/ml/v1/text/rerank", f"{BASE}/ml/v1/text/rerank?version=2026-10-14"),
+        (f"{BASE}?tenant=a", f"{BASE}/ml/v1/text/rerank?tenant=a&version=2026-10-14"),
+        (f"{BASE}?version=2024-01-02", f"{BASE}/ml/v1/text/rerank?version=2024-01-02"),
+        ("https://cpd.test/zen", "https://cpd.test/zen/ml/v1/text/rerank?version=2026-10-14"),
+    ],
+)
+def test_a_base_url_becomes_the_endpoint(base: str, url: str) -> None:
+    """However much of it the caller has copied, with the version that the service demands."""
+    service = Service()
+
+    rerank(**CALL | {"api_base": base}, http_client=service.transport)
+
+    assert str(service.requests[0].url) == url
+
+
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        ("us-south", "us-south.ml.cloud.ibm.com"),
+        ("ca-tor", "ca-tor.ml.cloud.ibm.com"),
+        ("ap-south-1", "ap-south-1.aws.wxai.ibm.com"),
+        ("us-gov", "wxai.ibmforusgov.com"),
+    ],
+)
+def test_a_region_names_the_host(region: str, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the environment's base URL, which was not given for this call."""
+    monkeypatch.setenv("WATSONX_URL", "https://elsewhere.test")
+    service = Service()
+
+    rerank(**CALL | {"api_base": None, "region": region}, http_client=service.transport)
+
+    assert service.requests[0].url.host == host
+
+
+@pytest.mark.parametrize("name", ["WATSONX_API_BASE", "WATSONX_URL", "WX_URL", "WML_URL"])
+def test_a_variable_names_the_base_url(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order that the facts give."""
+    monkeypatch.setenv(name, "https://from.test")
+    monkeypatch.setenv("WML_URL", "https://from.test")
+    service = Service()
+
+    rerank(**CALL | {"api_base": None}, http_client=service.transport)
+
+    assert service.requests[0].url.host == "from.test"
+
+
+def test_without_a_base_url_nothing_is_sent() -> None:
+    """There is no default region."""
+    with pytest.raises(ConfigurationError, match="WATSONX_API_BASE or WATSONX_URL"):
+        rerank(**CALL | {"api_base": None})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"region": "mars"}, "region must be one of us-south"),
+        ({"project_id": None}, "give project_id= or space_id=, or set WATSONX_PROJECT_ID"),
+        (
+            {"api_base": f"{BASE}?version=2024-01-02", "api_version": "2025-01-01"},
+            "contradicts the base URL's version=2024-01-02",
+        ),
+        ({"token": "broken\n"}, "token must be a string with no space"),
+        ({"zen_api_key": "caf\xe9", "token": None}, "zen_api_key must be a string"),
+        (
+            {"token": None, "api_key": "the-secret-key", "api_base": None, "region": "us-east-1"},
+            "give token=, or iam_url=",
+        ),
+        ({"token": None, "api_key": "k-1234567", "region": "us-gov", "api_base": None}, "iam_url="),
+    ],
+)
+def test_what_cannot_work_is_refused_before_it_is_sent(changes: dict[str, Any], words: str) -> None:
+    """With what to do, and without any secret."""
+    service = Service()
+
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        rerank(**CALL | changes, http_client=service.transport)
+
+    assert service.requests == service.exchanges == []
+    assert caught.value.provider == "watsonx"
+    assert "broken" not in str(caught.value)
+    assert "the-secret-key" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "expected", "warned"),
+    [
+        ({"project_id": "p"}, {}, {"project_id": "p"}, False),
+        ({"space_id": "s"}, {}, {"space_id": "s"}, False),
+        ({"space_id": "s"}, {"WATSONX_PROJECT_ID": "p"}, {"space_id": "s"}, False),
+        ({}, {"PROJECT_ID": "p", "WX_PROJECT_ID": "wx"}, {"project_id": "wx"}, False),
+        ({}, {"SPACE_ID": "s", "WATSONX_DEPLOYMENT_SPACE_ID": "d"}, {"space_id": "d"}, False),
+        ({}, {"WATSONX_SPACE_ID": "s", "PROJECT_ID": "p"}, {"project_id": "p"}, False),
+        ({"project_id": "p", "space_id": "s"}, {}, {"project_id": "p"}, True),
+    ],
+)
+def test_exactly_one_place_is_sent(
+    given: dict[str, str],
+    environment: dict[str, str],
+    expected: dict[str, str],
+    warned: bool,  # noqa: FBT001 - a row of a table
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The caller's before the environment's, a project before a space, nothing in silence."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    service = Service()
+
+    response = rerank(**CALL | {"project_id": None} | given, http_client=service.transport)
+
+    sent = {name: service.sent[name] for name in ("project_id", "space_id") if name in service.sent}
+    assert sent == expected
+    assert any("space_id was left out" in warning for warning in response.warnings) is warned
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({}, {}),
+        ({"top_n": 2}, {"parameters": {"return_options": {"top_n": 2}}}),
+        ({"max_tokens_per_doc": 99}, {"parameters": {"truncate_input_tokens": 99}}),
+        (
+            {"top_n": 9, "return_query": True, "max_tokens_per_doc": 99},
+            {
+                "parameters": {
+                    "truncate_input_tokens": 99,
+                    "return_options": {"top_n": 3, "query": True},
+                }
+            },
+        ),
+        ({"crypto": {"key_ref": "crn:v1"}}, {"crypto": {"key_ref": "crn:v1"}}),
+        ({"return_documents": False}, {}),
+    ],
+)
+def test_params_go_where_the_service_wants_them(
+    params: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    """And nothing is sent that was not asked for."""
+    service = Service(httpx.Response(200, json=ranking(3)))
+
+    rerank(**CALL, **params, http_client=service.transport)
+
+    always = {
+        "model_id": MODEL,
+        "query": "capital of France",
+        "inputs": [{"text": text} for text in DOCUMENTS],
+        "project_id": "proj-1",
+    }
+    assert service.sent == always | expected
+
+
+def test_a_transaction_id_travels_as_a_header() -> None:
+    """And not in the body."""
+    service = Service()
+
+    rerank(**CALL, transaction_id="trace-7", http_client=service.transport)
+
+    assert service.requests[0].headers["x-global-transaction-id"] == "trace-7"
+    assert "transaction_id" not in service.sent
+
+
+@pytest.mark.parametrize(
+    ("documents", "rank_fields", "texts"),
+    [
+        ([{"text": "a"}, "b"], None, ["a", "b"]),
+        ([{"title": "t", "text": "a", "year": 1}], None, ["title: t\ntext: a\nyear: 1"]),
+        ([{"title": "t", "text": "a"}], ["text", "title"], ["text: a\ntitle: t"]),
+        (["a", "  ", ""], None, ["a"]),
+    ],
+)
+def test_documents_travel_as_objects_with_text_only(
+    documents: list[Any], rank_fields: list[str] | None, texts: list[str]
+) -> None:
+    """A mapping is rendered: its fields would be refused."""
+    service = Service()
+
+    response = rerank(
+        **CALL | {"documents": documents}, rank_fields=rank_fields, http_client=service.transport
+    )
+
+    assert service.sent["inputs"] == [{"text": text} for text in texts]
+    assert len(response.results) == len(documents)
+
+
+def test_a_long_list_is_split() -> None:
+    """The service takes 1,000 inputs."""
+    service = Service()
+
+    response = rerank(**CALL | {"documents": ["x"] * 1001}, http_client=service.transport)
+
+    assert sorted(len(json.loads(r.content)["inputs"]) for r in service.requests) == [500, 501]
+    assert len(response.results) == 1001
+    assert response.meta.billed_units.total_tokens == 2 * 318
+
+
+def test_what_the_service_does_not_take_is_refused() -> None:
+    """`max_chunks_per_doc` has no counterpart."""
+    with pytest.raises(UnsupportedParamError, match="'max_chunks_per_doc'"):
+        rerank(**CALL, max_chunks_per_doc=3, http_client=Service().transport)
+
+
+@both_ways
+def test_a_reply_is_read(send: Send) -> None:
+    """Logits, tokens, warnings and the only id there is, in a header."""
+    body = {
+        "model_id": MODEL,
+        "created_at": "2026-11-22T09:15:09.622Z",
+        "results": [
+            {"index": 1, "score": 7.1023, "input": {"text": "not the caller's"}},
+            {"index": 2, "score": -1},
+            {"index": 0, "score": -2.6143},
+        ],
+        "query": "capital of France",
+        "input_token_count": 318,
+        "system": {"warnings": [{"message": "This model is deprecated.", "id": "w"}, "odd"]},
+    }
+    reply = httpx.Response(200, json=body, headers={"X-Global-Transaction-Id": "trace-1"})
+
+    response = send(**CALL, http_client=Service(reply).transport)
+
+    rows = [(result.index, result.relevance_score) for result in response.results]
+    assert rows == [(1, 7.1023), (2, -1), (0, -2.6143)]
+    assert response.results[0]["document"]["text"] == DOCUMENTS[1]
+    assert response.id == "trace-1"
+    assert response.model == MODEL
+    assert response.meta.billed_units.total_tokens == 318
+    assert response.meta.tokens.input_tokens == 318
+    assert response.warnings == ("This model is deprecated.",)
+    assert response.cost is None
+
+
+def test_a_reply_without_id_and_tokens_is_read() -> None:
+    """An id is made, and unknown usage stays unknown."""
+    reply = httpx.Response(200, json=ranking(3, input_token_count=None))
+
+    response = rerank(**CALL, http_client=Service(reply).transport)
+
+    assert response.id
+    assert response.meta.billed_units.total_tokens is None
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"model_id": MODEL}, "results|documents"),
+        ({"results": [{"index": 0, "relevance_score": 1}]}, r"results\[0\]"),
+        ({"results": [{"index": 0, "score": 1}]}, "ranks 1 documents where 3"),
+        ([], "documents"),
+    ],
+)
+def test_a_reply_of_another_shape_is_no_ranking(body: Any, words: str) -> None:
+    """Never an empty success."""
+    service = Service(httpx.Response(200, json=body))
+
+    with pytest.raises(ResponseParseError, match=words):
+        rerank(**CALL, http_client=service.transport)
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "words"),
+    [
+        (400, "invalid_request_entity", BadRequestError, "No project."),
+        (400, "invalid_input_argument", BadRequestError, "No project. (too long an input"),
+        (401, "authentication_token_not_valid", AuthenticationError, "No project. (the token or"),
+        (403, "token_quota_reached", PermissionDeniedError, "the plan's tokens are used up"),
+        (404, "model_not_supported", NotFoundError, "No project."),
+        (429, "too_many", RateLimitError, "No project."),
+        (500, "downstream_request_failed", ServerError, "No project."),
+        (520, "unknown", ServerError, "No project."),
+        (418, "teapot", APIStatusError, "No project."),
+    ],
+)
+def test_an_error_is_of_its_kind(
+    status: int, code: str, kind: type[APIStatusError], words: str, send: Send
+) -> None:
+    """With the service's words, and what to try."""
+    service = Service(error(status, code, "No project."))
+
+    with pytest.raises(APIStatusError) as caught:
+        send(**CALL, http_client=service.transport)
+
+    assert type(caught.value) is kind
+    assert caught.value.status_code == status
+    assert words in str(caught.value)
+    assert "ready-made" not in str(caught.value)
+    assert len(service.requests) == 1
+
+
+def test_what_may_pass_is_tried_again() -> None:
+    """520 too, which IBM's own SDK retries."""
+    service = Service(error(520, "unknown", "Bad day."))
+
+    with pytest.raises(ServerError):
+        rerank(**CALL | {"max_retries": 1}, http_client=service.transport)
+
+    assert len(service.requests) == 2
+
+
+# Who calls
+
+
+ENVIRONMENT = {
+    "WATSONX_TOKEN": "env-token",
+    "WATSONX_ZENAPIKEY": "ZW52OmtleQ==",
+    "WATSONX_APIKEY": "env-key-1",
+    "WATSONX_API_KEY": "env-key-2",
+    "WX_API_KEY": "env-key-3",
+}
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("given", "variables", "authorization", "key"),
+    [
+        ({"token": "t"}, ENVIRONMENT, "Bearer t", None),
+        ({"token": "t", "zen_api_key": "z", "api_key": "k"}, {}, "Bearer t", None),
+        ({"zen_api_key": "dTprZXk="}, ENVIRONMENT, "ZenApiKey dTprZXk=", None),
+        ({"zen_api_key": "u:key"}, {}, "ZenApiKey dTprZXk=", None),
+        ({"api_key": "the-key"}, ENVIRONMENT, "Bearer token-1", "the-key"),
+        ({"api_key": "the-key", "username": "u"}, {}, "ZenApiKey dTp0aGUta2V5", None),
+        ({}, ENVIRONMENT, "Bearer env-token", None),
+        ({}, dict(list(ENVIRONMENT.items())[1:]), "ZenApiKey ZW52OmtleQ==", None),
+        ({}, dict(list(ENVIRONMENT.items())[2:]), "Bearer token-1", "env-key-1"),
+        ({}, dict(list(ENVIRONMENT.items())[3:]), "Bearer token-1", "env-key-2"),
+        ({}, dict(list(ENVIRONMENT.items())[4:]), "Bearer token-1", "env-key-3"),
+    ],
+)
+def test_the_first_of_what_is_known_signs_the_request(
+    given: dict[str, str],
+    variables: dict[str, str],
+    authorization: str,
+    key: str | None,
+    send: Send,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The caller's before the environment's; a token, then a Zen key, then a key."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    service = Service()
+
+    send(**CALL | {"token": None} | given, http_client=service.transport)
+
+    assert service.authorizations == [authorization]
+    sent = [parse_qs(request.content.decode())["apikey"] for request in service.exchanges]
+    assert sent == ([[key]] if key else [])
+
+
+@both_ways
+def test_without_a_key_every_way_is_named(send: Send) -> None:
+    """The options and the variables that were looked at."""
+    service = Service()
+
+    with pytest.raises(MissingAPIKeyError) as caught:
+        send(**CALL | {"token": None}, http_client=service.transport)
+
+    for word in (*ENVIRONMENT, "api_key=", "token=", "zen_api_key="):
+        assert word in str(caught.value)
+    assert service.requests == []
+
+
+def test_the_caller_s_own_header_signs_alone() -> None:
+    """No key is needed, and none is exchanged."""
+    service = Service()
+
+    rerank(
+        **CALL | {"token": None},
+        extra_headers={"Authorization": "Basic own"},
+        http_client=service.transport,
+    )
+
+    assert service.authorizations == ["Basic own"]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://iam.test", "https://iam.test/identity", "https://iam.test/identity/token/"]
+)
+def test_another_token_service_may_be_named(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a variable as by the option, even for a region whose own service is not supported."""
+    monkeypatch.setenv("WATSONX_IAM_URL", url)
+    service = Service()
+
+    rerank(**with_key(api_base=None, region="us-east-1"), http_client=service.transport)
+
+    assert [str(r.url) for r in service.exchanges] == ["https://iam.test/identity/token"]
+
+
+@both_ways
+def test_a_token_is_kept_between_calls(send: Send) -> None:
+    """Also between those that bring a client of their own."""
+    service = Service()
+
+    for _ in range(3):
+        send(**with_key(), http_client=service.transport)
+
+    assert len(service.exchanges) == 1
+    assert service.authorizations == ["Bearer token-1"] * 3
+
+
+def test_a_token_serves_one_key_at_one_token_service() -> None:
+    """Another key, or another service, gets another token."""
+    service = Service()
+
+    for changes in ({}, {"api_key": "other-key"}, {"iam_url": "https://iam.test"}, {}):
+        rerank(**with_key(**changes), http_client=service.transport)
+
+    assert service.authorizations == [f"Bearer token-{at}" for at in (1, 2, 3, 1)]
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("fields", "exchanges"),
+    [
+        ({"expires_in": 59}, 2),
+        ({"expires_in": 60}, 2),
+        ({"expires_in": 3600}, 1),
+        ({"expires_in": None, "expiration": int(time.time()) + 30}, 2),
+        ({"expires_in": None, "expiration": int(time.time()) + 3600}, 1),
+        ({"expires_in": 3600, "expiration": 1}, 1),
+    ],
+)
+def test_a_token_is_replaced_60_seconds_before_its_end(
+    fields: dict[str, Any], exchanges: int, send: Send
+) -> None:
+    """Counted from its arrival, so that a wrong clock does no harm."""
+    service = Service(tokens=[token("first", **fields), token("second")])
+
+    for _ in range(2):
+        send(**with_key(), http_client=service.transport)
+
+    assert len(service.exchanges) == exchanges
+
+
+@both_ways
+def test_a_refused_token_is_replaced_once(send: Send) -> None:
+    """The request goes out again, with the new token, unseen by the caller."""
+    service = Service(tokens=[token("revoked"), token("fresh")], accepted={"fresh"})
+
+    response = send(**with_key(), http_client=service.transport)
+
+    assert len(response.results) == 3
+    assert service.authorizations == ["Bearer revoked", "Bearer fresh"]
+    assert service.requests[0].content == service.requests[1].content
+    assert len(service.exchanges) == 2
+
+
+@both_ways
+def test_a_fresh_token_that_is_refused_is_an_error(send: Send) -> None:
+    """No third attempt, and the next call asks for a token again."""
+    service = Service(accepted=set())
+
+    with pytest.raises(AuthenticationError, match=r"Token is expired\.") as caught:
+        send(**with_key(), http_client=service.transport)
+
+    assert len(service.requests) == len(service.exchanges) == 2
+    assert "token-" not in str(caught.value)
+
+
+@both_ways
+def test_a_ready_token_is_not_tried_again(send: Send) -> None:
+    """There is nothing to replace it with."""
+    service = Service(accepted=set())
+
+    with pytest.raises(AuthenticationError):
+        send(**CALL, http_client=service.transport)
+
+    assert len(service.requests) == 1
+
+
+def test_threads_that_need_a_token_ask_once() -> None:
+    """The others wait for it."""
+    service = Service()
+    start = threading.Barrier(8)
+
+    def call(reranker: Reranker) -> None:
+        start.wait()
+        reranker.rerank("q", ["a", "b"])
+
+    options = {name: CALL[name] for name in ("model", "api_base", "project_id")}
+    with (
+        Reranker(**options, api_key="the-key", http_client=service.transport) as reranker,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        list(pool.map(call, [reranker] * 8))
+
+    assert len(service.exchanges) == 1
+    assert len(service.requests) == 8
+
+
+def test_tasks_that_need_a_token_ask_once() -> None:
+    """In every event loop, one after another."""
+    service = Service()
+
+    async def slow(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.01)
+        return service.answer(request)
+
+    async def main() -> None:
+        await asyncio.gather(
+            *(arerank(**with_key(), http_client=httpx.MockTransport(slow)) for _ in range(8))
+        )
+
+    asyncio.run(main())
+    asyncio.run(main())
+
+    assert len(service.exchanges) == 1
+    assert len(service.requests) == 16
+
+
+@both_ways
+@pytest.mark.parametrize("deadline", [None, 30.0])
+def test_exchange_and_ranking_go_over_real_connections(
+    deadline: float | None, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of core's own clients, with whole bodies."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    fresh = Reply({"access_token": "over-the-wire", "expires_in": 3600})
+    with recording(fresh, Reply(ranking(3))) as server:
+        place = {"api_base": server.base_url, "iam_url": server.base_url, "deadline": deadline}
+        responses = [send(**with_key(**place)) for _ in range(2)]
+        exchange, *rankings = server.requests
+
+    signed = [request.headers["authorization"] for request in rankings]
+    assert [len(response.results) for response in responses] == [3, 3]
+    assert exchange.path == "/identity/token"
+    assert exchange.headers["content-length"] == str(len(exchange.body))
+    assert signed == ["Bearer over-the-wire"] * 2
+
+
+def test_the_exchange_keeps_the_attempt_s_bounds_of_time() -> None:
+    """It would wait without end otherwise."""
+    service = Service()
+
+    rerank(**with_key(timeout=7), http_client=service.transport)
+
+    assert service.exchanges[0].extensions["timeout"]["read"] == 7
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("reply", "kind", "words"),
+    [
+        (
+            httpx.Response(
+                400,
+                json={
+                    "errorCode": "BXNIM0415E",
+                    "errorMessage": "Provided API key could not be found.",
+                    "context": {"requestId": "r"},
+                },
+            ),
+            AuthenticationError,
+            "iam.cloud.ibm.com gave no token for the API key: status 400: Provided API key",
+        ),
+        (httpx.Response(403, text="<html>no</html>"), AuthenticationError, "status 403: <html>"),
+        (httpx.Response(302, headers={"location": "x"}), AuthenticationError, "status 302"),
+        (httpx.Response(429, json={"errorMessage": "slow"}), TransportError, "status 429: slow"),
+        (httpx.Response(503), TransportError, "status 503"),
+        (httpx.Response(200, text="hello"), ResponseParseError, "no token that can be used"),
+        (httpx.Response(200, json={}), ResponseParseError, "no token that can be used"),
+        (httpx.Response(200, json=["x"]), ResponseParseError, "no token that can be used"),
+        (token("two\nlines"), ResponseParseError, "no token that can be used"),
+        (token("ok", expires_in="soon"), ResponseParseError, "no token that can be used"),
+        (token("ok", expires_in=None), ResponseParseError, "no token that can be used"),
+    ],
+)
+def test_a_failed_exchange_says_so_without_secrets(
+    reply: httpx.Response, kind: type[Exception], words: str, send: Send
+) -> None:
+    """And no request for a ranking goes out."""
+    service = Service(tokens=[reply])
+
+    with pytest.raises(kind) as caught:
+        send(**with_key(), http_client=service.transport)
+
+    assert type(caught.value) is kind
+    assert words in str(caught.value)
+    assert str(caught.value).startswith(f"watsonx/{MODEL}: ")
+    assert "the-secret-key" not in repr(caught.value)
+    assert "two" not in str(caught.value)
+    assert service.requests == []
+
+
+@both_ways
+def test_a_token_service_that_is_busy_is_asked_again(send: Send) -> None:
+    """By core, as after any failure that may pass, for as long as it asks to wait."""
+    busy = httpx.Response(503, headers={"retry-after": "0"})
+    service = Service(tokens=[busy, token("late")])
+
+    send(**with_key(max_retries=1), http_client=service.transport)
+
+    assert len(service.exchanges) == 2
+    assert service.authorizations == ["Bearer late"]
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("Fri, 31 Dec 1999", None)])
+def test_a_busy_token_service_s_wait_is_known(header: str, seconds: float | None) -> None:
+    """Where it is given in seconds."""
+    service = Service(tokens=[httpx.Response(429, headers={"retry-after": header})])
+
+    with pytest.raises(TransportError) as caught:
+        rerank(**with_key(), http_client=service.transport)
+
+    assert caught.value.retry_after == seconds
+    assert caught.value.status_code == 429
+
+
+@both_ways
+def test_a_failed_exchange_leaves_no_lock_behind(send: Send) -> None:
+    """The next call tries afresh."""
+    service = Service(tokens=[httpx.Response(403, text="no"), token("good")])
+
+    with pytest.raises(AuthenticationError):
+        send(**with_key(), http_client=service.transport)
+    send(**with_key(), http_client=service.transport)
+
+    assert service.authorizations == ["Bearer good"]
+
+
+def test_no_representation_shows_a_secret() -> None:
+    """Neither that of the token nor that of what signs."""
+    auth = iam_auth("https://iam.test", "the-secret-key")
+    flow = auth.sync_auth_flow(httpx.Request("POST", BASE))
+    next(flow)
+    reply = token("the-token")
+    reply.request = httpx.Request("POST", "https://iam.test")
+    flow.send(reply)
+
+    shown = repr(auth) + repr(vars(auth)) + repr(Reranker(**reranker_options()))
+    assert "the-secret-key" not in shown
+    assert "the-token" not in shown
+
+
+def reranker_options() -> dict[str, Any]:
+    """What a `Reranker` takes."""
+    return {"model": CALL["model"], "api_base": BASE, "api_key": "the-secret-key"}
+
+
+def test_the_facts_are_the_documented_ones() -> None:
+    """Of the one true reranker, and of an embedding model on the same endpoint."""
+    reranker = rerank_watsonx.resolve_provider(MODEL, {})
+    embedder = rerank_watsonx.resolve_provider("ibm/slate-125m-english-rtrvr-v2", {})
+
+    assert (reranker.score_kind, reranker.max_tokens) == ("logit", 512)
+    assert (embedder.score_kind, embedder.max_tokens) == ("opaque", None)
+    assert reranker.max_documents == 1000
+    assert reranker.base_url is None
+    assert reranker.price is None  # none that is confirmed
