@@ -38,9 +38,9 @@ from rerank_core.errors import (
     TransportError,
     UnsupportedParamError,
 )
-from rerank_core.hookspecs import hookimpl
+from rerank_core.hookspecs import HOOKSPEC_VERSION, hookimpl
 
-__all__ = [
+__all__ = [  # noqa: RUF022 - plainly sorted; a constant is a name like others
     "APIKeyHeader",
     "APIStatusError",
     "AuthenticationError",
@@ -49,6 +49,7 @@ __all__ = [
     "Compute",
     "ConfigurationError",
     "Document",
+    "HOOKSPEC_VERSION",
     "HTTPRequest",
     "HTTPResponse",
     "InstalledProvider",

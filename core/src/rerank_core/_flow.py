@@ -39,7 +39,6 @@ from rerank_core.errors import (
     RequestTimeoutError,
     RerankError,
     ResponseParseError,
-    TransportError,
 )
 from rerank_core.wire import encode_json, to_document
 
@@ -186,7 +185,7 @@ def _send(
         try:
             reply: HTTPResponse = yield effect
             failure = status_error(target, reply, clock.time())
-        except TransportError as error:
+        except RerankError as error:  # of the way there, authentication included
             failure = error
         if failure is None:
             return reply

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -12,6 +13,17 @@ if TYPE_CHECKING:
 
 _MESSAGE_CHARS = 500
 _MOST_CHARS = 20_000
+_MESSAGE_NAMES = (
+    "error",
+    "message",
+    "Message",
+    "errors",
+    "detail",
+    "errorMessage",
+    "error_description",
+    "title",
+    "reason",
+)
 
 
 def read_strings(value: JSON) -> tuple[str, ...]:
@@ -60,8 +72,20 @@ def _describe(value: dict[str, Any], depth: int) -> str:
         return text  # beside a sentence, `error` is but a word
     if isinstance(detail, str) and (listed := _find_message(value.get("errors"), depth)):
         return f"{detail}: {listed}"
-    names = ("error", "message", "Message", "errors", "detail", "errorMessage", "title", "reason")
-    return next(filter(None, (_find_message(value.get(name), depth) for name in names)), "")
+    names = (
+        "error",
+        "message",
+        "Message",
+        "errors",
+        "detail",
+        "errorMessage",
+        "error_description",
+        "title",
+        "reason",
+    )
+    return next(
+        filter(None, (_find_message(value.get(name), depth) for name in _MESSAGE_NAMES)), ""
+    )
 
 
 def _location(loc: JSON) -> str:
@@ -84,7 +108,12 @@ def without_userinfo(url: str) -> str:
 
 
 def read_error_code(response: HTTPResponse) -> str:
-    """The word for the error in an error reply, or nothing: a `code`, a `type`.
+    """The first word for the error in an error reply, or nothing; see `read_error_codes`."""
+    return next(iter(read_error_codes(response)), "")
+
+
+def read_error_codes(response: HTTPResponse) -> list[str]:
+    """The words for the error in an error reply: its `type`, `code` or `status`, outermost first.
 
     Knows the header `x-amzn-errortype` as well.
     """
@@ -92,20 +121,20 @@ def read_error_code(response: HTTPResponse) -> str:
         payload: Any = orjson.loads(response.content)
     except ValueError:
         payload = None
-    stated = response.headers.get("x-amzn-errortype") or _find_code(payload)
-    return stated.rpartition("#")[2].partition(":")[0]
+    words = [response.headers.get("x-amzn-errortype") or "", *_find_codes(payload)]
+    return [word.rpartition("#")[2].partition(":")[0] for word in words if word]
 
 
-def _find_code(value: JSON) -> str:
+def _find_codes(value: JSON, depth: int = 4) -> Iterator[str]:
     if isinstance(value, list):
         value = value[0] if value else None
-    if not isinstance(value, dict):
-        return ""
-    for name in ("type", "code", "__type", "errorCode", "error_type"):
+    if not isinstance(value, dict) or depth == 0:
+        return
+    for name in ("type", "code", "__type", "errorCode", "error_type", "status"):
         if isinstance(word := value.get(name), str) and word and not word.isdecimal():
-            return word
-    inner = (value.get(name) for name in ("error", "errors"))
-    return next((word for word in map(_find_code, inner) if word), "")
+            yield word
+    for name in ("error", "errors"):
+        yield from _find_codes(value.get(name), depth - 1)
 
 
 def shown_url(url: str | None) -> str:

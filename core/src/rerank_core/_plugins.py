@@ -15,7 +15,9 @@ from attrs import frozen
 
 from rerank_core._facts import Provider
 from rerank_core._hooks import PluginSource, ProviderHooks
+from rerank_core._requirement import find_refusal
 from rerank_core._suggest import suggestion
+from rerank_core._version import __version__
 from rerank_core.errors import ConfigurationError, ProviderNotFoundError, RerankError
 
 if TYPE_CHECKING:
@@ -63,7 +65,8 @@ def find_plugin(name: str) -> ProviderHooks:
     Raises:
         ProviderNotFoundError: Nothing that is installed or registered answers to it.
         ConfigurationError: Two distributions claim it.
-        PluginError: The plugin cannot be imported, or lacks a hook.
+        PluginError: The plugin is for another version of core, cannot be imported, or lacks a
+            hook.
     """
     hooks = _registered.get(name) or _loaded.get(name)
     if hooks is not None:
@@ -74,8 +77,13 @@ def find_plugin(name: str) -> ProviderHooks:
     # One lock per name: a plugin that hangs on import holds up nobody who names another.
     with _locks.setdefault(name, threading.Lock()):
         if name not in _loaded:
+            entry = _entry_points()[name][0]
+            requirements = entry.dist.requires if entry.dist else None
+            if refusal := find_refusal(requirements or (), __version__):
+                message = f"it needs rerank-core {refusal}, and this is rerank-core {__version__}"
+                raise source.error(f"{message}: install versions that fit")
             try:
-                plugin = _entry_points()[name][0].load()
+                plugin = entry.load()
             except (Exception, SystemExit) as error:
                 message = f"import failed ({type(error).__name__}: {error})"
                 raise source.error(message) from error

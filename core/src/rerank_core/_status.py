@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin
 
-from rerank_core._messages import find_error_message, read_error_code, shorten, without_userinfo
+from rerank_core._messages import find_error_message, read_error_codes, shorten, without_userinfo
 from rerank_core._retry import read_retry_after, read_seconds
 from rerank_core.errors import (
     APIStatusError,
@@ -23,6 +23,8 @@ from rerank_core.errors import (
 if TYPE_CHECKING:
     from rerank_core._models import HTTPResponse
     from rerank_core._target import Target
+
+T = TypeVar("T")
 
 _TYPES: Mapping[int, type[APIStatusError]] = {
     400: BadRequestError,
@@ -48,12 +50,11 @@ def status_error(target: Target, reply: HTTPResponse, now: float) -> APIStatusEr
         return None
     provider = target.provider
     usual = ServerError if status >= 500 else APIStatusError  # noqa: PLR2004 - the 5xx
-    code = read_error_code(reply)
-    kinds, hints = provider.error_types, provider.hints
-    kind = kinds.get(code) or kinds.get(status) or _TYPES.get(status, usual)
+    words: list[int | str] = [*read_error_codes(reply), status]
+    kind = _first(provider.error_types, words) or _TYPES.get(status, usual)
     said = _said(target, reply)
     message = f"status {status}: {said}" if said else f"status {status}"
-    if hint := hints.get(code) or hints.get(status):
+    if hint := _first(provider.hints, words):
         message += f" ({hint})"
     if 300 <= status < 400 and "location" in reply.headers:  # noqa: PLR2004 - redirects
         where = without_userinfo(urljoin(provider.base_url or "", reply.headers["location"]))
@@ -65,9 +66,14 @@ def status_error(target: Target, reply: HTTPResponse, now: float) -> APIStatusEr
     return kind(message, response=reply, retry_after=retry_after)
 
 
+def _first(table: Mapping[int | str, T], words: Iterable[int | str]) -> T | None:
+    """What the table has for the first of the words that it knows."""
+    return next((table[word] for word in words if word in table), None)
+
+
 def error_in_success(target: Target, reply: HTTPResponse) -> APIStatusError:
     """The error in a reply that has a good status all the same."""
-    kind = target.provider.error_types.get(read_error_code(reply), APIStatusError)
+    kind = _first(target.provider.error_types, read_error_codes(reply)) or APIStatusError
     message = f"status {reply.status_code}, but the reply is an error: {_said(target, reply)}"
     return kind(message, response=reply)
 

@@ -32,6 +32,9 @@ hookspec = pluggy.HookspecMarker("rerank_core")
 hookimpl = pluggy.HookimplMarker("rerank_core")
 """Marks a function of a plugin as the implementation of the hook of the same name."""
 
+HOOKSPEC_VERSION = 1
+"""Goes up when a hook gets a new argument; a plugin written to an earlier one goes on working."""
+
 
 @hookspec(firstresult=True)
 def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider | None:

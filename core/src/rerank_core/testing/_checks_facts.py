@@ -1,15 +1,11 @@
-"""Checks of what stands still: facts, names, hooks, import."""
+"""Checks of what stands still: facts, names, hooks."""
 
 from __future__ import annotations
 
 import inspect
-import json
 import re
-import subprocess
-import sys
 from datetime import date
 from importlib import metadata
-from types import ModuleType
 from typing import Any
 
 from rerank_core._call import CALL_PARAMS
@@ -21,24 +17,6 @@ from rerank_core.testing._failure import require
 
 _FACTS = "the Provider that resolve_provider returns"
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
-# Imports one module and reports what that did: printed by the child as one line of JSON.
-_IMPORT = """
-import json, os, sys, threading
-import rerank_core
-done, before, environ = [], set(sys.modules), dict(os.environ)
-def audit(event, arguments):
-    if event in ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.system"):
-        done.append(event)
-    elif event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
-        if "__pycache__" not in str(arguments[0]):
-            done.append(f"open for writing: {arguments[0]}")
-sys.addaudithook(audit)
-__import__(sys.argv[1])
-if dict(os.environ) != environ: done.append("a change of os.environ")
-if threading.active_count() > 1: done.append("a thread")
-roots = {name.split(".")[0] for name in set(sys.modules) - before}
-print("\\n" + json.dumps([done, sorted(roots)]))
-"""
 
 
 def facts_of(case: Case) -> Provider:
@@ -191,39 +169,3 @@ def check_hooks_fit(case: Case) -> None:
             why="pluggy passes no argument that has a default, so the hook would never see it",
             where=f"the signature of {name}",
         )
-
-
-def check_import_is_light(case: Case) -> None:
-    """Importing the plugin prints nothing, does nothing, and brings in no other package."""
-    if not isinstance(case.plugin, ModuleType):
-        return
-    name = case.plugin.__name__
-    ran = subprocess.run(  # noqa: S603 - this interpreter, on the plugin's name
-        [sys.executable, "-c", _IMPORT, name], capture_output=True, text=True, check=False
-    )
-    where = f"the top of {name}"
-    require(
-        ran.returncode == 0, f"import failed:\n{ran.stderr}", why="nobody can use it", where=where
-    )
-    said, _, report = ran.stdout.rstrip("\n").rpartition("\n")
-    require(
-        not said.strip() and not ran.stderr.strip(),
-        f"import prints: {(said + ran.stderr).strip()[:200]!r}",
-        why="it lands in the middle of the output of whoever uses the plugin",
-        where=where,
-    )
-    done, modules = json.loads(report)
-    require(
-        not done,
-        f"import has side effects: {', '.join(done)}",
-        why="a plugin is imported when it is named, also by a listing that sends nothing",
-        where=where,
-    )
-    ours = {*sys.stdlib_module_names, "rerank_core", name.split(".")[0]}
-    heavy = sorted(module for module in modules if module not in ours)
-    require(
-        not heavy,
-        f"import brings in {', '.join(heavy)}",
-        why="every start pays for it, also where the provider is never called",
-        where=f"{where}: import inside the function that needs it",
-    )

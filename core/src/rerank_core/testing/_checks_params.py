@@ -13,6 +13,7 @@ from rerank_core.testing._service import (
     QUERY,
     ask,
     body_of,
+    build,
     computes,
     encoded,
     field_names,
@@ -22,7 +23,10 @@ from rerank_core.testing._service import (
 
 
 def check_supported_params_reach_the_wire(case: Case) -> None:
-    """Every parameter that the facts list is sent, under the name that they give."""
+    """Every parameter that the facts list is sent, under the name that they give.
+
+    One that cannot go together with the base URL that the case states may be refused.
+    """
     facts = facts_of(case)
     documents = [{"title": "a title", "text": "a text"}, {"title": "b title", "text": "b text"}]
     samples: dict[str, Any] = {
@@ -44,6 +48,14 @@ def check_supported_params_reach_the_wire(case: Case) -> None:
                 case, {"query": QUERY, "documents": texts(2), name: samples[name]}, _ranked(case, 2)
             )
             continue
+        if _is_refused(case, name, samples[name]):
+            require(
+                "api_base" in case.options,
+                f"{name!r} is listed, but refused",
+                why="the listing promises what nobody can use",
+                where="params and extra_params of the facts; map_params",
+            )
+            continue
         plain = sent_request(case, QUERY, documents)
         sent = sent_request(case, QUERY, documents, **{name: samples[name]})
         require(
@@ -60,6 +72,15 @@ def check_supported_params_reach_the_wire(case: Case) -> None:
             why="a default would be restated, or the value lost",
             where="map_params",
         )
+
+
+def _is_refused(case: Case, name: str, value: Any) -> bool:
+    """Whether the plugin says of a parameter that it cannot be sent."""
+    try:
+        build(case, QUERY, texts(2), **{name: value})
+    except UnsupportedParamError as error:
+        return error.param == name
+    return False
 
 
 def _ranked(case: Case, count: int) -> JSON:

@@ -8,27 +8,24 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
-from rerank_core.errors import (
-    PluginError,
-    RerankError,
-    ResponseParseError,
-    UnsupportedParamError,
-)
+from rerank_core.errors import RerankError
 from rerank_core.testing import (
     _checks_facts,
     _checks_failure,
+    _checks_import,
     _checks_params,
     _checks_place,
     _checks_reply,
     _checks_request,
 )
 from rerank_core.testing._case import Case
-from rerank_core.testing._failure import require
+from rerank_core.testing._failure import explain
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 MODULES = (
     _checks_facts,
+    _checks_import,
     _checks_place,
     _checks_request,
     _checks_params,
@@ -79,22 +76,12 @@ class Outcome:
     finding: str = ""
 
 
-# Where an error comes from that no check expects, by its kind; the first that fits.
-_ORIGINS: Mapping[type[RerankError], str] = {
-    PluginError: "the hook that is named above",
-    ResponseParseError: "parse_response; or the case's encode and example",
-    UnsupportedParamError: "params and extra_params of the facts from resolve_provider; map_params",
-    RerankError: "build_request, and the facts from resolve_provider",
-}
-
-
 def _run(check: Callable[[Case], None], case: Case) -> None:
     """Run a check; an error from the plugin's calls is a finding like any other."""
     try:
         check(case)
     except RerankError as error:
-        where = next(where for kind, where in _ORIGINS.items() if isinstance(error, kind))
-        require(False, str(error), why="a call that should succeed fails", where=where)  # noqa: FBT003 - a failure
+        raise explain(error) from error
 
 
 def run_checks(case: Case) -> Iterator[Outcome]:
@@ -120,13 +107,16 @@ def conformance(case: Case, *, exceptions: Mapping[str, str] | None = None) -> C
             not fail is reported: an exception is no place to hide.
 
     Raises:
-        ValueError: An exception names no check.
+        ValueError: An exception names no check, or has no reason.
     """
     import pytest  # noqa: PLC0415 - the checks themselves run without it
 
     reasons = exceptions or {}
     if unknown := sorted(reasons.keys() - {check.__name__ for check in CHECKS}):
         message = f"exceptions names no check: {', '.join(unknown)}"
+        raise ValueError(message)
+    if bare := [name for name, reason in reasons.items() if not reason.strip()]:
+        message = f"the exception of {bare[0]} has no reason"
         raise ValueError(message)
     parameters = []
     for check in CHECKS:

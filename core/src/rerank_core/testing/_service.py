@@ -19,6 +19,7 @@ from rerank_core._reranker import Reranker
 from rerank_core._target import Target
 from rerank_core.errors import RerankError
 from rerank_core.testing._case import CANARY, Case, Ranking
+from rerank_core.testing._failure import explain
 from rerank_core.wire import decode_json, encode_json
 
 QUERY = "which of these is it"
@@ -154,7 +155,7 @@ def sent_request(case: Case, query: str, documents: Sequence[Any], **params: Any
         service.reranker().rerank(query, documents, **params)
     except RerankError as error:
         if not service.requests:
-            raise AssertionError(str(error)) from error
+            raise explain(error) from error
     return service.requests[0]
 
 
