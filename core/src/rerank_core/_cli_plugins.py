@@ -37,7 +37,8 @@ def _check_name(_: click.Context, __: click.Parameter, name: str) -> str:
 @click.option(
     "--like",
     type=click.Choice([*SHAPES]),
-    default="cohere",
+    default=next(iter(SHAPES)),
+    show_default=True,
     help="What the service answers: " + "; ".join(f"{k}: {v}" for k, v in SHAPES.items()) + ".",
 )
 def new_plugin(name: str, directory: Path, like: str) -> None:

@@ -11,6 +11,7 @@ from weakref import WeakSet
 if TYPE_CHECKING:
     from rerank_core._pools import Pools
 
+_left_behind: list[Any] = []
 _all: WeakSet[Connections] = WeakSet()
 
 
@@ -47,11 +48,13 @@ class Connections:
             await self._pools.aclose()
 
     def __del__(self) -> None:
-        """Close the blocking client of a `Reranker` that nobody closed."""
-        self.close()
+        """Close the clients of a `Reranker` that nobody closed."""
+        if self._pools is not None:
+            self._pools.abandon()
 
     def forget(self) -> None:
-        """Leave the clients to the process that made them."""
+        """Leave the clients to the process that made them, without touching their locks."""
+        _left_behind.append(self._pools)
         self._pools, self._lock = None, threading.Lock()
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
@@ -68,7 +69,8 @@ class BlockingDriver:
                 raise TypeError(effect)
 
     def _send(self, effect: Send) -> HTTPResponse:
-        channel = effect.target.connections.pools().blocking()
+        pools = effect.target.connections.pools()
+        channel = pools.borrow()
         client = channel.client
         try:
             if transport := channel.shortcut(effect.target):
@@ -82,6 +84,8 @@ class BlockingDriver:
             return read_reply(client.send(request, auth=auth, follow_redirects=False))
         except Exception as error:  # noqa: BLE001 - sorted out there, and raised again
             return translate_error(error, client, effect)
+        finally:
+            pools.give_back()
 
     def _gather(self, effect: Gather) -> list[Any]:
         waiting = deque(enumerate(effect.flows))
@@ -90,9 +94,14 @@ class BlockingDriver:
 
         def work() -> None:
             while waiting and not stop.is_set():
-                with contextlib.suppress(IndexError):  # another thread took the last
+                try:
                     at, flow = waiting.popleft()
-                    ended.put((at, *_outcome(lambda: self.run(flow, stop))))  # noqa: B023 - called at once
+                except IndexError:  # another thread took the last
+                    return
+                outcome, error = _outcome(partial(self.run, flow, stop))
+                if error is not None:
+                    stop.set()  # at once: what follows would be paid for in vain
+                ended.put((at, outcome, error))
 
         for _ in range(min(effect.limit, len(effect.flows))):
             _start_thread(work)
@@ -191,14 +200,14 @@ class AsyncDriver:
 
     async def _gather(self, effect: Gather) -> list[Any]:
         outcomes: list[Any] = [None] * len(effect.flows)
-        failures: list[RerankError] = []
+        failures: list[Exception] = []
         limiter = anyio.Semaphore(effect.limit)
 
         async def work(at: int, flow: Flow) -> None:
             async with limiter:
                 try:
                     outcomes[at] = await self.run(flow)
-                except RerankError as error:
+                except Exception as error:  # noqa: BLE001 - raised below, not in a group
                     failures.append(error)
                     group.cancel_scope.cancel()
 

@@ -115,22 +115,22 @@ def _exchange(part: Part, target: Target, deadline: float | None, clock: Clock) 
     """One part: asked, and asked on for as long as the service says that there is more."""
     if isinstance(part.work, Compute):
         payload = yield Run(_guarded(part.work, target), deadline)
-        reply = HTTPResponse(200)
-        page = read_payload(part, target, payload, reply)
+        page = read_payload(part, target, payload, HTTPResponse(200))
         if page.following is not None:
             raise target.hooks.source.error("parse_response asked to send after Compute")
         return conclude(part, [page])
     request = part.work
     pages: list[Page] = []
     asked: set[tuple[str, bytes]] = set()
-    for _ in range(MOST_REPLIES):
-        content = _encode(request, part)
-        if request.delay > 0:
-            yield from _wait(request.delay, deadline, clock, None)
-        elif asked and (request.url, content) in asked:
-            break
-        reply = yield from _send(target, request, content, deadline, clock)
-        try:
+    reply: HTTPResponse | None = None
+    try:
+        for _ in range(MOST_REPLIES):
+            content = _encode(request, part)
+            if request.delay > 0:
+                yield from _wait(request.delay, deadline, clock, None)
+            elif asked and (request.url, content) in asked:
+                break
+            reply = yield from _send(target, request, content, deadline, clock)
             page = read_reply(part, target, reply)
             if page.response is not None:
                 pages.append(page)
@@ -138,11 +138,11 @@ def _exchange(part: Part, target: Target, deadline: float | None, clock: Clock) 
                 return conclude(part, pages)
             asked.add((request.url, content))
             request = follow(page.following, target, request)
-        except RerankError as error:
-            describe(error, target, reply)
-            raise
-    message = "the service says without end that there is more"
-    raise ResponseParseError(message)
+        message = "the service says without end that there is more"
+        raise ResponseParseError(message)
+    except RerankError as error:
+        describe(error, target, reply)
+        raise
 
 
 def _encode(request: HTTPRequest, part: Part) -> bytes:

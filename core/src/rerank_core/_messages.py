@@ -72,20 +72,8 @@ def _describe(value: dict[str, Any], depth: int) -> str:
         return text  # beside a sentence, `error` is but a word
     if isinstance(detail, str) and (listed := _find_message(value.get("errors"), depth)):
         return f"{detail}: {listed}"
-    names = (
-        "error",
-        "message",
-        "Message",
-        "errors",
-        "detail",
-        "errorMessage",
-        "error_description",
-        "title",
-        "reason",
-    )
-    return next(
-        filter(None, (_find_message(value.get(name), depth) for name in _MESSAGE_NAMES)), ""
-    )
+    found = (_find_message(value.get(name), depth) for name in _MESSAGE_NAMES)
+    return next(filter(None, found), "")
 
 
 def _location(loc: JSON) -> str:

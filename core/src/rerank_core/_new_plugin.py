@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import Callable, Collection, Mapping
@@ -11,13 +12,9 @@ from pathlib import Path
 from rerank_core.errors import ConfigurationError
 
 TEMPLATE = Path(__file__).with_name("_template")
-SHAPES: Mapping[str, str] = {
-    "cohere": "results with index and score",
-    "scores": "scores alone, in the order of the documents",
-    "bare-list": "a bare list of index and score; texts instead of documents",
-    "in-process": "no service: computed in this process",
-}
-_VARIANTS = "variants"
+_VARIANTS = TEMPLATE / "variants"
+SHAPES: Mapping[str, str] = json.loads((_VARIANTS / "shapes.json").read_text(encoding="utf-8"))
+"""What a service may answer, with a description; the first is the template itself."""
 _FILES = (
     "pyproject.toml",
     "README.md",
@@ -30,7 +27,7 @@ _FILES = (
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 # The template's name, but for the hosts of the invented API and the kit's Example(...).
 _SPELLINGS: Mapping[str, Callable[[str], str]] = {
-    r"rerank-example": lambda name: f"rerank-{name.replace('_', '-')}",
+    r"rerank-example\b": lambda name: f"rerank-{name.replace('_', '-')}",
     r"(?<![.\w])(rerank_|test_)?example(?!\.com|=|\w)": lambda name: rf"\g<1>{name}",
     r"\bEXAMPLE_": lambda name: f"{name.upper()}_",
     r"\bExample(?!\w|\(|,)": lambda name: " ".join(map(str.capitalize, name.split("_"))),
@@ -69,7 +66,7 @@ def make_files(name: str, shape: str) -> dict[str, str]:
         name: The provider's, as `check_name` returns it.
         shape: One of `SHAPES`.
     """
-    variant = TEMPLATE / _VARIANTS / shape
+    variant = _VARIANTS / shape
     files = {}
     for path in _FILES:
         own = variant / path
@@ -85,14 +82,14 @@ def _rename(text: str, name: str) -> str:
 
 
 def write_plugin(
-    text: str, directory: Path, *, shape: str = "cohere", taken: Collection[str] = ()
+    text: str, directory: Path, *, shape: str | None = None, taken: Collection[str] = ()
 ) -> Path:
     """Write the folder of a new plugin: all of it, or nothing.
 
     Args:
         text: The name as a person wrote it.
         directory: Where the folder goes; made if it is not there.
-        shape: One of `SHAPES`.
+        shape: One of `SHAPES`; the first where it is `None`.
         taken: The names of providers that are installed.
 
     Returns:
@@ -110,7 +107,7 @@ def write_plugin(
     if folder.exists() or folder.is_symlink():
         message = f"{folder} exists: nothing was written"
         raise ConfigurationError(message)
-    files = make_files(name, shape)
+    files = make_files(name, shape or next(iter(SHAPES)))
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory, prefix=".rerank-") as scratch:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.cookiejar
 import threading
 import urllib.request
 from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import anyio
 import httpx
@@ -96,15 +97,24 @@ def _adopt(given: Any) -> tuple[Channel | None, Channel | None]:
     )
 
 
-async def _close_at_end(client: httpx.AsyncClient) -> AsyncGenerator[None, None]:
+Opened = WeakKeyDictionary[Any, tuple[Channel, AsyncGenerator[None, None]]]
+"""For an event loop, the channel that was opened in it, and what closes that."""
+
+
+async def _close_at_end(
+    client: httpx.AsyncClient, opened: ref[Opened]
+) -> AsyncGenerator[None, None]:
     """Close the client when the event loop ends, or when nobody holds this generator any more.
 
     An event loop closes the async generators that are still open when it ends, asyncio's and
-    trio's alike; so no connection outlives its loop.
+    trio's alike; so no connection outlives its loop, and no loop is kept by its connections.
     """
+    loop = current_token().native_token
     try:
         yield
     finally:
+        if (kept := opened()) is not None:
+            kept.pop(loop, None)
         with anyio.CancelScope(shield=True):
             await client.aclose()
 
@@ -119,24 +129,38 @@ class Pools:
     def __init__(self, http_client: Any = None) -> None:
         self._given = http_client is not None
         self._blocking, self._given_async = _adopt(http_client) if self._given else (None, None)
-        self._of_loop: WeakKeyDictionary[Any, tuple[Channel, AsyncGenerator[None, None]]] = (
-            WeakKeyDictionary()
-        )
+        self._of_loop: Opened = WeakKeyDictionary()
         self._lock = threading.Lock()
+        self._under_way = 0
+        self._retired: list[Channel] = []
 
-    def blocking(self) -> Channel:
-        """The client for blocking calls, from any thread.
+    def borrow(self) -> Channel:
+        """The client for one blocking attempt, from any thread; to be given back.
 
         Raises:
             ConfigurationError: The caller's own client is an async one.
         """
-        if self._blocking is None:
-            if self._given:
-                message = "http_client is async: rerank() takes an httpx.Client or a transport"
-                raise ConfigurationError(message)
-            with self._lock:
-                self._blocking = self._blocking or _open_blocking()
-        return self._blocking
+        with self._lock:
+            if self._blocking is None:
+                if self._given:
+                    message = "http_client is async: rerank() takes an httpx.Client or a transport"
+                    raise ConfigurationError(message)
+                self._blocking = _open_blocking()
+            self._under_way += 1
+            return self._blocking
+
+    def give_back(self) -> None:
+        """End an attempt; the last one closes what was to be closed meanwhile."""
+        with self._lock:
+            self._under_way -= 1
+        self._close_retired()
+
+    def _close_retired(self) -> None:
+        with self._lock:
+            retired = [] if self._under_way else self._retired[:]
+            del self._retired[: len(retired)]
+        for channel in retired:
+            channel.client.close()
 
     async def of_loop(self) -> Channel:
         """The client of the running event loop.
@@ -153,19 +177,32 @@ class Pools:
         found = self._of_loop.get(loop)
         if found is None:
             channel = _open_async()
-            closer = _close_at_end(channel.client)
+            closer = _close_at_end(channel.client, ref(self._of_loop))
             await anext(closer)
             self._of_loop[loop] = found = (channel, closer)
         return found[0]
 
     def close(self) -> None:
         """Close the blocking client; the caller's own stays open."""
-        if self._blocking is not None and not self._given:
-            self._blocking.client.close()
-            self._blocking = None
+        with self._lock:
+            if self._blocking is not None and not self._given:
+                self._retired.append(self._blocking)  # an attempt may still be under way
+                self._blocking = None
+        self._close_retired()
 
     async def aclose(self) -> None:
         """Close the client of the running event loop; the caller's own stays open."""
         found = self._of_loop.pop(current_token().native_token, None)
         if found is not None:
             await found[1].aclose()
+
+    def abandon(self) -> None:
+        """Close everything from wherever the last holder let go; async clients in their loops."""
+        self.close()
+        for loop, (_, closer) in list(self._of_loop.items()):
+            # asyncio closes a generator that nobody holds any more; trio only complains of it.
+            if hasattr(loop, "run_sync_soon"):
+                import trio  # noqa: PLC0415 - here only where it runs
+
+                with contextlib.suppress(trio.RunFinishedError):
+                    loop.run_sync_soon(trio.lowlevel.spawn_system_task, closer.aclose)

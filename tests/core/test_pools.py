@@ -1,0 +1,400 @@
+"""Connections: how many there are, how long they live, and that none is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from core.loopback import (
+    PROXY_VARIABLES,
+    Connection,
+    Loopback,
+    comes_true,
+    rank,
+    serving,
+    will_come_true,
+)
+from core.virtual import ScriptedPlugin
+from rerank_core import RequestTimeoutError, Reranker, TransportError, _lanes
+from rerank_core._lanes import LanesTransport
+
+DOCUMENTS = ["a 1", "b 2"]
+BACKENDS = ("asyncio", "trio")
+
+
+@pytest.fixture(autouse=True)
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PROXY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def server() -> Iterator[Loopback]:
+    """A server that ranks."""
+    with serving() as server:
+        yield server
+
+
+def _reranker(server: Loopback, **options: Any) -> Reranker:
+    return Reranker("m", provider=ScriptedPlugin(), api_base=server.url, max_retries=0, **options)
+
+
+def _ask(reranker: Reranker) -> list[int]:
+    return [result.index for result in reranker.rerank("q", DOCUMENTS).results]
+
+
+async def _aask(reranker: Reranker) -> list[int]:
+    return [result.index for result in (await reranker.arerank("q", DOCUMENTS)).results]
+
+
+async def _side_by_side(count: int, ask: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+    async with anyio.create_task_group() as group:
+        for _ in range(count):
+            group.start_soon(ask)
+
+
+def _at_the_same_time(count: int) -> Callable[[Connection, Any], None]:
+    """Answer only when so many requests are under way."""
+
+    def behave(connection: Connection, body: Any) -> None:
+        server = connection.server
+        comes_true(lambda: server.most_under_way >= count)
+        rank(connection, body)
+
+    return behave
+
+
+def test_blocking_calls_one_after_another_share_a_connection(server: Loopback) -> None:
+    """Twenty calls, one connection."""
+    with _reranker(server) as reranker:
+        for _ in range(20):
+            assert _ask(reranker) == [1, 0]
+
+    assert server.accepted == 1
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_async_calls_one_after_another_share_a_connection(server: Loopback, backend: str) -> None:
+    """Twenty calls, one connection."""
+
+    async def main() -> None:
+        async with _reranker(server) as reranker:
+            for _ in range(20):
+                assert await _aask(reranker) == [1, 0]
+
+    anyio.run(main, backend=backend)
+
+    assert server.accepted == 1
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_concurrent_calls_take_a_connection_each_and_give_it_back(
+    server: Loopback, backend: str
+) -> None:
+    """Ten at once need ten connections; the next ten need no other."""
+    server.behave = _at_the_same_time(10)
+
+    async def main() -> None:
+        async with _reranker(server) as reranker:
+            for _ in range(3):
+                server.most_under_way = 0
+                await _side_by_side(10, lambda: _aask(reranker))
+
+    anyio.run(main, backend=backend)
+
+    assert server.accepted == 10
+
+
+def _hang_up_after(connection: Connection, body: Any) -> None:
+    rank(connection, body)
+    connection.close_connection = True
+
+
+def test_a_connection_that_the_server_closed_is_replaced_under_blocking(server: Loopback) -> None:
+    """A server that hangs up between calls costs a connection, not an error."""
+    server.behave = _hang_up_after
+    with _reranker(server) as reranker:
+        for _ in range(3):
+            assert _ask(reranker) == [1, 0]
+            assert comes_true(lambda: not server.open_connections)
+
+    assert server.accepted == 3
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_connection_that_the_server_closed_is_replaced_under_async(
+    server: Loopback, backend: str
+) -> None:
+    """A server that hangs up between calls costs a connection, not an error."""
+    server.behave = _hang_up_after
+
+    async def main() -> None:
+        async with _reranker(server) as reranker:
+            for _ in range(3):
+                assert await _aask(reranker) == [1, 0]
+                assert comes_true(lambda: not server.open_connections)
+
+    anyio.run(main, backend=backend)
+
+    assert server.accepted == 3
+
+
+def test_a_connection_that_says_close_is_not_kept(server: Loopback) -> None:
+    """`Connection: close` means that nobody may use it again, nor hold it open."""
+
+    def behave(connection: Connection, body: Any) -> None:
+        connection.answer(
+            200, {"results": [{"index": 0, "relevance_score": 1}]}, connection="close"
+        )
+        del body
+
+    server.behave = behave
+
+    async def main() -> None:
+        async with _reranker(server) as reranker:
+            for _ in range(2):
+                await reranker.arerank("q", ["a"])
+                assert comes_true(lambda: not server.open_connections)
+
+    asyncio.run(main())
+
+    assert server.accepted == 2
+
+
+def test_an_idle_connection_expires(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After its time a connection is closed and another one opened."""
+    monkeypatch.setattr(_lanes, "KEEPALIVE_SECONDS", 0.05)
+
+    async def main() -> None:
+        async with _reranker(server) as reranker:
+            await _aask(reranker)
+            await anyio.sleep(0.15)
+            await _aask(reranker)
+            assert await will_come_true(lambda: server.open_connections == 1)
+
+    asyncio.run(main())
+
+    assert server.accepted == 2
+
+
+def test_idle_connections_of_a_burst_are_closed_by_later_calls(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a burst leaves idle does not stay open while single calls go on."""
+    server.behave = _at_the_same_time(5)
+
+    async def main() -> None:
+        async with _reranker(server) as reranker:
+            await _side_by_side(5, lambda: _aask(reranker))
+            server.behave = rank
+            give_up = time.monotonic() + 3
+            while server.open_connections > 1 and time.monotonic() < give_up:
+                await _aask(reranker)
+                await anyio.sleep(0.02)
+            assert server.open_connections == 1
+
+    monkeypatch.setattr(_lanes, "KEEPALIVE_SECONDS", 0.1)
+    asyncio.run(main())
+
+
+def _unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _stall(connection: Connection, _: Any) -> None:
+    connection.pause(3)
+
+
+def _hang_up(connection: Connection, _: Any) -> None:
+    connection.close_connection = True
+
+
+def _hang_up_midway(connection: Connection, _: Any) -> None:
+    connection.begin_reply(200, 100)
+    connection.wfile.write(b"{")
+    connection.close_connection = True
+
+
+def _speak_nonsense(connection: Connection, _: Any) -> None:
+    connection.wfile.write(b"?\r\n\r\n")
+    connection.close_connection = True
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("behave", "kind"),
+    [
+        (_stall, httpx.ReadTimeout),
+        (_hang_up, httpx.RemoteProtocolError),
+        (_hang_up_midway, httpx.RemoteProtocolError),
+        (_speak_nonsense, httpx.RemoteProtocolError),
+    ],
+)
+def test_a_failure_has_the_name_that_httpx_gives_it(
+    server: Loopback, backend: str, behave: Any, kind: type[httpx.HTTPError]
+) -> None:
+    """The lanes raise what httpx's own pool raises, and close the connection."""
+    server.behave = behave
+
+    async def main() -> None:
+        async with httpx.AsyncClient(transport=LanesTransport(), timeout=0.2) as client:
+            with pytest.raises(kind) as caught:
+                await client.post(server.url, json={})
+            assert caught.value.request.url == server.url
+
+    anyio.run(main, backend=backend)
+
+    with httpx.Client(timeout=0.2) as client, pytest.raises(kind):
+        client.post(server.url, json={})
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_no_listener_is_a_connect_error(backend: str) -> None:
+    """The lanes raise httpx's own error, and the caller sees ours with it as the cause."""
+    url = f"http://127.0.0.1:{_unused_port()}"
+    reranker = Reranker("m", provider=ScriptedPlugin(), api_base=url, max_retries=0)
+
+    async def main() -> None:
+        with pytest.raises(TransportError) as caught:
+            await reranker.arerank("q", DOCUMENTS)
+        assert isinstance(caught.value.__cause__, httpx.ConnectError)
+        await reranker.aclose()
+
+    anyio.run(main, backend=backend)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_no_socket_outlives_its_event_loop(server: Loopback, backend: str) -> None:
+    """The loop's end closes its connections, with nobody closing the reranker."""
+    reranker = _reranker(server)
+    for _ in range(3):
+        anyio.run(_aask, reranker, backend=backend)
+        assert comes_true(lambda: not server.open_connections)
+
+    gc.collect()  # a socket that was left open warns here, and warnings are errors
+    assert server.accepted == 3
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_nothing_is_kept_of_an_event_loop_that_has_ended(server: Loopback, backend: str) -> None:
+    """A program that runs many loops keeps none of them alive."""
+    reranker = _reranker(server)
+    for _ in range(5):
+        anyio.run(_aask, reranker, backend=backend)
+    gc.collect()
+
+    assert len(reranker._connections.pools()._of_loop) == 0  # noqa: SLF001 - seen nowhere else
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_aclose_closes_the_connections_of_both_kinds(server: Loopback, backend: str) -> None:
+    """After `aclose` the server holds no connection, and the reranker still works."""
+    reranker = _reranker(server)
+
+    async def main() -> None:
+        await _aask(reranker)
+        await anyio.to_thread.run_sync(_ask, reranker)
+        assert server.open_connections == 2
+        await reranker.aclose()
+        assert comes_true(lambda: not server.open_connections)
+        assert await _aask(reranker) == [1, 0]
+        await reranker.aclose()
+
+    anyio.run(main, backend=backend)
+
+    assert server.accepted == 3
+
+
+def test_close_closes_the_blocking_connections(server: Loopback) -> None:
+    """After `close` the server holds no connection, and the reranker still works."""
+    reranker = _reranker(server)
+    _ask(reranker)
+    reranker.close()
+
+    assert comes_true(lambda: not server.open_connections)
+    assert _ask(reranker) == [1, 0]
+    reranker.close()
+
+
+def test_a_dropped_reranker_frees_its_blocking_connections(server: Loopback) -> None:
+    """Nobody has to close what nobody holds."""
+    _ask(_reranker(server))
+    gc.collect()
+
+    assert comes_true(lambda: not server.open_connections)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_dropped_reranker_frees_its_async_connections(server: Loopback, backend: str) -> None:
+    """While the loop lives on: a program that makes one for each job does not run out of them."""
+
+    async def main() -> None:
+        for _ in range(3):
+            await _aask(_reranker(server))
+        gc.collect()
+        assert await will_come_true(lambda: not server.open_connections)
+
+    anyio.run(main, backend=backend)
+
+
+def test_an_abandoned_attempt_leaves_no_connection_open(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that a deadline left behind may connect after `close`; it closes after itself."""
+    look_up = socket.getaddrinfo
+
+    def look_up_slowly(*args: Any, **kwargs: Any) -> Any:
+        time.sleep(0.3)
+        return look_up(*args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up_slowly)
+    with _reranker(server, deadline=0.1) as reranker, pytest.raises(RequestTimeoutError):
+        _ask(reranker)
+
+    assert comes_true(lambda: not [t for t in threading.enumerate() if t.name == "rerank"])
+    assert comes_true(lambda: not server.open_connections, seconds=1.0)
+
+
+def _set_cookie(connection: Connection, body: Any) -> None:
+    del body
+    payload = {"results": [{"index": at, "relevance_score": at} for at in range(2)]}
+    connection.answer(200, payload, set_cookie="session=1; Path=/")
+
+
+@pytest.mark.parametrize("kind", ["own", "transport"])
+def test_cookies_are_not_kept(server: Loopback, kind: str) -> None:
+    """What one call is told to keep is not sent with the next, whoever gave the transport."""
+    server.behave = _set_cookie
+    transport = httpx.HTTPTransport() if kind == "transport" else None
+    other = httpx.AsyncHTTPTransport() if kind == "transport" else None
+    reranker = _reranker(server, http_client=transport)
+    async_reranker = _reranker(server, http_client=other)
+
+    async def main() -> None:
+        await _aask(async_reranker)
+        await _aask(async_reranker)
+        await async_reranker.aclose()
+        if other is not None:
+            await other.aclose()
+
+    _ask(reranker)
+    _ask(reranker)
+    reranker.close()
+    if transport is not None:
+        transport.close()
+    asyncio.run(main())
+
+    assert len(server.seen) == 4
+    assert not [seen for seen in server.seen if "cookie" in seen.headers]
