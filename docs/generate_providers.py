@@ -104,7 +104,9 @@ def make_page() -> str:
     """The whole page."""
     from rerank_core._plugins import find_plugin  # noqa: PLC0415 - asks for each model
 
-    listed = {found.name: found for found in list_providers()}
+    installed = {found.name: found for found in list_providers()}
+    # The template for new plugins is none of a service.
+    listed = {n: f for n, f in installed.items() if f.source.distribution != "rerank-example"}
     lines = []
     for name, found in listed.items():
         facts = found.facts

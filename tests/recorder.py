@@ -86,6 +86,12 @@ class Recorder(ThreadingHTTPServer):
         """The latest request."""
         return self.requests[-1]
 
+    def answer(self, *replies: Reply) -> None:
+        """Give these replies from now on, and forget the requests so far."""
+        with self._lock:
+            self.requests.clear()
+            self._replies = list(replies)
+
     def record(self, request: Recorded) -> Reply:
         """Keep a request and choose its reply."""
         with self._lock:

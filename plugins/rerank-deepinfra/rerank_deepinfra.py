@@ -90,7 +90,7 @@ def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     return RerankResponse(
         [RerankResult(index, score) for index, score in enumerate(scores)],
         id=payload.get("request_id") or "",
-        meta=wire.read_meta({"usage": {"prompt_tokens": tokens, "total_tokens": tokens}}),
+        meta=wire.read_meta({"usage": {"total_tokens": tokens}}),
         cost=_read_cost(status.get("cost")),
     )
 

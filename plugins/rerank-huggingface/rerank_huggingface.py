@@ -13,7 +13,6 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from rerank_core import (
     ConfigurationError,
     HTTPRequest,
-    MissingAPIKeyError,
     PermissionDeniedError,
     Provider,
     RerankRequest,
@@ -26,7 +25,6 @@ from rerank_core import (
 _ROUTER = "https://router.huggingface.co"
 _ROUTER_HOST, _RETIRED_HOST = "router.huggingface.co", "api-inference.huggingface.co"
 _HOSTS = ("*.huggingface.co", "*.endpoints.huggingface.cloud")
-_KEYS = ("HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGING_FACE_HUB_TOKEN")
 _MOST_BYTES = 2_000_000
 _FOR_THE_REST = 1_000  # of a body: its names, its options
 _MAX_TOKENS = {
@@ -39,20 +37,16 @@ _MAX_TOKENS = {
 
 
 @hookimpl
-def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
+def resolve_provider(model: str) -> Provider:
     """State the facts about TEI, which hold for the router as well: TEI stands behind it."""
-    host = urlsplit(options.get("api_base") or _ROUTER).hostname or ""
-    own = host.endswith(tuple(pattern.removeprefix("*") for pattern in _HOSTS))
     return Provider(
         name="huggingface",
         docs_url="https://huggingface.co/docs/text-embeddings-inference",
         base_url=_ROUTER,
         base_url_env=("HF_API_BASE", "HUGGINGFACE_API_BASE"),
-        # A Hub token goes only to Hugging Face: elsewhere it must not keep another key back.
-        api_key_env=_KEYS if own else ("HUGGINGFACE_API_KEY",),
-        api_key_required=False,  # TEI needs none; `_authorize` asks for it where it is needed
+        api_key_env=("HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGING_FACE_HUB_TOKEN"),
+        api_key_required_hosts=(_ROUTER_HOST,),  # TEI needs none
         api_key_hosts={"HF_TOKEN": _HOSTS, "HUGGING_FACE_HUB_TOKEN": _HOSTS},
-        auth=_authorize,
         extra_params={
             "raw_scores": "raw_scores",
             "truncate": "truncate",
@@ -116,20 +110,8 @@ def parse_response(payload: Any, headers: Mapping[str, str]) -> RerankResponse:
     return RerankResponse(
         wire.read_results(rows, "reply", score="score"),
         id=headers.get("x-request-id", ""),
-        meta=wire.read_meta({"usage": {"prompt_tokens": tokens, "total_tokens": tokens}}),
+        meta=wire.read_meta({"usage": {"total_tokens": tokens}}),
     )
-
-
-def _authorize(key: str | None, provider: Provider, options: Mapping[str, Any]) -> Any:  # noqa: ARG001 - what core hands over
-    """Send the key, without which only TEI can be called."""
-    from rerank_core.auth import HeaderAuth  # noqa: PLC0415 - httpx not before a call
-
-    if key is not None:
-        return HeaderAuth("Authorization", f"Bearer {key}")
-    if _is_router(provider.base_url or ""):
-        message = f"no API key: give api_key=, or set one of: {', '.join(_KEYS)}"
-        raise MissingAPIKeyError(message)
-    return None
 
 
 def _is_router(base_url: str) -> bool:

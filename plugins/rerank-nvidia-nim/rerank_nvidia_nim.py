@@ -14,7 +14,6 @@ from urllib.parse import quote, urlsplit
 from rerank_core import (
     HTTPRequest,
     InvalidRequestError,
-    MissingAPIKeyError,
     NextRequest,
     PermissionDeniedError,
     Provider,
@@ -27,10 +26,9 @@ from rerank_core import (
 
 _HOSTED = "https://ai.api.nvidia.com"
 # The second one is that of chat and embeddings, which the environment of users often names.
-_HOSTS = {"ai.api.nvidia.com", "integrate.api.nvidia.com"}
+_HOSTS = ("ai.api.nvidia.com", "integrate.api.nvidia.com")
 _STATUS_HOST = "api.nvcf.nvidia.com"
 _POLL_SECONDS = 1.0
-_KEYS = ("NVIDIA_NIM_API_KEY", "NVIDIA_API_KEY")
 # Tokens of query and document together.
 _MODELS = {
     "nvidia/llama-nemotron-rerank-1b-v2": 8192,
@@ -52,10 +50,9 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         docs_url="https://docs.nvidia.com/nim/nemo-retriever/text-reranking/latest/using-reranking.html",
         base_url=_HOSTED,
         base_url_env=("NVIDIA_NIM_API_BASE", "NVIDIA_BASE_URL"),
-        api_key_env=_KEYS,
-        api_key_required=False,  # containers need none; `_authorize` asks for it where it is needed
+        api_key_env=("NVIDIA_NIM_API_KEY", "NVIDIA_API_KEY"),
+        api_key_required_hosts=_HOSTS,  # containers need none
         further_hosts=(_STATUS_HOST,),
-        auth=_authorize,
         extra_params={"truncate": "truncate"},
         options={"sigmoid": ()},
         takes_mappings=True,  # those with an image; others are rendered below
@@ -124,18 +121,6 @@ def parse_response(
         for result in results:
             result.relevance_score = _to_probability(result.relevance_score)
     return RerankResponse(results, id=identifier, meta=wire.read_meta(payload))
-
-
-def _authorize(key: str | None, provider: Provider, options: Mapping[str, Any]) -> Any:  # noqa: ARG001 - what core hands over
-    """Send the key, without which only a container can be called."""
-    from rerank_core.auth import HeaderAuth  # noqa: PLC0415 - httpx not before a call
-
-    if key is not None:
-        return HeaderAuth("Authorization", f"Bearer {key}")
-    if _is_hosted(provider.base_url or ""):
-        message = f"no API key: give api_key=, or set one of: {', '.join(_KEYS)}"
-        raise MissingAPIKeyError(message)
-    return None
 
 
 def _is_hosted(base_url: str) -> bool:

@@ -204,6 +204,17 @@ def test_an_empty_key_is_refused_at_the_service_s_own_host(base: str | None) -> 
         resolve(api_key="", api_base=base)
 
 
+@pytest.mark.parametrize("key", [None, ""])
+def test_a_key_may_be_needed_by_some_hosts_only(key: str | None) -> None:
+    """By those that the facts name, whichever of them the base URL is by default."""
+    plugin = make_plugin(api_key_required_hosts=("hosted.test", "*.hosted.test"))
+
+    for base in ("https://hosted.test", "https://eu.hosted.test/v1"):
+        with pytest.raises(MissingAPIKeyError, match="FIRST_KEY, SECOND_KEY"):
+            resolve(plugin, api_key=key, api_base=base)
+    assert key_of(resolve(plugin, api_key=key, api_base=OWN)) is None
+
+
 def test_an_empty_key_is_enough_where_none_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     """And keeps the environment's from being sent."""
     monkeypatch.setenv("FIRST_KEY", ENV_KEY)

@@ -10,12 +10,14 @@ import httpx
 from attrs import evolve
 
 from rerank_core import (
+    Compute,
     HTTPRequest,
     Price,
     Provider,
     RerankRequest,
     RerankResponse,
     RerankResult,
+    UnsupportedParamError,
     hookimpl,
     wire,
 )
@@ -269,6 +271,32 @@ class _Telling(Healthy):
         return evolve(response, warnings=(f"asked with {self.key}",))
 
 
+class _InProcess(Healthy):
+    """Scores by length in this process, a factor apart from what it should be."""
+
+    def __init__(self, factor: float = 1.0, **facts: Any) -> None:
+        self.facts = Provider(name="local", docs_url=FACTS.docs_url, **facts)
+        self._factor = factor
+
+    @hookimpl
+    def build_request(self, request: RerankRequest) -> Compute:  # type: ignore[override]  # names what it uses
+        lengths = [self._factor * len(document) for document in request.documents]
+        return Compute(lambda: encode([*enumerate(lengths)], [], None))
+
+
+def _in_process(factor: float = 1.0, **facts: Any) -> Case:
+    example = Example(
+        call={"query": "cat", "documents": ["a", "bcd"]},
+        reply=encode([(0, 1.0), (1, 3.0)], [], None),
+        ranking=[(1, 3.0), (0, 1.0)],
+    )
+    plugin = _InProcess(factor, **{"auth": None, "api_key_required": False, **facts})
+    return evolve(CASE, plugin=plugin, params={}, error_in_200=None, example=example)
+
+
+IN_PROCESS = _in_process()
+
+
 def _key_in_the_url(key: str | None, provider: Provider, options: Mapping[str, Any]) -> Any:
     """Send the key in the query string."""
     del provider, options
@@ -279,6 +307,23 @@ def _key_in_the_url(key: str | None, provider: Provider, options: Mapping[str, A
             yield request
 
     return InURL()
+
+
+def _refuse_truncation(params: Mapping[str, Any]) -> dict[str, Any]:
+    if "truncation" in params:
+        message = "not here"
+        raise UnsupportedParamError(message, param="truncation")
+    return wire.rename_params(params, FACTS.params)
+
+
+REFUSED_HERE = evolve(_mapping(_refuse_truncation), options={"api_base": "https://other.test"})
+
+
+def _read_well(payload: Any, _: RerankRequest) -> list[RerankResult]:
+    return wire.read_results(payload["results"])
+
+
+_COUNTED = evolve(CASE.example, meta=wire.read_meta(CASE.example.reply))
 
 
 def _with_auth(auth: type[httpx.Auth]) -> Case:
@@ -302,6 +347,17 @@ FAULTS: Mapping[str, Mapping[str, Case]] = {
     "check_facts_are_the_same_each_time": {
         "facts that change": evolve(CASE, plugin=_Moody()),
         "another name without a model": evolve(CASE, plugin=_Nameless()),
+    },
+    "check_place_is_stated": {
+        "a base URL that nothing can change": _stating(base_url_env=()),
+        "no base URL": _stating(base_url=None),
+        "a key that nothing needs": _in_process(api_key_env=("LOCAL_API_KEY",)),
+        "a key required in this process": _in_process(api_key_required=True),
+        "a header in this process": _in_process(auth=FACTS.auth),
+    },
+    "check_example_is_computed": {
+        "other scores": _in_process(1.1),
+        "the other way round": _in_process(-1.0),
     },
     "check_hooks_fit": {"an argument with a default": evolve(CASE, plugin=_Defaulting())},
     "check_example_request": {
@@ -358,6 +414,7 @@ FAULTS: Mapping[str, Mapping[str, Case]] = {
         ),
         "a parameter under another name": _mapping(dict),
         "no example value": evolve(CASE, params={}),
+        "a parameter that is listed and refused": _mapping(_refuse_truncation),
     },
     "check_other_params_are_refused": {
         "any keyword taken for a parameter": evolve(CASE, plugin=_TakingAll()),
@@ -371,6 +428,8 @@ FAULTS: Mapping[str, Mapping[str, Case]] = {
         "scores read from elsewhere": _reading(
             lambda payload, _: [RerankResult(r["index"], 0.5) for r in payload["results"]]
         ),
+        "usage lost": evolve(CASE, plugin=_reading(_read_well).plugin, example=_COUNTED),
+        "the identifier lost": evolve(CASE, example=evolve(CASE.example, id="an-id")),
     },
     "check_any_ranking_survives": {
         "positions instead of indices": _reading(

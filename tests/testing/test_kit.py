@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from rerank_core.testing import CHECKS, Case, Check, conformance
-from testing.planted import CASE, FAULTS
+from testing.planted import CASE, FAULTS, IN_PROCESS, REFUSED_HERE
 
 BY_NAME: dict[str, Callable[[Case], None]] = {check.__name__: check for check in CHECKS}
 PLANTED = [
@@ -21,6 +21,12 @@ def test_a_healthy_plugin_trips_no_check(check: Check) -> None:
     check()
 
 
+@conformance(IN_PROCESS)
+def test_a_healthy_plugin_in_this_process_trips_no_check(check: Check) -> None:
+    """Nor does the one that sends nothing."""
+    check()
+
+
 @pytest.mark.parametrize(("check", "case"), PLANTED)
 def test_a_check_catches_its_fault(check: Callable[[Case], None], case: Case) -> None:
     """A plugin with one fault trips the check that is there for it, which says what and why."""
@@ -29,6 +35,11 @@ def test_a_check_catches_its_fault(check: Callable[[Case], None], case: Case) ->
 
     assert "Why it matters: " in str(caught.value)
     assert "Where to look: " in str(caught.value)
+
+
+def test_a_parameter_may_be_refused_at_the_base_url_of_the_case() -> None:
+    """The plugin says that only another server takes it, and nothing is dropped silently."""
+    BY_NAME["check_supported_params_reach_the_wire"](REFUSED_HERE)
 
 
 def test_every_check_has_a_planted_fault() -> None:

@@ -8,8 +8,11 @@ from urllib.parse import urlsplit
 
 from attrs import evolve
 
+from rerank_core._messages import without_userinfo
 from rerank_core._options import check_headers
 from rerank_core.errors import InvalidRequestError, ResponseParseError
+
+_SCHEMES = ("https://", "http://")
 
 if TYPE_CHECKING:
     from rerank_core._models import HTTPRequest
@@ -22,7 +25,11 @@ def add_extras(work: HTTPRequest, target: Target) -> HTTPRequest:
     Raises:
         InvalidRequestError: `extra_body` repeats what the request has, or has no place in it.
         ConfigurationError: A header of the plugin's cannot be sent.
+        PluginError: The plugin built no absolute URL.
     """
+    if not work.url.startswith(_SCHEMES):
+        shown = without_userinfo(work.url)
+        raise target.hooks.source.error(f"build_request made no absolute URL: {shown!r}")
     extra_body, extra_headers = target.options.extra_body, target.options.extra_headers
     if not (extra_body or extra_headers or work.headers):
         return work

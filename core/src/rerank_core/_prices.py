@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def cost_of(meta: Meta, price: Price | None) -> float | None:
     """US dollars for what a reply bills, by the list price; `None` where either is unknown."""
     units = getattr(meta.billed_units, price.unit) if price else None
-    return None if price is None or units is None else float(units * price.usd)
+    return units * price.usd if price and isinstance(units, (int, float)) else None
 
 
 def warn_of_retirement(provider: Provider, model: str) -> None:

@@ -9,5 +9,5 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` where a known name is near, else nothing."""
     import difflib  # noqa: PLC0415 - slow to import, and only needed for an error
 
-    near = difflib.get_close_matches(name, list(known), n=1)
+    near = difflib.get_close_matches(name, [word for word in known if word != name], n=1)
     return f"; did you mean {near[0]!r}?" if near else ""

@@ -15,6 +15,8 @@ from rerank_core import (
     APIStatusError,
     AuthenticationError,
     BadRequestError,
+    BilledUnits,
+    Meta,
     MissingAPIKeyError,
     NotFoundError,
     PermissionDeniedError,
@@ -24,10 +26,12 @@ from rerank_core import (
     RerankResponse,
     ResponseParseError,
     ServerError,
+    Tokens,
     UnsupportedParamError,
     arerank,
     rerank,
 )
+from rerank_core.testing import Case, Check, Example, conformance
 
 CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
 QUERY = "What is the capital of France?"
@@ -119,6 +123,41 @@ def ask(
 def load(name: str) -> Any:
     """One capture."""
     return json.loads((CAPTURES / f"deepinfra-{name}.json").read_bytes())
+
+
+CASE = Case(
+    plugin=rerank_deepinfra,
+    model=MODEL,
+    example=Example(
+        call={"query": QUERY, "documents": DOCUMENTS, "instruction": "Find capitals."},
+        url=URL,
+        json={
+            "queries": [QUERY, QUERY],
+            "documents": DOCUMENTS,
+            "instruction": "Find capitals.",
+        },
+        reply=REPLY,
+        ranking=[(1, 0.99914), (0, 0.00031)],
+        id="RfX2qJmT7k",
+        meta=Meta(billed_units=BilledUnits(total_tokens=42), tokens=Tokens(input_tokens=42)),
+    ),
+    encode=lambda ranking, _, __: {
+        "scores": [score for _, score in ranking],
+        "input_tokens": 42,
+        "request_id": "1",
+        "inference_status": {"status": "succeeded", "cost": 4.2e-07, "tokens_input": 42},
+    },
+    encode_error=lambda message: {"detail": {"error": message}},
+    params={"instruction": "Find capitals.", "service_tier": "priority"},
+    positional=True,
+    error_in_200={"error": "the model failed"},
+)
+
+
+@conformance(CASE)
+def test_conformance(check: Check) -> None:
+    """The checks of the kit."""
+    check()
 
 
 @pytest.mark.parametrize(

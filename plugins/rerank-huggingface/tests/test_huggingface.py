@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from attrs import evolve
 
 import rerank_huggingface
 from rerank_core import (
@@ -28,6 +29,7 @@ from rerank_core import (
     arerank,
     rerank,
 )
+from rerank_core.testing import Case, Check, Example, conformance
 
 CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
 QUERY = "What is the capital of France?"
@@ -111,6 +113,51 @@ def ask(
 def load(name: str) -> Any:
     """One capture."""
     return json.loads((CAPTURES / f"huggingface-litellm-{name}.json").read_bytes())
+
+
+ROWS = [
+    {"index": 1, "text": "Paris is the capital of France.", "score": 0.9981},
+    {"index": 0, "text": "Berlin is in Germany.", "score": 0.0007},
+]
+CASE = Case(
+    plugin=rerank_huggingface,
+    model=MODEL,
+    options={"api_base": TEI},
+    example=Example(
+        call={"query": QUERY, "documents": DOCUMENTS, "truncate": True},
+        url=f"{TEI}/rerank",
+        json={"query": QUERY, "texts": DOCUMENTS, "truncate": True},
+        reply=ROWS,
+        ranking=[(1, 0.9981), (0, 0.0007)],
+    ),
+    encode=lambda ranking, _, __: [{"index": at, "score": score} for at, score in ranking],
+    encode_error=lambda message: {"error": message, "error_type": "Validation"},
+    params={"raw_scores": True, "truncate": True, "truncation_direction": "Left"},
+    error_in_200={"error": "no scores today"},
+)
+ROUTER_CASE = evolve(
+    CASE,
+    options={"api_base": ROUTER},
+    example=evolve(
+        CASE.example,
+        call={"query": QUERY, "documents": DOCUMENTS},
+        url=ROUTED,
+        json={"inputs": {"query": QUERY, "texts": DOCUMENTS}},
+    ),
+    encode_error=lambda message: {"error": message},
+)
+
+
+@conformance(CASE)
+def test_conformance(check: Check) -> None:
+    """The checks of the kit."""
+    check()
+
+
+@conformance(ROUTER_CASE)
+def test_conformance_of_the_router(check: Check) -> None:
+    """The checks of the kit."""
+    check()
 
 
 @pytest.mark.parametrize(
@@ -554,7 +601,7 @@ def test_every_capture_is_covered() -> None:
 
 def test_the_facts_are_stated() -> None:
     """What listings and documentation show."""
-    facts = rerank_huggingface.resolve_provider(MODEL, {})
+    facts = rerank_huggingface.resolve_provider(MODEL)
 
     assert facts.name == "huggingface"
     assert facts.max_documents == 32

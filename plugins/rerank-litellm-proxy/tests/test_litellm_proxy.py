@@ -17,7 +17,9 @@ from rerank_core import (
     APIStatusError,
     AuthenticationError,
     BadRequestError,
+    BilledUnits,
     ConfigurationError,
+    Meta,
     RateLimitError,
     Reranker,
     RerankResponse,
@@ -26,6 +28,7 @@ from rerank_core import (
     arerank,
     rerank,
 )
+from rerank_core.testing import Case, Check, Example, conformance
 
 CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
 QUERY = "What is the capital of France?"
@@ -211,6 +214,45 @@ def ask(
 def load(name: str) -> Any:
     """One capture."""
     return json.loads((CAPTURES / f"litellm_proxy-{name}.json").read_bytes())
+
+
+CASE = Case(
+    plugin=rerank_litellm_proxy,
+    model="my-rerank",
+    options={"api_base": BASE},
+    example=Example(
+        call={"query": QUERY, "documents": DOCUMENTS},
+        url=f"{BASE}/v1/rerank",
+        json={"model": "my-rerank", "query": QUERY, "documents": DOCUMENTS},
+        reply=load("realserver-v2-default")["response"]["json"],
+        ranking=BOTH,
+        id=STUB,
+        meta=Meta(api_version="2", billed_units=BilledUnits(search_units=1)),
+    ),
+    encode=lambda ranking, _, __: {
+        "id": STUB,
+        "results": [{"index": at, "relevance_score": score} for at, score in ranking],
+        "meta": {"api_version": {"version": "2"}, "billed_units": {"search_units": 1}},
+    },
+    encode_error=lambda message: {
+        "error": {"message": message, "type": "None", "param": None, "code": "400"}
+    },
+    params={
+        "instruction": "find it",
+        "truncate_prompt_tokens": 8,
+        "truncation_side": "left",
+        "max_tokens_per_query": 16,
+        "user": "me",
+        "metadata": {"a": "b"},
+        "tags": ["search"],
+    },
+)
+
+
+@conformance(CASE)
+def test_conformance(check: Check) -> None:
+    """The checks of the kit."""
+    check()
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,16 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+from attrs import evolve
 
 import rerank_nvidia_nim
 from rerank_core import (
     APIStatusError,
     AuthenticationError,
     BadRequestError,
+    BilledUnits,
     InvalidRequestError,
+    Meta,
     MissingAPIKeyError,
     NotFoundError,
     PermissionDeniedError,
@@ -26,10 +29,12 @@ from rerank_core import (
     RerankResponse,
     ResponseParseError,
     ServerError,
+    Tokens,
     UnsupportedParamError,
     arerank,
     rerank,
 )
+from rerank_core.testing import Case, Check, Example, conformance
 
 CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
 QUERY = "What is the capital of France?"
@@ -125,6 +130,49 @@ def ask(
 def load(name: str) -> Any:
     """One capture."""
     return json.loads((CAPTURES / f"nvidia_nim-{name}.json").read_bytes())
+
+
+CASE = Case(
+    plugin=rerank_nvidia_nim,
+    model=DOTTED,
+    example=Example(
+        call={"query": QUERY, "documents": DOCUMENTS, "truncate": "END"},
+        url=f"{HOSTED}/nvidia/llama-3_2-nv-rerankqa-1b-v2/reranking",
+        json={
+            "model": DOTTED,
+            "query": {"text": QUERY},
+            "passages": [{"text": text} for text in DOCUMENTS],
+            "truncate": "END",
+        },
+        reply=REPLY,
+        ranking=[(1, 3.4921875), (0, -9.8671875)],
+        meta=Meta(billed_units=BilledUnits(total_tokens=46), tokens=Tokens(input_tokens=46)),
+    ),
+    encode=lambda ranking, _, __: {
+        "rankings": [{"index": at, "logit": score} for at, score in ranking],
+        "usage": {"prompt_tokens": 46, "total_tokens": 46},
+    },
+    encode_error=lambda message: {"status": 400, "title": "Bad Request", "detail": message},
+    params={"truncate": "END"},
+)
+CONTAINER_CASE = evolve(
+    CASE,
+    options={"api_base": CONTAINER},
+    example=evolve(CASE.example, url=f"{CONTAINER}/v1/ranking"),
+    encode_error=lambda message: {"error": message},
+)
+
+
+@conformance(CASE)
+def test_conformance(check: Check) -> None:
+    """The checks of the kit."""
+    check()
+
+
+@conformance(CONTAINER_CASE)
+def test_conformance_of_a_container(check: Check) -> None:
+    """The checks of the kit."""
+    check()
 
 
 @pytest.mark.parametrize(

@@ -16,17 +16,21 @@ from rerank_core import (
     APIStatusError,
     AuthenticationError,
     BadRequestError,
+    BilledUnits,
     InvalidRequestError,
+    Meta,
     NotFoundError,
     RateLimitError,
     Reranker,
     RerankResponse,
     ResponseParseError,
     ServerError,
+    Tokens,
     UnsupportedParamError,
     arerank,
     rerank,
 )
+from rerank_core.testing import Case, Check, Example, conformance
 
 CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
 QUERY = "What is the capital of France?"
@@ -187,6 +191,63 @@ def ask(
 def load(name: str) -> Any:
     """One capture."""
     return json.loads((CAPTURES / f"hosted_vllm-{name}.json").read_bytes())
+
+
+CASE = Case(
+    plugin=rerank_vllm,
+    model="tiny-reranker",
+    example=Example(
+        call={"query": QUERY, "documents": DOCUMENTS, "top_n": 2, "max_tokens_per_doc": 64},
+        url="http://localhost:8000/rerank",
+        json={
+            "model": "tiny-reranker",
+            "query": QUERY,
+            "documents": DOCUMENTS,
+            "top_n": 2,
+            "max_tokens_per_doc": 64,
+        },
+        reply=load("realserver-v1-default")["response"]["json"],
+        ranking=BOTH,
+        id="score-99ee3641193a7c46",
+        meta=Meta(billed_units=BilledUnits(total_tokens=32), tokens=Tokens(input_tokens=32)),
+    ),
+    encode=lambda ranking, documents, _: {
+        "id": "score-1",
+        "model": "tiny-reranker",
+        "usage": {"prompt_tokens": 32, "total_tokens": 32},
+        "results": [
+            {
+                "index": at,
+                "document": {"text": documents[0], "multi_modal": None},
+                "relevance_score": score,
+            }
+            for at, score in ranking
+        ],
+    },
+    encode_error=lambda message: {
+        "error": {"message": message, "type": "BadRequestError", "param": None, "code": 400}
+    },
+    params={
+        "max_tokens_per_query": 16,
+        "truncate_prompt_tokens": -1,
+        "truncation_side": "left",
+        "use_activation": False,
+        "instruction": "find it",
+        "chat_template_kwargs": {"a": 1},
+        "padding": True,
+        "mm_processor_kwargs": {"a": 1},
+        "cache_salt": "salt",
+        "priority": 1,
+        "request_id": "mine",
+        "user": "me",
+    },
+)
+
+
+@conformance(CASE)
+def test_conformance(check: Check) -> None:
+    """The checks of the kit."""
+    check()
 
 
 @pytest.mark.parametrize(

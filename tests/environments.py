@@ -1,0 +1,101 @@
+"""Virtual environments of their own, for the programs that some tests are held against.
+
+Run `python tests/environments.py infinity litellm_proxy sdks`, or name only some of them: it takes
+minutes and gigabytes once, and nothing the second time. It uses pip rather than uv, so that pip's
+own configuration decides where the CPU build of torch comes from.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One virtual environment.
+
+    Attributes:
+        name: Its folder.
+        steps: What it holds: requirements that are installed together, after those before them.
+    """
+
+    name: str
+    steps: tuple[tuple[str, ...], ...]
+
+    @property
+    def home(self) -> Path:
+        """Where it lives."""
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+        servers = os.environ.get("RERANK_SERVERS_HOME") or cache / "rerank-servers"
+        return Path(servers).expanduser().resolve() / self.name
+
+    @property
+    def bin(self) -> Path:
+        """Where its programs are."""
+        return self.home / "bin"
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether an installation of exactly these requirements was finished."""
+        stamp = self.home / "installed.txt"
+        return stamp.is_file() and stamp.read_text(encoding="utf-8") == self._stamp
+
+    @property
+    def how_to_install(self) -> str:
+        """What to tell whoever lacks it."""
+        return f"{self.name}: run `python tests/environments.py {self.name}`."
+
+    @property
+    def _stamp(self) -> str:
+        return "".join(f"{requirement}\n" for step in self.steps for requirement in step)
+
+    def install(self) -> None:
+        """Build it, unless it is already there."""
+        if self.is_installed:
+            return
+        python = sys.executable if sys.version_info[:2] == (3, 11) else shutil.which("python3.11")
+        if not python:
+            sys.exit(f"{self.name} needs Python 3.11: run this file with it, or put it on PATH.")
+        subprocess.run([python, "-m", "venv", "--clear", self.home], check=True)  # noqa: S603 - our own
+        for step in self.steps:
+            subprocess.run(  # noqa: S603 - our own
+                [self.bin / "python", "-m", "pip", "install", *step], check=True
+            )
+        (self.home / "installed.txt").write_text(self._stamp, encoding="utf-8")
+
+
+# torch first and alone: the server would otherwise be free to choose another one.
+INFINITY = Environment("infinity", (("torch==2.13.0",), ("infinity-emb[torch,server]==0.0.78",)))
+LITELLM_PROXY = Environment("litellm_proxy", (("litellm[proxy]==1.106.2",),))
+# The versions that the captures were made with.
+SDKS = Environment(
+    "sdks",
+    (
+        (
+            "cohere==7.3.1",
+            "voyageai==0.5.0",
+            "together==3.1.1",
+            "botocore==1.44.5",
+            "google-cloud-discoveryengine==0.20.5",
+            "ibm-watsonx-ai==1.8.1",
+        ),
+    ),
+)
+ENVIRONMENTS = {environment.name: environment for environment in (INFINITY, LITELLM_PROXY, SDKS)}
+
+
+def main(names: list[str]) -> None:
+    """Build the named environments."""
+    if not names or {*names} - ENVIRONMENTS.keys():
+        sys.exit(f"Name some of: {', '.join(ENVIRONMENTS)}")
+    for name in names:
+        ENVIRONMENTS[name].install()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

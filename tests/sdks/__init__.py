@@ -1,0 +1,1 @@
+"""Official SDKs beside this project, against one recorder."""

@@ -1,0 +1,128 @@
+"""Make one call with an official SDK: `python call_sdk.py NAME BASE_URL < CALL.json`.
+
+It runs in the environment of the SDKs, and prints what the SDK read: index and score, as JSON.
+"""
+
+# mypy: disable-error-code="import-not-found,import-untyped,no-untyped-call"
+# ruff: noqa: PLC0415 - an SDK is imported only where it is called
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+KEY = "test-key.0123456789"  # the dot makes IBM's client take it for a token
+
+
+def call_cohere_v1(base_url: str, call: dict[str, Any]) -> list[tuple[int, float]]:
+    """Cohere's client for the first version of its API."""
+    import cohere
+
+    client = cohere.Client(api_key=KEY, base_url=base_url)
+    return [(row.index, row.relevance_score) for row in client.rerank(**call).results]
+
+
+def call_cohere_v2(base_url: str, call: dict[str, Any]) -> list[tuple[int, float]]:
+    """Cohere's client for the second version of its API."""
+    import cohere
+
+    client = cohere.ClientV2(api_key=KEY, base_url=base_url)
+    return [(row.index, row.relevance_score) for row in client.rerank(**call).results]
+
+
+def call_voyage(base_url: str, call: dict[str, Any]) -> list[tuple[int, float]]:
+    """Voyage's client."""
+    import voyageai
+
+    client = voyageai.Client(api_key=KEY, base_url=f"{base_url}/v1")
+    return [(row.index, row.relevance_score) for row in client.rerank(**call).results]
+
+
+def call_together(base_url: str, call: dict[str, Any]) -> list[tuple[int, float]]:
+    """Together's client."""
+    import together
+
+    client = together.Together(api_key=KEY, base_url=base_url)
+    reply = client.rerank.create(**call)
+    return [(row.index, row.relevance_score) for row in reply.results]
+
+
+def call_bedrock(base_url: str, call: dict[str, Any]) -> list[tuple[int, float]]:
+    """AWS's client, of the Rerank operation or of InvokeModel."""
+    import botocore.session
+
+    service = "bedrock-runtime" if "modelId" in call else "bedrock-agent-runtime"
+    client = botocore.session.get_session().create_client(
+        service,
+        region_name="us-west-2",
+        endpoint_url=base_url,
+        aws_access_key_id="AKIDEXAMPLE",
+        aws_secret_access_key=KEY,
+    )
+    if service == "bedrock-agent-runtime":
+        rows = client.rerank(**call)["results"]
+        return [(row["index"], row["relevanceScore"]) for row in rows]
+    reply = client.invoke_model(**call | {"body": json.dumps(call["body"])})
+    rows = json.loads(reply["body"].read())["results"]
+    return [(row["index"], row["relevance_score"]) for row in rows]
+
+
+def call_vertex_ai(base_url: str, call: dict[str, Any]) -> list[tuple[int, float]]:
+    """Google's client, over REST."""
+    from google.cloud import discoveryengine_v1 as discoveryengine
+    from google.cloud.discoveryengine_v1.services.rank_service.transports import (
+        RankServiceRestTransport,
+    )
+    from google.oauth2.credentials import Credentials
+
+    transport = RankServiceRestTransport(
+        host=urlsplit(base_url).netloc,
+        url_scheme="http",
+        credentials=Credentials(token=KEY, quota_project_id="my-project"),
+    )
+    client = discoveryengine.RankServiceClient(transport=transport)
+    records = client.rank(discoveryengine.RankRequest(**call)).records
+    return [(int(record.id), record.score) for record in records]
+
+
+def call_watsonx(base_url: str, call: dict[str, Any]) -> list[tuple[int, float]]:
+    """IBM's client, which takes only IBM's own hosts: its transport leads elsewhere."""
+    from ibm_watsonx_ai import APIClient, Credentials
+    from ibm_watsonx_ai.foundation_models import Rerank
+
+    class Led(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if not request.url.path.endswith("/text/rerank"):  # about the project, which it checks
+                return httpx.Response(200, json={"entity": {"storage": {"type": "any"}}})
+            request.url = httpx.URL(base_url).copy_with(raw_path=request.url.raw_path)
+            return super().handle_request(request)
+
+    client = APIClient(
+        Credentials(url="https://us-south.ml.cloud.ibm.com", token=KEY),
+        httpx_client=httpx.Client(transport=Led()),
+    )
+    made = {name: call[name] for name in ("model_id", "project_id")}
+    asked = {name: call[name] for name in call if name not in made}
+    reply = Rerank(api_client=client, **made).generate(**asked)
+    return [(row["index"], row["score"]) for row in reply["results"]]
+
+
+CALLS: dict[str, Callable[[str, dict[str, Any]], list[tuple[int, float]]]] = {
+    "bedrock": call_bedrock,
+    "cohere_v1": call_cohere_v1,
+    "cohere_v2": call_cohere_v2,
+    "together": call_together,
+    "vertex_ai": call_vertex_ai,
+    "voyage": call_voyage,
+    "watsonx": call_watsonx,
+}
+
+
+if __name__ == "__main__":
+    read = CALLS[sys.argv[1]](sys.argv[2], json.load(sys.stdin))
+    sys.stdout.write(f"{json.dumps(read)}\n")

@@ -1,0 +1,390 @@
+"""The same call by an official SDK and by this project: what goes out, and what is read."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from attrs import frozen
+
+from recorder import Recorded, Reply, recording
+from rerank_core import RerankResponse, arerank, rerank
+
+from .call_sdk import KEY
+from .conftest import call_sdk
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+QUERY = "capital of France"
+DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
+MAPPINGS = [
+    {"title": "Berlin", "text": "Berlin is in Germany."},
+    {"title": "Paris", "text": "Paris is the capital of France."},
+]
+ASKED = {"query": QUERY, "documents": DOCUMENTS}
+SCORES = [(1, 0.875), (0, 0.25)]
+PROJECT = "11111111-2222-3333-4444-555555555555"
+RANKING_CONFIG = "projects/my-project/locations/global/rankingConfigs/default_ranking_config"
+ARN = "arn:aws:bedrock:us-west-2::foundation-model/amazon.rerank-v1:0"
+AWS = {
+    "aws_access_key_id": "AKIDEXAMPLE",
+    "aws_secret_access_key": KEY,
+    "aws_region_name": "us-west-2",
+}
+GOOGLE = {"access_token": KEY, "vertex_project": "my-project"}
+IBM = {"token": KEY, "project_id": PROJECT}
+# Variables by which an account of this machine could take part.
+VARIABLES = (
+    *(
+        "AWS_",
+        "BEDROCK_",
+        "CO_",
+        "COHERE_",
+        "DISCOVERYENGINE_",
+        "GOOGLE_",
+        "PROJECT_ID",
+        "SPACE_ID",
+    ),
+    *("TOGETHER", "VERTEXAI_", "VOYAGE_", "WATSONX_", "WML_", "WX_"),
+)
+NOTHING = object()
+
+
+@frozen(kw_only=True)
+class Pair:
+    """One call, in the words of an SDK and in ours.
+
+    Attributes:
+        sdk: Which function of `call_sdk.py` makes it.
+        theirs: What the SDK is given.
+        ours: What we are given, beside the base URL.
+        reply: What the service answers to both.
+    """
+
+    sdk: str
+    theirs: Mapping[str, Any]
+    ours: Mapping[str, Any]
+    reply: Any
+
+
+@frozen
+class Difference:
+    """One thing that this project sends otherwise, on purpose.
+
+    Attributes:
+        where: `query`, a header, or a field of the body: `headers.accept`, `json.top_k`.
+        ours: What is sent instead; `NOTHING` where it is left out.
+        reason: Why.
+        pairs: The calls it holds for.
+    """
+
+    where: str
+    ours: Any
+    reason: str
+    pairs: tuple[str, ...]
+
+
+def rows(index: str = "index", score: str = "relevance_score") -> list[dict[str, Any]]:
+    """The ranking as a service writes it."""
+    return [{index: at, score: value} for at, value in SCORES]
+
+
+def pair_of_bedrock(documents: list[Any], sources: list[Any]) -> Pair:
+    """The Rerank operation, of which the SDK wants the whole envelope."""
+    return Pair(
+        sdk="bedrock",
+        theirs={
+            "queries": [{"type": "TEXT", "textQuery": {"text": QUERY}}],
+            "sources": [{"type": "INLINE", "inlineDocumentSource": source} for source in sources],
+            "rerankingConfiguration": {
+                "type": "BEDROCK_RERANKING_MODEL",
+                "bedrockRerankingConfiguration": {
+                    "numberOfResults": 2,
+                    "modelConfiguration": {"modelArn": ARN},
+                },
+            },
+        },
+        ours={"model": "bedrock/amazon.rerank-v1:0", "query": QUERY, "documents": documents, **AWS},
+        reply={"results": rows(score="relevanceScore")},
+    )
+
+
+COHERE_REPLY = {"id": "made-up", "results": rows(), "meta": {"billed_units": {"search_units": 1}}}
+VOYAGE_REPLY = {"object": "list", "data": rows(), "model": "m", "usage": {"total_tokens": 9}}
+TOGETHER_REPLY = {"object": "rerank", "model": "m", "results": rows(), "usage": None}
+GOOGLE_REPLY = {"records": [{"id": str(at), "score": score} for at, score in SCORES]}
+IBM_REPLY = {"model_id": "m", "results": rows(score="score"), "input_token_count": 9}
+
+PAIRS = {
+    "cohere_v2": Pair(
+        sdk="cohere_v2",
+        theirs={"model": "rerank-v3.5", **ASKED},
+        ours={"model": "cohere/rerank-v3.5", **ASKED},
+        reply=COHERE_REPLY,
+    ),
+    "cohere_v2-all": Pair(
+        sdk="cohere_v2",
+        theirs={
+            "model": "rerank-v3.5",
+            **ASKED,
+            "top_n": 2,
+            "max_tokens_per_doc": 512,
+            "priority": 5,
+            "relevant_spans": {"mode": "enabled", "threshold": 0.5, "max_spans": 3},
+        },
+        ours={
+            "model": "cohere/rerank-v3.5",
+            **ASKED,
+            "top_n": 2,
+            "max_tokens_per_doc": 512,
+            "priority": 5,
+            "relevant_spans": {"mode": "enabled", "threshold": 0.5, "max_spans": 3},
+        },
+        reply=COHERE_REPLY,
+    ),
+    "cohere_v1-all": Pair(
+        sdk="cohere_v1",
+        theirs={
+            "model": "rerank-v3.5",
+            "query": QUERY,
+            "documents": MAPPINGS,
+            "top_n": 2,
+            "rank_fields": ["title", "text"],
+            "return_documents": True,
+            "max_chunks_per_doc": 5,
+        },
+        ours={
+            "model": "cohere/rerank-v3.5",
+            "query": QUERY,
+            "documents": MAPPINGS,
+            "top_n": 2,
+            "rank_fields": ["title", "text"],
+            "return_documents": True,
+            "max_chunks_per_doc": 5,
+        },
+        reply=COHERE_REPLY,
+    ),
+    "voyage": Pair(
+        sdk="voyage",
+        theirs={"model": "rerank-2.5", **ASKED},
+        ours={"model": "voyage/rerank-2.5", **ASKED},
+        reply=VOYAGE_REPLY,
+    ),
+    "voyage-all": Pair(
+        sdk="voyage",
+        theirs={"model": "rerank-2.5", **ASKED, "top_k": 2, "truncation": False},
+        ours={"model": "voyage/rerank-2.5", **ASKED, "top_n": 2, "truncation": False},
+        reply=VOYAGE_REPLY,
+    ),
+    "together": Pair(
+        sdk="together",
+        theirs={"model": "mixedbread-ai/Mxbai-Rerank-Large-V2", **ASKED},
+        ours={"model": "together/mixedbread-ai/Mxbai-Rerank-Large-V2", **ASKED},
+        reply=TOGETHER_REPLY,
+    ),
+    "together-all": Pair(
+        sdk="together",
+        theirs={
+            "model": "Salesforce/Llama-Rank-V1",
+            "query": QUERY,
+            "documents": MAPPINGS,
+            "rank_fields": ["title", "text"],
+            "return_documents": True,
+            "top_n": 2,
+        },
+        ours={
+            "model": "together/Salesforce/Llama-Rank-V1",
+            "query": QUERY,
+            "documents": MAPPINGS,
+            "rank_fields": ["title", "text"],
+            "return_documents": True,
+            "top_n": 2,
+        },
+        reply=TOGETHER_REPLY,
+    ),
+    "bedrock": pair_of_bedrock(
+        DOCUMENTS, [{"type": "TEXT", "textDocument": {"text": text}} for text in DOCUMENTS]
+    ),
+    "bedrock-mappings": pair_of_bedrock(
+        MAPPINGS, [{"type": "JSON", "jsonDocument": mapping} for mapping in MAPPINGS]
+    ),
+    "bedrock-invoke": Pair(
+        sdk="bedrock",
+        theirs={
+            "modelId": "cohere.rerank-v3-5:0",
+            "body": {**ASKED, "top_n": 2, "max_tokens_per_doc": 512, "api_version": 2},
+            "contentType": "application/json",
+            "accept": "application/json",
+        },
+        ours={
+            "model": "bedrock/invoke/cohere.rerank-v3-5:0",
+            **ASKED,
+            "top_n": 2,
+            "max_tokens_per_doc": 512,
+            **AWS,
+        },
+        reply={"results": rows()},
+    ),
+    "vertex_ai": Pair(
+        sdk="vertex_ai",
+        theirs={
+            "ranking_config": RANKING_CONFIG,
+            "model": "semantic-ranker-default-004",
+            "query": QUERY,
+            "records": [{"id": str(at), "content": text} for at, text in enumerate(DOCUMENTS)],
+        },
+        ours={"model": "vertex_ai/semantic-ranker-default-004", **ASKED, **GOOGLE},
+        reply=GOOGLE_REPLY,
+    ),
+    "vertex_ai-all": Pair(
+        sdk="vertex_ai",
+        theirs={
+            "ranking_config": RANKING_CONFIG,
+            "model": "semantic-ranker-fast-004",
+            "query": QUERY,
+            "records": [
+                {"id": str(at), "title": mapping["title"], "content": mapping["text"]}
+                for at, mapping in enumerate(MAPPINGS)
+            ],
+            "top_n": 2,
+            "user_labels": {"team": "search"},
+        },
+        ours={
+            "model": "vertex_ai/semantic-ranker-fast-004",
+            "query": QUERY,
+            "documents": MAPPINGS,
+            "top_n": 2,
+            "user_labels": {"team": "search"},
+            **GOOGLE,
+        },
+        reply=GOOGLE_REPLY,
+    ),
+    "watsonx": Pair(
+        sdk="watsonx",
+        theirs={"model_id": "m", "project_id": PROJECT, "query": QUERY, "inputs": DOCUMENTS},
+        ours={"model": "watsonx/m", **ASKED, **IBM},
+        reply=IBM_REPLY,
+    ),
+    "watsonx-all": Pair(
+        sdk="watsonx",
+        theirs={
+            "model_id": "m",
+            "project_id": PROJECT,
+            "query": QUERY,
+            "inputs": DOCUMENTS,
+            "params": {
+                "truncate_input_tokens": 512,
+                "return_options": {"top_n": 2, "query": False, "inputs": True},
+            },
+        },
+        ours={
+            "model": "watsonx/m",
+            **ASKED,
+            "top_n": 2,
+            "max_tokens_per_doc": 512,
+            "return_query": False,
+            **IBM,
+        },
+        reply=IBM_REPLY,
+    ),
+}
+
+DIFFERENCES = (
+    Difference(
+        "json.return_documents",
+        NOTHING,
+        "core attaches the caller's own documents: asking for them back pays for them twice",
+        ("cohere_v1-all", "together-all"),
+    ),
+    Difference(
+        "json.top_k", NOTHING, "None is the same as not given, and is not sent", ("voyage",)
+    ),
+    Difference(
+        "json.truncation",
+        NOTHING,
+        "the SDK restates the service's default, which nobody asked for",
+        ("voyage",),
+    ),
+    Difference(
+        "query",
+        "",
+        "it asks for enums as numbers, and the reply has no enums",
+        ("vertex_ai", "vertex_ai-all"),
+    ),
+    Difference(
+        "json.ignoreRecordDetailsInResponse",
+        ours=True,
+        reason="it would send the documents back unasked",
+        pairs=("vertex_ai", "vertex_ai-all"),
+    ),
+    Difference(
+        "json.parameters",
+        {"truncate_input_tokens": 512, "return_options": {"top_n": 2, "query": False}},
+        "core attaches the caller's own documents",
+        ("watsonx-all",),
+    ),
+)
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no account, base URL or proxy of this machine take part."""
+    for name in [name for name in os.environ if name.startswith(VARIABLES)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+def parts_of(request: Recorded) -> dict[str, Any]:
+    """A request, flat; of a signature, only who signed for what."""
+    authorization = re.sub(
+        r"/\d{8}/(\S+?/aws4_request).*", r"/<day>/\1", request.headers["authorization"]
+    )
+    return {
+        "method": request.method,
+        "path": request.path,
+        "query": request.query,
+        "headers.authorization": authorization,
+        "headers.content-type": request.headers["content-type"],
+        **{f"json.{name}": value for name, value in request.json.items()},
+    }
+
+
+def ranking_of(response: RerankResponse) -> list[list[Any]]:
+    """Index and score of each result."""
+    return [[result.index, result.relevance_score] for result in response.results]
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_both_send_the_same_but_for_the_differences_and_read_the_same(
+    name: str, tmp_path: Path
+) -> None:
+    """Method, path, query, who asks, and every field of the body; then index and score."""
+    pair = PAIRS[name]
+    with recording(Reply(pair.reply)) as recorder:
+        ours = dict(pair.ours) | {"api_base": recorder.base_url}
+        if not ours.keys() & {*AWS, *GOOGLE, *IBM}:
+            ours["api_key"] = KEY
+        read = call_sdk(pair.sdk, recorder.base_url, dict(pair.theirs), tmp_path)
+        responses = [rerank(**ours), asyncio.run(arerank(**ours))]
+        sent, *sent_by_us = map(parts_of, recorder.requests)
+    differences = {row.where: row.ours for row in DIFFERENCES if name in row.pairs}
+    expected = {
+        where: value for where, value in (sent | differences).items() if value is not NOTHING
+    }
+
+    assert sent_by_us == [expected, expected]
+    assert [ranking_of(response) for response in responses] == [read, read]
+    assert [
+        where for where, value in differences.items() if sent.get(where, NOTHING) == value
+    ] == []
+
+
+def test_every_difference_has_a_reason_and_a_call() -> None:
+    """A row that holds for nothing is left over."""
+    assert all(row.reason and row.pairs for row in DIFFERENCES)
+    assert {name for row in DIFFERENCES for name in row.pairs} <= PAIRS.keys()

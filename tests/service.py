@@ -1,0 +1,198 @@
+"""A stand-in for a provider's service, and what the tests of several plugins ask of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import httpx
+import pytest
+
+from rerank_core import (
+    APIStatusError,
+    MissingAPIKeyError,
+    Provider,
+    Reranker,
+    RerankResponse,
+    UnsupportedParamError,
+    arerank,
+    rerank,
+)
+
+CAPTURES = Path(__file__).parent / "fixtures" / "captures"
+COMPARED_HEADERS = ("accept", "authorization", "content-type", "x-dashscope-workspace")
+NOTHING = object()
+
+Ask = Callable[..., RerankResponse]
+Send = Callable[..., RerankResponse]
+Difference: TypeAlias = tuple[str, Any, str, tuple[str, ...]]
+"""What is sent otherwise than in captures, on purpose: where, what instead, why, in which."""
+Failure: TypeAlias = tuple[int, Any, type[APIStatusError], tuple[str, ...], bool]
+"""A reply's status and body; the kind of the error, words in its message, whether it is retried."""
+
+
+def send_async(*args: Any, **keywords: Any) -> RerankResponse:
+    """Make a call with `arerank`."""
+    return asyncio.run(arerank(*args, **keywords))
+
+
+both_ways = pytest.mark.parametrize("send", [rerank, send_async], ids=["rerank", "arerank"])
+
+
+def rows(count: int) -> list[dict[str, Any]]:
+    """So many results, in the order in which the documents were sent."""
+    return [{"index": at, "relevance_score": 0.9 - at / 10_000} for at in range(count)]
+
+
+def rank(asked: Any, *, name: str = "results", limit: str = "top_n") -> Any:
+    """Rank as sent, ten tokens each; services differ in what they call the list and its limit."""
+    results = rows(asked.get(limit, len(asked["documents"])))
+    return {name: results, "usage": {"total_tokens": 10 * len(results)}}
+
+
+class Service(httpx.MockTransport):
+    """Stands in for a provider: keeps requests, and gives one reply for ever.
+
+    Args:
+        reply: Text as it is; a function of the decoded body, or what it returns, as JSON.
+        status: The HTTP status.
+        headers: The headers of the reply.
+    """
+
+    def __init__(self, reply: Any = rank, status: int = 200, headers: Any = None) -> None:
+        super().__init__(self._answer)
+        self.requests: list[httpx.Request] = []
+        self._reply, self._status, self._headers = reply, status, headers
+
+    @property
+    def body(self) -> Any:
+        """The latest body, decoded."""
+        return json.loads(self.requests[-1].content)
+
+    @property
+    def url(self) -> str:
+        """The latest URL."""
+        return str(self.requests[-1].url)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        reply = self._reply(json.loads(request.content)) if callable(self._reply) else self._reply
+        text = reply if isinstance(reply, str) else json.dumps(reply)
+        return httpx.Response(self._status, headers=self._headers, text=text)
+
+
+def asking(model: str, *, api_key: str | None, query: str, documents: Sequence[Any]) -> Ask:
+    """Make the function that asks for a ranking, with what it asks unless a test says otherwise."""
+    usual = {"model": model, "query": query, "api_key": api_key, "max_retries": 0}
+
+    def ask(
+        service: Service, documents: Any = documents, *, send: Send = rerank, **keywords: Any
+    ) -> RerankResponse:
+        return send(documents=documents, http_client=service, **{**usual, **keywords})
+
+    return ask
+
+
+def facts(model: str) -> Provider:
+    """What the plugin states about a model."""
+    with Reranker(model, api_key="unused-0123456789") as reranker:
+        return reranker._targets[0].provider  # noqa: SLF001 - facts as core has them
+
+
+def without_variables(*names: str) -> Any:
+    """A fixture that lets nothing that this machine has set take part in any test of a module."""
+
+    @pytest.fixture(autouse=True)
+    def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in names:
+            monkeypatch.delenv(name, raising=False)
+
+    return bare_environment
+
+
+def load(name: str) -> Any:
+    """One capture."""
+    return json.loads((CAPTURES / f"{name}.json").read_bytes())
+
+
+def differing(name: str, service: Service) -> dict[str, Any]:
+    """What the one request has otherwise than a capture; `NOTHING` where it leaves something out."""
+    (request,) = service.requests
+    line = {"method": request.method, "path": request.url.path, "query": request.url.query.decode()}
+    sent = _flat({**line, "headers": request.headers, "json": service.body})
+    seen = _flat(load(name)["request"])
+    both = ((where, sent.get(where, NOTHING)) for where in seen | sent)
+    return {where: ours for where, ours in both if ours != seen.get(where, NOTHING)}
+
+
+def stated(name: str, differences: Sequence[Difference]) -> dict[str, Any]:
+    """What a table says that a request has otherwise than a capture."""
+    return {where: ours for where, ours, _, names in differences if name in names}
+
+
+def _flat(request: Mapping[str, Any]) -> dict[str, Any]:
+    headers = {name: request["headers"].get(name, NOTHING) for name in COMPARED_HEADERS}
+    parts = {name: request[name] or "" for name in ("method", "path", "query")}
+    parts |= {f"json.{name}": value for name, value in request["json"].items()}
+    return parts | {f"headers.{name}": value for name, value in headers.items()}
+
+
+def keys_sent(
+    ask: Ask, service: Service, variables: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
+    """The keys sent with ever more variables set, the first one last; then that of the argument."""
+    monkeypatch.setenv(variables[0], "")  # counts as not set
+    for name in reversed(variables):
+        monkeypatch.setenv(name, f"key-of-{name}")
+        ask(service, api_key=None)
+    ask(service)
+    return [request.headers["authorization"] for request in service.requests]
+
+
+def hosts_asked(
+    ask: Ask, service: Service, variables: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
+    """The hosts asked with ever more variables set, the first one last; then `argument.test`."""
+    for name in reversed(variables):
+        monkeypatch.setenv(name, f"https://{name.lower()}.test/v1")
+        ask(service)
+    ask(service, api_base="https://argument.test")
+    return [request.url.host for request in service.requests]
+
+
+def check_a_key_is_needed(ask: Ask, variables: Sequence[str], send: Send) -> None:
+    """Nothing is sent without one, and the error names every variable that was looked at."""
+    service = Service()
+    with pytest.raises(MissingAPIKeyError) as caught:
+        ask(service, send=send, api_key=None)
+
+    assert [name for name in variables if name not in str(caught.value)] == [], str(caught.value)
+    assert service.requests == []
+
+
+def check_refused_unless_allowed(ask: Ask, service: Service, provider: str, param: str) -> None:
+    """The error names parameter and provider; a warning says what was left out."""
+    with pytest.raises(UnsupportedParamError, match=f"{provider} does not take '{param}'"):
+        ask(service, **{param: 1})
+    response = ask(service, drop_params=True, **{param: 1})
+
+    assert len(service.requests) == 1
+    assert param not in service.body
+    assert any(param in warning for warning in response.warnings), response.warnings
+
+
+def check_failure(ask: Ask, failure: Failure, model: str, send: Send) -> None:
+    """Of the right kind, in the service's words, retried once where that may help."""
+    status, reply, kind, words, retried = failure
+    service = Service(reply, status, {"retry-after-ms": "1"})
+    with pytest.raises(kind) as caught:
+        ask(service, send=send, max_retries=1)
+
+    text = str(caught.value)
+    assert (type(caught.value), caught.value.status_code) == (kind, status), text
+    assert [word for word in words if word not in text] == [], text
+    assert text.startswith(f"{model}: "), text
+    assert len(service.requests) == 1 + retried, len(service.requests)

@@ -1,0 +1,1 @@
+"""The template for new plugins, and the command that writes one."""
