@@ -50,6 +50,13 @@ def _limits(facts: Provider) -> str:
     return ", ".join(f"{most:,} {what}" for what, most in limits.items() if most) or "none known"
 
 
+def _need_of_key(facts: Provider) -> str:
+    if not facts.api_key_required:
+        return "not needed, or see the README"
+    hosts = facts.api_key_required_hosts
+    return f"needed at {_code(hosts)}" if hosts else "needed"
+
+
 def _rows(
     name: str, aliases: Sequence[str], listed: InstalledProvider
 ) -> Iterator[tuple[str, str]]:
@@ -65,8 +72,7 @@ def _rows(
     for prefix, url in facts.base_urls_by_key.items():
         yield f"base URL for keys `{prefix}…`", f"`{url}`"
     yield "base URL variables", _code(facts.base_url_env)
-    needed = "needed" if facts.api_key_required else "not needed, or see the README"
-    yield "key", f"{needed}; variables: {_code(facts.api_key_env)}"
+    yield "key", f"{_need_of_key(facts)}; variables: {_code(facts.api_key_env)}"
     yield "native", _renamed(facts.params) or "none"
     yield "by core", _code([param for param in _BY_CORE if param not in facts.params])
     yield "refused", _code([param for param in _NATIVE_ONLY if param not in facts.params])

@@ -72,11 +72,11 @@ def test_whether_there_is_a_field_can_be_asked() -> None:
     """With `in`, as of the dicts of litellm."""
     document = Document("x", {"title": "t"})
 
-    assert "index" in RESPONSE.results[0]  # type: ignore[operator]
-    assert "title" in document  # type: ignore[operator]
-    assert "text" in document  # type: ignore[operator]
-    assert "nothing" not in document  # type: ignore[operator]
-    assert "to_dict" not in RESPONSE  # type: ignore[operator]
+    assert "index" in RESPONSE.results[0]
+    assert "title" in document
+    assert "text" in document
+    assert "nothing" not in document
+    assert "to_dict" not in RESPONSE
 
 
 def test_a_field_of_the_mapping_comes_before_one_of_the_document() -> None:

@@ -20,7 +20,7 @@ from attrs import frozen
 from click.testing import CliRunner
 
 import rerank_core
-from rerank_core import HTTPRequest, Provider, _pools, list_providers
+from rerank_core import HTTPRequest, Provider, _lanes, list_providers
 from rerank_core._cli_plugins import cli
 from rerank_core._hooks import ProviderHooks
 from rerank_core.testing import Case
@@ -145,7 +145,7 @@ def services(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ProviderHooks, "build_request", build_request)
     monkeypatch.setattr(httpx.HTTPTransport, "handle_request", send)
     monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", send_async)
-    monkeypatch.setattr(_pools.LanesTransport, "handle_async_request", send_async)
+    monkeypatch.setattr(_lanes.LanesTransport, "handle_async_request", send_async)
     for facts in filter(None, (provider.facts for provider in list_providers())):
         if facts.api_key_required:
             monkeypatch.setenv(facts.api_key_env[0], "a-key")

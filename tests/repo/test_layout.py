@@ -21,7 +21,7 @@ CEILING = 250
 # Imports point one way: each module may import only those after it.
 _LAYERS = """
 __main__ _cli_plugins _cli _new_plugin _client _reranker
-_drivers _pools _lanes _sending auth
+_drivers _pools _lanes _sending auth tokens _token_reply
 _flow _exchange _extras _status _effects _documents
 _target _keys _connections _prices _retry _ranking _call _options
 _plugins _hooks hookspecs
