@@ -119,7 +119,7 @@ def load(name: str) -> Any:
 
 
 def differing(name: str, service: Service) -> dict[str, Any]:
-    """What the one request has otherwise than a capture; `NOTHING` where it leaves something out."""
+    """What the one request has otherwise than a capture; `NOTHING` where it leaves a part out."""
     (request,) = service.requests
     line = {"method": request.method, "path": request.url.path, "query": request.url.query.decode()}
     sent = _flat({**line, "headers": request.headers, "json": service.body})

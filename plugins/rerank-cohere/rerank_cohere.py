@@ -156,8 +156,6 @@ def _to_v1_documents(
 def _to_v1_mapping(
     document: Mapping[str, Any], rank_fields: Sequence[str] | None
 ) -> Mapping[str, str]:
-    fields = {
-        name: wire.render_value(value) for name, value in document.items() if value is not None
-    }
+    fields = wire.render_fields(document)
     # Without rank_fields, v1 ranks by `text`.
     return fields if rank_fields or "text" in fields else {"text": wire.render_document(document)}

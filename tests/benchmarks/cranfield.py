@@ -12,6 +12,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from math import log2
 from pathlib import Path
 
@@ -99,13 +100,24 @@ def rank_stemmed(topic: Topic) -> Order:
     return [(result.index, result.relevance_score or 0.0) for result in results]
 
 
+def rank_minilm(topic: Topic) -> Order:
+    """`local/minilm` through the public call; `local_models.py` has its figures."""
+    results = Reranker("local/minilm").rerank(topic.query, topic.documents).results
+    return [(result.index, result.relevance_score or 0.0) for result in results]
+
+
 def rank_bm25s(topic: Topic) -> Order:
     """bm25s used directly, equal scores in the input order."""
     index = bm25s.BM25(method="lucene")
-    index.index(bm25s.tokenize(topic.documents, show_progress=False), show_progress=False)
-    tokens = bm25s.tokenize([topic.query], return_ids=False, show_progress=False)[0]
-    scores = index.get_scores(tokens).tolist()
+    index.index([_tokens(document) for document in topic.documents], show_progress=False)
+    scores = index.get_scores(_tokens(topic.query)).tolist()
     return sorted(enumerate(scores), key=lambda pair: -pair[1])
+
+
+@cache  # a document is a candidate for many queries
+def _tokens(text: str) -> list[str]:
+    (tokens,) = bm25s.tokenize([text], return_ids=False, show_progress=False)
+    return list(tokens)
 
 
 RANKERS: Mapping[str, Callable[[Topic], Order]] = {

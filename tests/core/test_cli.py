@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import metadata
 from pathlib import Path
@@ -683,11 +684,16 @@ def test_a_broken_plugin_fails_for_whoever_names_it_and_for_nobody_else(tmp_path
     (info / "entry_points.txt").write_text("[rerank_core.providers]\nrotten = rerank_rotten\n")
     (tmp_path / "rerank_rotten.py").write_text("raise RuntimeError('mould')\n")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    args = ("red", "-")
-    sound = run_process("rank", "--model", "local/bm25", *args, input=DOCUMENTS, env=environment)
-    rotten = run_process("rank", "--model", "rotten/m", *args, input=DOCUMENTS, env=environment)
-    listing = run_process("providers", env=environment)
-    doctor = run_process("doctor", env=environment)
+    commands = [
+        ("rank", "--model", "local/bm25", "red", "-"),
+        ("rank", "--model", "rotten/m", "red", "-"),
+        ("providers",),
+        ("doctor",),
+    ]
+    with ThreadPoolExecutor() as threads:  # each of them takes a while
+        sound, rotten, listing, doctor = threads.map(
+            lambda args: run_process(*args, input=DOCUMENTS, env=environment), commands
+        )
 
     assert sound.returncode == 0
     assert (rotten.returncode, rotten.stdout) == (3, "")

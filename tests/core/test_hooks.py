@@ -192,7 +192,9 @@ def test_an_interrupt_passes_through(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HOOKS)
-@pytest.mark.parametrize("value", [None, "text", 1, [("a", 1)], object()], ids=repr)
+@pytest.mark.parametrize(
+    "value", [None, "text", 1, [("a", 1)], object()], ids=lambda value: type(value).__name__
+)
 def test_a_wrong_return_type_is_the_plugin_s_fault(name: str, value: object) -> None:
     """The error names the hook and the type; `None` too, where a `return` was forgotten."""
     hooks = make_hooks(**{name: returning(value)})

@@ -21,6 +21,7 @@ from rerank_core.wire import (
     rename_params,
     render_document,
     render_documents,
+    render_fields,
     render_value,
     shorten,
     to_document,
@@ -58,7 +59,7 @@ def test_json_is_compact_utf_8(value: Any, encoded: str) -> None:
         float("inf"),
         {"a": [float("-inf")]},
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_has_no_json_form_is_refused(value: Any) -> None:
     """Nothing is written as something else."""
@@ -168,6 +169,14 @@ def test_a_document_is_rendered_as_lines(
     """In the order of `rank_fields` or its own; the list does the same for each."""
     assert render_document(document, rank_fields) == text
     assert render_documents([document, "b"], rank_fields) == [text, "b"]
+
+
+def test_fields_are_rendered_each_for_itself() -> None:
+    """In the order of the names or the mapping's own; what is missing or null is left out."""
+    document = {"title": "t", "year": 1990, "note": None}
+
+    assert render_fields(document) == {"title": "t", "year": "1990"}
+    assert list(render_fields(document, ["year", "title", "note", "other"])) == ["year", "title"]
 
 
 @pytest.mark.parametrize(

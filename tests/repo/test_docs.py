@@ -243,7 +243,7 @@ def test_the_first_command_of_the_readme_ranks_the_sample() -> None:
         "--all-extras",
         "rerank",
     ]
-    assert commands[1].endswith("uv run --all-packages --all-extras --group dev pytest")
+    assert commands[1].endswith("uv run --all-packages --all-extras --group dev pytest -n auto")
     assert QUERY in words
     assert len(found) == 5
     assert {*found[:3]} <= {0, 5, 7, 9, 11, 15, 18}

@@ -22,13 +22,21 @@ CEILING = 250
 _LAYERS = """
 __main__ _cli_plugins _cli _new_plugin _client _reranker
 _drivers _pools _lanes _sending auth tokens _token_reply
-_flow _exchange _extras _status _effects _documents
+_flow _steps _exchange _extras _status _effects _documents
 _target _keys _connections _prices _retry _ranking _call _options
 _plugins _hooks hookspecs
 wire _dicts _facts _models _messages _requirement _suggest _version errors
 """
 LAYERS = _LAYERS.split()
-MAY_IMPORT_HTTPX = {"_drivers.py", "_lanes.py", "_pools.py", "_sending.py", "auth.py"}
+MAY_IMPORT_HTTPX = {
+    "_drivers.py",
+    "_lanes.py",
+    "_pools.py",
+    "_sending.py",
+    "_token_reply.py",
+    "auth.py",
+    "tokens.py",
+}
 
 
 def _metadata(package: Path) -> dict[str, Any]:

@@ -235,11 +235,8 @@ def test_an_exception_without_reason_is_none() -> None:
         conformance(CASE, exceptions={"check_hooks_fit": " "})
 
 
-def test_an_exception_that_does_not_fail_is_reported(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_exception_that_does_not_fail_is_reported(pytester: pytest.Pytester) -> None:
     """The others run as without it."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     pytester.makepyfile(
         """
         from testing.planted import CASE, FAULTS
@@ -253,7 +250,7 @@ def test_an_exception_that_does_not_fail_is_reported(
             check()
         """
     )
-    ran = pytester.runpytest_subprocess(
+    ran = pytester.runpytest_inprocess(
         "-q", "-k", "retry or fit or carried", "-p", "no:cacheprovider"
     )
 

@@ -28,8 +28,11 @@ def add_extras(work: HTTPRequest, target: Target) -> HTTPRequest:
         PluginError: The plugin built no absolute URL.
     """
     if not work.url.startswith(_SCHEMES):
-        shown = without_userinfo(work.url)
-        raise target.hooks.source.error(f"build_request made no absolute URL: {shown!r}")
+        message = (
+            f"build_request made no absolute URL, but {without_userinfo(work.url)!r}; it needs"
+            " base_url from resolve_provider, or api_base= from the caller"
+        )
+        raise target.hooks.source.error(message)
     extra_body, extra_headers = target.options.extra_body, target.options.extra_headers
     if not (extra_body or extra_headers or work.headers):
         return work

@@ -6,14 +6,14 @@ drivers carry effects out, a blocking one, an async one, and a scripted one in t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
 from attrs import evolve, frozen
 
 from rerank_core._documents import check_encodable
-from rerank_core._effects import JSON_HEADERS, Flow, Gather, Run, Send, Sleep
+from rerank_core._effects import JSON_HEADERS, Flow, Gather, Send, Sleep
 from rerank_core._exchange import (
     Part,
     conclude,
@@ -34,6 +34,7 @@ from rerank_core._models import (
 from rerank_core._ranking import Page
 from rerank_core._retry import CLOCK, choose_wait, falls_back, is_retryable
 from rerank_core._status import describe, status_error
+from rerank_core._steps import compute
 from rerank_core.errors import (
     InvalidRequestError,
     RequestTimeoutError,
@@ -114,7 +115,7 @@ def _ask(plan: Plan, target: Target, deadline: float | None) -> Flow:
 def _exchange(part: Part, target: Target, deadline: float | None, clock: Clock) -> Flow:
     """One part: asked, and asked on for as long as the service says that there is more."""
     if isinstance(part.work, Compute):
-        payload = yield Run(_guarded(part.work, target), deadline)
+        payload = yield from compute(part.work, target, deadline)
         page = read_payload(part, target, payload, HTTPResponse(200))
         if page.following is not None:
             raise target.hooks.source.error("parse_response asked to send after Compute")
@@ -154,19 +155,6 @@ def _encode(request: HTTPRequest, part: Part) -> bytes:
     except InvalidRequestError:
         check_encodable(part.request.documents, part.indices)
         raise
-
-
-def _guarded(compute: Compute, target: Target) -> Callable[[], Any]:
-    def function() -> Any:
-        try:
-            return compute.function()
-        except RerankError:
-            raise
-        except Exception as error:
-            message = f"the computation raised {type(error).__name__}: {error}"
-            raise target.hooks.source.error(message) from error
-
-    return function
 
 
 def _send(

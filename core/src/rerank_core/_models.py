@@ -192,7 +192,9 @@ class Compute:
     """Work for a provider that runs in this process; in a worker thread under async.
 
     Attributes:
-        function: Takes nothing; what it returns is the `payload` of `parse_response`.
+        function: Takes nothing; what it returns is the `payload` of `parse_response`. For long
+            work it is a generator function: core takes one step at a time, gives up between two
+            where the call is cancelled or its deadline has passed, and ignores what is yielded.
     """
 
     function: Callable[[], Any]

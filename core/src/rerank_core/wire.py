@@ -39,6 +39,7 @@ __all__ = [
     "rename_params",
     "render_document",
     "render_documents",
+    "render_fields",
     "render_value",
     "shorten",
     "to_document",
@@ -134,8 +135,7 @@ def render_document(
     """
     if isinstance(document, str):
         return document
-    names = document if rank_fields is None else [name for name in rank_fields if name in document]
-    fields = {name: render_value(document[name]) for name in names if document[name] is not None}
+    fields = render_fields(document, rank_fields)
     if list(fields) == ["text"]:
         return fields["text"]
     return "\n".join(f"{name}: {value}" for name, value in fields.items())
@@ -149,6 +149,14 @@ def render_documents(
         document if type(document) is str else render_document(document, rank_fields)
         for document in documents
     ]
+
+
+def render_fields(
+    document: Mapping[str, Any], names: Iterable[str] | None = None
+) -> dict[str, str]:
+    """The fields of a mapping, or those of `names`, as text; see `render_document`."""
+    chosen = document if names is None else [name for name in names if name in document]
+    return {name: render_value(document[name]) for name in chosen if document[name] is not None}
 
 
 def render_value(value: object) -> str:

@@ -121,7 +121,7 @@ def build_request(
     if named and version == "v1":
         body["rank_fields"] = list(fields)
         body["documents"] = [
-            {name: wire.render_value(value) for name, value in document.items()}
+            wire.render_fields(document)
             for document in request.documents
             if not isinstance(document, str)
         ]

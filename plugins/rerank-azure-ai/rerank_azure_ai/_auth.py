@@ -14,15 +14,17 @@ from urllib.parse import quote
 import httpx
 
 from rerank_azure_ai import choose_header
-from rerank_azure_ai._tokens import Exchange, TokenAuth, checked
 from rerank_core import ConfigurationError, MissingAPIKeyError, Provider
 from rerank_core.auth import HeaderAuth
+from rerank_core.tokens import Steps, Token, TokenAuth, check_token, fetch, read_token
 
 # What Microsoft documents today. https://cognitiveservices.azure.com/.default is older, and
 # reported to be taken as well.
 _SCOPE = "https://ai.azure.com/.default"
 _AUTHORITY = "https://login.microsoftonline.com"
 _TRIO = ("tenant_id", "client_id", "client_secret")
+# Of azure-core: the token service could not be reached, or broke off.
+_UNREACHABLE = frozenset({"ServiceRequestError", "ServiceResponseError"})
 
 
 def make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -> httpx.Auth:
@@ -61,7 +63,9 @@ def _sign_with(
     scope = options.get("azure_scope") or _SCOPE
     for name in ("azure_ad_token_provider", "azure_credential", "azure_ad_token"):
         if (found := candidates.get(name)) is not None:
-            return _bearer(checked(found, name)) if isinstance(found, str) else _ask(found, scope)
+            if isinstance(found, str):
+                return _bearer(check_token(found, name))
+            return _ask(found, scope)
     return None
 
 
@@ -73,11 +77,33 @@ def _ask(given: Any, scope: str) -> TokenAuth:
     """Ask a credential of azure-identity, or any function, blocking or not."""
     get_token = getattr(given, "get_token", None)
     if get_token is not None:
-        return TokenAuth(functools.partial(get_token, scope))
+        return _call(functools.partial(get_token, scope))
     if not callable(given):
         message = "azure_credential must have get_token, azure_ad_token_provider be a function"
         raise ConfigurationError(message)
-    return TokenAuth(given)
+    return _call(given)
+
+
+def _call(function: Callable[[], Any]) -> TokenAuth:
+    """Ask a function; where it returns a string, it keeps that itself."""
+
+    def exchange() -> Steps:
+        found = yield from fetch(
+            function,
+            "the credential or token provider raised",
+            library="azure",
+            may_pass=_is_unreachable,
+        )
+        if isinstance(found, str):
+            return Token(found)
+        ends = getattr(found, "expires_on", None) or 0.0
+        return Token(getattr(found, "token", None), float(ends))  # type: ignore[arg-type]  # checked
+
+    return TokenAuth(exchange)
+
+
+def _is_unreachable(error: Exception) -> bool:
+    return bool(_UNREACHABLE & {kind.__name__ for kind in type(error).__mro__})
 
 
 def _apply(known: Mapping[str, Any]) -> TokenAuth:
@@ -104,7 +130,11 @@ def application_auth(
         "scope": scope,
     }
     headers = {"accept": "application/json"}
-    return TokenAuth(Exchange(lambda: httpx.Request("POST", url, data=form, headers=headers)))
+
+    def exchange() -> Steps:
+        return read_token((yield httpx.Request("POST", url, data=form, headers=headers)))
+
+    return TokenAuth(exchange)
 
 
 @functools.lru_cache(maxsize=8)
@@ -122,4 +152,4 @@ def chain_auth(scope: str, authority: str | None) -> TokenAuth:
         raise MissingAPIKeyError(message) from None
     make: Callable[..., Any] = DefaultAzureCredential
     credential = make(authority=authority) if authority else make()
-    return TokenAuth(functools.partial(credential.get_token, scope))
+    return _call(functools.partial(credential.get_token, scope))

@@ -393,6 +393,7 @@ def test_a_version_that_cannot_be_is_refused(changes: dict[str, Any], words: str
         (RESOURCE, [{"text": "a"}, {"Title": "t", "n": 1}], None, ["a", "Title: t\nn: 1"], None),
         (RESOURCE, [{"Title": "t", "text": "a"}], ["Title"], ["Title: t"], None),
         (SERVERLESS, [{"Title": "t", "n": 1}], ["n"], [{"Title": "t", "n": "1"}], ["n"]),
+        (SERVERLESS, [{"n": 1, "Title": None}], ["n"], [{"n": "1"}], ["n"]),
         (f"{SERVERLESS}/v1", [{"Title": "t", "n": 1}], None, ["Title: t\nn: 1"], None),
         (f"{SERVERLESS}/v1", ["a", {"text": "b"}], ["text"], ["a", "b"], None),
         (RESOURCE, ["a", " ", ""], None, ["a"], None),

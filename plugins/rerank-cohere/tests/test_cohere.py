@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 import rerank_cohere
@@ -19,7 +17,6 @@ from rerank_core import (
     NotFoundError,
     PermissionDeniedError,
     Price,
-    Provider,
     RateLimitError,
     Reranker,
     RerankResponse,
@@ -29,6 +26,7 @@ from rerank_core import (
     list_providers,
 )
 from rerank_core.testing import Case, Check, Example, Ranking, conformance
+from service import Service, facts, without_variables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,49 +76,15 @@ CASE = Case(
 )
 
 
+bare_environment = without_variables(
+    "COHERE_API_KEY", "CO_API_KEY", "COHERE_API_BASE", "CO_API_URL"
+)
+
+
 @conformance(CASE)
 def test_conformance(check: Check) -> None:
     """The plugin keeps what every plugin must."""
     check()
-
-
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no key or base URL of this machine take part."""
-    for name in ("COHERE_API_KEY", "CO_API_KEY", "COHERE_API_BASE", "CO_API_URL"):
-        monkeypatch.delenv(name, raising=False)
-
-
-class Service(httpx.MockTransport):
-    """Stands in for Cohere: keeps requests, and gives one reply for ever.
-
-    Without a reply it ranks the documents in the order they were sent.
-    """
-
-    def __init__(self, reply: httpx.Response | None = None) -> None:
-        super().__init__(self._answer)
-        self.requests: list[httpx.Request] = []
-        self._reply = reply
-
-    @property
-    def body(self) -> Any:
-        """The latest body, decoded."""
-        return json.loads(self.requests[-1].content)
-
-    @property
-    def url(self) -> str:
-        """The latest URL."""
-        return str(self.requests[-1].url)
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        if self._reply is not None:
-            reply = self._reply
-            return httpx.Response(reply.status_code, headers=reply.headers, content=reply.content)
-        asked = json.loads(request.content)
-        count = asked.get("top_n", len(asked["documents"]))
-        results = [{"index": at, "relevance_score": 0.9 - at / 100} for at in range(count)]
-        return httpx.Response(200, json={"id": "1", "results": results, "meta": {}})
 
 
 def ask(
@@ -135,12 +99,6 @@ def ask(
     given = {"api_key": KEY, "max_retries": 0, **(options or {})}
     with Reranker(model, http_client=service, **given) as reranker:
         return reranker.rerank(QUERY, documents, **params)
-
-
-def facts(model: str = "rerank-v3.5") -> Provider:
-    """What the plugin states about a model."""
-    with Reranker(f"cohere/{model}", api_key=KEY) as reranker:
-        return reranker._targets[0].provider  # noqa: SLF001 - facts as core has them
 
 
 @pytest.mark.parametrize(
@@ -394,7 +352,7 @@ def test_blank_documents_are_held_back(options: dict[str, Any]) -> None:
 
     assert len(service.body["documents"]) == 2
     ranking = [(result.index, result.relevance_score) for result in response.results]
-    assert ranking == [(1, 0.9), (3, 0.89), (0, None), (2, None)]
+    assert ranking == [(1, 0.9), (3, 0.8999), (0, None), (2, None)]
     assert "2 of 4 documents are blank" in response.warnings[0]
 
 
@@ -423,7 +381,7 @@ V2_REPLY = {
 
 def test_the_documented_reply_is_read() -> None:
     """Results, id, version, usage and warnings."""
-    response = ask(Service(httpx.Response(200, json=V2_REPLY)))
+    response = ask(Service(V2_REPLY))
 
     ranking = [(result.index, result.relevance_score) for result in response.results]
     assert ranking == [(1, 0.9731), (0, 0.0412), (2, 0.000085)]
@@ -438,7 +396,7 @@ def test_the_documented_reply_is_read() -> None:
 
 def test_relevant_spans_stand_beside_their_result() -> None:
     """In `extra`, by the service's own name and in its order."""
-    response = ask(Service(httpx.Response(200, json=V2_REPLY)))
+    response = ask(Service(V2_REPLY))
 
     assert response.results[0].extra == {"relevant_spans": V2_REPLY["results"][0]["relevant_spans"]}  # type: ignore[index]
     assert response.results[1].extra is None
@@ -449,7 +407,7 @@ def test_the_documented_reply_of_v1_is_read() -> None:
     document = {"title": "DC", "body": "Washington, D.C. is the capital."}
     row = {"document": {"title": "DC"}, "index": 0, "relevance_score": 0.98}
     meta = {"api_version": {"version": "1"}, "billed_units": {"search_units": 1}}
-    reply = httpx.Response(200, json={"id": "0c1d", "results": [row], "meta": meta})
+    reply = {"id": "0c1d", "results": [row], "meta": meta}
 
     response = ask(Service(reply), [document], options=V1)
 
@@ -472,20 +430,20 @@ def test_the_documented_reply_of_v1_is_read() -> None:
 )
 def test_what_is_optional_may_be_absent(extra: dict[str, Any]) -> None:
     """A ranking is not lost for it, and gets an id all the same."""
-    rows = [{"index": at, "relevance_score": 0.5, "document": None} for at in range(3)]
+    ranked = [{"index": at, "relevance_score": 0.5, "document": None} for at in range(3)]
 
-    response = ask(Service(httpx.Response(200, json={"results": rows, **extra})))
+    response = ask(Service({"results": ranked, **extra}))
 
     assert len(response.results) == 3
     assert response.id
     assert response.meta.billed_units.search_units is None
 
 
-@pytest.mark.parametrize("payload", [{}, [], None, "text", {"results": {}}, {"results": [1]}])
+@pytest.mark.parametrize("payload", [{}, [], None, '"text"', {"results": {}}, {"results": [1]}])
 def test_a_reply_without_a_ranking_is_an_error(payload: Any) -> None:
     """Never an empty success."""
     with pytest.raises(ResponseParseError):
-        ask(Service(httpx.Response(200, json=payload)))
+        ask(Service(payload))
 
 
 def test_the_name_of_the_client_is_a_header() -> None:
@@ -530,10 +488,10 @@ def test_a_client_name_that_no_header_can_hold_is_refused(name: object) -> None:
 )
 def test_an_error_is_of_its_kind(status: int, kind: type[APIStatusError]) -> None:
     """With Cohere's own message."""
-    reply = httpx.Response(status, json={"id": "d0f6", "message": "this is what is wrong"})
+    reply = {"id": "d0f6", "message": "this is what is wrong"}
 
     with pytest.raises(APIStatusError) as caught:
-        ask(Service(reply))
+        ask(Service(reply, status))
 
     assert type(caught.value) is kind
     assert caught.value.status_code == status
@@ -545,10 +503,9 @@ def test_a_page_of_a_firewall_is_quoted() -> None:
     page = (
         "<html>\n<head><title>403 Forbidden</title></head>\n<body>" + "x" * 2000 + "</body></html>"
     )
-    reply = httpx.Response(403, headers={"content-type": "text/html"}, text=page)
 
     with pytest.raises(PermissionDeniedError) as caught:
-        ask(Service(reply))
+        ask(Service(page, 403, {"content-type": "text/html"}))
 
     assert "403 Forbidden" in caught.value.message
     assert len(caught.value.message) < 600
@@ -560,7 +517,7 @@ def test_a_failure_that_may_pass_is_tried_again(
 ) -> None:
     """The statuses that the official SDK retries, 409 among them."""
     monkeypatch.setattr("time.sleep", lambda _: None)
-    service = Service(httpx.Response(status, json={"message": "busy"}))
+    service = Service({"message": "busy"}, status)
 
     with pytest.raises(APIStatusError):
         ask(service, options={"max_retries": 2})
@@ -571,7 +528,7 @@ def test_a_failure_that_may_pass_is_tried_again(
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 422, 498, 499, 501])
 def test_a_failure_that_will_not_pass_is_final(status: int) -> None:
     """As Cohere documents it."""
-    service = Service(httpx.Response(status, json={"message": "no"}))
+    service = Service({"message": "no"}, status)
 
     with pytest.raises(APIStatusError):
         ask(service, options={"max_retries": 2})
@@ -596,10 +553,10 @@ def test_the_time_to_wait_is_read_as_the_official_sdk_reads_it(
     headers: dict[str, str], seconds: float | None
 ) -> None:
     """Milliseconds, then seconds or a date, then the end of the rate limit."""
-    reply = httpx.Response(429, headers=headers, json={"message": "trial key"})
+    service = Service({"message": "trial key"}, 429, headers)
 
     with pytest.raises(RateLimitError) as caught:
-        ask(Service(reply))
+        ask(service)
 
     assert caught.value.retry_after == seconds
 
@@ -616,7 +573,7 @@ def test_the_time_to_wait_is_read_as_the_official_sdk_reads_it(
 )
 def test_prices_are_per_search_unit(model: str, dollars: float) -> None:
     """With the date of the price list."""
-    price = facts(model).price
+    price = facts(f"cohere/{model}").price
 
     assert isinstance(price, Price)
     assert (price.usd, price.unit) == (dollars, "search_units")
@@ -626,7 +583,7 @@ def test_prices_are_per_search_unit(model: str, dollars: float) -> None:
 @pytest.mark.parametrize("model", ["rerank-v5.0-pro", "rerank-v5.0-fast", "my-own-model"])
 def test_no_price_is_made_up(model: str) -> None:
     """Where no list price is known."""
-    assert facts(model).price is None
+    assert facts(f"cohere/{model}").price is None
 
 
 @pytest.mark.parametrize(
@@ -640,7 +597,7 @@ def test_no_price_is_made_up(model: str) -> None:
 )
 def test_the_context_depends_on_the_model(model: str, tokens: int) -> None:
     """As the models' page says."""
-    assert facts(model).max_tokens == tokens
+    assert facts(f"cohere/{model}").max_tokens == tokens
 
 
 def test_what_the_listing_says() -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-import httpx
 import pytest
 
 import rerank_fireworks
@@ -18,22 +15,36 @@ from rerank_core import (
     BadRequestError,
     BilledUnits,
     Meta,
-    MissingAPIKeyError,
     NotFoundError,
     PermissionDeniedError,
     Price,
-    Provider,
     RateLimitError,
-    Reranker,
-    RerankResponse,
     ResponseParseError,
     ServerError,
     Tokens,
     UnsupportedParamError,
-    arerank,
-    rerank,
 )
 from rerank_core.testing import Case, Check, Example, conformance
+from service import (
+    CAPTURES,
+    Difference,
+    Failure,
+    Send,
+    Service,
+    asking,
+    both_ways,
+    check_a_key_is_needed,
+    check_failure,
+    check_refused_unless_allowed,
+    differing,
+    facts,
+    hosts_asked,
+    keys_sent,
+    load,
+    rank,
+    stated,
+    without_variables,
+)
 
 KEY = "fw_0123456789abcdef"
 QUERY = "What is the capital of France?"
@@ -55,82 +66,34 @@ REPLY = {
     ],
     "usage": {"prompt_tokens": 152, "total_tokens": 152},
 }
-Send = Callable[..., RerankResponse]
 
+CASE = Case(
+    plugin=rerank_fireworks,
+    model="qwen3-reranker-8b",
+    example=Example(
+        call={"query": QUERY, "documents": DOCUMENTS, "top_n": 2},
+        url="https://api.fireworks.ai/inference/v1/rerank",
+        json={
+            "model": WHOLE,
+            "query": QUERY,
+            "documents": DOCUMENTS,
+            "return_documents": False,
+            "top_n": 2,
+        },
+        reply=REPLY,
+        ranking=[(1, 0.9712), (0, 0.0183)],
+    ),
+    encode=lambda ranking, _, __: {
+        "data": [{"index": at, "relevance_score": score} for at, score in ranking],
+        "usage": {"prompt_tokens": 152, "total_tokens": 152},
+    },
+    params={"task": "Prefer recent ones.", "instruction": "Prefer recent ones."},
+)
 
-class Service(httpx.MockTransport):
-    """Stands in for Fireworks: keeps requests, and gives one reply for ever.
+ask = asking("fireworks/qwen3-reranker-8b", api_key=KEY, query=QUERY, documents=DOCUMENTS)
+rank_fireworks = partial(rank, name="data")
+bare_environment = without_variables(*VARIABLES, *BASES)
 
-    Without a reply it ranks the documents in the order they were sent.
-    """
-
-    def __init__(self, reply: Any = None, status: int = 200, headers: Any = None) -> None:
-        super().__init__(self._answer)
-        self.requests: list[httpx.Request] = []
-        self._reply, self._status, self._headers = reply, status, headers
-
-    @property
-    def body(self) -> Any:
-        """The latest body, decoded."""
-        return json.loads(self.requests[-1].content)
-
-    @property
-    def url(self) -> str:
-        """The latest URL."""
-        return str(self.requests[-1].url)
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        reply = self._reply
-        if reply is None:
-            asked = json.loads(request.content)
-            count = asked.get("top_n", len(asked["documents"]))
-            rows = [{"index": at, "relevance_score": 0.9 - at / 10_000} for at in range(count)]
-            reply = {"data": rows, "usage": {"total_tokens": 10 * count}}
-        text = reply if isinstance(reply, str) else json.dumps(reply)
-        return httpx.Response(self._status, headers=self._headers, text=text)
-
-
-def send_async(*args: Any, **keywords: Any) -> RerankResponse:
-    """Make a call with `arerank`."""
-    return asyncio.run(arerank(*args, **keywords))
-
-
-both_ways = pytest.mark.parametrize("send", [rerank, send_async], ids=["rerank", "arerank"])
-
-
-def ask(
-    service: Service,
-    documents: Any = DOCUMENTS,
-    *,
-    query: str = QUERY,
-    send: Send = rerank,
-    model: str = "fireworks/qwen3-reranker-8b",
-    **keywords: Any,
-) -> RerankResponse:
-    """Ask for a ranking."""
-    given = {"api_key": KEY, "max_retries": 0, "http_client": service, **keywords}
-    return send(model, query, documents, **given)
-
-
-def facts(model: str) -> Provider:
-    """What the plugin states about a model."""
-    with Reranker(f"fireworks/{model}", api_key=KEY) as reranker:
-        return reranker._targets[0].provider  # noqa: SLF001 - facts as core has them
-
-
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no key or base URL of this machine take part."""
-    for name in (*VARIABLES, *BASES):
-        monkeypatch.delenv(name, raising=False)
-
-
-# --- What others were seen to send ------------------------------------------------------------
-
-CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
-COMPARED_HEADERS = ("accept", "authorization", "content-type")
-NOTHING = object()
 TASK = "Given a web search query, retrieve relevant passages that answer the query"
 OBJECTS = [
     {"text": "Berlin is in Germany.", "title": "a"},
@@ -161,7 +124,7 @@ CALLS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 # What this project sends otherwise, on purpose: where, what instead, why, in which captures.
-DIFFERENCES: tuple[tuple[str, Any, str, tuple[str, ...]], ...] = (
+DIFFERENCES: tuple[Difference, ...] = (
     (
         "headers.accept",
         "application/json",
@@ -198,50 +161,67 @@ DIFFERENCES: tuple[tuple[str, Any, str, tuple[str, ...]], ...] = (
 )
 
 
-def captured_parts(name: str) -> dict[str, Any]:
-    """The captured request, flat: each header that matters and each field of the body."""
-    request = json.loads((CAPTURES / f"{name}.json").read_bytes())["request"]
-    return {"method": request["method"], "path": request["path"], "query": ""} | flat(
-        request["headers"], request["json"]
-    )
+def error(message: str) -> dict[str, Any]:
+    """An error reply as documented."""
+    kind = "invalid_request_error"
+    return {"error": {"object": "error", "type": kind, "message": message, "code": "X"}}
 
 
-def flat(headers: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:
-    """Headers and fields by their paths."""
-    parts = {f"headers.{name}": headers[name] for name in COMPARED_HEADERS if name in headers}
-    return parts | {f"json.{name}": value for name, value in body.items()}
+MISSING = "Model not found, inaccessible, and/or not deployed"
+ERRORS: list[Failure] = [
+    (400, error("unknown key"), BadRequestError, ("unknown key",), False),
+    (401, {"error": "bad key"}, AuthenticationError, ("bad key",), False),
+    (402, error("no"), PermissionDeniedError, ("no", "usage limit"), False),
+    (403, {"message": "no"}, PermissionDeniedError, ("no",), False),
+    (404, error(MISSING), NotFoundError, (MISSING, "only qwen3-reranker-8b is served"), False),
+    (405, {"detail": "wrong method"}, APIStatusError, ("wrong method",), False),
+    (408, "", APIStatusError, ("status 408",), True),
+    (412, error("no"), APIStatusError, ("no", "suspended account", "LoRA"), False),
+    (413, "too large", BadRequestError, ("too large",), False),
+    (429, error("slow down"), RateLimitError, ("slow down",), True),
+    (500, error("oops"), ServerError, ("oops",), True),
+    (502, "<html>Bad gateway</html>", ServerError, ("Bad gateway",), True),
+    (503, error("overloaded"), ServerError, ("overloaded",), True),
+    (504, "", ServerError, ("status 504",), True),
+]
+
+
+# --- What every plugin must keep --------------------------------------------------------------
+
+
+@conformance(CASE)
+def test_conformance(check: Check) -> None:
+    """The checks of the kit."""
+    check()
+
+
+# --- What others were seen to send ------------------------------------------------------------
 
 
 @both_ways
 @pytest.mark.parametrize("name", CALLS)
 def test_the_same_call_sends_the_same_but_for_the_differences(name: str, send: Send) -> None:
     """Method, path, query, the headers that matter and every field of the body."""
-    service = Service()
-    ours = {where: value for where, value, _, names in DIFFERENCES if name in names}
-    expected = captured_parts(name) | ours
+    service = Service(rank_fireworks)
 
     ask(service, **{"send": send, **CALLS[name], "api_key": "test-key"})
 
-    (request,) = service.requests
-    line = {"method": request.method, "path": request.url.path, "query": request.url.query.decode()}
-    assert line | flat(request.headers, service.body) == {
-        where: value for where, value in expected.items() if value is not NOTHING
-    }
+    assert differing(name, service) == stated(name, DIFFERENCES)
 
 
-def test_every_difference_is_needed_and_every_capture_is_covered() -> None:
-    """Each row changes something in each capture that it names."""
+def test_every_difference_has_a_reason_and_every_capture_is_covered() -> None:
+    """Each row names captures that are compared, and so must change something in them."""
     assert {path.stem for path in CAPTURES.glob("fireworks_ai-*.json")} == set(CALLS)
-    for where, ours, reason, names in DIFFERENCES:
+    for _, _, reason, names in DIFFERENCES:
         assert reason
-        assert all(captured_parts(name).get(where, NOTHING) != ours for name in names)
+        assert set(names) <= set(CALLS)
 
 
 def test_the_recorded_reply_is_read() -> None:
     """The one beside langchain's request."""
-    capture = json.loads((CAPTURES / "fireworks_ai-langchain-task-top_n.json").read_bytes())
+    reply = load("fireworks_ai-langchain-task-top_n")["response"]["json"]
 
-    response = ask(Service(capture["response"]["json"]), top_n=1)
+    response = ask(Service(reply), top_n=1)
 
     assert [(r.index, r.relevance_score) for r in response.results] == [(1, 0.97)]
     assert response.meta.billed_units.total_tokens == 150
@@ -269,7 +249,7 @@ def test_the_recorded_reply_is_read() -> None:
 )
 def test_a_base_url_is_completed(base: str | None, url: str) -> None:
     """However much of the path it has already; prefix and query stay."""
-    service = Service()
+    service = Service(rank_fireworks)
 
     ask(service, api_base=base)
 
@@ -278,41 +258,23 @@ def test_a_base_url_is_completed(base: str | None, url: str) -> None:
 
 def test_a_base_url_is_found_in_the_documented_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Argument, then the two variables."""
-    service = Service()
-    for variable, host in zip(reversed(BASES), ("second", "first"), strict=True):
-        monkeypatch.setenv(variable, f"https://{host}.test")
-        ask(service)
-    ask(service, api_base="https://argument.test")
+    hosts = hosts_asked(ask, Service(rank_fireworks), BASES, monkeypatch)
 
-    hosts = [request.url.host for request in service.requests]
-    assert hosts == ["second.test", "first.test", "argument.test"]
+    assert hosts == [f"{name.lower()}.test" for name in reversed(BASES)] + ["argument.test"]
 
 
 def test_the_first_variable_with_a_key_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the documented order, after the argument; an empty one counts as not set."""
-    sent = []
-    monkeypatch.setenv(VARIABLES[0], "")
-    for variable in reversed(VARIABLES):
-        monkeypatch.setenv(variable, f"key-of-{variable}")
-        service = Service()
-        ask(service, api_key=None)
-        sent.append(service.requests[0].headers["authorization"])
-    ask(service)
+    sent = keys_sent(ask, Service(rank_fireworks), VARIABLES, monkeypatch)
 
-    assert sent == [f"Bearer key-of-{variable}" for variable in reversed(VARIABLES)]
-    assert service.requests[-1].headers["authorization"] == f"Bearer {KEY}"
+    found = [f"Bearer key-of-{variable}" for variable in reversed(VARIABLES)]
+    assert sent == [*found, f"Bearer {KEY}"]
 
 
 @both_ways
 def test_without_a_key_nothing_is_sent(send: Send) -> None:
     """The error names every variable that was looked at."""
-    service = Service()
-
-    with pytest.raises(MissingAPIKeyError) as caught:
-        ask(service, send=send, api_key=None)
-
-    assert all(variable in str(caught.value) for variable in VARIABLES)
-    assert service.requests == []
+    check_a_key_is_needed(ask, VARIABLES, send)
 
 
 # --- What is sent -----------------------------------------------------------------------------
@@ -321,7 +283,7 @@ def test_without_a_key_nothing_is_sent(send: Send) -> None:
 @both_ways
 def test_nothing_is_sent_that_was_not_asked_for(send: Send) -> None:
     """Beside what keeps documents from being sent back; the schema is closed."""
-    service = Service()
+    service = Service(rank_fireworks)
 
     ask(service, send=send)
 
@@ -337,7 +299,7 @@ def test_nothing_is_sent_that_was_not_asked_for(send: Send) -> None:
 @pytest.mark.parametrize("name", ["task", "instruction"])
 def test_every_parameter_is_sent_by_fireworks_name(name: str, send: Send) -> None:
     """What others call an instruction is its task."""
-    service = Service()
+    service = Service(rank_fireworks)
 
     ask(service, send=send, top_n=1, **{name: "Prefer recent ones."})
 
@@ -353,7 +315,7 @@ def test_every_parameter_is_sent_by_fireworks_name(name: str, send: Send) -> Non
 
 def test_one_of_two_tasks_is_refused() -> None:
     """Or left out with a warning, where that is allowed."""
-    service = Service()
+    service = Service(rank_fireworks)
     both: dict[str, Any] = {"task": "One.", "instruction": "Another."}
 
     with pytest.raises(UnsupportedParamError, match="one of 'task' and 'instruction'"):
@@ -380,7 +342,7 @@ def test_one_of_two_tasks_is_refused() -> None:
 )
 def test_a_bare_model_is_completed(model: str, sent: str, send: Send) -> None:
     """One with an account or a deployment stays as it is; the response has the caller's name."""
-    service = Service()
+    service = Service(rank_fireworks)
 
     response = ask(service, send=send, model=f"fireworks/{model}")
 
@@ -392,7 +354,7 @@ def test_a_bare_model_is_completed(model: str, sent: str, send: Send) -> None:
 def test_mappings_are_sent_as_text_and_given_back_as_they_were(send: Send) -> None:
     """The service takes only strings."""
     documents = ["Plain.", {"text": "Only text."}, {"title": "A", "text": "B", "none": None}]
-    service = Service()
+    service = Service(rank_fireworks)
 
     response = ask(service, documents, send=send)
 
@@ -405,7 +367,7 @@ def test_mappings_are_sent_as_text_and_given_back_as_they_were(send: Send) -> No
 
 def test_rank_fields_choose_what_is_sent() -> None:
     """In their order."""
-    service = Service()
+    service = Service(rank_fireworks)
 
     ask(service, [{"title": "A", "text": "B", "id": 7}, "Plain."], rank_fields=["text", "title"])
 
@@ -415,7 +377,7 @@ def test_rank_fields_choose_what_is_sent() -> None:
 
 def test_blank_documents_are_held_back() -> None:
     """What the service makes of them is not documented."""
-    service = Service()
+    service = Service(rank_fireworks)
 
     response = ask(service, ["", "a", " \n", "b"])
 
@@ -428,16 +390,7 @@ def test_blank_documents_are_held_back() -> None:
 )
 def test_what_fireworks_does_not_know_is_refused_unless_allowed(param: str) -> None:
     """The error names parameter and provider; a warning says what was left out."""
-    service = Service()
-    given: dict[str, Any] = {param: 1}
-
-    with pytest.raises(UnsupportedParamError, match=f"fireworks does not take '{param}'"):
-        ask(service, **given)
-    response = ask(service, **given, drop_params=True)
-
-    assert len(service.requests) == 1
-    assert param not in service.body
-    assert [warning for warning in response.warnings if param in warning]
+    check_refused_unless_allowed(ask, Service(rank_fireworks), "fireworks", param)
 
 
 # --- What comes back --------------------------------------------------------------------------
@@ -510,84 +463,11 @@ def test_what_is_no_ranking_is_an_error(
         ask(Service(reply), send=send)
 
 
-def error(message: str) -> dict[str, Any]:
-    """An error reply as documented."""
-    kind = "invalid_request_error"
-    return {"error": {"object": "error", "type": kind, "message": message, "code": "X"}}
-
-
-MISSING = "Model not found, inaccessible, and/or not deployed"
-ERRORS: list[tuple[int, Any, type[APIStatusError], tuple[str, ...], bool]] = [
-    (400, error("unknown key"), BadRequestError, ("unknown key",), False),
-    (401, {"error": "bad key"}, AuthenticationError, ("bad key",), False),
-    (402, error("no"), PermissionDeniedError, ("no", "usage limit"), False),
-    (403, {"message": "no"}, PermissionDeniedError, ("no",), False),
-    (404, error(MISSING), NotFoundError, (MISSING, "only qwen3-reranker-8b is served"), False),
-    (405, {"detail": "wrong method"}, APIStatusError, ("wrong method",), False),
-    (408, "", APIStatusError, ("status 408",), True),
-    (412, error("no"), APIStatusError, ("no", "suspended account", "LoRA"), False),
-    (413, "too large", BadRequestError, ("too large",), False),
-    (429, error("slow down"), RateLimitError, ("slow down",), True),
-    (500, error("oops"), ServerError, ("oops",), True),
-    (502, "<html>Bad gateway</html>", ServerError, ("Bad gateway",), True),
-    (503, error("overloaded"), ServerError, ("overloaded",), True),
-    (504, "", ServerError, ("status 504",), True),
-]
-
-
 @both_ways
-@pytest.mark.parametrize(("status", "reply", "kind", "words", "retried"), ERRORS)
-def test_an_error_says_what_to_do(
-    status: int,
-    reply: Any,
-    kind: type[APIStatusError],
-    words: tuple[str, ...],
-    retried: bool,  # noqa: FBT001 - one of them
-    send: Send,
-) -> None:
+@pytest.mark.parametrize("failure", ERRORS, ids=lambda row: f"{row[0]}-{row[2].__name__}")
+def test_an_error_says_what_to_do(failure: Failure, send: Send) -> None:
     """Of the right kind, in the service's words, retried where that may help."""
-    service = Service(reply, status, {"retry-after-ms": "1"})
-
-    with pytest.raises(kind) as caught:
-        ask(service, send=send, max_retries=1)
-
-    assert type(caught.value) is kind
-    assert caught.value.status_code == status
-    assert all(word in str(caught.value) for word in words)
-    assert str(caught.value).startswith("fireworks/qwen3-reranker-8b: ")
-    assert len(service.requests) == 1 + retried
-
-
-# --- What every plugin must keep --------------------------------------------------------------
-
-CASE = Case(
-    plugin=rerank_fireworks,
-    model="qwen3-reranker-8b",
-    example=Example(
-        call={"query": QUERY, "documents": DOCUMENTS, "top_n": 2},
-        url="https://api.fireworks.ai/inference/v1/rerank",
-        json={
-            "model": WHOLE,
-            "query": QUERY,
-            "documents": DOCUMENTS,
-            "return_documents": False,
-            "top_n": 2,
-        },
-        reply=REPLY,
-        ranking=[(1, 0.9712), (0, 0.0183)],
-    ),
-    encode=lambda ranking, _, __: {
-        "data": [{"index": at, "relevance_score": score} for at, score in ranking],
-        "usage": {"prompt_tokens": 152, "total_tokens": 152},
-    },
-    params={"task": "Prefer recent ones.", "instruction": "Prefer recent ones."},
-)
-
-
-@conformance(CASE)
-def test_conformance(check: Check) -> None:
-    """The checks of the kit."""
-    check()
+    check_failure(ask, failure, "fireworks/qwen3-reranker-8b", send)
 
 
 # --- Facts ------------------------------------------------------------------------------------
@@ -609,8 +489,8 @@ def test_only_what_is_served_without_a_deployment_has_a_price(
     model: str, usd: float | None
 ) -> None:
     """A deployment is billed by time."""
-    stated = facts(model)
+    known = facts(f"fireworks/{model}")
 
-    assert stated.price == (None if usd is None else Price(usd, "total_tokens", "2026-11-22"))
-    assert (stated.max_tokens, stated.score_kind) == (40_960, "probability")
-    assert not stated.listwise
+    assert known.price == (None if usd is None else Price(usd, "total_tokens", "2026-11-22"))
+    assert (known.max_tokens, known.score_kind) == (40_960, "probability")
+    assert not known.listwise

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 import rerank_infinity
@@ -23,6 +22,7 @@ from rerank_core import (
     UnsupportedParamError,
 )
 from rerank_core.testing import Case, Check, Example, Ranking, conformance
+from service import Service, rank, without_variables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,51 +62,28 @@ CASE = Case(
 )
 
 
+bare_environment = without_variables("INFINITY_API_KEY", "INFINITY_API_BASE")
+
+
 @conformance(CASE)
 def test_conformance(check: Check) -> None:
     """The plugin keeps what every plugin must."""
     check()
 
 
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no key or base URL of this machine take part."""
-    for name in ("INFINITY_API_KEY", "INFINITY_API_BASE"):
-        monkeypatch.delenv(name, raising=False)
+def server(**fields: Any) -> Service:
+    """A server that ranks the documents in the order they were sent; fields of its reply."""
 
+    def reply(asked: Any) -> Any:
+        results = [{**row, "document": None} for row in rank(asked)["results"]]
+        named = {"object": "rerank", "model": "tiny-reranker", "id": "infinity-1"}
+        return {**named, "results": results, **fields}
 
-class Server(httpx.MockTransport):
-    """Stands in for a server: keeps requests, ranks the documents in the order they were sent.
-
-    Args:
-        error: The reply to give instead.
-        **fields: Fields of the reply beside its results.
-    """
-
-    def __init__(self, error: httpx.Response | None = None, **fields: Any) -> None:
-        super().__init__(self._answer)
-        self.requests: list[httpx.Request] = []
-        self._error, self._fields = error, {"model": "tiny-reranker", "id": "infinity-1", **fields}
-
-    @property
-    def body(self) -> Any:
-        """The latest body, decoded."""
-        return json.loads(self.requests[-1].content)
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        if self._error is not None:
-            return self._error
-        asked = json.loads(request.content)
-        results = [
-            {"relevance_score": 0.9 - at / 10000, "index": at, "document": None}
-            for at in range(asked.get("top_n", len(asked["documents"])))
-        ]
-        return httpx.Response(200, json={"object": "rerank", "results": results, **self._fields})
+    return Service(reply)
 
 
 def ask(
-    server: Server,
+    service: Service,
     documents: Any = DOCUMENTS,
     *,
     query: str = QUERY,
@@ -116,7 +93,7 @@ def ask(
 ) -> RerankResponse:
     """Ask for a ranking."""
     given = {"max_retries": 0, **(options or {})}
-    with Reranker(f"infinity/{model}", http_client=server, **given) as reranker:
+    with Reranker(f"infinity/{model}", http_client=service, **given) as reranker:
         return reranker.rerank(query, documents, **params)
 
 
@@ -136,63 +113,63 @@ def ask(
 )
 def test_a_base_url_is_completed_and_no_version_put_in_between(base: str | None, url: str) -> None:
     """A default server has no `/v1`, one with a prefix has it in its base URL."""
-    server = Server()
+    service = server()
 
-    ask(server, options={"api_base": base})
+    ask(service, options={"api_base": base})
 
-    assert str(server.requests[0].url) == url
+    assert service.url == url
 
 
 def test_the_base_url_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the server's own default."""
     monkeypatch.setenv("INFINITY_API_BASE", "http://gpu:7997/v1")
-    server = Server()
+    service = server()
 
-    ask(server)
+    ask(service)
 
-    assert str(server.requests[0].url) == "http://gpu:7997/v1/rerank"
+    assert service.url == "http://gpu:7997/v1/rerank"
 
 
 @pytest.mark.parametrize("key", [None, ""])
 def test_without_a_key_no_header_is_sent(key: str | None) -> None:
     """A server has none by default."""
-    server = Server()
+    service = server()
 
-    ask(server, options={"api_key": key})
+    ask(service, options={"api_key": key})
 
-    assert "authorization" not in server.requests[0].headers
+    assert "authorization" not in service.requests[0].headers
 
 
 def test_a_key_is_sent_as_a_bearer(monkeypatch: pytest.MonkeyPatch) -> None:
     """From the argument, else from the environment."""
-    server = Server()
+    service = server()
     monkeypatch.setenv("INFINITY_API_KEY", "key-of-environment")
 
-    ask(server)
-    ask(server, options={"api_key": "key-of-argument"})
+    ask(service)
+    ask(service, options={"api_key": "key-of-argument"})
 
-    sent = [request.headers["authorization"] for request in server.requests]
+    sent = [request.headers["authorization"] for request in service.requests]
     assert sent == ["Bearer key-of-environment", "Bearer key-of-argument"]
 
 
 def test_nothing_is_sent_that_was_not_asked_for() -> None:
     """The model is always sent: a server with several needs it."""
-    server = Server()
+    service = server()
 
-    ask(server)
+    ask(service)
 
-    assert server.body == {"model": "tiny-reranker", "query": QUERY, "documents": DOCUMENTS}
+    assert service.body == {"model": "tiny-reranker", "query": QUERY, "documents": DOCUMENTS}
 
 
 @pytest.mark.parametrize("raw", [True, False])
 def test_raw_scores_are_asked_for_by_name(*, raw: bool) -> None:
     """Logits where scores from 0 to 1 do not tell enough."""
-    server = Server()
+    service = server()
 
-    ask(server, raw_scores=raw, top_n=1)
+    ask(service, raw_scores=raw, top_n=1)
 
-    assert server.body["raw_scores"] is raw
-    assert server.body["top_n"] == 1
+    assert service.body["raw_scores"] is raw
+    assert service.body["top_n"] == 1
 
 
 @pytest.mark.parametrize("name", ["max_chunks_per_doc", "max_tokens_per_doc"])
@@ -201,30 +178,30 @@ def test_what_the_server_would_ignore_is_refused(name: str) -> None:
     params: dict[str, Any] = {name: 5}
 
     with pytest.raises(UnsupportedParamError, match=f"infinity does not take '{name}'"):
-        ask(Server(), **params)
+        ask(server(), **params)
 
 
 def test_mappings_are_rendered() -> None:
     """The server takes only strings; the caller's own mappings come back."""
-    server = Server()
+    service = server()
     documents = [{"title": "a", "text": "b"}, "c"]
 
-    response = ask(server, documents, rank_fields=["title"])
+    response = ask(service, documents, rank_fields=["title"])
 
-    assert server.body["documents"] == ["title: a", "c"]
-    assert "rank_fields" not in server.body
+    assert service.body["documents"] == ["title: a", "c"]
+    assert "rank_fields" not in service.body
     assert response.results[0].document is not None
     assert response.results[0].document.fields is documents[0]
 
 
 def test_blank_documents_are_sent() -> None:
     """The server ranks them; the caller's own text comes back, padded as it was."""
-    server = Server()
+    service = server()
 
-    response = ask(server, ["  padded doc  ", ""])
+    response = ask(service, ["  padded doc  ", ""])
 
     texts = [result.document.text for result in response.results if result.document]
-    assert server.body["documents"] == ["  padded doc  ", ""]
+    assert service.body["documents"] == ["  padded doc  ", ""]
     assert texts == ["  padded doc  ", ""]
 
 
@@ -242,7 +219,7 @@ def test_usage_in_characters_is_no_usage(query: str, documents: list[str], count
     """By default the server counts them and calls them tokens: no basis for a budget."""
     usage = {"prompt_tokens": count, "total_tokens": count}
 
-    response = ask(Server(usage=usage), documents, query=query)
+    response = ask(server(usage=usage), documents, query=query)
 
     assert response.meta == Meta()
 
@@ -252,14 +229,14 @@ def test_usage_in_characters_is_recognised_in_what_was_sent() -> None:
     count = len("q") + len("title: a")
     usage = {"prompt_tokens": count, "total_tokens": count}
 
-    response = ask(Server(usage=usage), [{"title": "a"}], query="q")
+    response = ask(server(usage=usage), [{"title": "a"}], query="q")
 
     assert response.meta == Meta()
 
 
 def test_usage_in_tokens_is_read() -> None:
     """As a server started with --lengths-via-tokenize reports it."""
-    response = ask(Server(usage={"prompt_tokens": 26, "total_tokens": 26}))
+    response = ask(server(usage={"prompt_tokens": 26, "total_tokens": 26}))
 
     assert response.meta.billed_units.total_tokens == 26
     assert response.meta.tokens.input_tokens == 26
@@ -268,12 +245,12 @@ def test_usage_in_tokens_is_read() -> None:
 @pytest.mark.parametrize("usage", [None, {}, {"total_tokens": None}], ids=str)
 def test_usage_may_be_absent(usage: Any) -> None:
     """A gateway in front may leave it out."""
-    assert ask(Server(usage=usage)).meta == Meta()
+    assert ask(server(usage=usage)).meta == Meta()
 
 
 def test_another_model_than_asked_for_is_a_warning() -> None:
     """A server with one model answers whatever it is asked for, a misspelt name too."""
-    response = ask(Server(), model="tiny-reanker")
+    response = ask(server(), model="tiny-reanker")
 
     assert tuple(response.warnings) == (
         "the server answered with the model 'tiny-reranker', not 'tiny-reanker'",
@@ -284,17 +261,17 @@ def test_another_model_than_asked_for_is_a_warning() -> None:
 @pytest.mark.parametrize("served", ["org/tiny-reranker", None])
 def test_the_model_asked_for_is_no_warning(served: str | None) -> None:
     """Nor is a reply that does not say, as from a gateway."""
-    response = ask(Server(model=served), model="org/tiny-reranker")
+    response = ask(server(model=served), model="org/tiny-reranker")
 
     assert tuple(response.warnings) == ()
 
 
 def test_a_wrong_prefix_is_explained() -> None:
     """404 is what a server with a prefix answers without it, and the other way round."""
-    server = Server(httpx.Response(404, json={"detail": "Not Found"}))
+    service = Service({"detail": "Not Found"}, 404)
 
     with pytest.raises(NotFoundError) as caught:
-        ask(server)
+        ask(service)
 
     assert "Not Found" in caught.value.message
     assert "--url-prefix" in caught.value.message
@@ -307,7 +284,7 @@ def test_a_wrong_model_is_quoted() -> None:
     error = {"error": {"message": message, "type": None, "param": None, "code": 400}}
 
     with pytest.raises(BadRequestError, match="Engine for model name `zzz` not found"):
-        ask(Server(httpx.Response(400, json=error)))
+        ask(Service(error, 400))
 
 
 def test_a_refused_body_is_explained_in_few_words() -> None:
@@ -323,7 +300,7 @@ def test_a_refused_body_is_explained_in_few_words() -> None:
     ]
 
     with pytest.raises(BadRequestError) as caught:
-        ask(Server(httpx.Response(422, json={"detail": detail})))
+        ask(Service({"detail": detail}, 422))
 
     assert "body.documents.0: Input should be a valid string" in caught.value.message
     assert "xxx" not in caught.value.message
@@ -336,10 +313,10 @@ def test_a_refused_body_is_explained_in_few_words() -> None:
 )
 def test_an_error_is_of_its_kind(status: int, kind: type[APIStatusError]) -> None:
     """With the server's own words."""
-    reply = httpx.Response(status, json={"detail": "the server's own words"})
+    service = Service({"detail": "the server's own words"}, status)
 
     with pytest.raises(APIStatusError, match="the server's own words") as caught:
-        ask(Server(reply))
+        ask(service)
 
     assert type(caught.value) is kind
 
@@ -348,7 +325,7 @@ def test_an_error_is_of_its_kind(status: int, kind: type[APIStatusError]) -> Non
 def test_a_reply_without_a_ranking_is_an_error(payload: Any) -> None:
     """As from something that is no Infinity."""
     with pytest.raises(ResponseParseError):
-        ask(Server(httpx.Response(200, json=payload)))
+        ask(Service(payload))
 
 
 @pytest.mark.parametrize(
@@ -360,31 +337,29 @@ def test_a_reply_without_a_ranking_is_an_error(payload: Any) -> None:
 )
 def test_text_that_is_too_long_is_not_sent(query: str, documents: list[str], what: str) -> None:
     """The server would refuse the whole list for it."""
-    server = Server()
+    service = server()
 
     with pytest.raises(InvalidRequestError, match=f"{what} has 122,881 characters"):
-        ask(server, documents, query=query)
+        ask(service, documents, query=query)
 
-    assert server.requests == []
+    assert service.requests == []
 
 
 def test_text_at_the_limit_is_sent() -> None:
     """The limit itself is allowed."""
-    server = Server()
+    service = server()
 
-    ask(server, ["d" * 122_880], query="q" * 122_880)
+    ask(service, ["d" * 122_880], query="q" * 122_880)
 
-    assert len(server.requests) == 1
+    assert len(service.requests) == 1
 
 
 def test_more_documents_than_one_request_takes_are_split() -> None:
     """At 2,048, with usage in characters recognised in each part."""
-    server = Server()
+    service = server()
 
-    response = ask(server, ["x"] * 2049, top_n=2)
+    response = ask(service, ["x"] * 2049, top_n=2)
 
-    assert sorted(len(json.loads(request.content)["documents"]) for request in server.requests) == [
-        1024,
-        1025,
-    ]
+    sizes = [len(json.loads(request.content)["documents"]) for request in service.requests]
+    assert sorted(sizes) == [1024, 1025]
     assert len(response.results) == 2

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-import httpx
 import pytest
 
 import rerank_jina
@@ -19,22 +16,35 @@ from rerank_core import (
     BilledUnits,
     InvalidRequestError,
     Meta,
-    MissingAPIKeyError,
     NotFoundError,
     PermissionDeniedError,
     Price,
-    Provider,
     RateLimitError,
-    Reranker,
-    RerankResponse,
     ResponseParseError,
     ServerError,
     Tokens,
     UnsupportedParamError,
-    arerank,
-    rerank,
 )
 from rerank_core.testing import Case, Check, Example, conformance
+from service import (
+    CAPTURES,
+    NOTHING,
+    Difference,
+    Failure,
+    Send,
+    Service,
+    asking,
+    both_ways,
+    check_a_key_is_needed,
+    check_failure,
+    check_refused_unless_allowed,
+    differing,
+    facts,
+    hosts_asked,
+    keys_sent,
+    stated,
+    without_variables,
+)
 
 KEY = "jina_0123456789abcdef"
 QUERY = "What is the capital of France?"
@@ -52,82 +62,34 @@ REPLY = {
         {"index": 0, "relevance_score": -0.0832, "document": "Berlin is in Germany."},
     ],
 }
-Send = Callable[..., RerankResponse]
 
+CASE = Case(
+    plugin=rerank_jina,
+    model="jina-reranker-v3",
+    example=Example(
+        call={"query": QUERY, "documents": DOCUMENTS, "top_n": 2},
+        url="https://api.jina.ai/v1/rerank",
+        json={
+            "model": "jina-reranker-v3",
+            "query": QUERY,
+            "documents": DOCUMENTS,
+            "return_documents": False,
+            "top_n": 2,
+        },
+        reply=REPLY,
+        ranking=[(1, 0.3417), (0, -0.0832)],
+    ),
+    encode=lambda ranking, _, __: {
+        "results": [{"index": at, "relevance_score": score} for at, score in ranking],
+        "usage": {"total_tokens": 265},
+    },
+    encode_error=lambda message: {"detail": message, "code": "INPUT_INVALID"},
+    params={"truncation": False, "return_embeddings": True},
+)
 
-class Service(httpx.MockTransport):
-    """Stands in for Jina: keeps requests, and gives one reply for ever.
+ask = asking("jina/jina-reranker-v3", api_key=KEY, query=QUERY, documents=DOCUMENTS)
+bare_environment = without_variables(*VARIABLES, "JINA_AI_API_BASE")
 
-    Without a reply it ranks the documents in the order they were sent.
-    """
-
-    def __init__(self, reply: Any = None, status: int = 200, headers: Any = None) -> None:
-        super().__init__(self._answer)
-        self.requests: list[httpx.Request] = []
-        self._reply, self._status, self._headers = reply, status, headers
-
-    @property
-    def body(self) -> Any:
-        """The latest body, decoded."""
-        return json.loads(self.requests[-1].content)
-
-    @property
-    def url(self) -> str:
-        """The latest URL."""
-        return str(self.requests[-1].url)
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        reply = self._reply
-        if reply is None:
-            asked = json.loads(request.content)
-            count = asked.get("top_n", len(asked["documents"]))
-            rows = [{"index": at, "relevance_score": 0.9 - at / 10_000} for at in range(count)]
-            reply = {"results": rows, "usage": {"total_tokens": 10 * count}}
-        text = reply if isinstance(reply, str) else json.dumps(reply)
-        return httpx.Response(self._status, headers=self._headers, text=text)
-
-
-def send_async(*args: Any, **keywords: Any) -> RerankResponse:
-    """Make a call with `arerank`."""
-    return asyncio.run(arerank(*args, **keywords))
-
-
-both_ways = pytest.mark.parametrize("send", [rerank, send_async], ids=["rerank", "arerank"])
-
-
-def ask(
-    service: Service,
-    documents: Any = DOCUMENTS,
-    *,
-    query: str = QUERY,
-    send: Send = rerank,
-    model: str = "jina/jina-reranker-v3",
-    **keywords: Any,
-) -> RerankResponse:
-    """Ask for a ranking."""
-    given = {"api_key": KEY, "max_retries": 0, "http_client": service, **keywords}
-    return send(model, query, documents, **given)
-
-
-def facts(model: str) -> Provider:
-    """What the plugin states about a model."""
-    with Reranker(f"jina/{model}", api_key=KEY) as reranker:
-        return reranker._targets[0].provider  # noqa: SLF001 - facts as core has them
-
-
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no key or base URL of this machine take part."""
-    for name in (*VARIABLES, "JINA_AI_API_BASE"):
-        monkeypatch.delenv(name, raising=False)
-
-
-# --- What others were seen to send ------------------------------------------------------------
-
-CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
-COMPARED_HEADERS = ("accept", "authorization", "content-type")
-NOTHING = object()
 # The captured call in this project's words.
 CALLS: Mapping[str, Mapping[str, Any]] = {
     "jina_ai-litellm-full": {
@@ -143,7 +105,7 @@ CALLS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 # What this project sends otherwise, on purpose: where, what instead, why, in which captures.
-DIFFERENCES: tuple[tuple[str, Any, str, tuple[str, ...]], ...] = (
+DIFFERENCES: tuple[Difference, ...] = (
     (
         "path",
         "/custom/path/v1/rerank",
@@ -159,18 +121,60 @@ DIFFERENCES: tuple[tuple[str, Any, str, tuple[str, ...]], ...] = (
 )
 
 
-def captured_parts(name: str) -> dict[str, Any]:
-    """The captured request, flat: each header that matters and each field of the body."""
-    request = json.loads((CAPTURES / f"{name}.json").read_bytes())["request"]
-    return {"method": request["method"], "path": request["path"], "query": ""} | flat(
-        request["headers"], request["json"]
-    )
+def error(code: str, detail: str = "What went wrong.") -> dict[str, Any]:
+    """An error reply as documented."""
+    return {"detail": detail, "code": code, "request_id": "req_0f8e"}
 
 
-def flat(headers: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:
-    """Headers and fields by their paths."""
-    parts = {f"headers.{name}": headers[name] for name in COMPARED_HEADERS if name in headers}
-    return parts | {f"json.{name}": value for name, value in body.items()}
+WORDS = ("What went wrong.",)
+INVALID = {
+    "detail": "Request validation failed",
+    "errors": [
+        {
+            "field": "documents",
+            "message": "List should have at least 1 item",
+            "type": "too_short",
+            "input": [],
+        }
+    ],
+}
+OLDER = {"detail": [{"loc": ["body", "top_n"], "msg": "not an integer", "type": "int_type"}]}
+NO_TOKENS = (*WORDS, "no tokens left: top it up")
+ERRORS: list[Failure] = [
+    (400, error("INPUT_INVALID"), BadRequestError, WORDS, False),
+    (400, error("INPUT_MODEL_NOT_FOUND"), NotFoundError, WORDS, False),
+    (401, error("AUTH_MISSING_API_KEY"), AuthenticationError, WORDS, False),
+    (401, error("AUTH_INVALID_API_KEY"), AuthenticationError, WORDS, False),
+    (401, error("AUTH_INVALID_FORMAT"), AuthenticationError, WORDS, False),
+    (402, error("AUTHZ_INSUFFICIENT_BALANCE"), PermissionDeniedError, NO_TOKENS, False),
+    (402, "What went wrong.", PermissionDeniedError, NO_TOKENS, False),
+    (403, error("AUTHZ_INSUFFICIENT_BALANCE"), PermissionDeniedError, NO_TOKENS, False),
+    (403, error("AUTHZ_RESOURCE_LIMIT_EXCEEDED"), PermissionDeniedError, WORDS, False),
+    (404, error("RESOURCE_NOT_FOUND"), NotFoundError, WORDS, False),
+    (409, error("CONFLICT_RESOURCE_BUSY"), APIStatusError, WORDS, True),
+    (422, INVALID, BadRequestError, ("List should have at least 1 item",), False),
+    (422, OLDER, BadRequestError, ("body.top_n: not an integer",), False),
+    (429, error("RATE_REQUEST_LIMIT_EXCEEDED"), RateLimitError, WORDS, True),
+    (429, error("RATE_TOKEN_LIMIT_EXCEEDED"), RateLimitError, WORDS, True),
+    (429, error("RATE_CONCURRENCY_LIMIT_EXCEEDED"), RateLimitError, WORDS, True),
+    (429, error("RATE_IP_LIMIT_EXCEEDED"), RateLimitError, WORDS, True),
+    (500, error("INTERNAL_ERROR"), ServerError, WORDS, True),
+    (503, error("SERVICE_UNAVAILABLE"), ServerError, WORDS, True),
+    (504, error("SERVICE_TIMEOUT"), ServerError, WORDS, True),
+    (502, "<html>Bad gateway</html>", ServerError, ("Bad gateway",), True),
+]
+
+
+# --- What every plugin must keep --------------------------------------------------------------
+
+
+@conformance(CASE)
+def test_conformance(check: Check) -> None:
+    """The checks of the kit."""
+    check()
+
+
+# --- What others were seen to send ------------------------------------------------------------
 
 
 @both_ways
@@ -178,24 +182,18 @@ def flat(headers: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:
 def test_the_same_call_sends_the_same_but_for_the_differences(name: str, send: Send) -> None:
     """Method, path, query, the headers that matter and every field of the body."""
     service = Service()
-    ours = {where: value for where, value, _, names in DIFFERENCES if name in names}
-    expected = captured_parts(name) | ours
 
     ask(service, **{"send": send, **CALLS[name], "api_key": "test-key"})
 
-    (request,) = service.requests
-    line = {"method": request.method, "path": request.url.path, "query": request.url.query.decode()}
-    assert line | flat(request.headers, service.body) == {
-        where: value for where, value in expected.items() if value is not NOTHING
-    }
+    assert differing(name, service) == stated(name, DIFFERENCES)
 
 
-def test_every_difference_is_needed_and_every_capture_is_covered() -> None:
-    """Each row changes something in each capture that it names."""
+def test_every_difference_has_a_reason_and_every_capture_is_covered() -> None:
+    """Each row names captures that are compared, and so must change something in them."""
     assert {path.stem for path in CAPTURES.glob("jina_ai-*.json")} == set(CALLS)
-    for where, ours, reason, names in DIFFERENCES:
+    for _, _, reason, names in DIFFERENCES:
         assert reason
-        assert all(captured_parts(name).get(where, NOTHING) != ours for name in names)
+        assert set(names) <= set(CALLS)
 
 
 # --- Where requests go ------------------------------------------------------------------------
@@ -225,41 +223,23 @@ def test_a_base_url_is_completed(base: str | None, url: str) -> None:
 
 def test_a_base_url_is_found_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """After the argument."""
-    monkeypatch.setenv("JINA_AI_API_BASE", "https://from.environment/v1")
-    service = Service()
+    hosts = hosts_asked(ask, Service(), ["JINA_AI_API_BASE"], monkeypatch)
 
-    ask(service)
-    ask(service, api_base="https://from.argument")
-
-    hosts = [request.url.host for request in service.requests]
-    assert hosts == ["from.environment", "from.argument"]
+    assert hosts == ["jina_ai_api_base.test", "argument.test"]
 
 
 def test_the_first_variable_with_a_key_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the documented order, after the argument; an empty one counts as not set."""
-    sent = []
-    monkeypatch.setenv(VARIABLES[0], "")
-    for variable in reversed(VARIABLES):
-        monkeypatch.setenv(variable, f"key-of-{variable}")
-        service = Service()
-        ask(service, api_key=None)
-        sent.append(service.requests[0].headers["authorization"])
-    ask(service)
+    sent = keys_sent(ask, Service(), VARIABLES, monkeypatch)
 
-    assert sent == [f"Bearer key-of-{variable}" for variable in reversed(VARIABLES)]
-    assert service.requests[-1].headers["authorization"] == f"Bearer {KEY}"
+    found = [f"Bearer key-of-{variable}" for variable in reversed(VARIABLES)]
+    assert sent == [*found, f"Bearer {KEY}"]
 
 
 @both_ways
 def test_without_a_key_nothing_is_sent(send: Send) -> None:
     """The error names every variable that was looked at."""
-    service = Service()
-
-    with pytest.raises(MissingAPIKeyError) as caught:
-        ask(service, send=send, api_key=None)
-
-    assert all(variable in str(caught.value) for variable in VARIABLES)
-    assert service.requests == []
+    check_a_key_is_needed(ask, VARIABLES, send)
 
 
 # --- What is sent -----------------------------------------------------------------------------
@@ -354,16 +334,7 @@ def test_other_models_do_not_take_what_only_v3_knows(model: str, param: str) -> 
 @pytest.mark.parametrize("param", ["max_chunks_per_doc", "instruction", "max_doc_length"])
 def test_what_jina_does_not_know_is_refused_unless_allowed(param: str) -> None:
     """The error names parameter and provider; a warning says what was left out."""
-    service = Service()
-    given: dict[str, Any] = {param: 1}
-
-    with pytest.raises(UnsupportedParamError, match=f"jina does not take '{param}'"):
-        ask(service, **given)
-    response = ask(service, **given, drop_params=True)
-
-    assert len(service.requests) == 1
-    assert param not in service.body
-    assert [warning for warning in response.warnings if param in warning]
+    check_refused_unless_allowed(ask, Service(), "jina", param)
 
 
 # --- Documents --------------------------------------------------------------------------------
@@ -553,104 +524,11 @@ def test_what_is_no_ranking_is_an_error(
         ask(Service(reply), send=send)
 
 
-def error(code: str, detail: str = "What went wrong.") -> dict[str, Any]:
-    """An error reply as documented."""
-    return {"detail": detail, "code": code, "request_id": "req_0f8e"}
-
-
-WORDS = ("What went wrong.",)
-INVALID = {
-    "detail": "Request validation failed",
-    "errors": [
-        {
-            "field": "documents",
-            "message": "List should have at least 1 item",
-            "type": "too_short",
-            "input": [],
-        }
-    ],
-}
-OLDER = {"detail": [{"loc": ["body", "top_n"], "msg": "not an integer", "type": "int_type"}]}
-NO_TOKENS = (*WORDS, "no tokens left: top it up")
-ERRORS: list[tuple[int, Any, type[APIStatusError], tuple[str, ...], bool]] = [
-    (400, error("INPUT_INVALID"), BadRequestError, WORDS, False),
-    (400, error("INPUT_MODEL_NOT_FOUND"), NotFoundError, WORDS, False),
-    (401, error("AUTH_MISSING_API_KEY"), AuthenticationError, WORDS, False),
-    (401, error("AUTH_INVALID_API_KEY"), AuthenticationError, WORDS, False),
-    (401, error("AUTH_INVALID_FORMAT"), AuthenticationError, WORDS, False),
-    (402, error("AUTHZ_INSUFFICIENT_BALANCE"), PermissionDeniedError, NO_TOKENS, False),
-    (402, "What went wrong.", PermissionDeniedError, NO_TOKENS, False),
-    (403, error("AUTHZ_INSUFFICIENT_BALANCE"), PermissionDeniedError, NO_TOKENS, False),
-    (403, error("AUTHZ_RESOURCE_LIMIT_EXCEEDED"), PermissionDeniedError, WORDS, False),
-    (404, error("RESOURCE_NOT_FOUND"), NotFoundError, WORDS, False),
-    (409, error("CONFLICT_RESOURCE_BUSY"), APIStatusError, WORDS, True),
-    (422, INVALID, BadRequestError, ("List should have at least 1 item",), False),
-    (422, OLDER, BadRequestError, ("body.top_n: not an integer",), False),
-    (429, error("RATE_REQUEST_LIMIT_EXCEEDED"), RateLimitError, WORDS, True),
-    (429, error("RATE_TOKEN_LIMIT_EXCEEDED"), RateLimitError, WORDS, True),
-    (429, error("RATE_CONCURRENCY_LIMIT_EXCEEDED"), RateLimitError, WORDS, True),
-    (429, error("RATE_IP_LIMIT_EXCEEDED"), RateLimitError, WORDS, True),
-    (500, error("INTERNAL_ERROR"), ServerError, WORDS, True),
-    (503, error("SERVICE_UNAVAILABLE"), ServerError, WORDS, True),
-    (504, error("SERVICE_TIMEOUT"), ServerError, WORDS, True),
-    (502, "<html>Bad gateway</html>", ServerError, ("Bad gateway",), True),
-]
-
-
 @both_ways
-@pytest.mark.parametrize(("status", "reply", "kind", "words", "retried"), ERRORS)
-def test_an_error_says_what_to_do(
-    status: int,
-    reply: Any,
-    kind: type[APIStatusError],
-    words: tuple[str, ...],
-    retried: bool,  # noqa: FBT001 - one of them
-    send: Send,
-) -> None:
+@pytest.mark.parametrize("failure", ERRORS, ids=lambda row: f"{row[0]}-{row[2].__name__}")
+def test_an_error_says_what_to_do(failure: Failure, send: Send) -> None:
     """Of the right kind, in the service's words, retried where that may help."""
-    service = Service(reply, status, {"retry-after-ms": "1"})
-
-    with pytest.raises(kind) as caught:
-        ask(service, send=send, max_retries=1)
-
-    assert type(caught.value) is kind
-    assert caught.value.status_code == status
-    assert all(word in str(caught.value) for word in words)
-    assert str(caught.value).startswith("jina/jina-reranker-v3: ")
-    assert len(service.requests) == 1 + retried
-
-
-# --- What every plugin must keep --------------------------------------------------------------
-
-CASE = Case(
-    plugin=rerank_jina,
-    model="jina-reranker-v3",
-    example=Example(
-        call={"query": QUERY, "documents": DOCUMENTS, "top_n": 2},
-        url="https://api.jina.ai/v1/rerank",
-        json={
-            "model": "jina-reranker-v3",
-            "query": QUERY,
-            "documents": DOCUMENTS,
-            "return_documents": False,
-            "top_n": 2,
-        },
-        reply=REPLY,
-        ranking=[(1, 0.3417), (0, -0.0832)],
-    ),
-    encode=lambda ranking, _, __: {
-        "results": [{"index": at, "relevance_score": score} for at, score in ranking],
-        "usage": {"total_tokens": 265},
-    },
-    encode_error=lambda message: {"detail": message, "code": "INPUT_INVALID"},
-    params={"truncation": False, "return_embeddings": True},
-)
-
-
-@conformance(CASE)
-def test_conformance(check: Check) -> None:
-    """The checks of the kit."""
-    check()
+    check_failure(ask, failure, "jina/jina-reranker-v3", send)
 
 
 # --- Facts ------------------------------------------------------------------------------------
@@ -673,16 +551,17 @@ def test_a_model_s_facts_are_known(
     model: str, max_tokens: int | None, score_kind: str, *, listwise: bool
 ) -> None:
     """A model that is not listed goes through."""
-    stated = facts(model)
+    known = facts(f"jina/{model}")
 
-    assert (stated.max_tokens, stated.score_kind) == (max_tokens, score_kind)
-    assert stated.listwise is listwise
-    assert stated.max_documents is None  # none is published
+    assert (known.max_tokens, known.score_kind) == (max_tokens, score_kind)
+    assert known.listwise is listwise
+    assert known.max_documents is None  # none is published
 
 
 def test_the_price_of_one_model_is_known() -> None:
     """That of all others is unknown, not nothing."""
-    known = "jina-reranker-v2-base-multilingual"
+    priced = V2.removeprefix("jina/")
 
-    assert facts(known).price == Price(0.05e-6, "total_tokens", "2026-11-22")
-    assert [name for name in facts(known).models if facts(name).price] == [known]
+    assert facts(V2).price == Price(0.05e-6, "total_tokens", "2026-11-22")
+    models = facts(V2).models
+    assert [name for name in models if facts(f"jina/{name}").price] == [priced]

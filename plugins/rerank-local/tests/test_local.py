@@ -48,10 +48,10 @@ QUERIES = [
 ]
 
 
-def encode(ranking: Ranking, documents: Sequence[str], top_n: int | None) -> list[float]:
+def encode(ranking: Ranking, documents: Sequence[str], top_n: int | None) -> Any:
     """List the scores in the order of the documents."""
     del documents, top_n
-    return [score for _, score in sorted(ranking)]
+    return {"scores": [score for _, score in sorted(ranking)]}
 
 
 CASE = Case(
@@ -62,8 +62,8 @@ CASE = Case(
     encode=encode,
     example=Example(
         call={"query": "a cat", "documents": ["a dog", "a cat"]},
-        reply=[0.0, 0.69],
-        ranking=[(1, 0.69), (0, 0.0)],
+        reply={"scores": [0.0, 0.277259]},
+        ranking=[(1, 0.277259), (0, 0.0)],
     ),
 )
 
@@ -318,7 +318,7 @@ def test_the_best_are_kept() -> None:
 
 def test_an_unknown_model_is_refused() -> None:
     """With those that there are."""
-    with pytest.raises(ConfigurationError, match="local has no model 'bm26'; it has: bm25"):
+    with pytest.raises(ConfigurationError, match="local has no model 'bm26'; it has: bm25, minilm"):
         Reranker("local/bm26")
 
 
@@ -358,7 +358,8 @@ import json, sys
 import rerank_core, rerank_local
 rerank_core.list_providers()
 rerank_core.Reranker("local/bm25")
-print(json.dumps([name for name in ("bm25s", "numpy", "Stemmer") if name in sys.modules]))
+heavy = ("bm25s", "numpy", "onnxruntime", "tokenizers", "Stemmer")
+print(json.dumps([name for name in heavy if name in sys.modules]))
 """
 
     assert run_fresh(code) == []
@@ -368,9 +369,9 @@ def test_scoring_imports_nothing_but_bm25s_and_numpy() -> None:
     """And the stemmer, where it is installed."""
     code = """
 import json, sys
-import rerank_local
+from rerank_local._bm25 import score_bm25
 before = set(sys.modules)
-rerank_local.score_bm25("cat", ["a cat"])
+score_bm25("cat", ["a cat"])
 new = {name.partition(".")[0] for name in set(sys.modules) - before}
 print(json.dumps(sorted(new - set(sys.stdlib_module_names))))
 """
@@ -378,8 +379,9 @@ print(json.dumps(sorted(new - set(sys.stdlib_module_names))))
     new = set(run_fresh(code))
 
     assert {"bm25s", "numpy"} <= new
-    # Cython's own modules come with PyStemmer.
-    assert {name for name in new if "cython" not in name} <= {"bm25s", "numpy", "Stemmer", "orjson"}
+    # Cython's own modules come with PyStemmer; bm25s takes tqdm where it is installed.
+    named = {name for name in new if "cython" not in name and name != "__mp_main__"}
+    assert named <= {"bm25s", "numpy", "Stemmer", "orjson", "tqdm"}
 
 
 def test_scoring_fills_nobody_s_log() -> None:
@@ -404,4 +406,4 @@ def test_what_the_listing_says() -> None:
     assert listed.facts is not None
     assert listed.facts.listwise
     assert not listed.facts.api_key_required
-    assert listed.facts.models == ("bm25",)
+    assert listed.facts.models == ("bm25", "minilm", "hybrid", "onnx")

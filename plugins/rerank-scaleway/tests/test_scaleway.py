@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-import httpx
 import pytest
 
 import rerank_scaleway
@@ -18,20 +14,31 @@ from rerank_core import (
     BadRequestError,
     BilledUnits,
     Meta,
-    MissingAPIKeyError,
     NotFoundError,
-    Provider,
     RateLimitError,
-    Reranker,
-    RerankResponse,
     ResponseParseError,
     ServerError,
     Tokens,
-    UnsupportedParamError,
-    arerank,
-    rerank,
 )
 from rerank_core.testing import Case, Check, Example, conformance
+from service import (
+    CAPTURES,
+    Difference,
+    Failure,
+    Send,
+    Service,
+    asking,
+    both_ways,
+    check_a_key_is_needed,
+    check_failure,
+    check_refused_unless_allowed,
+    differing,
+    facts,
+    hosts_asked,
+    keys_sent,
+    stated,
+    without_variables,
+)
 
 KEY = "01234567-89ab-cdef-0123-456789abcdef"
 QUERY = "capital of France"
@@ -54,82 +61,38 @@ REPLY = {
         },
     ],
 }
-Send = Callable[..., RerankResponse]
 
+CASE = Case(
+    plugin=rerank_scaleway,
+    model="qwen3-embedding-8b",
+    example=Example(
+        call={"query": QUERY, "documents": DOCUMENTS, "top_n": 2},
+        url="https://api.scaleway.ai/v1/rerank",
+        json={
+            "model": "qwen3-embedding-8b",
+            "query": QUERY,
+            "documents": DOCUMENTS,
+            "top_n": 2,
+        },
+        reply=REPLY,
+        ranking=[(1, 0.6456), (0, 0.6060)],
+    ),
+    encode=lambda ranking, documents, _: {
+        "results": [
+            {
+                "index": at,
+                "document": {"text": documents[0], "multi_modal": None},
+                "relevance_score": score,
+            }
+            for at, score in ranking
+        ],
+        "usage": {"total_tokens": 99},
+    },
+)
 
-class Service(httpx.MockTransport):
-    """Stands in for Scaleway: keeps requests, and gives one reply for ever.
+ask = asking("scaleway/qwen3-embedding-8b", api_key=KEY, query=QUERY, documents=DOCUMENTS)
+bare_environment = without_variables(*VARIABLES, "SCALEWAY_API_BASE")
 
-    Without a reply it ranks the documents in the order they were sent.
-    """
-
-    def __init__(self, reply: Any = None, status: int = 200, headers: Any = None) -> None:
-        super().__init__(self._answer)
-        self.requests: list[httpx.Request] = []
-        self._reply, self._status, self._headers = reply, status, headers
-
-    @property
-    def body(self) -> Any:
-        """The latest body, decoded."""
-        return json.loads(self.requests[-1].content)
-
-    @property
-    def url(self) -> str:
-        """The latest URL."""
-        return str(self.requests[-1].url)
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        reply = self._reply
-        if reply is None:
-            asked = json.loads(request.content)
-            count = asked.get("top_n", len(asked["documents"]))
-            rows = [{"index": at, "relevance_score": 0.9 - at / 10_000} for at in range(count)]
-            reply = {"results": rows, "usage": {"total_tokens": 10 * count}}
-        text = reply if isinstance(reply, str) else json.dumps(reply)
-        return httpx.Response(self._status, headers=self._headers, text=text)
-
-
-def send_async(*args: Any, **keywords: Any) -> RerankResponse:
-    """Make a call with `arerank`."""
-    return asyncio.run(arerank(*args, **keywords))
-
-
-both_ways = pytest.mark.parametrize("send", [rerank, send_async], ids=["rerank", "arerank"])
-
-
-def ask(
-    service: Service,
-    documents: Any = DOCUMENTS,
-    *,
-    query: str = QUERY,
-    send: Send = rerank,
-    model: str = "scaleway/qwen3-embedding-8b",
-    **keywords: Any,
-) -> RerankResponse:
-    """Ask for a ranking."""
-    given = {"api_key": KEY, "max_retries": 0, "http_client": service, **keywords}
-    return send(model, query, documents, **given)
-
-
-def facts(model: str) -> Provider:
-    """What the plugin states about a model."""
-    with Reranker(f"scaleway/{model}", api_key=KEY) as reranker:
-        return reranker._targets[0].provider  # noqa: SLF001 - facts as core has them
-
-
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no key or base URL of this machine take part."""
-    for name in (*VARIABLES, "SCALEWAY_API_BASE"):
-        monkeypatch.delenv(name, raising=False)
-
-
-# --- What others were seen to send ------------------------------------------------------------
-
-CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
-COMPARED_HEADERS = ("accept", "authorization", "content-type")
-NOTHING = object()
 # The captured call in this project's words, beside query, documents and model.
 CALLS: Mapping[str, Mapping[str, Any]] = {
     "scaleway-litellm-min": {"documents": [*DOCUMENTS, "Madrid is in Spain."], "top_n": 2},
@@ -142,7 +105,7 @@ CALLS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 # What this project sends otherwise, on purpose: where, what instead, why, in which captures.
-DIFFERENCES: tuple[tuple[str, Any, str, tuple[str, ...]], ...] = (
+DIFFERENCES: tuple[Difference, ...] = (
     (
         "json.documents",
         DOCUMENTS,
@@ -152,18 +115,44 @@ DIFFERENCES: tuple[tuple[str, Any, str, tuple[str, ...]], ...] = (
 )
 
 
-def captured_parts(name: str) -> dict[str, Any]:
-    """The captured request, flat: each header that matters and each field of the body."""
-    request = json.loads((CAPTURES / f"{name}.json").read_bytes())["request"]
-    return {"method": request["method"], "path": request["path"], "query": ""} | flat(
-        request["headers"], request["json"]
-    )
+def recent(message: str, code: int) -> dict[str, Any]:
+    """The envelope of recent models."""
+    return {"error": {"message": message, "type": "Error", "param": None, "code": code}}
 
 
-def flat(headers: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:
-    """Headers and fields by their paths."""
-    parts = {f"headers.{name}": headers[name] for name in COMPARED_HEADERS if name in headers}
-    return parts | {f"json.{name}": value for name, value in body.items()}
+def legacy(message: str, code: int) -> dict[str, Any]:
+    """The envelope of older models."""
+    return {"object": "error", "message": message, "type": "Error", "param": None, "code": code}
+
+
+BAD_KEY = ("no such key", "a secret key that it does not know", "IAM policy")
+BAD_MODEL = ("no such model", "a model that it does not know", "GET /v1/models")
+ERRORS: list[Failure] = [
+    (400, recent("odd", 400), BadRequestError, ("odd",), False),
+    (400, legacy("odd", 400), BadRequestError, ("odd",), False),
+    (401, recent("no header", 401), AuthenticationError, ("no header",), False),
+    # A bad key is not answered with 401, and a bad model not with 404.
+    (403, recent("no such key", 403), AuthenticationError, BAD_KEY, False),
+    (403, {"error": "no such key", "status": 403}, AuthenticationError, BAD_KEY, False),
+    (422, recent("no such model", 422), NotFoundError, BAD_MODEL, False),
+    (422, legacy("no such model", 422), NotFoundError, BAD_MODEL, False),
+    (404, "404 page not found", NotFoundError, ("404 page not found",), False),
+    (429, recent("quota", 429), RateLimitError, ("quota",), True),
+    (500, legacy("oops", 500), ServerError, ("oops",), True),
+    (502, "<html>Bad gateway</html>", ServerError, ("Bad gateway",), True),
+]
+
+
+# --- What every plugin must keep --------------------------------------------------------------
+
+
+@conformance(CASE)
+def test_conformance(check: Check) -> None:
+    """The checks of the kit."""
+    check()
+
+
+# --- What others were seen to send ------------------------------------------------------------
 
 
 @both_ways
@@ -171,24 +160,18 @@ def flat(headers: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:
 def test_the_same_call_sends_the_same_but_for_the_differences(name: str, send: Send) -> None:
     """Method, path, query, the headers that matter and every field of the body."""
     service = Service()
-    ours = {where: value for where, value, _, names in DIFFERENCES if name in names}
-    expected = captured_parts(name) | ours
 
     ask(service, **{"send": send, **CALLS[name], "api_key": "test-key"})
 
-    (request,) = service.requests
-    line = {"method": request.method, "path": request.url.path, "query": request.url.query.decode()}
-    assert line | flat(request.headers, service.body) == {
-        where: value for where, value in expected.items() if value is not NOTHING
-    }
+    assert differing(name, service) == stated(name, DIFFERENCES)
 
 
-def test_every_difference_is_needed_and_every_capture_is_covered() -> None:
-    """Each row changes something in each capture that it names."""
+def test_every_difference_has_a_reason_and_every_capture_is_covered() -> None:
+    """Each row names captures that are compared, and so must change something in them."""
     assert {path.stem for path in CAPTURES.glob("scaleway-*.json")} == set(CALLS)
-    for where, ours, reason, names in DIFFERENCES:
+    for _, _, reason, names in DIFFERENCES:
         assert reason
-        assert all(captured_parts(name).get(where, NOTHING) != ours for name in names)
+        assert set(names) <= set(CALLS)
 
 
 # --- Where requests go ------------------------------------------------------------------------
@@ -222,41 +205,23 @@ def test_a_base_url_is_completed(base: str | None, url: str) -> None:
 
 def test_a_base_url_is_found_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """After the argument."""
-    monkeypatch.setenv("SCALEWAY_API_BASE", "https://from.environment/v1")
-    service = Service()
+    hosts = hosts_asked(ask, Service(), ["SCALEWAY_API_BASE"], monkeypatch)
 
-    ask(service)
-    ask(service, api_base="https://from.argument")
-
-    hosts = [request.url.host for request in service.requests]
-    assert hosts == ["from.environment", "from.argument"]
+    assert hosts == ["scaleway_api_base.test", "argument.test"]
 
 
 def test_the_first_variable_with_a_key_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the documented order, after the argument; an empty one counts as not set."""
-    sent = []
-    monkeypatch.setenv(VARIABLES[0], "")
-    for variable in reversed(VARIABLES):
-        monkeypatch.setenv(variable, f"key-of-{variable}")
-        service = Service()
-        ask(service, api_key=None)
-        sent.append(service.requests[0].headers["authorization"])
-    ask(service)
+    sent = keys_sent(ask, Service(), VARIABLES, monkeypatch)
 
-    assert sent == [f"Bearer key-of-{variable}" for variable in reversed(VARIABLES)]
-    assert service.requests[-1].headers["authorization"] == f"Bearer {KEY}"
+    found = [f"Bearer key-of-{variable}" for variable in reversed(VARIABLES)]
+    assert sent == [*found, f"Bearer {KEY}"]
 
 
 @both_ways
 def test_without_a_key_nothing_is_sent(send: Send) -> None:
     """The error names every variable that was looked at."""
-    service = Service()
-
-    with pytest.raises(MissingAPIKeyError) as caught:
-        ask(service, send=send, api_key=None)
-
-    assert all(variable in str(caught.value) for variable in VARIABLES)
-    assert service.requests == []
+    check_a_key_is_needed(ask, VARIABLES, send)
 
 
 # --- What is sent -----------------------------------------------------------------------------
@@ -328,16 +293,7 @@ def test_blank_documents_are_held_back() -> None:
 )
 def test_what_scaleway_does_not_document_is_refused_unless_allowed(param: str) -> None:
     """The error names parameter and provider; a warning says what was left out."""
-    service = Service()
-    given: dict[str, Any] = {param: 1}
-
-    with pytest.raises(UnsupportedParamError, match=f"scaleway does not take '{param}'"):
-        ask(service, **given)
-    response = ask(service, **given, drop_params=True)
-
-    assert len(service.requests) == 1
-    assert param not in service.body
-    assert [warning for warning in response.warnings if param in warning]
+    check_refused_unless_allowed(ask, Service(), "scaleway", param)
 
 
 # --- What comes back --------------------------------------------------------------------------
@@ -406,92 +362,11 @@ def test_what_is_no_ranking_is_an_error(
         ask(Service(reply), send=send)
 
 
-def recent(message: str, code: int) -> dict[str, Any]:
-    """The envelope of recent models."""
-    return {"error": {"message": message, "type": "Error", "param": None, "code": code}}
-
-
-def legacy(message: str, code: int) -> dict[str, Any]:
-    """The envelope of older models."""
-    return {"object": "error", "message": message, "type": "Error", "param": None, "code": code}
-
-
-BAD_KEY = ("no such key", "a secret key that it does not know", "IAM policy")
-BAD_MODEL = ("no such model", "a model that it does not know", "GET /v1/models")
-ERRORS: list[tuple[int, Any, type[APIStatusError], tuple[str, ...], bool]] = [
-    (400, recent("odd", 400), BadRequestError, ("odd",), False),
-    (400, legacy("odd", 400), BadRequestError, ("odd",), False),
-    (401, recent("no header", 401), AuthenticationError, ("no header",), False),
-    # A bad key is not answered with 401, and a bad model not with 404.
-    (403, recent("no such key", 403), AuthenticationError, BAD_KEY, False),
-    (403, {"error": "no such key", "status": 403}, AuthenticationError, BAD_KEY, False),
-    (422, recent("no such model", 422), NotFoundError, BAD_MODEL, False),
-    (422, legacy("no such model", 422), NotFoundError, BAD_MODEL, False),
-    (404, "404 page not found", NotFoundError, ("404 page not found",), False),
-    (429, recent("quota", 429), RateLimitError, ("quota",), True),
-    (500, legacy("oops", 500), ServerError, ("oops",), True),
-    (502, "<html>Bad gateway</html>", ServerError, ("Bad gateway",), True),
-]
-
-
 @both_ways
-@pytest.mark.parametrize(("status", "reply", "kind", "words", "retried"), ERRORS)
-def test_an_error_says_what_to_do(
-    status: int,
-    reply: Any,
-    kind: type[APIStatusError],
-    words: tuple[str, ...],
-    retried: bool,  # noqa: FBT001 - one of them
-    send: Send,
-) -> None:
+@pytest.mark.parametrize("failure", ERRORS, ids=lambda row: f"{row[0]}-{row[2].__name__}")
+def test_an_error_says_what_to_do(failure: Failure, send: Send) -> None:
     """Of the right kind, in the service's words, retried where that may help."""
-    service = Service(reply, status, {"retry-after-ms": "1"})
-
-    with pytest.raises(kind) as caught:
-        ask(service, send=send, max_retries=1)
-
-    assert type(caught.value) is kind
-    assert caught.value.status_code == status
-    assert all(word in str(caught.value) for word in words)
-    assert str(caught.value).startswith("scaleway/qwen3-embedding-8b: ")
-    assert len(service.requests) == 1 + retried
-
-
-# --- What every plugin must keep --------------------------------------------------------------
-
-CASE = Case(
-    plugin=rerank_scaleway,
-    model="qwen3-embedding-8b",
-    example=Example(
-        call={"query": QUERY, "documents": DOCUMENTS, "top_n": 2},
-        url="https://api.scaleway.ai/v1/rerank",
-        json={
-            "model": "qwen3-embedding-8b",
-            "query": QUERY,
-            "documents": DOCUMENTS,
-            "top_n": 2,
-        },
-        reply=REPLY,
-        ranking=[(1, 0.6456), (0, 0.6060)],
-    ),
-    encode=lambda ranking, documents, _: {
-        "results": [
-            {
-                "index": at,
-                "document": {"text": documents[0], "multi_modal": None},
-                "relevance_score": score,
-            }
-            for at, score in ranking
-        ],
-        "usage": {"total_tokens": 99},
-    },
-)
-
-
-@conformance(CASE)
-def test_conformance(check: Check) -> None:
-    """The checks of the kit."""
-    check()
+    check_failure(ask, failure, "scaleway/qwen3-embedding-8b", send)
 
 
 # --- Facts ------------------------------------------------------------------------------------
@@ -500,9 +375,9 @@ def test_conformance(check: Check) -> None:
 @pytest.mark.parametrize("model", ["qwen3-embedding-8b", "bge-multilingual-gemma2"])
 def test_scaleway_s_facts_are_known(model: str) -> None:
     """Scores are cosines; no price is known in dollars."""
-    stated = facts(model)
+    known = facts(f"scaleway/{model}")
 
-    assert stated.score_kind == "opaque"
-    assert stated.price is None
-    assert stated.max_documents is None
-    assert not stated.listwise
+    assert known.score_kind == "opaque"
+    assert known.price is None
+    assert known.max_documents is None
+    assert not known.listwise

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-import httpx
 import pytest
 
 import rerank_together
@@ -19,21 +15,33 @@ from rerank_core import (
     BilledUnits,
     InvalidRequestError,
     Meta,
-    MissingAPIKeyError,
     NotFoundError,
     PermissionDeniedError,
-    Provider,
     RateLimitError,
-    Reranker,
-    RerankResponse,
     ResponseParseError,
     ServerError,
     Tokens,
-    UnsupportedParamError,
-    arerank,
-    rerank,
 )
 from rerank_core.testing import Case, Check, Example, conformance
+from service import (
+    CAPTURES,
+    NOTHING,
+    Difference,
+    Failure,
+    Send,
+    Service,
+    asking,
+    both_ways,
+    check_a_key_is_needed,
+    check_failure,
+    check_refused_unless_allowed,
+    differing,
+    facts,
+    hosts_asked,
+    keys_sent,
+    stated,
+    without_variables,
+)
 
 KEY = "tgp-0123456789abcdef"
 QUERY = "What animals can I find near Peru?"
@@ -46,6 +54,7 @@ OBJECTS = [
     {"title": "Panda", "text": "The giant panda is a bear species endemic to China."},
 ]
 RENDERED = [f"title: {each['title']}\ntext: {each['text']}" for each in OBJECTS]
+MXBAI = "together/mixedbread-ai/Mxbai-Rerank-Large-V2"
 LLAMA_RANK = "together/Salesforce/Llama-Rank-V1"
 VARIABLES = ("TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHERAI_API_KEY", "TOGETHER_AI_TOKEN")
 BASES = ("TOGETHER_AI_API_BASE", "TOGETHER_BASE_URL")
@@ -63,82 +72,35 @@ REPLY = {
     ],
     "usage": {"prompt_tokens": 1837, "completion_tokens": 0, "total_tokens": 1837},
 }
-Send = Callable[..., RerankResponse]
 
+CASE = Case(
+    plugin=rerank_together,
+    model="Salesforce/Llama-Rank-V1",
+    example=Example(
+        call={"query": QUERY, "documents": OBJECTS, "rank_fields": ["title", "text"]},
+        url="https://api.together.ai/v1/rerank",
+        json={
+            "model": "Salesforce/Llama-Rank-V1",
+            "query": QUERY,
+            "documents": OBJECTS,
+            "rank_fields": ["title", "text"],
+        },
+        reply=REPLY,
+        ranking=[(0, 0.2998), (1, 0.2752)],
+    ),
+    encode=lambda ranking, _, __: {
+        "results": [
+            {"index": at, "relevance_score": score, "document": None} for at, score in ranking
+        ],
+        "usage": None,
+    },
+)
 
-class Service(httpx.MockTransport):
-    """Stands in for Together: keeps requests, and gives one reply for ever.
+ask = asking(
+    "together/mixedbread-ai/Mxbai-Rerank-Large-V2", api_key=KEY, query=QUERY, documents=DOCUMENTS
+)
+bare_environment = without_variables(*VARIABLES, *BASES)
 
-    Without a reply it ranks the documents in the order they were sent.
-    """
-
-    def __init__(self, reply: Any = None, status: int = 200, headers: Any = None) -> None:
-        super().__init__(self._answer)
-        self.requests: list[httpx.Request] = []
-        self._reply, self._status, self._headers = reply, status, headers
-
-    @property
-    def body(self) -> Any:
-        """The latest body, decoded."""
-        return json.loads(self.requests[-1].content)
-
-    @property
-    def url(self) -> str:
-        """The latest URL."""
-        return str(self.requests[-1].url)
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        reply = self._reply
-        if reply is None:
-            asked = json.loads(request.content)
-            count = asked.get("top_n", len(asked["documents"]))
-            rows = [{"index": at, "relevance_score": 0.9 - at / 10_000} for at in range(count)]
-            reply = {"results": rows, "usage": {"total_tokens": 10 * count}}
-        text = reply if isinstance(reply, str) else json.dumps(reply)
-        return httpx.Response(self._status, headers=self._headers, text=text)
-
-
-def send_async(*args: Any, **keywords: Any) -> RerankResponse:
-    """Make a call with `arerank`."""
-    return asyncio.run(arerank(*args, **keywords))
-
-
-both_ways = pytest.mark.parametrize("send", [rerank, send_async], ids=["rerank", "arerank"])
-
-
-def ask(
-    service: Service,
-    documents: Any = DOCUMENTS,
-    *,
-    query: str = QUERY,
-    send: Send = rerank,
-    model: str = "together/mixedbread-ai/Mxbai-Rerank-Large-V2",
-    **keywords: Any,
-) -> RerankResponse:
-    """Ask for a ranking."""
-    given = {"api_key": KEY, "max_retries": 0, "http_client": service, **keywords}
-    return send(model, query, documents, **given)
-
-
-def facts(model: str) -> Provider:
-    """What the plugin states about a model."""
-    with Reranker(f"together/{model}", api_key=KEY) as reranker:
-        return reranker._targets[0].provider  # noqa: SLF001 - facts as core has them
-
-
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no key or base URL of this machine take part."""
-    for name in (*VARIABLES, *BASES):
-        monkeypatch.delenv(name, raising=False)
-
-
-# --- What others were seen to send ------------------------------------------------------------
-
-CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
-COMPARED_HEADERS = ("accept", "authorization", "content-type")
-NOTHING = object()
 FULL = {"rank_fields": ["title", "text"], "return_documents": True, "top_n": 1}
 # The captured call in this project's words, beside query, documents and model.
 CALLS: Mapping[str, Mapping[str, Any]] = {
@@ -156,7 +118,7 @@ CALLS: Mapping[str, Mapping[str, Any]] = {
     "together_ai-together-minimal": {},
 }
 # What this project sends otherwise, on purpose: where, what instead, why, in which captures.
-DIFFERENCES: tuple[tuple[str, Any, str, tuple[str, ...]], ...] = (
+DIFFERENCES: tuple[Difference, ...] = (
     (
         "json.return_documents",
         NOTHING,
@@ -166,18 +128,40 @@ DIFFERENCES: tuple[tuple[str, Any, str, tuple[str, ...]], ...] = (
 )
 
 
-def captured_parts(name: str) -> dict[str, Any]:
-    """The captured request, flat: each header that matters and each field of the body."""
-    request = json.loads((CAPTURES / f"{name}.json").read_bytes())["request"]
-    return {"method": request["method"], "path": request["path"], "query": ""} | flat(
-        request["headers"], request["json"]
-    )
+def error(message: str, kind: str = "invalid_request_error") -> dict[str, Any]:
+    """An error reply as documented."""
+    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
 
 
-def flat(headers: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:
-    """Headers and fields by their paths."""
-    parts = {f"headers.{name}": headers[name] for name in COMPARED_HEADERS if name in headers}
-    return parts | {f"json.{name}": value for name, value in body.items()}
+ENDPOINT = "need a dedicated endpoint; use its name"
+UNKNOWN = error("The model xyz does not exist or is not available")
+ERRORS: list[Failure] = [
+    (400, error("not serverless"), BadRequestError, ("not serverless", ENDPOINT), False),
+    (401, error("bad key"), AuthenticationError, ("bad key",), False),
+    (401, {"error": "bad key"}, AuthenticationError, ("bad key",), False),
+    (402, error("no"), PermissionDeniedError, ("no", "spending limit"), False),
+    (403, error("no"), PermissionDeniedError, ("no", "too large for the model"), False),
+    (404, UNKNOWN, NotFoundError, ("model xyz does not exist", ENDPOINT), False),
+    (409, error("busy"), APIStatusError, ("busy",), True),
+    (413, "too large", BadRequestError, ("too large",), False),
+    (422, error("odd"), BadRequestError, ("odd",), False),
+    (429, error("slow down", "rate_limit"), RateLimitError, ("slow down",), True),
+    (500, error("oops", "server_error"), ServerError, ("oops",), True),
+    (503, "<html>overloaded</html>", ServerError, ("overloaded",), True),
+    (504, "", ServerError, ("status 504",), True),
+]
+
+
+# --- What every plugin must keep --------------------------------------------------------------
+
+
+@conformance(CASE)
+def test_conformance(check: Check) -> None:
+    """The checks of the kit."""
+    check()
+
+
+# --- What others were seen to send ------------------------------------------------------------
 
 
 @both_ways
@@ -185,24 +169,18 @@ def flat(headers: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:
 def test_the_same_call_sends_the_same_but_for_the_differences(name: str, send: Send) -> None:
     """Method, path, query, the headers that matter and every field of the body."""
     service = Service()
-    ours = {where: value for where, value, _, names in DIFFERENCES if name in names}
-    expected = captured_parts(name) | ours
 
     ask(service, **{"send": send, **CALLS[name], "api_key": "test-key"})
 
-    (request,) = service.requests
-    line = {"method": request.method, "path": request.url.path, "query": request.url.query.decode()}
-    assert line | flat(request.headers, service.body) == {
-        where: value for where, value in expected.items() if value is not NOTHING
-    }
+    assert differing(name, service) == stated(name, DIFFERENCES)
 
 
-def test_every_difference_is_needed_and_every_capture_is_covered() -> None:
-    """Each row changes something in each capture that it names."""
+def test_every_difference_has_a_reason_and_every_capture_is_covered() -> None:
+    """Each row names captures that are compared, and so must change something in them."""
     assert {path.stem for path in CAPTURES.glob("together_ai-*.json")} == set(CALLS)
-    for where, ours, reason, names in DIFFERENCES:
+    for _, _, reason, names in DIFFERENCES:
         assert reason
-        assert all(captured_parts(name).get(where, NOTHING) != ours for name in names)
+        assert set(names) <= set(CALLS)
 
 
 # --- Where requests go ------------------------------------------------------------------------
@@ -234,41 +212,23 @@ def test_a_base_url_is_completed(base: str | None, url: str) -> None:
 
 def test_a_base_url_is_found_in_the_documented_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Argument, then litellm's variable, then the official SDK's."""
-    service = Service()
-    for variable, host in zip(reversed(BASES), ("second", "first"), strict=True):
-        monkeypatch.setenv(variable, f"https://{host}.test")
-        ask(service)
-    ask(service, api_base="https://argument.test")
+    hosts = hosts_asked(ask, Service(), BASES, monkeypatch)
 
-    hosts = [request.url.host for request in service.requests]
-    assert hosts == ["second.test", "first.test", "argument.test"]
+    assert hosts == [f"{name.lower()}.test" for name in reversed(BASES)] + ["argument.test"]
 
 
 def test_the_first_variable_with_a_key_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the documented order, after the argument; an empty one counts as not set."""
-    sent = []
-    monkeypatch.setenv(VARIABLES[0], "")
-    for variable in reversed(VARIABLES):
-        monkeypatch.setenv(variable, f"key-of-{variable}")
-        service = Service()
-        ask(service, api_key=None)
-        sent.append(service.requests[0].headers["authorization"])
-    ask(service)
+    sent = keys_sent(ask, Service(), VARIABLES, monkeypatch)
 
-    assert sent == [f"Bearer key-of-{variable}" for variable in reversed(VARIABLES)]
-    assert service.requests[-1].headers["authorization"] == f"Bearer {KEY}"
+    found = [f"Bearer key-of-{variable}" for variable in reversed(VARIABLES)]
+    assert sent == [*found, f"Bearer {KEY}"]
 
 
 @both_ways
 def test_without_a_key_nothing_is_sent(send: Send) -> None:
     """The error names every variable that was looked at."""
-    service = Service()
-
-    with pytest.raises(MissingAPIKeyError) as caught:
-        ask(service, send=send, api_key=None)
-
-    assert all(variable in str(caught.value) for variable in VARIABLES)
-    assert service.requests == []
+    check_a_key_is_needed(ask, VARIABLES, send)
 
 
 # --- What is sent -----------------------------------------------------------------------------
@@ -395,16 +355,7 @@ def test_blank_documents_are_held_back() -> None:
 )
 def test_what_together_does_not_know_is_refused_unless_allowed(param: str) -> None:
     """Its schema is closed; the error names parameter and provider."""
-    service = Service()
-    given: dict[str, Any] = {param: 1}
-
-    with pytest.raises(UnsupportedParamError, match=f"together does not take '{param}'"):
-        ask(service, **given)
-    response = ask(service, **given, drop_params=True)
-
-    assert len(service.requests) == 1
-    assert param not in service.body
-    assert [warning for warning in response.warnings if param in warning]
+    check_refused_unless_allowed(ask, Service(), "together", param)
 
 
 # --- What comes back --------------------------------------------------------------------------
@@ -468,51 +419,11 @@ def test_what_is_no_ranking_is_an_error(
         ask(Service(reply), send=send)
 
 
-def error(message: str, kind: str = "invalid_request_error") -> dict[str, Any]:
-    """An error reply as documented."""
-    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
-
-
-ENDPOINT = "need a dedicated endpoint; use its name"
-UNKNOWN = error("The model xyz does not exist or is not available")
-ERRORS: list[tuple[int, Any, type[APIStatusError], tuple[str, ...], bool]] = [
-    (400, error("not serverless"), BadRequestError, ("not serverless", ENDPOINT), False),
-    (401, error("bad key"), AuthenticationError, ("bad key",), False),
-    (401, {"error": "bad key"}, AuthenticationError, ("bad key",), False),
-    (402, error("no"), PermissionDeniedError, ("no", "spending limit"), False),
-    (403, error("no"), PermissionDeniedError, ("no", "too large for the model"), False),
-    (404, UNKNOWN, NotFoundError, ("model xyz does not exist", ENDPOINT), False),
-    (409, error("busy"), APIStatusError, ("busy",), True),
-    (413, "too large", BadRequestError, ("too large",), False),
-    (422, error("odd"), BadRequestError, ("odd",), False),
-    (429, error("slow down", "rate_limit"), RateLimitError, ("slow down",), True),
-    (500, error("oops", "server_error"), ServerError, ("oops",), True),
-    (503, "<html>overloaded</html>", ServerError, ("overloaded",), True),
-    (504, "", ServerError, ("status 504",), True),
-]
-
-
 @both_ways
-@pytest.mark.parametrize(("status", "reply", "kind", "words", "retried"), ERRORS)
-def test_an_error_says_what_to_do(
-    status: int,
-    reply: Any,
-    kind: type[APIStatusError],
-    words: tuple[str, ...],
-    retried: bool,  # noqa: FBT001 - one of them
-    send: Send,
-) -> None:
+@pytest.mark.parametrize("failure", ERRORS, ids=lambda row: f"{row[0]}-{row[2].__name__}")
+def test_an_error_says_what_to_do(failure: Failure, send: Send) -> None:
     """Of the right kind, in the service's words, retried where that may help."""
-    service = Service(reply, status, {"retry-after-ms": "1"})
-
-    with pytest.raises(kind) as caught:
-        ask(service, send=send, max_retries=1)
-
-    assert type(caught.value) is kind
-    assert caught.value.status_code == status
-    assert all(word in str(caught.value) for word in words)
-    assert str(caught.value).startswith("together/mixedbread-ai/Mxbai-Rerank-Large-V2: ")
-    assert len(service.requests) == 1 + retried
+    check_failure(ask, failure, MXBAI, send)
 
 
 @both_ways
@@ -538,38 +449,6 @@ def test_what_the_service_says_of_retrying_is_heeded(
     assert caught.value.retry_after == retry_after
 
 
-# --- What every plugin must keep --------------------------------------------------------------
-
-CASE = Case(
-    plugin=rerank_together,
-    model="Salesforce/Llama-Rank-V1",
-    example=Example(
-        call={"query": QUERY, "documents": OBJECTS, "rank_fields": ["title", "text"]},
-        url="https://api.together.ai/v1/rerank",
-        json={
-            "model": "Salesforce/Llama-Rank-V1",
-            "query": QUERY,
-            "documents": OBJECTS,
-            "rank_fields": ["title", "text"],
-        },
-        reply=REPLY,
-        ranking=[(0, 0.2998), (1, 0.2752)],
-    ),
-    encode=lambda ranking, _, __: {
-        "results": [
-            {"index": at, "relevance_score": score, "document": None} for at, score in ranking
-        ],
-        "usage": None,
-    },
-)
-
-
-@conformance(CASE)
-def test_conformance(check: Check) -> None:
-    """The checks of the kit."""
-    check()
-
-
 # --- Facts ------------------------------------------------------------------------------------
 
 
@@ -583,10 +462,10 @@ def test_conformance(check: Check) -> None:
 )
 def test_a_model_s_facts_are_known(model: str, score_kind: str, *, takes_mappings: bool) -> None:
     """No price: an endpoint is billed by the minute."""
-    stated = facts(model)
+    known = facts(f"together/{model}")
 
-    assert (stated.score_kind, stated.takes_mappings) == (score_kind, takes_mappings)
-    assert stated.max_tokens == 8192
-    assert stated.price is None
-    assert stated.retires is None
-    assert not stated.listwise
+    assert (known.score_kind, known.takes_mappings) == (score_kind, takes_mappings)
+    assert known.max_tokens == 8192
+    assert known.price is None
+    assert known.retires is None
+    assert not known.listwise

@@ -17,8 +17,8 @@ import httpx
 
 from rerank_core import ConfigurationError, MissingAPIKeyError
 from rerank_core.auth import HeaderAuth
+from rerank_core.tokens import Exchange, Steps, Token, TokenAuth, check_token, fetch, read_token
 from rerank_vertex_ai._credentials import is_on_google, metadata_url, read_credentials
-from rerank_vertex_ai._tokens import Exchange, Token, TokenAuth, checked
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
@@ -42,14 +42,14 @@ def make_auth(key: str | None, options: Mapping[str, Any]) -> httpx.Auth:
         raise ConfigurationError(message)
     token = options.get("access_token")
     if callable(token):
-        return TokenAuth(token)
+        return TokenAuth(_calling(token))
     if token is not None:
-        return HeaderAuth("Authorization", f"Bearer {checked(token, 'access_token')}")
+        return HeaderAuth("Authorization", f"Bearer {check_token(token, 'access_token')}")
     found = read_credentials(options.get("vertex_credentials"))
     if isinstance(found, Mapping):
         return credentials_auth(json.dumps(dict(found), sort_keys=True))
     if found is not None:
-        return TokenAuth(functools.partial(_refresh, found))
+        return TokenAuth(_refreshing(found))
     if not is_on_google():
         raise MissingAPIKeyError(_NO_CREDENTIALS)
     return metadata_auth(metadata_url("instance/service-accounts/default/token"))
@@ -59,7 +59,11 @@ def make_auth(key: str | None, options: Mapping[str, Any]) -> httpx.Auth:
 def metadata_auth(url: str) -> TokenAuth:
     """The one object, with its one token, for the machine's own service account."""
     headers = {"Metadata-Flavor": "Google"}
-    return TokenAuth(Exchange(lambda: httpx.Request("GET", url, headers=headers)))
+
+    def exchange() -> Steps:
+        return read_token((yield httpx.Request("GET", url, headers=headers)))
+
+    return TokenAuth(exchange)
 
 
 @functools.lru_cache(maxsize=64)
@@ -91,39 +95,44 @@ def _of_service_account(info: Mapping[str, Any]) -> Exchange:
     signer, encode = make_signer(info), jwt.encode
     email, uri = info["client_email"], info.get("token_uri", _TOKEN_URI)
 
-    def ask() -> httpx.Request:
+    def exchange() -> Steps:
         now = int(time.time())
         claims = {"iss": email, "scope": _SCOPE, "aud": uri, "iat": now, "exp": now + _LIFETIME}
         assertion: Any = encode(signer, claims)  # type: ignore[no-untyped-call]
         grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-        return _post(uri, {"grant_type": grant, "assertion": assertion.decode()})
+        form = {"grant_type": grant, "assertion": assertion.decode()}
+        return read_token((yield _post(uri, form)))
 
-    return Exchange(ask)
+    return exchange
 
 
 def _of_user(info: Mapping[str, Any]) -> Exchange:
     """Exchanges the refresh token that `gcloud auth application-default login` left."""
     uri = info.get("token_uri", _TOKEN_URI)
     form = {name: info[name] for name in ("client_id", "client_secret", "refresh_token")}
-    return Exchange(lambda: _post(uri, {"grant_type": "refresh_token", **form}))
+
+    def exchange() -> Steps:
+        return read_token((yield _post(uri, {"grant_type": "refresh_token", **form})))
+
+    return exchange
 
 
 def _post(uri: str, form: Mapping[str, str]) -> httpx.Request:
     return httpx.Request("POST", uri, data=dict(form), headers={"accept": "application/json"})
 
 
-def _of_other_kind(info: Mapping[str, Any]) -> Callable[[], Token]:
+def _of_other_kind(info: Mapping[str, Any]) -> Exchange:
     """Has google-auth get the token, which may take several requests, or a program."""
     if info["type"] == "impersonated_service_account":
         from google.auth import impersonated_credentials as module  # noqa: PLC0415 - heavy
 
         load: Any = module.Credentials.from_impersonated_service_account_info
-        return functools.partial(_refresh, load(info, scopes=[_SCOPE]))
+        return _refreshing(load(info, scopes=[_SCOPE]))
     if info["type"] == "external_account_authorized_user":
         from google.auth import external_account_authorized_user  # noqa: PLC0415 - heavy
 
         load = external_account_authorized_user.Credentials.from_info
-        return functools.partial(_refresh, load(info))  # a user's consent has its own scopes
+        return _refreshing(load(info))  # a user's consent has its own scopes
     if info.get("subject_token_type") == "urn:ietf:params:aws:token-type:aws4_request":
         from google.auth import aws  # noqa: PLC0415 - heavy
 
@@ -136,7 +145,26 @@ def _of_other_kind(info: Mapping[str, Any]) -> Callable[[], Token]:
         from google.auth import identity_pool  # noqa: PLC0415 - heavy
 
         load = identity_pool.Credentials.from_info
-    return functools.partial(_refresh, load(info, scopes=[_SCOPE]))
+    return _refreshing(load(info, scopes=[_SCOPE]))
+
+
+def _refreshing(credentials: Any) -> Exchange:
+    """Has google-auth's credentials refreshed."""
+    return _calling(functools.partial(_refresh, credentials))
+
+
+def _calling(function: Callable[[], Any]) -> Exchange:
+    """Asks a function; where it returns a string, it keeps that itself."""
+
+    def exchange() -> Steps:
+        found = yield from fetch(function, library="google", may_pass=_is_retryable)
+        return found if isinstance(found, Token) else Token(found)
+
+    return exchange
+
+
+def _is_retryable(error: Exception) -> bool:
+    return bool(getattr(error, "retryable", False))  # google-auth's mark
 
 
 def _refresh(credentials: Any) -> Token:
@@ -148,7 +176,7 @@ def _refresh(credentials: Any) -> Token:
     if not scoped.valid:
         scoped.refresh(_send)
     ends = scoped.expiry.replace(tzinfo=UTC).timestamp() if scoped.expiry else 0.0
-    return Token(checked(scoped.token, "the token of the credentials"), ends)
+    return Token(scoped.token, ends)
 
 
 def _send(
@@ -172,7 +200,7 @@ def _send(
     return SimpleNamespace(status=reply.status_code, headers=reply.headers, data=reply.content)
 
 
-_MAKERS: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+_MAKERS: Mapping[str, Callable[[Mapping[str, Any]], Exchange]] = {
     "service_account": _of_service_account,
     "authorized_user": _of_user,
     "external_account": _of_other_kind,

@@ -45,9 +45,9 @@ from rerank_core import (
     rerank,
 )
 from rerank_core.testing import CANARY, Case, Check, Example, Ranking, conformance
+from rerank_core.tokens import TokenAuth
 from rerank_vertex_ai import _credentials
 from rerank_vertex_ai._auth import credentials_auth, metadata_auth
-from rerank_vertex_ai._tokens import TokenAuth
 
 CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
 MODEL = "semantic-ranker-default-004"

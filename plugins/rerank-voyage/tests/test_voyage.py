@@ -2,39 +2,50 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-import httpx
 import pytest
 
 import rerank_voyage
 from rerank_core import (
-    APIStatusError,
     AuthenticationError,
     BadRequestError,
     BilledUnits,
     InvalidRequestError,
     Meta,
-    MissingAPIKeyError,
     NotFoundError,
     PermissionDeniedError,
     Price,
-    Provider,
     RateLimitError,
-    Reranker,
-    RerankResponse,
     ResponseParseError,
     ServerError,
     Tokens,
     UnsupportedParamError,
-    arerank,
-    rerank,
 )
 from rerank_core.testing import Case, Check, Example, conformance
+from service import (
+    CAPTURES,
+    NOTHING,
+    Difference,
+    Failure,
+    Send,
+    Service,
+    asking,
+    both_ways,
+    check_a_key_is_needed,
+    check_failure,
+    check_refused_unless_allowed,
+    differing,
+    facts,
+    keys_sent,
+    load,
+    rank,
+    stated,
+    without_variables,
+)
 
 KEY = "pa-0123456789abcdef"
 QUERY = "What is the capital of France?"
@@ -49,82 +60,35 @@ REPLY = {
     "model": "rerank-2.5",
     "usage": {"total_tokens": 41},
 }
-Send = Callable[..., RerankResponse]
 
+CASE = Case(
+    plugin=rerank_voyage,
+    model="rerank-2.5",
+    example=Example(
+        call={"query": QUERY, "documents": DOCUMENTS, "top_n": 2, "truncation": False},
+        url="https://api.voyageai.com/v1/rerank",
+        json={
+            "model": "rerank-2.5",
+            "query": QUERY,
+            "documents": DOCUMENTS,
+            "top_k": 2,
+            "truncation": False,
+        },
+        reply=REPLY,
+        ranking=[(1, 0.8828125), (0, 0.2695312)],
+    ),
+    encode=lambda ranking, _, __: {
+        "data": [{"index": at, "relevance_score": score} for at, score in ranking],
+        "usage": {"total_tokens": 41},
+    },
+    encode_error=lambda message: {"detail": message},
+    params={"truncation": False, "instruction": "Prefer recent ones."},
+)
 
-class Service(httpx.MockTransport):
-    """Stands in for Voyage: keeps requests, and gives one reply for ever.
+ask = asking("voyage/rerank-2.5", api_key=KEY, query=QUERY, documents=DOCUMENTS)
+rank_voyage = partial(rank, name="data", limit="top_k")
+bare_environment = without_variables(*VARIABLES, "VOYAGE_API_BASE")
 
-    Without a reply it ranks the documents in the order they were sent.
-    """
-
-    def __init__(self, reply: Any = None, status: int = 200, headers: Any = None) -> None:
-        super().__init__(self._answer)
-        self.requests: list[httpx.Request] = []
-        self._reply, self._status, self._headers = reply, status, headers
-
-    @property
-    def body(self) -> Any:
-        """The latest body, decoded."""
-        return json.loads(self.requests[-1].content)
-
-    @property
-    def url(self) -> str:
-        """The latest URL."""
-        return str(self.requests[-1].url)
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        reply = self._reply
-        if reply is None:
-            asked = json.loads(request.content)
-            count = asked.get("top_k", len(asked["documents"]))
-            rows = [{"index": at, "relevance_score": 0.9 - at / 10_000} for at in range(count)]
-            reply = {"data": rows, "usage": {"total_tokens": 10 * count}}
-        text = reply if isinstance(reply, str) else json.dumps(reply)
-        return httpx.Response(self._status, headers=self._headers, text=text)
-
-
-def send_async(*args: Any, **keywords: Any) -> RerankResponse:
-    """Make a call with `arerank`."""
-    return asyncio.run(arerank(*args, **keywords))
-
-
-both_ways = pytest.mark.parametrize("send", [rerank, send_async], ids=["rerank", "arerank"])
-
-
-def ask(
-    service: Service,
-    documents: Any = DOCUMENTS,
-    *,
-    query: str = QUERY,
-    send: Send = rerank,
-    model: str = "voyage/rerank-2.5",
-    **keywords: Any,
-) -> RerankResponse:
-    """Ask for a ranking."""
-    given = {"api_key": KEY, "max_retries": 0, "http_client": service, **keywords}
-    return send(model, query, documents, **given)
-
-
-def facts(model: str) -> Provider:
-    """What the plugin states about a model."""
-    with Reranker(f"voyage/{model}", api_key=KEY) as reranker:
-        return reranker._targets[0].provider  # noqa: SLF001 - facts as core has them
-
-
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no key or base URL of this machine take part."""
-    for name in (*VARIABLES, "VOYAGE_API_BASE"):
-        monkeypatch.delenv(name, raising=False)
-
-
-# --- What others were seen to send ------------------------------------------------------------
-
-CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
-COMPARED_HEADERS = ("accept", "authorization", "content-type")
-NOTHING = object()
 # The captured call in this project's words, beside query, documents and model.
 CALLS: Mapping[str, Mapping[str, Any]] = {
     "voyage-litellm-default": {"api_base": "https://voyage.test"},
@@ -154,7 +118,7 @@ CALLS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 # What this project sends otherwise, on purpose: where, what instead, why, in which captures.
-DIFFERENCES: tuple[tuple[str, Any, str, tuple[str, ...]], ...] = (
+DIFFERENCES: tuple[Difference, ...] = (
     (
         "headers.accept",
         "application/json",
@@ -193,51 +157,70 @@ DIFFERENCES: tuple[tuple[str, Any, str, tuple[str, ...]], ...] = (
     ),
 )
 
+ONE_DETAIL = {"detail": "Provided API key is invalid."}
+ERRORS: list[Failure] = [
+    (400, {"detail": "Too many tokens."}, BadRequestError, ("Too many tokens.",), False),
+    (
+        401,
+        ONE_DETAIL,
+        AuthenticationError,
+        (ONE_DETAIL["detail"], "'al-'", "https://ai.mongodb.com", "https://api.voyageai.com"),
+        False,
+    ),
+    (403, {"detail": "Forbidden."}, PermissionDeniedError, ("Forbidden.", "IP address"), False),
+    (404, "Not Found", NotFoundError, ("Not Found",), False),
+    (
+        422,
+        {"detail": [{"loc": ["body", "documents", 0], "msg": "not a string", "type": "t"}]},
+        BadRequestError,
+        ("body.documents.0: not a string",),
+        False,
+    ),
+    (422, {"detail": {"message": "malformed"}}, BadRequestError, ("malformed",), False),
+    (429, {"detail": "Slow down."}, RateLimitError, ("Slow down.", "payment method"), True),
+    (500, "", ServerError, ("status 500",), True),
+    (502, "<html>Bad gateway</html>", ServerError, ("Bad gateway",), True),
+    (503, {"detail": "Overloaded."}, ServerError, ("Overloaded.",), True),
+    (504, "", ServerError, ("status 504",), True),
+]
 
-def captured_parts(name: str) -> dict[str, Any]:
-    """The captured request, flat: each header that matters and each field of the body."""
-    request = json.loads((CAPTURES / f"{name}.json").read_bytes())["request"]
-    return {"method": request["method"], "path": request["path"], "query": ""} | flat(
-        request["headers"], request["json"]
-    )
+
+# --- What every plugin must keep --------------------------------------------------------------
 
 
-def flat(headers: Mapping[str, str], body: Mapping[str, Any]) -> dict[str, Any]:
-    """Headers and fields by their paths."""
-    parts = {f"headers.{name}": headers[name] for name in COMPARED_HEADERS if name in headers}
-    return parts | {f"json.{name}": value for name, value in body.items()}
+@conformance(CASE)
+def test_conformance(check: Check) -> None:
+    """The checks of the kit."""
+    check()
+
+
+# --- What others were seen to send ------------------------------------------------------------
 
 
 @both_ways
 @pytest.mark.parametrize("name", CALLS)
 def test_the_same_call_sends_the_same_but_for_the_differences(name: str, send: Send) -> None:
     """Method, path, query, the headers that matter and every field of the body."""
-    service = Service()
-    ours = {where: value for where, value, _, names in DIFFERENCES if name in names}
-    expected = captured_parts(name) | ours
+    service = Service(rank_voyage)
 
     ask(service, **{"send": send, **CALLS[name], "api_key": "test-key"})
 
-    (request,) = service.requests
-    line = {"method": request.method, "path": request.url.path, "query": request.url.query.decode()}
-    assert line | flat(request.headers, service.body) == {
-        where: value for where, value in expected.items() if value is not NOTHING
-    }
+    assert differing(name, service) == stated(name, DIFFERENCES)
 
 
-def test_every_difference_is_needed_and_every_capture_is_covered() -> None:
-    """Each row changes something in each capture that it names."""
+def test_every_difference_has_a_reason_and_every_capture_is_covered() -> None:
+    """Each row names captures that are compared, and so must change something in them."""
     assert {path.stem for path in CAPTURES.glob("voyage-*.json")} == set(CALLS)
-    for where, ours, reason, names in DIFFERENCES:
+    for _, _, reason, names in DIFFERENCES:
         assert reason
-        assert all(captured_parts(name).get(where, NOTHING) != ours for name in names)
+        assert set(names) <= set(CALLS)
 
 
 def test_the_recorded_reply_is_read() -> None:
     """The one beside the SDK's request."""
-    capture = json.loads((CAPTURES / "voyage-voyageai-default.json").read_bytes())
+    reply = load("voyage-voyageai-default")["response"]["json"]
 
-    response = ask(Service(capture["response"]["json"]))
+    response = ask(Service(reply))
 
     assert [(r.index, r.relevance_score) for r in response.results] == [(1, 0.4375), (0, 0.421875)]
     assert response.meta.billed_units.total_tokens == 26
@@ -261,7 +244,7 @@ def test_the_recorded_reply_is_read() -> None:
 )
 def test_a_base_url_is_completed(base: str | None, url: str) -> None:
     """However much of the path it has already; prefix and query stay."""
-    service = Service()
+    service = Service(rank_voyage)
 
     ask(service, api_base=base)
 
@@ -275,7 +258,7 @@ def test_a_base_url_is_completed(base: str | None, url: str) -> None:
 )
 def test_the_key_chooses_the_host(key: str, host: str, send: Send) -> None:
     """A key that Atlas issued is valid on MongoDB's host only."""
-    service = Service()
+    service = Service(rank_voyage)
 
     ask(service, send=send, api_key=key)
 
@@ -286,7 +269,7 @@ def test_the_key_chooses_the_host(key: str, host: str, send: Send) -> None:
 def test_a_key_from_the_environment_chooses_the_host_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """As one that is given."""
     monkeypatch.setenv("VOYAGE_API_KEY", "al-0123456789")
-    service = Service()
+    service = Service(rank_voyage)
 
     ask(service, api_key=None)
 
@@ -299,7 +282,7 @@ def test_a_base_url_of_the_caller_s_outweighs_the_key(
 ) -> None:
     """Argument, then environment, then what the key says."""
     monkeypatch.setenv("VOYAGE_API_BASE", "https://from.environment/v1")
-    given, found = Service(), Service()
+    given, found = Service(rank_voyage), Service(rank_voyage)
 
     ask(given, api_key=key, api_base="https://from.argument")
     ask(found, api_key=key)
@@ -310,29 +293,16 @@ def test_a_base_url_of_the_caller_s_outweighs_the_key(
 
 def test_the_first_variable_with_a_key_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the documented order, after the argument; an empty one counts as not set."""
-    sent = []
-    monkeypatch.setenv(VARIABLES[0], "")
-    for variable in reversed(VARIABLES):
-        monkeypatch.setenv(variable, f"key-of-{variable}")
-        service = Service()
-        ask(service, api_key=None)
-        sent.append(service.requests[0].headers["authorization"])
-    ask(service)
+    sent = keys_sent(ask, Service(rank_voyage), VARIABLES, monkeypatch)
 
-    assert sent == [f"Bearer key-of-{variable}" for variable in reversed(VARIABLES)]
-    assert service.requests[-1].headers["authorization"] == f"Bearer {KEY}"
+    found = [f"Bearer key-of-{variable}" for variable in reversed(VARIABLES)]
+    assert sent == [*found, f"Bearer {KEY}"]
 
 
 @both_ways
 def test_without_a_key_nothing_is_sent(send: Send) -> None:
     """The error names every variable that was looked at."""
-    service = Service()
-
-    with pytest.raises(MissingAPIKeyError) as caught:
-        ask(service, send=send, api_key=None)
-
-    assert all(variable in str(caught.value) for variable in VARIABLES)
-    assert service.requests == []
+    check_a_key_is_needed(ask, VARIABLES, send)
 
 
 # --- What is sent -----------------------------------------------------------------------------
@@ -341,7 +311,7 @@ def test_without_a_key_nothing_is_sent(send: Send) -> None:
 @both_ways
 def test_nothing_is_sent_that_was_not_asked_for(send: Send) -> None:
     """No default is restated, nothing is null, and documents are not asked back."""
-    service = Service()
+    service = Service(rank_voyage)
 
     ask(service, send=send)
 
@@ -351,7 +321,7 @@ def test_nothing_is_sent_that_was_not_asked_for(send: Send) -> None:
 @both_ways
 def test_every_parameter_is_sent_by_voyage_s_name(send: Send) -> None:
     """`top_n` is `top_k`, and at most the number of documents."""
-    service = Service()
+    service = Service(rank_voyage)
 
     response = ask(service, send=send, top_n=9, truncation=False)
 
@@ -368,7 +338,7 @@ def test_every_parameter_is_sent_by_voyage_s_name(send: Send) -> None:
 @pytest.mark.parametrize("model", ["rerank-2.5", "rerank-3-lite", "rerank-9"])
 def test_an_instruction_becomes_part_of_the_query(model: str) -> None:
     """Where Voyage's documentation wants it; there is no field for it."""
-    service = Service()
+    service = Service(rank_voyage)
 
     ask(service, model=f"voyage/{model}", instruction="Prefer recent ones.")
 
@@ -382,7 +352,7 @@ def test_an_instruction_becomes_part_of_the_query(model: str) -> None:
 @pytest.mark.parametrize("model", ["rerank-2", "rerank-2-lite", "rerank-1", "rerank-lite-1"])
 def test_an_instruction_is_refused_where_the_model_heeds_none(model: str) -> None:
     """Or left out with a warning, where that is allowed."""
-    service = Service()
+    service = Service(rank_voyage)
 
     with pytest.raises(UnsupportedParamError, match=r"rerank-2\.5 and later") as caught:
         ask(service, model=f"voyage/{model}", instruction="Prefer recent ones.")
@@ -397,7 +367,7 @@ def test_an_instruction_is_refused_where_the_model_heeds_none(model: str) -> Non
 @pytest.mark.parametrize("instruction", ["", "  ", 5])
 def test_an_instruction_must_say_something(instruction: object) -> None:
     """Nothing is sent otherwise."""
-    service = Service()
+    service = Service(rank_voyage)
 
     with pytest.raises(InvalidRequestError, match="instruction must be a string"):
         ask(service, instruction=instruction)
@@ -413,7 +383,7 @@ def test_mappings_are_sent_as_text_and_given_back_as_they_were(send: Send) -> No
         {"text": "Only text."},
         {"title": "A", "text": "B", "none": None, "year": 1999},
     ]
-    service = Service()
+    service = Service(rank_voyage)
 
     response = ask(service, documents, send=send)
 
@@ -426,7 +396,7 @@ def test_mappings_are_sent_as_text_and_given_back_as_they_were(send: Send) -> No
 
 def test_rank_fields_choose_what_is_sent() -> None:
     """In their order."""
-    service = Service()
+    service = Service(rank_voyage)
 
     ask(service, [{"title": "A", "text": "B", "id": 7}, "Plain."], rank_fields=["text", "title"])
 
@@ -436,7 +406,7 @@ def test_rank_fields_choose_what_is_sent() -> None:
 
 def test_blank_documents_are_held_back() -> None:
     """What the service makes of them is not documented."""
-    service = Service()
+    service = Service(rank_voyage)
 
     response = ask(service, ["", "a", " \n", "b"])
 
@@ -452,7 +422,7 @@ def test_blank_documents_are_held_back() -> None:
 @both_ways
 def test_more_documents_than_voyage_takes_are_split(send: Send) -> None:
     """1,000 go in one request; what they cost is added up."""
-    service = Service()
+    service = Service(rank_voyage)
 
     response = ask(service, ["x"] * 1001, send=send)
     ask(service, ["x"] * 1000, send=send)
@@ -469,16 +439,7 @@ def test_more_documents_than_voyage_takes_are_split(send: Send) -> None:
 )
 def test_what_voyage_does_not_know_is_refused_unless_allowed(param: str) -> None:
     """The error names parameter and provider; a warning says what was left out."""
-    service = Service()
-    given: dict[str, Any] = {param: 1}
-
-    with pytest.raises(UnsupportedParamError, match=f"voyage does not take '{param}'"):
-        ask(service, **given)
-    response = ask(service, **given, drop_params=True)
-
-    assert len(service.requests) == 1
-    assert param not in service.body
-    assert [warning for warning in response.warnings if param in warning]
+    check_refused_unless_allowed(ask, Service(rank_voyage), "voyage", param)
 
 
 # --- What comes back --------------------------------------------------------------------------
@@ -558,88 +519,11 @@ def test_what_is_no_ranking_is_an_error(reply: Any, words: str, send: Send) -> N
         ask(Service(reply), send=send)
 
 
-ONE_DETAIL = {"detail": "Provided API key is invalid."}
-ERRORS: list[tuple[int, Any, type[APIStatusError], tuple[str, ...], bool]] = [
-    (400, {"detail": "Too many tokens."}, BadRequestError, ("Too many tokens.",), False),
-    (
-        401,
-        ONE_DETAIL,
-        AuthenticationError,
-        (ONE_DETAIL["detail"], "'al-'", "https://ai.mongodb.com", "https://api.voyageai.com"),
-        False,
-    ),
-    (403, {"detail": "Forbidden."}, PermissionDeniedError, ("Forbidden.", "IP address"), False),
-    (404, "Not Found", NotFoundError, ("Not Found",), False),
-    (
-        422,
-        {"detail": [{"loc": ["body", "documents", 0], "msg": "not a string", "type": "t"}]},
-        BadRequestError,
-        ("body.documents.0: not a string",),
-        False,
-    ),
-    (422, {"detail": {"message": "malformed"}}, BadRequestError, ("malformed",), False),
-    (429, {"detail": "Slow down."}, RateLimitError, ("Slow down.", "payment method"), True),
-    (500, "", ServerError, ("status 500",), True),
-    (502, "<html>Bad gateway</html>", ServerError, ("Bad gateway",), True),
-    (503, {"detail": "Overloaded."}, ServerError, ("Overloaded.",), True),
-    (504, "", ServerError, ("status 504",), True),
-]
-
-
 @both_ways
-@pytest.mark.parametrize(("status", "reply", "kind", "words", "retried"), ERRORS)
-def test_an_error_says_what_to_do(
-    status: int,
-    reply: Any,
-    kind: type[APIStatusError],
-    words: tuple[str, ...],
-    retried: bool,  # noqa: FBT001 - one of them
-    send: Send,
-) -> None:
+@pytest.mark.parametrize("failure", ERRORS, ids=lambda row: f"{row[0]}-{row[2].__name__}")
+def test_an_error_says_what_to_do(failure: Failure, send: Send) -> None:
     """Of the right kind, in the service's words, retried where that may help."""
-    service = Service(reply, status, {"retry-after-ms": "1"})
-
-    with pytest.raises(kind) as caught:
-        ask(service, send=send, max_retries=1)
-
-    assert type(caught.value) is kind
-    assert caught.value.status_code == status
-    assert all(word in str(caught.value) for word in words)
-    assert str(caught.value).startswith("voyage/rerank-2.5: ")
-    assert len(service.requests) == 1 + retried
-
-
-# --- What every plugin must keep --------------------------------------------------------------
-
-CASE = Case(
-    plugin=rerank_voyage,
-    model="rerank-2.5",
-    example=Example(
-        call={"query": QUERY, "documents": DOCUMENTS, "top_n": 2, "truncation": False},
-        url="https://api.voyageai.com/v1/rerank",
-        json={
-            "model": "rerank-2.5",
-            "query": QUERY,
-            "documents": DOCUMENTS,
-            "top_k": 2,
-            "truncation": False,
-        },
-        reply=REPLY,
-        ranking=[(1, 0.8828125), (0, 0.2695312)],
-    ),
-    encode=lambda ranking, _, __: {
-        "data": [{"index": at, "relevance_score": score} for at, score in ranking],
-        "usage": {"total_tokens": 41},
-    },
-    encode_error=lambda message: {"detail": message},
-    params={"truncation": False, "instruction": "Prefer recent ones."},
-)
-
-
-@conformance(CASE)
-def test_conformance(check: Check) -> None:
-    """The checks of the kit."""
-    check()
+    check_failure(ask, failure, "voyage/rerank-2.5", send)
 
 
 # --- Facts ------------------------------------------------------------------------------------
@@ -663,12 +547,12 @@ def test_a_model_s_context_and_price_are_known(
     model: str, max_tokens: int | None, usd: float | None
 ) -> None:
     """A model that is not listed goes through, and its price is unknown, not nothing."""
-    stated = facts(model)
+    known = facts(f"voyage/{model}")
 
-    assert stated.max_tokens == max_tokens
-    assert stated.score_kind == "probability"
-    assert not stated.listwise
+    assert known.max_tokens == max_tokens
+    assert known.score_kind == "probability"
+    assert not known.listwise
     if usd is None:
-        assert stated.price is None
+        assert known.price is None
     else:
-        assert stated.price == Price(usd * 1e-6, "total_tokens", "2026-11-22")
+        assert known.price == Price(usd * 1e-6, "total_tokens", "2026-11-22")

@@ -1,67 +1,14 @@
-"""Reranking in this process: no key, no network.
-
-`local/bm25` is lexical: it counts shared words, weighs rare ones higher and long documents lower.
-It knows no synonyms, no other languages, no meaning. https://github.com/xhluca/bm25s
-"""
+"""BM25: lexical scores, computed by bm25s."""
 
 from __future__ import annotations
 
 import functools
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from rerank_core import (
-    Compute,
-    ConfigurationError,
-    InvalidRequestError,
-    Provider,
-    RerankRequest,
-    RerankResponse,
-    RerankResult,
-    hookimpl,
-    wire,
-)
-
-_MODELS = ("bm25",)
-
-
-@hookimpl
-def resolve_provider(model: str) -> Provider:
-    """State the facts of the models in this process."""
-    if model and model not in _MODELS:
-        message = f"local has no model {model!r}; it has: {', '.join(_MODELS)}"
-        raise ConfigurationError(message)
-    return Provider(
-        name="local",
-        docs_url="https://github.com/xhluca/bm25s",
-        api_key_required=False,
-        auth=None,
-        extra_params={name: name for name in ("k1", "b", "language", "stem")},
-        takes_blank_documents=True,
-        listwise=True,  # a word's weight depends on how many documents have it
-        models=_MODELS,
-    )
-
-
-@hookimpl
-def map_params(provider: Provider, params: Mapping[str, Any]) -> dict[str, Any]:
-    """The names are the caller's."""
-    return wire.rename_params(params, provider.extra_params)
-
-
-@hookimpl
-def build_request(request: RerankRequest, params: Mapping[str, Any]) -> Compute:
-    """Score in this process."""
-    texts = wire.render_documents(request.documents)
-    return Compute(functools.partial(score_bm25, request.query, texts, **params))
-
-
-@hookimpl
-def parse_response(payload: Sequence[float]) -> RerankResponse:
-    """Number the scores, which are in the order of the documents."""
-    return RerankResponse([RerankResult(at, score) for at, score in enumerate(payload)])
+from rerank_core import ConfigurationError, InvalidRequestError
 
 
 def score_bm25(

@@ -1,0 +1,109 @@
+"""Reranking in this process: no key, no network, no model hub.
+
+`local/bm25` is lexical. `local/onnx:<folder>` runs a cross-encoder or a bi-encoder exported to
+ONNX, `local/minilm` a small one that comes as a package, and `local/hybrid` fuses either with
+BM25. https://github.com/xhluca/bm25s, https://onnxruntime.ai/docs/api/python/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rerank_core import (
+    Compute,
+    ConfigurationError,
+    Meta,
+    Provider,
+    RerankRequest,
+    RerankResponse,
+    RerankResult,
+    Tokens,
+    hookimpl,
+    wire,
+)
+from rerank_local._compute import compute_of
+from rerank_local._options import check_options
+
+_BM25 = ("k1", "b", "language", "stem")
+_MODEL = ("batch_size", "query_prompt", "document_prompt", "progress")
+_FUSION = ("fusion", "rrf_k", "weight")
+_FOLDER = ("model_path", "variant", "kind")
+_SESSION = ("intra_op_num_threads", "enable_cpu_mem_arena")
+_LENGTHS = ("max_chunks_per_doc", "max_tokens_per_doc")
+# BM25 is listwise: a word's weight depends on how many documents have it.
+_FACTS: Mapping[str, Mapping[str, Any]] = {
+    "bm25": {"extra_params": _BM25, "listwise": True, "takes_blank_documents": True},
+    "minilm": {
+        "params": _LENGTHS,
+        "extra_params": _MODEL,
+        "options": _SESSION,
+        "max_tokens": 256,
+    },
+    "hybrid": {
+        "params": _LENGTHS,
+        "extra_params": (*_BM25, *_MODEL, *_FUSION),
+        "options": (*_FOLDER, *_SESSION),
+        "listwise": True,
+    },
+    "onnx": {
+        "params": _LENGTHS,
+        "extra_params": _MODEL,
+        "options": (*_FOLDER, "activation", *_SESSION),
+        "score_kind": "logit",
+    },
+}
+_MODELS = tuple(_FACTS)
+
+
+@hookimpl
+def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
+    """State the facts of the models in this process; those of all of them without a model."""
+    name, colon, folder = model.partition(":")
+    takes_folder = "model_path" in _FACTS.get(name, {}).get("options", ())
+    if model and (name not in _FACTS or (colon and not (folder and takes_folder))):
+        known = ", ".join((*_MODELS, "onnx:<folder>", "hybrid:<folder>"))
+        message = f"local has no model {model!r}; it has: {known}"
+        raise ConfigurationError(message)
+    check_options(options)
+    stated = [_FACTS[name]] if name else [*_FACTS.values()]
+    facts = {**stated[0], **_read_score_kind(options)}
+    for table in ("params", "extra_params"):
+        facts[table] = {name: name for facts in stated for name in facts.get(table, ())}
+    facts["options"] = {name: () for facts in stated for name in facts.get("options", ())}
+    return Provider(
+        name="local",
+        docs_url="https://github.com/xhluca/bm25s",
+        api_key_required=False,
+        auth=None,
+        models=_MODELS,
+        **facts,
+    )
+
+
+def _read_score_kind(options: Mapping[str, Any]) -> dict[str, str]:
+    """What the options say of the scores; what a folder holds is not known before it is read."""
+    if options.get("activation") == "sigmoid":
+        return {"score_kind": "probability"}
+    return {"score_kind": "opaque"} if options.get("kind") == "bi-encoder" else {}
+
+
+@hookimpl
+def map_params(provider: Provider, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The names are the caller's."""
+    return wire.rename_params(params, provider.params, provider.extra_params)
+
+
+@hookimpl
+def build_request(request: RerankRequest, params: Mapping[str, Any]) -> Compute:
+    """Score in this process; models are loaded when the function runs."""
+    return compute_of(request, params)
+
+
+@hookimpl
+def parse_response(payload: Mapping[str, Any]) -> RerankResponse:
+    """Number the scores, which are in the order of the documents."""
+    results = [RerankResult(at, score) for at, score in enumerate(payload["scores"])]
+    tokens = Tokens(input_tokens=payload.get("input_tokens"))
+    warnings = wire.read_strings(payload.get("warnings"))
+    return RerankResponse(results, meta=Meta(tokens=tokens), warnings=warnings)

