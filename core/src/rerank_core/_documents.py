@@ -106,13 +106,11 @@ def split_documents(
     documents, indices = fitted.sent, fitted.indices
     if not documents:
         return []
-    if provider.max_request_bytes is None and len(documents) <= (
-        options.max_documents or provider.max_documents or len(documents)
-    ):
+    most = options.max_documents or provider.max_documents or len(documents)
+    if provider.max_request_bytes is None and len(documents) <= most:
         return [range(len(documents))]
     # Parts are sent side by side, so that all must be in order before the first is sent.
     check_encodable(documents, indices)
-    most = options.max_documents or provider.max_documents or len(documents)
     spans = _split_by_bytes(query, documents, provider.max_request_bytes)
     spans = [part for span in spans for part in _split_evenly(span, most)]
     if len(spans) > 1 and provider.listwise and not options.split_listwise:

@@ -30,18 +30,13 @@ class Environment:
     def __init__(self) -> None:
         self.seen: dict[str, str | None] = {}
 
-    def find(self, names: Sequence[str]) -> tuple[str, str] | None:
-        """The first of the variables that is set and not empty, with its value."""
+    def first(self, names: Sequence[str]) -> str | None:
+        """The value of the first of the variables that is set and not empty."""
         for name in names:
             self.seen[name] = value = os.environ.get(name)
             if value:
-                return name, value
+                return value
         return None
-
-    def first(self, names: Sequence[str]) -> str | None:
-        """The value of the first of the variables that is set and not empty."""
-        found = self.find(names)
-        return found[1] if found else None
 
 
 def choose_key(

@@ -45,18 +45,20 @@ def build_plain_request(client: Client, effect: Send) -> httpx.Request:
         httpx.InvalidURL: As above.
     """
     made, url = effect.target.made, effect.request.url
-    if "headers" not in made:
-        made["headers"] = httpx.Headers(client.headers)
-        made["headers"].update({**JSON_HEADERS, **_key_header(effect.target)})
-    if made.get("url") != url:
-        made["url"], made["parsed"] = url, httpx.URL(url)
-    headers: Any = made["headers"]
-    if effect.headers != JSON_HEADERS:
+    # Threads share what is made: it is kept only when it is whole, and read once.
+    usual = effect.headers == JSON_HEADERS
+    headers = made.get("headers") if usual else None
+    if headers is None:
         headers = httpx.Headers(client.headers)
         headers.update({**effect.headers, **_key_header(effect.target)})
+        if usual:
+            made["headers"] = headers
+    parsed = made.get("url")
+    if parsed is None or parsed[0] != url:
+        made["url"] = parsed = (url, httpx.URL(url))
     return httpx.Request(
         effect.request.method,
-        made["parsed"],
+        parsed[1],
         headers=headers,
         content=effect.content or None,
         extensions={"timeout": _bounds(effect)},
