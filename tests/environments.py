@@ -1,7 +1,8 @@
 """Virtual environments of their own, for the programs that some tests are held against.
 
 Run `python tests/environments.py infinity litellm_proxy sdks`, or name only some of them: it takes
-minutes and gigabytes once, and nothing the second time. It uses pip rather than uv, so that pip's
+minutes and gigabytes once, and nothing the second time. `benchmarks` names all those that
+`benchmarks/measure.py` compares. It uses pip rather than uv, so that pip's
 own configuration decides where the CPU build of torch comes from.
 """
 
@@ -11,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,14 +88,41 @@ SDKS = Environment(
         ),
     ),
 )
-ENVIRONMENTS = {environment.name: environment for environment in (INFINITY, LITELLM_PROXY, SDKS)}
+
+
+def _needs(extra: str = "") -> tuple[str, ...]:
+    """What core needs of others, or one of its extras; from wheels, since no compiler is needed."""
+    core = Path(__file__).parents[1] / "core" / "pyproject.toml"
+    project = tomllib.loads(core.read_text(encoding="utf-8"))["project"]
+    requirements = (
+        project["optional-dependencies"].get(extra, ["httpx-aiohttp"])
+        if extra
+        else project["dependencies"]
+    )
+    return ("--only-binary=:all:", *requirements)
+
+
+# Core and rerank-cohere themselves are put beside these by whatever measures them: they change.
+BENCHMARKS = (
+    Environment("bench_ours", (_needs(),)),
+    Environment("bench_ours_aiohttp", (_needs(), _needs("aiohttp"))),
+    Environment("bench_litellm", (("litellm==1.106.2",),)),
+    Environment("bench_rerankers", (("rerankers[api]==0.10.0",),)),
+    Environment("bench_cohere", (("cohere==7.3.1",),)),
+    Environment("bench_voyageai", (("voyageai==0.5.0",),)),
+)
+ENVIRONMENTS = {
+    environment.name: environment for environment in (INFINITY, LITELLM_PROXY, SDKS, *BENCHMARKS)
+}
 
 
 def main(names: list[str]) -> None:
     """Build the named environments."""
-    if not names or {*names} - ENVIRONMENTS.keys():
-        sys.exit(f"Name some of: {', '.join(ENVIRONMENTS)}")
-    for name in names:
+    groups = {"benchmarks": [environment.name for environment in BENCHMARKS]}
+    chosen = [single for name in names for single in groups.get(name, [name])]
+    if not chosen or {*chosen} - ENVIRONMENTS.keys():
+        sys.exit(f"Name some of: {', '.join([*ENVIRONMENTS, *groups])}")
+    for name in chosen:
         ENVIRONMENTS[name].install()
 
 

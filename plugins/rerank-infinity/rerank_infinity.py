@@ -77,7 +77,7 @@ def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
         meta=Meta() if _counts_characters(request, payload) else wire.read_meta(payload),
         # A server with one model answers whatever model it is asked for; a gateway may not say.
         warnings=(f"the server answered with the model {served!r}, not {request.model!r}",)
-        if served and served != request.model
+        if isinstance(served, str) and served not in ("", request.model)
         else (),
     )
 

@@ -14,7 +14,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from time import perf_counter
+from statistics import median, quantiles
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ from rerank_local._onnx import Model, load_model
 from rerank_local._options import Fusion, Source
 from rerank_local._score import embed
 
-DOCUMENTS, REPEATS, BATCH = 48, 5, 8
+DOCUMENTS, ROUNDS, BATCH = 16, 11, 8
 
 
 def make_batches_of(model: Model, texts: Sequence[str]) -> list[tuple[list[int], list[Any]]]:
@@ -143,23 +144,39 @@ WAYS = {"ours": run_ours, "directly": run_directly}
 
 
 def measure_speed() -> None:
-    """Print documents per second, alternating so that a busy machine is busy for both."""
+    """Print documents per second and the share of the direct speed.
+
+    In short rounds by turns, of which each gives one ratio: what else the machine does then
+    befalls both, and their median heeds no single round.
+    """
     runs = {name: way() for name, way in WAYS.items()}
-    best = dict.fromkeys(runs, float("inf"))
     for run in runs.values():
         run()
-    for _ in range(REPEATS):
-        for name, run in runs.items():
-            begin = perf_counter()
-            run()
-            best[name] = min(best[name], perf_counter() - begin)
+    rounds = [_time_in_turn(runs, number) for number in range(ROUNDS)]
     peaks = {name: _measure_peak(name) for name in runs}
     print("| | documents per second | peak memory, MB |\n| --- | ---: | ---: |")
     labels = {"directly": "onnxruntime used directly", "ours": "`local/minilm`"}
     for name, label in labels.items():
-        print(f"| {label} | {DOCUMENTS / best[name]:.1f} | {peaks[name]:.0f} |")
-    print(f"\nshare of the speed: {best['directly'] / best['ours']:.3f}")
+        speed = DOCUMENTS / median(times[name][0] for times in rounds)
+        print(f"| {label} | {speed:.1f} | {peaks[name]:.0f} |")
+    print()
+    for at, what in enumerate(("speed", "speed by processor time")):
+        shares = [times["directly"][at] / times["ours"][at] for times in rounds]
+        low, middle, high = quantiles(shares)
+        print(f"share of the {what}: {middle:.3f} (half of {ROUNDS}: {low:.3f} to {high:.3f})")
     print(f"share of the memory: {peaks['ours'] / peaks['directly']:.3f}")
+
+
+def _time_in_turn(
+    runs: Mapping[str, Callable[[], object]], number: int
+) -> dict[str, tuple[float, float]]:
+    """Seconds of each, by the clock and of the processor; who is first is last the next time."""
+    times = {}
+    for name in sorted(runs, reverse=bool(number % 2)):
+        begin, busy = perf_counter(), process_time()
+        runs[name]()
+        times[name] = perf_counter() - begin, process_time() - busy
+    return times
 
 
 def _measure_peak(name: str) -> float:

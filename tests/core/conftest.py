@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -18,6 +19,7 @@ from rerank_core import (
     Provider,
     RerankRequest,
     RerankResponse,
+    _client,
     arerank,
     hookimpl,
     register,
@@ -197,7 +199,8 @@ def shared_pool(monkeypatch: pytest.MonkeyPatch) -> Callable[[Service], None]:
     def put(service: Service) -> None:
         connections = Connections(service)
         monkeypatch.setattr("rerank_core._client.SHARED", connections)
-        monkeypatch.setattr("rerank_core._reranker.SHARED", connections)
-        monkeypatch.setattr("rerank_core._client._kept", {})
+        monkeypatch.setattr("rerank_core._fallbacks.SHARED", connections)
+        keep = functools.lru_cache(typed=True)(_client._keep.__wrapped__)  # noqa: SLF001 - one of this test
+        monkeypatch.setattr(_client, "_keep", keep)
 
     return put

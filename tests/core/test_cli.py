@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -20,6 +22,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from attrs import evolve
 from click.testing import CliRunner, Result
 
 from rerank_core import (
@@ -104,7 +107,7 @@ def echo() -> Iterator[Echo]:
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Standard output that passes for a terminal, 60 columns wide."""
-    monkeypatch.setattr(_cli, "_is_terminal", lambda: True)
+    monkeypatch.setattr(_cli, "is_terminal", lambda: True)
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.delenv("FORCE_COLOR", raising=False)
 
@@ -726,6 +729,146 @@ def test_a_real_terminal_gets_a_table() -> None:
 
     assert lines[1].split() == ["rank", "score", "index", "text"]
     assert lines[3].split()[2:] == ["2", "a", "red", "red", "rose"]
+
+
+class Screen:
+    """A pseudo-terminal as standard error, and what it shows."""
+
+    def __init__(self) -> None:
+        import pty  # noqa: PLC0415 - not on Windows
+
+        self._ours, theirs = pty.openpty()
+        self.stream = os.fdopen(theirs, "w", encoding="utf-8")
+        self.written = ""
+
+    def lines(self) -> list[str]:
+        """The lines with something on them, after all that was written."""
+        self._read(0.05)
+        rows, at = [""], 0
+        written = self.written.replace("\r\n", "\n")
+        for control, char in re.findall(r"\x1b\[([?\d;]*[A-Za-z])|(.)", written, re.DOTALL):
+            if char == "\n":
+                at += 1
+                rows += [""] * (at == len(rows))
+            elif control == "2K" or char == "\r":  # what follows it is as long as what was there
+                rows[at] = ""
+            elif control == "1A":
+                at -= 1
+            else:
+                rows[at] += char
+        return [row for row in rows if row]
+
+    def run(self, *args: str) -> int:
+        """Run a command in this process; its exit code."""
+        with contextlib.redirect_stderr(self.stream):
+            return int(_cli.cli.main(args, "rerank", standalone_mode=False) or 0)
+
+    def wait_for(self, text: str) -> None:
+        """Until it is shown."""
+        end = time.monotonic() + 30
+        while text not in "".join(self.lines()):
+            assert time.monotonic() < end, self.written
+
+    def _read(self, seconds: float) -> None:
+        while select.select([self._ours], [], [], seconds)[0]:
+            self.written += os.read(self._ours, 65536).decode()
+
+    def close(self) -> None:
+        """Both ends."""
+        self.stream.close()
+        os.close(self._ours)
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Screen]:
+    """A terminal that is able to move its cursor."""
+    if sys.platform == "win32":
+        pytest.skip("needs a pseudo-terminal")
+    screen = Screen()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    yield screen
+    screen.close()
+
+
+def rank_on(screen: Screen, echo: Echo, tmp_path: Path, *, failure: object = None) -> int:
+    """Rank three documents and fail after the first, where there is a failure; the exit code."""
+    file = tmp_path / "documents.txt"
+    file.write_text(DOCUMENTS, encoding="utf-8")
+    score = echo._score  # noqa: SLF001 - ours
+
+    def score_slowly() -> list[int]:
+        tell = echo.params["progress"]
+        screen.wait_for("documents")
+        tell(0, 3)
+        print("from the plugin")  # noqa: T201 - it should not, but may
+        tell(1, 3)
+        screen.wait_for("1/3")
+        if isinstance(failure, BaseException):
+            raise failure
+        tell(3, 3)
+        return score()
+
+    echo.facts = evolve(echo.facts, extra_params={"progress": "progress"})
+    echo._score = score_slowly  # type: ignore[method-assign] # noqa: SLF001 - ours
+    return screen.run("rank", "--model", "echo/m", "red", str(file))
+
+
+def test_a_terminal_is_shown_how_far_a_long_list_is(
+    echo: Echo, screen: Screen, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On standard error, until it is done; results are the same as ever."""
+    code = rank_on(screen, echo, tmp_path)
+    said, *results = capsys.readouterr().out.splitlines()
+
+    assert code == 0
+    assert screen.lines() == []
+    assert screen.written.rindex("\x1b[?25h") > screen.written.rindex("\x1b[?25l")
+    assert said == "from the plugin"
+    assert [json.loads(line)["index"] for line in results] == [2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "lines"),
+    [
+        (UnsupportedParamError("not this", param="note"), 3, ["error: echo/m: not this"]),
+        (KeyboardInterrupt(), 130, []),
+    ],
+)
+def test_a_failure_on_the_way_leaves_no_bar(
+    echo: Echo,
+    screen: Screen,
+    tmp_path: Path,
+    failure: BaseException,
+    code: int,
+    lines: list[str],
+) -> None:
+    """But what it has to say."""
+    assert rank_on(screen, echo, tmp_path, failure=failure) == code
+    assert screen.lines() == lines
+    assert screen.written.rindex("\x1b[?25h") > screen.written.rindex("\x1b[?25l")
+
+
+def test_no_bar_where_standard_error_is_no_terminal(echo: Echo) -> None:
+    """The provider is not asked how far it is."""
+    echo.facts = evolve(echo.facts, extra_params={"progress": "progress"})
+    result = rank()
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert echo.params == {}
+
+
+def test_no_bar_where_the_provider_cannot_say_how_far_it_is(
+    echo: Echo, screen: Screen, tmp_path: Path
+) -> None:
+    """Nothing is written to the terminal."""
+    file = tmp_path / "documents.txt"
+    file.write_text(DOCUMENTS, encoding="utf-8")
+    code = screen.run("rank", "--model", "echo/m", "red", str(file))
+
+    assert (code, echo.params) == (0, {})
+    assert screen.lines() == []
+    assert screen.written == ""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes break differently there")

@@ -35,7 +35,6 @@ from rerank_core import (
     Reranker,
     RerankError,
     RerankResponse,
-    RerankResult,
     ResponseParseError,
     TransportError,
 )
@@ -44,8 +43,9 @@ from rerank_core._drivers import AsyncDriver, BlockingDriver
 from rerank_core._effects import Flow, Gather, Sleep
 from rerank_core._exchange import Part
 from rerank_core._flow import run_plan
+from rerank_core._ranking import complete
+from rerank_core._results import Results
 from rerank_core._retry import Clock, choose_wait, read_retry_after
-from rerank_core.wire import to_document
 
 LATER = 1e-6
 many = settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -221,15 +221,16 @@ def _gather_freely(flows: Sequence[Flow], _: int) -> Any:
     return Gather(flows, 99)
 
 
-def _attach_others(results: list[RerankResult], call: Call) -> None:
-    for result, document in zip(results, call.documents, strict=False):
-        result.document = to_document(document, None)
+def _attach_others(results: Results, call: Call, held_back: Sequence[int]) -> Results:
+    completed = complete(results, call, held_back)
+    completed.documents = completed.documents and list(call.documents[: len(completed)])
+    return completed
 
 
 PLANTS = {
-    "indices and scores unchecked": ("_exchange.check_results", lambda *_: None),
-    "unsorted": ("_exchange.sort_results", lambda _: None),
-    "another document": ("_exchange.attach_documents", _attach_others),
+    "indices and scores unchecked": ("_exchange.check_results", lambda results, _: results),
+    "unsorted": ("_exchange.sort_results", lambda results: results),
+    "another document": ("_exchange.complete", _attach_others),
     "split without offset": (
         "_exchange.Part",
         lambda request, indices, *rest: Part(request, range(len(indices)), *rest),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import shutil
@@ -86,9 +87,10 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
         (_plugins, "_loaded"),
         (_plugins, "_registered"),
         (_plugins, "_locks"),
-        (_client, "_kept"),
     ):
         monkeypatch.setattr(module, cache, {})
+    keep = functools.lru_cache(typed=True)(_client._keep.__wrapped__)  # noqa: SLF001 - one of this test
+    monkeypatch.setattr(_client, "_keep", keep)
     monkeypatch.setattr(sys, "path", sys.path.copy())
     scan_again = _plugins._entry_points.cache_clear  # noqa: SLF001 - a cache that tests must empty
     scan_again()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from importlib.util import find_spec
 from typing import Any
+from unittest import mock
 
 import anyio
+import httpcore
 import httpx
 import pytest
 
@@ -24,17 +27,33 @@ from core.loopback import (
     will_come_true,
 )
 from core.virtual import ScriptedPlugin
-from rerank_core import RequestTimeoutError, Reranker, TransportError, _lanes
-from rerank_core._lanes import LanesTransport
+from rerank_core import RequestTimeoutError, Reranker, TransportError, _lanes, _pools
+from rerank_core._lanes import AsyncLanes, Lanes
+from rerank_core._transports import AsyncLanesTransport, LanesTransport
 
 DOCUMENTS = ["a 1", "b 2"]
 BACKENDS = ("asyncio", "trio")
+AIOHTTP = pytest.param(
+    "aiohttp",
+    marks=pytest.mark.skipif(
+        find_spec("aiohttp") is None, reason="rerank-core[aiohttp] is not installed"
+    ),
+)
+WAYS = (*BACKENDS, AIOHTTP)
+"""The event loops, and aiohttp's connections under asyncio."""
 
 
 @pytest.fixture(autouse=True)
 def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in PROXY_VARIABLES:
         monkeypatch.delenv(name, raising=False)
+
+
+def _run(way: str, function: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> None:
+    """Run it in a new event loop, over aiohttp only where that is asked for."""
+    absent = {} if way == "aiohttp" else {"rerank_core._aiohttp": None}
+    with mock.patch.dict(sys.modules, absent):
+        anyio.run(function, *arguments, backend="trio" if way == "trio" else "asyncio")
 
 
 @pytest.fixture
@@ -82,8 +101,8 @@ def test_blocking_calls_one_after_another_share_a_connection(server: Loopback) -
     assert server.accepted == 1
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_async_calls_one_after_another_share_a_connection(server: Loopback, backend: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_async_calls_one_after_another_share_a_connection(server: Loopback, way: str) -> None:
     """Twenty calls, one connection."""
 
     async def main() -> None:
@@ -91,14 +110,14 @@ def test_async_calls_one_after_another_share_a_connection(server: Loopback, back
             for _ in range(20):
                 assert await _aask(reranker) == [1, 0]
 
-    anyio.run(main, backend=backend)
+    _run(way, main)
 
     assert server.accepted == 1
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("way", WAYS)
 def test_concurrent_calls_take_a_connection_each_and_give_it_back(
-    server: Loopback, backend: str
+    server: Loopback, way: str
 ) -> None:
     """Ten at once need ten connections; the next ten need no other."""
     server.behave = _at_the_same_time(10)
@@ -109,7 +128,7 @@ def test_concurrent_calls_take_a_connection_each_and_give_it_back(
                 server.most_under_way = 0
                 await _side_by_side(10, lambda: _aask(reranker))
 
-    anyio.run(main, backend=backend)
+    _run(way, main)
 
     assert server.accepted == 10
 
@@ -130,9 +149,9 @@ def test_a_connection_that_the_server_closed_is_replaced_under_blocking(server: 
     assert server.accepted == 3
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("way", WAYS)
 def test_a_connection_that_the_server_closed_is_replaced_under_async(
-    server: Loopback, backend: str
+    server: Loopback, way: str
 ) -> None:
     """A server that hangs up between calls costs a connection, not an error."""
     server.behave = _hang_up_after
@@ -143,12 +162,13 @@ def test_a_connection_that_the_server_closed_is_replaced_under_async(
                 assert await _aask(reranker) == [1, 0]
                 assert comes_true(lambda: not server.open_connections)
 
-    anyio.run(main, backend=backend)
+    _run(way, main)
 
     assert server.accepted == 3
 
 
-def test_a_connection_that_says_close_is_not_kept(server: Loopback) -> None:
+@pytest.mark.parametrize("way", ["asyncio", AIOHTTP])
+def test_a_connection_that_says_close_is_not_kept(server: Loopback, way: str) -> None:
     """`Connection: close` means that nobody may use it again, nor hold it open."""
 
     def behave(connection: Connection, body: Any) -> None:
@@ -165,12 +185,15 @@ def test_a_connection_that_says_close_is_not_kept(server: Loopback) -> None:
                 await reranker.arerank("q", ["a"])
                 assert comes_true(lambda: not server.open_connections)
 
-    asyncio.run(main())
+    _run(way, main)
 
     assert server.accepted == 2
 
 
-def test_an_idle_connection_expires(server: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("way", ["asyncio", AIOHTTP])
+def test_an_idle_connection_expires(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
     """After its time a connection is closed and another one opened."""
     monkeypatch.setattr(_lanes, "KEEPALIVE_SECONDS", 0.05)
 
@@ -181,7 +204,7 @@ def test_an_idle_connection_expires(server: Loopback, monkeypatch: pytest.Monkey
             await _aask(reranker)
             assert await will_come_true(lambda: server.open_connections == 1)
 
-    asyncio.run(main())
+    _run(way, main)
 
     assert server.accepted == 2
 
@@ -203,7 +226,7 @@ def test_idle_connections_of_a_burst_are_closed_by_later_calls(
             assert server.open_connections == 1
 
     monkeypatch.setattr(_lanes, "KEEPALIVE_SECONDS", 0.1)
-    asyncio.run(main())
+    _run("asyncio", main)
 
 
 def _unused_port() -> int:
@@ -249,57 +272,61 @@ def test_a_failure_has_the_name_that_httpx_gives_it(
     server.behave = behave
 
     async def main() -> None:
-        async with httpx.AsyncClient(transport=LanesTransport(), timeout=0.2) as client:
+        transport = AsyncLanesTransport(AsyncLanes())
+        async with httpx.AsyncClient(transport=transport, timeout=0.2) as client:
             with pytest.raises(kind) as caught:
                 await client.post(server.url, json={})
             assert caught.value.request.url == server.url
 
     anyio.run(main, backend=backend)
 
-    with httpx.Client(timeout=0.2) as client, pytest.raises(kind):
-        client.post(server.url, json={})
+    with httpx.Client(transport=LanesTransport(Lanes()), timeout=0.2) as client:
+        with pytest.raises(kind) as caught:
+            client.post(server.url, json={})
+        assert caught.value.request.url == server.url
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_no_listener_is_a_connect_error(backend: str) -> None:
-    """The lanes raise httpx's own error, and the caller sees ours with it as the cause."""
+@pytest.mark.parametrize("way", WAYS)
+def test_no_listener_is_a_connect_error(way: str) -> None:
+    """The caller sees our error, with that of the connection as the cause."""
     url = f"http://127.0.0.1:{_unused_port()}"
     reranker = Reranker("m", provider=ScriptedPlugin(), api_base=url, max_retries=0)
 
     async def main() -> None:
         with pytest.raises(TransportError) as caught:
             await reranker.arerank("q", DOCUMENTS)
-        assert isinstance(caught.value.__cause__, httpx.ConnectError)
+        assert isinstance(caught.value.__cause__, httpcore.ConnectError)
         await reranker.aclose()
 
-    anyio.run(main, backend=backend)
+    _run(way, main)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_no_socket_outlives_its_event_loop(server: Loopback, backend: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_no_socket_outlives_its_event_loop(server: Loopback, way: str) -> None:
     """The loop's end closes its connections, with nobody closing the reranker."""
     reranker = _reranker(server)
     for _ in range(3):
-        anyio.run(_aask, reranker, backend=backend)
+        _run(way, _aask, reranker)
         assert comes_true(lambda: not server.open_connections)
 
     gc.collect()  # a socket that was left open warns here, and warnings are errors
     assert server.accepted == 3
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_nothing_is_kept_of_an_event_loop_that_has_ended(server: Loopback, backend: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_is_kept_of_an_event_loop_that_has_ended(server: Loopback, way: str) -> None:
     """A program that runs many loops keeps none of them alive."""
     reranker = _reranker(server)
     for _ in range(5):
-        anyio.run(_aask, reranker, backend=backend)
+        _run(way, _aask, reranker)
     gc.collect()
 
-    assert len(reranker._connections.pools()._of_loop) == 0  # noqa: SLF001 - seen nowhere else
+    assert not reranker._connections.pools()._of_loop  # noqa: SLF001 - seen nowhere else
+    assert not _pools._open  # noqa: SLF001 - likewise
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_aclose_closes_the_connections_of_both_kinds(server: Loopback, backend: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_aclose_closes_the_connections_of_both_kinds(server: Loopback, way: str) -> None:
     """After `aclose` the server holds no connection, and the reranker still works."""
     reranker = _reranker(server)
 
@@ -312,7 +339,7 @@ def test_aclose_closes_the_connections_of_both_kinds(server: Loopback, backend: 
         assert await _aask(reranker) == [1, 0]
         await reranker.aclose()
 
-    anyio.run(main, backend=backend)
+    _run(way, main)
 
     assert server.accepted == 3
 
@@ -336,8 +363,8 @@ def test_a_dropped_reranker_frees_its_blocking_connections(server: Loopback) -> 
     assert comes_true(lambda: not server.open_connections)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_dropped_reranker_frees_its_async_connections(server: Loopback, backend: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_a_dropped_reranker_frees_its_async_connections(server: Loopback, way: str) -> None:
     """While the loop lives on: a program that makes one for each job does not run out of them."""
 
     async def main() -> None:
@@ -346,7 +373,7 @@ def test_a_dropped_reranker_frees_its_async_connections(server: Loopback, backen
         gc.collect()
         assert await will_come_true(lambda: not server.open_connections)
 
-    anyio.run(main, backend=backend)
+    _run(way, main)
 
 
 def test_an_abandoned_attempt_leaves_no_connection_open(
@@ -374,7 +401,8 @@ def _set_cookie(connection: Connection, body: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["own", "transport"])
-def test_cookies_are_not_kept(server: Loopback, kind: str) -> None:
+@pytest.mark.parametrize("way", ["asyncio", AIOHTTP])
+def test_cookies_are_not_kept(server: Loopback, kind: str, way: str) -> None:
     """What one call is told to keep is not sent with the next, whoever gave the transport."""
     server.behave = _set_cookie
     transport = httpx.HTTPTransport() if kind == "transport" else None
@@ -394,7 +422,80 @@ def test_cookies_are_not_kept(server: Loopback, kind: str) -> None:
     reranker.close()
     if transport is not None:
         transport.close()
-    asyncio.run(main())
+    _run(way, main)
 
     assert len(server.seen) == 4
     assert not [seen for seen in server.seen if "cookie" in seen.headers]
+
+
+def _note_head(heads: list[Any]) -> Callable[[Connection, Any], None]:
+    def behave(connection: Connection, body: Any) -> None:
+        heads.append((connection.requestline, connection.headers.items()))
+        rank(connection, body)
+
+    return behave
+
+
+@pytest.mark.parametrize("path", ["", "/a%2Fb/c", "/a?b=c%20d"])
+@pytest.mark.parametrize("way", WAYS)
+def test_the_same_goes_over_the_wire_every_way(server: Loopback, way: str, path: str) -> None:
+    """Request line and headers: names in the same case, each as often, nothing added."""
+    heads: list[Any] = []
+    server.behave = _note_head(heads)
+    options: dict[str, Any] = {"api_key": "k", "extra_headers": {"X-Odd_Name": "a  b; c"}}
+    reranker = Reranker(
+        "m", provider=ScriptedPlugin(), api_base=server.url + path, max_retries=0, **options
+    )
+    _ask(reranker)
+    reranker.close()
+    _run(way, _aask, reranker)
+    blocking, other = heads
+
+    assert other[0] == blocking[0]
+    assert sorted(other[1]) == sorted(blocking[1])
+    assert ("x-odd_name", "a  b; c") in other[1]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_call_under_way_survives_aclose(server: Loopback, way: str) -> None:
+    """It ends as if nobody had closed anything, and then closes its connection itself."""
+
+    async def main() -> None:
+        reranker = _reranker(server)
+        answers: list[list[int]] = []
+
+        async def ask() -> None:
+            answers.append(await _aask(reranker))
+
+        async with anyio.create_task_group() as group:
+            server.behave = _answer_slowly
+            group.start_soon(ask)
+            assert await will_come_true(lambda: server.under_way == 1)
+            await reranker.aclose()
+        assert answers == [[1, 0]]
+        assert await will_come_true(lambda: not server.open_connections)
+
+    _run(way, main)
+
+
+def _answer_slowly(connection: Connection, body: Any) -> None:
+    connection.pause(0.2)
+    rank(connection, body)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_service_that_reads_nothing_is_a_timeout(way: str) -> None:
+    """A body too large for the buffers on the way is not sent for ever."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        reranker = Reranker(
+            "m", provider=ScriptedPlugin(), api_base=url, max_retries=0, timeout=0.2
+        )
+
+        async def main() -> None:
+            with pytest.raises(RequestTimeoutError):
+                await reranker.arerank("q", ["x" * 20_000_000])
+
+        _run(way, main)

@@ -136,7 +136,7 @@ def test_the_service_decides_up_to_a_bound(retry_after: float, wait: float) -> N
         ({"retry-after": "Sun, 01 Nov 2026 12:00:09 GMT"}, 9.0),
         ({"retry-after": "01 Nov 2026 12:00:09 -0000"}, 9.0),
         ({"retry-after": "Sun, 01 Nov 2026 11:00:00 GMT"}, 0.0),
-        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}, 253_402_300_799 - NOW),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}, 4e9),
         ({"retry-after": "Sun, 01 Nov 99999 12:00:09 GMT"}, None),
         ({"retry-after": "Sun, 32 Nov 2026 12:00:09 GMT"}, None),
         (

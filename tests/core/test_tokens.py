@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -27,6 +27,7 @@ from rerank_core import (
     ServerError,
     TransportError,
 )
+from rerank_core._transports import MOST_BYTES
 from rerank_core.tokens import (
     Exchange,
     Steps,
@@ -271,6 +272,54 @@ def test_the_exchange_has_the_bounds_of_time_of_its_request(send: Send) -> None:
 
     reads = [request.extensions["timeout"]["read"] for request in service.exchanges]
     assert reads == [7.0, 5.0]  # httpx's own default is 5
+
+
+class Stream(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body that counts what is read of it."""
+
+    def __init__(self) -> None:
+        self.read = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for _ in range(1000):
+            self.read += 1
+            yield b" " * 1000
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self:
+            yield chunk
+
+
+@pytest.mark.parametrize("status", [200, 401, 500])
+def test_the_reply_of_the_request_itself_is_read_within_its_bound(status: int, ask: Ask) -> None:
+    """The authentication looks at the status only, whatever follows it."""
+    stream = Stream()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "tokens.test":
+            return granted("always-the-same")
+        return httpx.Response(status, stream=stream)
+
+    plugin = Plugin(auth=lambda *_: TokenAuth(giving(lambda: Token("same", 4e9))))
+    with pytest.raises(RerankError):
+        ask(httpx.MockTransport(answer), plugin=plugin, max_retries=0, max_response_bytes=10_000)
+
+    assert 10 <= stream.read <= 12
+
+
+@every_way
+def test_the_exchange_has_the_bound_of_size_of_its_request(send: Send) -> None:
+    """Which the connections heed; one that has its own keeps it."""
+
+    def bounded() -> Steps:
+        yield httpx.Request("POST", TOKENS, extensions={MOST_BYTES: 7})
+        return read_token((yield httpx.Request("POST", TOKENS)))
+
+    service = Service()
+
+    send(TokenAuth(bounded), service)
+
+    assert [request.extensions[MOST_BYTES] for request in service.exchanges] == [7, None]
 
 
 # Many at once

@@ -29,10 +29,10 @@ from rerank_core import (
 from rerank_core._effects import Flow, Gather, Run, Send, Sleep
 from rerank_core._flow import Plan
 from rerank_core._retry import Clock
-from rerank_core._sending import read_reply, translate_error
+from rerank_core._sending import to_record
+from rerank_core._translation import translate_error
 
 # What the real drivers would have sent with, to say the same of a failure as they do.
-_PLAIN_CLIENT = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(500)))
 
 
 class ScriptedPlugin:
@@ -297,9 +297,10 @@ class _Task:
         def outcome() -> HTTPResponse:
             attempt.answered = True
             try:
-                return read_reply(reply.to_httpx(effect.content, driver.clock.time()))
+                answer = reply.to_httpx(effect.content, driver.clock.time())
+                return to_record(answer, answer.content)
             except httpx.HTTPError as error:
-                return translate_error(error, _PLAIN_CLIENT, effect)
+                translate_error(error, effect)
 
         ended = self._end_at(now + reply.after, effect.deadline, outcome)
         self.attempt = attempt = Attempt(effect, reply, now, ended)

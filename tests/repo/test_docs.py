@@ -14,13 +14,14 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
+import httpcore  # noqa: TC002 - beside httpx
 import httpx
 import pytest
 from attrs import frozen
 from click.testing import CliRunner
 
 import rerank_core
-from rerank_core import HTTPRequest, Provider, _lanes, list_providers
+from rerank_core import HTTPRequest, HTTPResponse, Provider, _lanes, list_providers
 from rerank_core._cli_plugins import cli
 from rerank_core._hooks import ProviderHooks
 from rerank_core.testing import Case
@@ -129,11 +130,17 @@ def services(monkeypatch: pytest.MonkeyPatch) -> None:
     """No request leaves this process, and every provider that needs a key has one."""
     service = Services()
 
-    def send(_: object, request: httpx.Request) -> httpx.Response:
-        return service.answer(request)
+    def send(_: object, request: httpcore.Request, __: object) -> HTTPResponse:
+        asked = httpx.Request(
+            request.method.decode(),
+            httpx.URL(bytes(request.url).decode()),
+            content=b"".join(request.stream),  # type: ignore[arg-type]  # of this process
+        )
+        answer = service.answer(asked)
+        return HTTPResponse(answer.status_code, dict(answer.headers), answer.content)
 
-    async def send_async(_: object, request: httpx.Request) -> httpx.Response:
-        return service.answer(request)
+    async def send_async(_: object, request: httpcore.Request, __: object) -> HTTPResponse:
+        return send(_, request, __)
 
     def build_request(self: ProviderHooks, provider: Provider, *arguments: Any) -> Any:
         built = ask_plugin(self, provider, *arguments)
@@ -143,9 +150,8 @@ def services(monkeypatch: pytest.MonkeyPatch) -> None:
 
     ask_plugin = ProviderHooks.build_request
     monkeypatch.setattr(ProviderHooks, "build_request", build_request)
-    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", send)
-    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", send_async)
-    monkeypatch.setattr(_lanes.LanesTransport, "handle_async_request", send_async)
+    monkeypatch.setattr(_lanes.Lanes, "send", send)
+    monkeypatch.setattr(_lanes.AsyncLanes, "send", send_async)
     for facts in filter(None, (provider.facts for provider in list_providers())):
         if facts.api_key_required:
             monkeypatch.setenv(facts.api_key_env[0], "a-key")

@@ -268,7 +268,7 @@ class _Telling(Healthy):
     @hookimpl
     def parse_response(self, payload: Any) -> RerankResponse:
         response = Healthy.parse_response(self, payload)
-        return evolve(response, warnings=(f"asked with {self.key}",))
+        return evolve(response, id=f"asked with {self.key}")
 
 
 class _InProcess(Healthy):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
-from attrs import field, frozen
+from attrs import define, field
 
 from rerank_core.errors import InvalidRequestError
 
@@ -16,11 +17,10 @@ CALL_PARAMS = (
     "max_chunks_per_doc",
     "max_tokens_per_doc",
 )
-_SENT = tuple(name for name in CALL_PARAMS if name != "return_documents")
 _STRINGS = {str}
 
 
-@frozen
+@define
 class Call:
     """What the caller asks: the same for every provider that is tried.
 
@@ -30,9 +30,8 @@ class Call:
         top_n: At least 1, or `None` for all.
         rank_fields: Field names in order, or `None`.
         return_documents: Whether results carry their documents.
-        max_chunks_per_doc: At least 1, or `None`.
-        max_tokens_per_doc: At least 1, or `None`.
-        extra: Parameters that only the provider knows.
+        params: What the caller set of these and of other parameters, but for `return_documents`,
+            which core honours.
         has_mappings: Whether any document is a mapping.
     """
 
@@ -41,33 +40,26 @@ class Call:
     top_n: int | None = None
     rank_fields: tuple[str, ...] | None = None
     return_documents: bool = True
-    max_chunks_per_doc: int | None = None
-    max_tokens_per_doc: int | None = None
-    extra: Mapping[str, Any] = field(factory=dict)
+    params: Mapping[str, Any] = field(factory=dict)
     has_mappings: bool = False
-
-    def params(self) -> dict[str, Any]:
-        """The parameters that the caller set, but for `return_documents`, which core honours."""
-        return {name: value for name in _SENT if (value := getattr(self, name)) is not None}
 
 
 def make_call(
     query: Any,
     documents: Any,
-    *,
-    top_n: Any,
-    rank_fields: Any,
-    return_documents: Any,
-    max_chunks_per_doc: Any,
-    max_tokens_per_doc: Any,
-    extra: Mapping[str, Any],
+    top_n: Any = None,
+    rank_fields: Any = None,
+    return_documents: Any = None,
+    max_chunks_per_doc: Any = None,
+    max_tokens_per_doc: Any = None,
+    extra: Mapping[str, Any] = MappingProxyType({}),
 ) -> Call:
     """Check a call's arguments.
 
     Raises:
         InvalidRequestError: One of them makes no sense; the message says which and why.
     """
-    if not isinstance(query, str) or not query.strip():
+    if not isinstance(query, str) or not query or query.isspace():
         message = f"query must be a string that is not blank, not {_shown(query)}"
         raise InvalidRequestError(message)
     check_text(query, "query")
@@ -75,22 +67,27 @@ def make_call(
         message = f"return_documents must be True or False, not {_shown(return_documents)}"
         raise InvalidRequestError(message)
     listed, has_mappings = _checked_documents(documents)
-    return Call(
-        query=query,
-        documents=listed,
-        top_n=_checked_count("top_n", top_n),
-        rank_fields=_checked_fields(rank_fields),
-        return_documents=return_documents is not False,
-        max_chunks_per_doc=_checked_count("max_chunks_per_doc", max_chunks_per_doc),
-        max_tokens_per_doc=_checked_count("max_tokens_per_doc", max_tokens_per_doc),
-        extra={name: value for name, value in extra.items() if value is not None},
-        has_mappings=has_mappings,
-    )
+    rank_fields = None if rank_fields is None else _checked_fields(rank_fields)
+    _check_count("top_n", top_n)
+    _check_count("max_chunks_per_doc", max_chunks_per_doc)
+    _check_count("max_tokens_per_doc", max_tokens_per_doc)
+    given = {
+        "top_n": top_n,
+        "rank_fields": rank_fields,
+        "max_chunks_per_doc": max_chunks_per_doc,
+        "max_tokens_per_doc": max_tokens_per_doc,
+        **extra,
+    }
+    params = {name: value for name, value in given.items() if value is not None}
+    returned = return_documents is not False
+    return Call(query, listed, top_n, rank_fields, returned, params, has_mappings)
 
 
 def _checked_documents(documents: Any) -> tuple[list[str | Mapping[str, Any]], bool]:
     """The documents in a list of ours, and whether any is a mapping."""
-    if isinstance(documents, (str, bytes, Mapping)) or not isinstance(documents, Iterable):
+    if type(documents) is not list and (
+        isinstance(documents, (str, bytes, Mapping)) or not isinstance(documents, Iterable)
+    ):
         message = (
             "documents must be a list (or another iterable) of strings and mappings,"
             f" not {_shown(documents)}"
@@ -110,16 +107,14 @@ def _checked_documents(documents: Any) -> tuple[list[str | Mapping[str, Any]], b
     return listed, any(not isinstance(document, str) for document in listed)
 
 
-def _checked_count(name: str, value: Any) -> int | None:
+def _check_count(name: str, value: Any) -> None:
     if value is None or (type(value) is int and value > 0):
-        return value
+        return
     message = f"{name} must be an integer from 1, not {_shown(value)}"
     raise InvalidRequestError(message)
 
 
-def _checked_fields(rank_fields: Any) -> tuple[str, ...] | None:
-    if rank_fields is None:
-        return None
+def _checked_fields(rank_fields: Any) -> tuple[str, ...]:
     if isinstance(rank_fields, (str, bytes)) or not isinstance(rank_fields, Iterable):
         message = f"rank_fields must be a list of field names, not {_shown(rank_fields)}"
         raise InvalidRequestError(message)

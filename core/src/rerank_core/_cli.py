@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from inspect import signature
@@ -22,6 +21,7 @@ from rich.text import Text
 from rerank_core._client import rerank
 from rerank_core._facts import Provider
 from rerank_core._plugins import InstalledProvider, find_plugin, list_providers
+from rerank_core._progress import is_terminal, printable, show_progress
 from rerank_core._reranker import Reranker
 from rerank_core._target import split_model
 from rerank_core._version import __version__
@@ -44,7 +44,7 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except RerankError as error:
             for text in (str(error), *getattr(error, "__notes__", ())):
-                click.echo(_printable(f"error: {text}"), err=True)
+                click.echo(printable(f"error: {text}"), err=True)
             ours = isinstance(error, (ConfigurationError, PluginError))
             ctx.exit(_CONFIGURATION if ours else _FAILED)
         except KeyboardInterrupt:
@@ -103,16 +103,18 @@ def rank(file: BinaryIO, params: Mapping[str, Any], *, as_json: bool, **options:
     if options["rank_fields"] is not None:
         options["rank_fields"] = [name.strip() for name in options["rank_fields"].split(",")]
     provider, model = split_model(options["model"], None)
-    secrets = find_plugin(provider).resolve_provider(model, {}).secret_options
-    if shown := [name for name in params if name in secrets]:
-        hint = f"{shown[0]} is secret: set {' or '.join(secrets[shown[0]])} instead"
+    facts = find_plugin(provider).resolve_provider(model, {})
+    if shown := [name for name in params if name in facts.secret_options]:
+        hint = f"{shown[0]} is secret: set {' or '.join(facts.secret_options[shown[0]])} instead"
         raise click.BadParameter(hint, param_hint="--param")
     documents = _read_documents(file)
     given = {name: value for name, value in options.items() if value is not None}
-    response = rerank(documents=documents, return_documents=False, **given, **params)
+    with show_progress(facts) as progress:
+        given |= {**progress, **params}
+        response = rerank(documents=documents, return_documents=False, **given)
     for warning in response.warnings:
-        click.echo(_printable(f"warning: {warning}"), err=True)
-    if as_json or not _is_terminal():
+        click.echo(printable(f"warning: {warning}"), err=True)
+    if as_json or not is_terminal():
         for result in response.results:
             row = {"index": result.index, "relevance_score": result.relevance_score}
             click.echo(encode_json({**row, "document": documents[result.index]}))
@@ -121,7 +123,7 @@ def rank(file: BinaryIO, params: Mapping[str, Any], *, as_json: bool, **options:
     table.add_column("text", ratio=1, no_wrap=True, overflow="ellipsis")
     for place, result in enumerate(response.results, 1):
         score = "-" if result.relevance_score is None else f"{result.relevance_score:#.4g}"
-        text = Text(_printable(render_document(documents[result.index], options["rank_fields"])))
+        text = Text(printable(render_document(documents[result.index], options["rank_fields"])))
         table.add_row(str(place), score, str(result.index), text)
     Console().print(table)
 
@@ -157,7 +159,7 @@ def providers(*, as_json: bool) -> None:
     Names variables and never shows their values. A broken plugin is listed with its error.
     """
     listed = [_describe(provider) for provider in list_providers()]
-    if as_json or not _is_terminal():
+    if as_json or not is_terminal():
         for row in listed:
             click.echo(encode_json(row))
         return
@@ -167,7 +169,7 @@ def providers(*, as_json: bool) -> None:
         key = [f"key: {row['key']}", *row["key_variables"]] if row["key"] else []
         models = [f"broken: {row['error']}"] if row["error"] else row["models"]
         cells = ([row["name"], source, *key], models)
-        table.add_row(*(Text("\n".join(map(_printable, cell)), overflow="fold") for cell in cells))
+        table.add_row(*(Text("\n".join(map(printable, cell)), overflow="fold") for cell in cells))
     Console().print(table)
 
 
@@ -236,14 +238,5 @@ def _read_extras(distribution: str | None) -> Iterator[str]:
 
 
 def _show(title: str, lines: Iterable[str]) -> None:
-    for line in (title, *(f"  {_printable(line)}" for line in lines), ""):
+    for line in (title, *(f"  {printable(line)}" for line in lines), ""):
         click.echo(line)
-
-
-def _is_terminal() -> bool:
-    return sys.stdout.isatty()
-
-
-def _printable(text: str) -> str:
-    """One line without what could steer a terminal: a service may have written it."""
-    return "".join(char if char.isprintable() else " " for char in " ".join(text.split()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -10,8 +11,6 @@ from rerank_core._models import RerankResponse
 from rerank_core._reranker import Documents, Reranker
 
 _MOST_KEPT = 256
-
-_kept: dict[Any, Reranker] = {}
 
 
 def rerank(  # noqa: PLR0913, PLR0917 - litellm's signature
@@ -157,14 +156,16 @@ def _reranker(model: str, *, http_client: Any, **options: Any) -> Reranker:
     """The `Reranker` for these options: kept, for as long as the environment stays the same."""
     if http_client is not None:  # not kept: it is the caller's, to be dropped when they like
         return Reranker(model, http_client=http_client, **options)
-    key = (model, *((name, type(value), value) for name, value in options.items()))
     try:
-        kept = _kept.get(key)
+        kept = _keep(model, **options)
     except TypeError:  # an option that cannot be looked up by, a dict for example
         return Reranker(model, _connections=SHARED, **options)
-    if kept is not None and kept.is_current():
+    if kept.is_current():
         return kept
-    if len(_kept) >= _MOST_KEPT:
-        _kept.clear()
-    _kept[key] = reranker = Reranker(model, _connections=SHARED, **options)
-    return reranker
+    _keep.cache_clear()
+    return _keep(model, **options)
+
+
+@functools.lru_cache(_MOST_KEPT, typed=True)  # typed: 1 is a number of retries, and True is not
+def _keep(model: str, **options: Any) -> Reranker:
+    return Reranker(model, _connections=SHARED, **options)

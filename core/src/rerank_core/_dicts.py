@@ -52,7 +52,7 @@ _converter.register_unstructure_hook(
         RerankResponse,
         _converter,
         _cattrs_omit_if_default=True,
-        results=_required,
+        _results=override(omit=True),
         id=_required,
         payload=override(omit=True),
         headers=override(omit=True),
@@ -62,4 +62,4 @@ _converter.register_unstructure_hook(
 
 def response_to_dict(response: RerankResponse) -> dict[str, Any]:
     """The response in the shape of Cohere's API, unset values left out."""
-    return _converter.unstructure(response)  # type: ignore[no-any-return]
+    return {"results": _converter.unstructure(response.results), **_converter.unstructure(response)}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import define
 
 from rerank_core._call import check_text
 from rerank_core.errors import InvalidRequestError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Documents = Sequence[str | Mapping[str, Any]]
 
 
-@frozen
+@define
 class Fitted:
     """Documents ready to be sent.
 

@@ -3,47 +3,48 @@
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import queue
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
 
+from rerank_core._direct import build_direct
 from rerank_core._effects import Flow, Gather, Run, Send, Sleep
-from rerank_core._sending import (
-    build_plain_request,
-    build_request,
-    choose_auth,
-    read_reply,
-    translate_error,
+from rerank_core._threads import (
+    Wait,
+    deadline_passed,
+    outcome_of,
+    remaining,
+    start_thread,
+    within,
 )
-from rerank_core.errors import RequestTimeoutError, RerankError
+from rerank_core._translation import translate_error
+from rerank_core.errors import RerankError
 
 if TYPE_CHECKING:
     from rerank_core._models import HTTPResponse
 
-T = TypeVar("T")
-
 
 class BlockingDriver:
-    """Runs flows in the calling thread, and flows side by side in threads of their own."""
+    """Runs flows in the calling thread, and flows side by side in threads of their own.
 
-    def run(self, flow: Flow, stop: threading.Event | None = None) -> Any:
-        """What the flow returns.
+    Args:
+        wait: Of whoever wants the outcome.
+    """
 
-        Args:
-            flow: What to run.
-            stop: Set where nobody waits for the outcome any more.
-        """
+    def __init__(self, wait: Wait | None = None) -> None:
+        self._wait = wait or Wait()
+
+    def run(self, flow: Flow) -> Any:
+        """What the flow returns."""
         try:
             effect = next(flow)
-            while stop is None or not stop.is_set():
+            while not self._wait.is_over():
                 try:
                     outcome = self._carry_out(effect)
                 except RerankError as error:
@@ -58,9 +59,13 @@ class BlockingDriver:
     def _carry_out(self, effect: Any) -> Any:
         match effect:
             case Send():
-                return _within(effect.deadline, lambda: self._send(effect))
+                if effect.deadline is None:
+                    return self._send(effect)
+                wait = Wait(self._wait)
+                sender = BlockingDriver(wait)
+                return within(effect.deadline, lambda: sender._send(effect), wait)
             case Run():
-                return _within(effect.deadline, effect.function)
+                return within(effect.deadline, effect.function, Wait())
             case Gather():
                 return self._gather(effect)
             case Sleep():
@@ -69,85 +74,48 @@ class BlockingDriver:
                 raise TypeError(effect)
 
     def _send(self, effect: Send) -> HTTPResponse:
-        pools = effect.target.connections.pools()
-        channel = pools.borrow()
-        client = channel.client
+        channel = effect.target.connections.pools().blocking(self._wait.is_over)
+        client = None
         try:
-            if transport := channel.shortcut(effect.target):
-                with contextlib.closing(
-                    transport.handle_request(build_plain_request(client, effect))
-                ) as reply:
-                    reply.read()
-                    return read_reply(reply)
-            request = build_request(client, effect)
-            auth = choose_auth(client, effect.target)
-            return read_reply(client.send(request, auth=auth, follow_redirects=False))
+            if channel.lanes is not None and (request := build_direct(effect)) is not None:
+                most = effect.target.options.max_response_bytes
+                reply: HTTPResponse = channel.lanes.send(request, most)
+                return reply
+            from rerank_core._sending import send_by  # noqa: PLC0415 - httpx where it is needed
+
+            with channel.borrowed_client() as client:
+                return send_by(client, effect)
         except Exception as error:  # noqa: BLE001 - sorted out there, and raised again
-            return translate_error(error, client, effect)
-        finally:
-            pools.give_back()
+            translate_error(error, effect, client)
 
     def _gather(self, effect: Gather) -> list[Any]:
         waiting = deque(enumerate(effect.flows))
         ended: queue.SimpleQueue[tuple[int, Any, BaseException | None]] = queue.SimpleQueue()
-        stop = threading.Event()
+        wait = Wait(self._wait)
+        runner = BlockingDriver(wait)
 
         def work() -> None:
-            while waiting and not stop.is_set():
+            while waiting and not wait.is_over():
                 try:
                     at, flow = waiting.popleft()
                 except IndexError:  # another thread took the last
                     return
-                outcome, error = _outcome(partial(self.run, flow, stop))
+                outcome, error = outcome_of(partial(runner.run, flow))
                 if error is not None:
-                    stop.set()  # at once: what follows would be paid for in vain
+                    wait.over = True  # at once: what follows would be paid for in vain
                 ended.put((at, outcome, error))
 
-        for _ in range(min(effect.limit, len(effect.flows))):
-            _start_thread(work)
         outcomes: list[Any] = [None] * len(effect.flows)
         try:
+            for _ in range(min(effect.limit, len(effect.flows))):
+                start_thread(work)
             for _ in effect.flows:
                 at, outcomes[at], error = ended.get()
                 if error is not None:
                     raise error
         finally:
-            stop.set()
+            wait.over = True
         return outcomes
-
-
-def _outcome(function: Callable[[], T]) -> tuple[T | None, BaseException | None]:
-    """What a function returns or raises, to be handed to another thread."""
-    try:
-        return function(), None
-    except BaseException as error:  # noqa: BLE001 - raised again by whoever waits for it
-        return None, error
-
-
-def _start_thread(function: Callable[[], None]) -> None:
-    """Start a thread that no exit waits for, with the caller's context variables."""
-    context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(function,), name="rerank", daemon=True).start()
-
-
-def _within(deadline: float | None, function: Callable[[], Any]) -> Any:
-    """Call the function, and stop waiting for it at the deadline.
-
-    A look-up of a name, a trickling reply and a long computation heed no timeout, so with a
-    deadline they run in a thread that is left behind when it passes.
-    """
-    if deadline is None:
-        return function()
-    remaining = _remaining(deadline)
-    box: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
-    _start_thread(lambda: box.put(_outcome(function)))
-    try:
-        outcome, error = box.get(timeout=remaining)
-    except queue.Empty:
-        raise _deadline_passed() from None
-    if error is not None:
-        raise error
-    return outcome
 
 
 class AsyncDriver:
@@ -186,17 +154,18 @@ class AsyncDriver:
 
     async def _send(self, effect: Send) -> HTTPResponse:
         channel = await effect.target.connections.pools().of_loop()
-        client = channel.client
+        client = None
         try:
-            if transport := channel.shortcut(effect.target):
-                reply = await transport.handle_async_request(build_plain_request(client, effect))
-                await reply.aread()
-                return read_reply(reply)
-            request = build_request(client, effect)
-            auth = choose_auth(client, effect.target)
-            return read_reply(await client.send(request, auth=auth, follow_redirects=False))
+            if channel.lanes is not None and (request := build_direct(effect)) is not None:
+                most = effect.target.options.max_response_bytes
+                reply: HTTPResponse = await channel.lanes.send(request, most)
+                return reply
+            from rerank_core._sending import asend_by  # noqa: PLC0415 - as above
+
+            client = channel.client
+            return await asend_by(client, effect)
         except Exception as error:  # noqa: BLE001 - sorted out there, and raised again
-            return translate_error(error, client, effect)
+            translate_error(error, effect, client)
 
     async def _gather(self, effect: Gather) -> list[Any]:
         outcomes: list[Any] = [None] * len(effect.flows)
@@ -225,18 +194,7 @@ def _deadline_scope(deadline: float | None) -> Iterator[None]:
     if deadline is None:
         yield
         return
-    with anyio.move_on_after(_remaining(deadline)) as scope:
+    with anyio.move_on_after(remaining(deadline)) as scope:
         yield
     if scope.cancelled_caught:
-        raise _deadline_passed()
-
-
-def _remaining(deadline: float) -> float:
-    remaining = deadline - time.monotonic()
-    if remaining <= 0:
-        raise _deadline_passed()
-    return remaining
-
-
-def _deadline_passed() -> RequestTimeoutError:
-    return RequestTimeoutError("the deadline has passed")
+        raise deadline_passed()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attrs import field, frozen
+from attrs import define, field
 
 if TYPE_CHECKING:
     from rerank_core._models import HTTPRequest
@@ -18,7 +18,7 @@ JSON_HEADERS = {"accept": "application/json", "content-type": "application/json"
 """The headers of a request with a body, where the plugin and the caller add none."""
 
 
-@frozen
+@define
 class Send:
     """The effect of one HTTP attempt; its outcome is an `HTTPResponse`, or a `TransportError`.
 
@@ -39,7 +39,7 @@ class Send:
     deadline: float | None
 
 
-@frozen
+@define
 class Run:
     """The effect of work in this process; its outcome is what the function returns."""
 
@@ -47,14 +47,14 @@ class Run:
     deadline: float | None
 
 
-@frozen
+@define
 class Sleep:
     """The effect of waiting."""
 
     seconds: float
 
 
-@frozen
+@define
 class Gather:
     """The effect of running flows side by side; its outcome is the list of what they return.
 

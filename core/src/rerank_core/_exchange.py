@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from attrs import frozen
+from attrs import define
 
 from rerank_core._documents import fit_documents, split_documents
 from rerank_core._extras import add_extras
+from rerank_core._messages import shorten
 from rerank_core._models import (
     Compute,
     HTTPRequest,
@@ -17,10 +18,10 @@ from rerank_core._models import (
     NextRequest,
     RerankRequest,
     RerankResponse,
-    RerankResult,
 )
 from rerank_core._prices import cost_of
-from rerank_core._ranking import Page, attach_documents, check_results, merge, sort_results
+from rerank_core._ranking import Page, check_results, complete, merge, sort_results
+from rerank_core._results import Results
 from rerank_core._status import error_in_success
 from rerank_core._target import unknown_param
 from rerank_core.errors import (
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 _HONOURED_BY_CORE = frozenset({"top_n", "rank_fields"})
 
 
-@frozen
+@define
 class Part:
     """One request's share of a call.
 
@@ -54,7 +55,7 @@ class Part:
     work: HTTPRequest | Compute
 
 
-@frozen
+@define
 class Prepared:
     """A call made ready for one target."""
 
@@ -113,7 +114,7 @@ def _choose_params(
     """The parameters that the provider takes; what nobody can honour is refused or left out."""
     facts = target.provider
     params = {}
-    for name, value in {**target.params, **call.params(), **call.extra}.items():
+    for name, value in {**target.params, **call.params}.items():
         if name in facts.params or name in facts.extra_params:
             params[name] = value
         elif name not in _HONOURED_BY_CORE:
@@ -181,14 +182,14 @@ def conclude(part: Part, pages: Sequence[Page]) -> Page:
             score is no finite number; or documents are missing.
     """
     page = merge(pages)
-    results = page.results
-    check_results(results, len(part.request.documents))
+    results = check_results(page.results, len(part.request.documents))
     if len(results) < part.expected:
         message = f"the reply ranks {len(results)} documents where {part.expected} were asked for"
         raise ResponseParseError(message)
     if type(part.indices) is not range or part.indices.start:
-        for result in results:
-            result.index = part.indices[result.index]
+        indices = [part.indices[index] for index in results.indices]
+        results = Results(indices, results.scores, extras=results.extras)
+    page.results = results
     return page
 
 
@@ -203,21 +204,15 @@ def finish(prepared: Prepared, pages: Sequence[Page]) -> RerankResponse:
     page = (
         merge(pages) if pages else Page(RerankResponse([], reranked=not call.documents), None, {})
     )
-    response, results = page.response or RerankResponse([]), page.results
-    sort_results(results)
-    results += [RerankResult(at, None) for at in prepared.held_back]
-    if call.top_n is not None:
-        del results[call.top_n :]
-    if call.return_documents:
-        attach_documents(results, call)
+    response = page.response or RerankResponse([])
     cost = response.cost
     return RerankResponse(
-        results,
+        complete(sort_results(page.results), call, prepared.held_back),
         id=response.id or str(uuid4()),
         model=target.model,
         provider=target.provider.name,
         meta=response.meta,
-        warnings=(*prepared.warnings, *response.warnings),
+        warnings=(*prepared.warnings, *(shorten(target.redact(w)) for w in response.warnings)),
         cost=cost_of(response.meta, target.provider.price) if cost is None else cost,
         reranked=response.reranked,
         payload=page.payload,

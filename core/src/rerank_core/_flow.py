@@ -6,11 +6,11 @@ drivers carry effects out, a blocking one, an async one, and a scripted one in t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
-from attrs import evolve, frozen
+from attrs import define, evolve
 
 from rerank_core._documents import check_encodable
 from rerank_core._effects import JSON_HEADERS, Flow, Gather, Send, Sleep
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 MOST_REPLIES = 1000
 
 
-@frozen
+@define
 class Plan:
     """One call with everything that decides about it.
 
@@ -161,10 +161,9 @@ def _send(
     target: Target, request: HTTPRequest, content: bytes, deadline: float | None, clock: Clock
 ) -> Flow:
     """One request: sent, and sent again after failures that may pass."""
-    headers = dict(JSON_HEADERS)
-    if request.body is None:
-        del headers["content-type"]
-    headers.update((name.lower(), value) for name, value in request.headers.items())
+    headers: Mapping[str, str] = JSON_HEADERS
+    if request.headers or request.body is None:
+        headers = _headers_of(request)
     options, provider = target.options, target.provider
     effect = Send(target, request, content, headers, options.timeout, deadline)
     attempt = 1
@@ -183,6 +182,13 @@ def _send(
         wait = choose_wait(failure.retry_after, attempt, clock)
         yield from _wait(wait, deadline, clock, failure)
         attempt += 1
+
+
+def _headers_of(request: HTTPRequest) -> dict[str, str]:
+    headers = dict(JSON_HEADERS)
+    if request.body is None:
+        del headers["content-type"]
+    return headers | {name.lower(): value for name, value in request.headers.items()}
 
 
 def _wait(

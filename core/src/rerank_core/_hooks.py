@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import pluggy
@@ -11,15 +12,28 @@ from attrs import frozen
 from rerank_core import hookspecs
 from rerank_core._facts import Provider
 from rerank_core._messages import shorten
-from rerank_core._models import Compute, HTTPRequest, NextRequest, RerankResponse, RerankResult
+from rerank_core._models import Compute, HTTPRequest, NextRequest, RerankResponse
 from rerank_core.errors import PluginError, RerankError, ResponseParseError
 
 if TYPE_CHECKING:
     from rerank_core._models import JSON, RerankRequest
 
-HOOKS = ("resolve_provider", "map_params", "build_request", "parse_response")
+# Each hook with its arguments, in the order in which they are handed over here.
+HOOKS = {
+    "resolve_provider": ("model", "options"),
+    "map_params": ("provider", "params"),
+    "build_request": ("provider", "request", "params"),
+    "parse_response": ("provider", "request", "payload", "headers", "status_code"),
+}
 # What indexing and converting an unexpected payload raises: the reply's fault, not the plugin's.
-_UNEXPECTED_PAYLOAD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+_UNEXPECTED_PAYLOAD = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
 
 
 @frozen
@@ -63,24 +77,23 @@ class ProviderHooks:
         missing = [name for name in HOOKS if not getattr(manager.hook, name).get_hookimpls()]
         if missing:
             raise source.error(f"{', '.join(missing)}: no @hookimpl function of that name")
-        self._functions = {name: _function_of(getattr(manager.hook, name)) for name in HOOKS}
+        self._functions = {
+            name: _function_of(getattr(manager.hook, name), names) for name, names in HOOKS.items()
+        }
 
     def resolve_provider(self, model: str, options: Mapping[str, Any]) -> Provider:
         """The facts; see `hookspecs.resolve_provider`."""
-        answer = self._call("resolve_provider", Provider, model=model, options=options)
-        return cast("Provider", answer)
+        return cast("Provider", self._call("resolve_provider", Provider, model, options))
 
     def map_params(self, provider: Provider, params: Mapping[str, Any]) -> dict[str, Any]:
         """The service's own parameters; see `hookspecs.map_params`."""
-        answer = self._call("map_params", dict, provider=provider, params=params)
-        return cast("dict[str, Any]", answer)
+        return cast("dict[str, Any]", self._call("map_params", dict, provider, params))
 
     def build_request(
         self, provider: Provider, request: RerankRequest, params: Mapping[str, Any]
     ) -> HTTPRequest | Compute:
         """The request; see `hookspecs.build_request`."""
-        arguments = {"provider": provider, "request": request, "params": params}
-        answer = self._call("build_request", (HTTPRequest, Compute), **arguments)
+        answer = self._call("build_request", (HTTPRequest, Compute), provider, request, params)
         return cast("HTTPRequest | Compute", answer)
 
     def parse_response(
@@ -94,11 +107,7 @@ class ProviderHooks:
         """The ranking; see `hookspecs.parse_response`."""
         try:
             answer = self._functions["parse_response"](
-                provider=provider,
-                request=request,
-                payload=payload,
-                headers=headers,
-                status_code=status_code,
+                provider, request, payload, headers, status_code
             )
         except RerankError:
             raise
@@ -110,13 +119,13 @@ class ProviderHooks:
             self._fail("parse_response", error)
         checked = self._checked("parse_response", answer, (RerankResponse, NextRequest))
         response = checked if isinstance(checked, RerankResponse) else checked.response
-        if response is not None and not set(map(type, response.results)) <= {RerankResult}:
+        if response is not None and not response.holds_results():
             raise self.source.error("parse_response returned results that are no RerankResult")
         return cast("RerankResponse | NextRequest", checked)
 
-    def _call(self, name: str, kind: Any, **arguments: Any) -> Any:
+    def _call(self, name: str, kind: Any, *arguments: Any) -> Any:
         try:
-            answer = self._functions[name](**arguments)
+            answer = self._functions[name](*arguments)
         except RerankError:
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's code raises
@@ -132,14 +141,22 @@ class ProviderHooks:
         raise self.source.error(f"{name} raised {type(error).__name__}: {error}") from error
 
 
-def _function_of(hook: pluggy.HookCaller) -> Callable[..., Any]:
-    """What calls a hook: its one implementation, with the arguments that it names.
+def _function_of(hook: pluggy.HookCaller, names: tuple[str, ...]) -> Callable[..., Any]:
+    """What calls a hook: its one implementation, with those of the arguments that it names.
 
     One plugin to a manager leaves pluggy nothing to arrange between plugins, and its own call takes
     longer than most hooks; where a plugin has wrappers, pluggy calls them.
     """
     implementations = hook.get_hookimpls()
     if len(implementations) > 1:
-        return hook
-    function, names = implementations[0].function, implementations[0].argnames
-    return lambda **arguments: function(*[arguments[name] for name in names])
+        return lambda *arguments: hook(**dict(zip(names, arguments, strict=True)))
+    function, wanted = implementations[0].function, implementations[0].argnames
+    if wanted == names:
+        return function
+    if not wanted:
+        return lambda *_: function()
+    if len(wanted) == 1:
+        at = names.index(wanted[0])
+        return lambda *arguments: function(arguments[at])
+    pick = itemgetter(*map(names.index, wanted))
+    return lambda *arguments: function(*pick(arguments))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 
 @frozen
 class Secret:
-    """A value that is never shown."""
+    """A value that is never shown, neither among a frame's local variables."""
 
     value: Any = field(repr=lambda _: "'...'")
+
+
+def values_of(secrets: Mapping[str, Secret]) -> dict[str, Any]:
+    """The values themselves, for whoever is to use them."""
+    return {name: secret.value for name, secret in secrets.items()}
 
 
 class Environment:
@@ -52,12 +57,12 @@ def choose_key(
         return _given_key(facts, options, environment)
     withheld = ""
     for variable in facts.api_key_env:
-        key = environment.first((variable,))
-        if key is None:
+        key = Secret(environment.first((variable,)))
+        if key.value is None:
             continue
-        base_url = base_url_for(facts, options, environment, key)
+        base_url = base_url_for(facts, options, environment, key.value)
         if _may_go_to(host := _host(base_url), facts.api_key_hosts.get(variable, ())):
-            return Secret(_checked_key(key)), base_url
+            return _checked_key(key), base_url
         withheld += f" ({variable} is not sent to {host}: give api_key=)"
     base_url = base_url_for(facts, options, environment)
     _check_optional(facts, options, base_url, withheld)
@@ -77,10 +82,10 @@ def _given_key(
     facts: Provider, options: Options, environment: Environment
 ) -> tuple[Secret | None, str | None]:
     """The caller's own key; an empty one means "send none", never to a host that needs one."""
-    key = options.api_key or ""
-    base_url = base_url_for(facts, options, environment, key)
-    if key:
-        return Secret(_checked_key(key)), base_url
+    key = Secret(options.api_key or "")
+    base_url = base_url_for(facts, options, environment, key.value)
+    if key.value:
+        return _checked_key(key), base_url
     if facts.api_key_required_hosts or _host(base_url) == _host(facts.base_url):
         _check_optional(facts, options, base_url)
     return None, base_url
@@ -109,8 +114,8 @@ def _may_go_to(host: str, patterns: Sequence[str]) -> bool:
     return not patterns or any(fnmatch.fnmatchcase(host, pattern) for pattern in patterns)
 
 
-def _checked_key(key: str) -> str:
-    if key.isascii() and key.isprintable() and key == key.strip():
+def _checked_key(key: Secret) -> Secret:
+    if key.value.isascii() and key.value.isprintable() and key.value == key.value.strip():
         return key
     message = (
         "the API key has a space or line break at an end, or a character that cannot stand in a"

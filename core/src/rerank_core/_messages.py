@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _MESSAGE_CHARS = 500
 _MOST_CHARS = 20_000
+CUT = " …"
 _MESSAGE_NAMES = (
     "error",
     "message",
@@ -30,7 +31,7 @@ def read_strings(value: JSON) -> tuple[str, ...]:
     """The strings in a list, for a service's warnings; nothing where there is no list."""
     if not isinstance(value, list):
         return ()
-    return tuple(shorten(item) for item in value if isinstance(item, str))
+    return tuple(item for item in value if isinstance(item, str))
 
 
 def read_error_message(response: HTTPResponse) -> str:
@@ -46,19 +47,19 @@ def find_error_message(response: HTTPResponse) -> str:
     try:
         payload = orjson.loads(response.content)
     except ValueError:
-        return " ".join(response.text[:_MOST_CHARS].split())
-    return (_find_message(payload) or response.text)[:_MOST_CHARS]
+        return " ".join(shorten(response.text, _MOST_CHARS).split())
+    return shorten(_find_message(payload) or response.text, _MOST_CHARS)
 
 
 def _find_message(value: JSON, depth: int = 4) -> str:
     if isinstance(value, str):
         return value
+    if depth == 0:
+        return ""
     if isinstance(value, list):
         # A validation error lists one entry per document: the first few say it all.
         return "; ".join(filter(None, (_find_message(item, depth - 1) for item in value[:3])))
-    if not isinstance(value, dict) or depth == 0:
-        return ""
-    return _describe(value, depth - 1)
+    return _describe(value, depth - 1) if isinstance(value, dict) else ""
 
 
 def _describe(value: dict[str, Any], depth: int) -> str:
@@ -77,12 +78,13 @@ def _describe(value: dict[str, Any], depth: int) -> str:
 
 
 def _location(loc: JSON) -> str:
-    return ".".join(map(str, loc)) + ": " if isinstance(loc, list) and loc else ""
+    steps = [str(step) for step in loc if type(step) in {str, int}] if isinstance(loc, list) else []
+    return ".".join(steps) + ": " if steps else ""
 
 
 def shorten(text: str, most: int = _MESSAGE_CHARS) -> str:
     """The text, cut to `most` characters: a service may send the whole input back."""
-    return text if len(text) <= most else f"{text[: most - 2]} …"
+    return text if len(text) <= most else text[: most - len(CUT)] + CUT
 
 
 def without_userinfo(url: str) -> str:

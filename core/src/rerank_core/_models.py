@@ -8,78 +8,32 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 from attrs.validators import instance_of
+
+from rerank_core._results import Document, RerankResult, Results, Subscriptable
+
+__all__ = [
+    "JSON",
+    "BilledUnits",
+    "Compute",
+    "Document",
+    "HTTPRequest",
+    "HTTPResponse",
+    "Meta",
+    "NextRequest",
+    "RerankRequest",
+    "RerankResponse",
+    "RerankResult",
+    "Tokens",
+]
 
 JSON = Any
 """A decoded JSON value."""
 
 
-class _Subscriptable:
-    """Reads fields by subscript as well, as code written for litellm does."""
-
-    __slots__ = ()
-
-    def __getitem__(self, name: str) -> Any:
-        """The field called `name`; raises `KeyError` where there is none."""
-        if name.startswith("_") or callable(value := getattr(self, name, print)):
-            raise KeyError(name)
-        return value
-
-    def __contains__(self, name: object) -> bool:
-        """Whether there is such a field, and it says something."""
-        return isinstance(name, str) and self.get(name) is not None
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The field called `name`, or `default`."""
-        try:
-            return self[name]
-        except KeyError:
-            return default
-
-
-@define
-class Document(_Subscriptable):
-    """One of the caller's documents.
-
-    Attributes:
-        text: The string, or a mapping's `text`, or else the text that was ranked for the mapping.
-        fields: The caller's own mapping, the same object, where one was given.
-    """
-
-    text: str
-    fields: Mapping[str, Any] | None = None
-
-    def __getitem__(self, name: str) -> Any:
-        """`text`, `fields`, or a field of the caller's mapping."""
-        if self.fields is not None and name in self.fields:
-            return self.fields[name]
-        return super().__getitem__(name)
-
-
-# Made once per result, so neither frozen nor validated here: core checks all results in bulk.
-@define
-class RerankResult(_Subscriptable):
-    """One document's place in the ranking.
-
-    Attributes:
-        index: Its position in the caller's list, from 0.
-        relevance_score: The service's score, finite; higher is more relevant. Its range differs
-            from model to model (`Provider.score_kind`), so compare within one response only.
-            `None` where nothing is claimed: a blank document, or a response with
-            `reranked=False`.
-        document: The caller's own document; `None` with `return_documents=False`.
-        extra: What else the service said about this document, by the service's own names.
-    """
-
-    index: int
-    relevance_score: float | None
-    document: Document | None = None
-    extra: Mapping[str, Any] | None = None
-
-
 @frozen
-class BilledUnits(_Subscriptable):
+class BilledUnits(Subscriptable):
     """What the service bills for; `None` where it does not say.
 
     Attributes:
@@ -92,7 +46,7 @@ class BilledUnits(_Subscriptable):
 
 
 @frozen
-class Tokens(_Subscriptable):
+class Tokens(Subscriptable):
     """Tokens that the service counted; `None` where it does not say."""
 
     input_tokens: int | None = None
@@ -100,7 +54,7 @@ class Tokens(_Subscriptable):
 
 
 @frozen
-class Meta(_Subscriptable):
+class Meta(Subscriptable):
     """What the service says about the call as a whole."""
 
     api_version: str | None = None
@@ -108,8 +62,11 @@ class Meta(_Subscriptable):
     tokens: Tokens = field(default=Tokens(), validator=instance_of(Tokens))
 
 
-@frozen
-class RerankResponse(_Subscriptable):
+_SHOWN = ("results", "id", "model", "provider", "meta", "warnings", "cost", "reranked")
+
+
+@frozen(repr=False)
+class RerankResponse(Subscriptable):
     """A ranking.
 
     Attributes:
@@ -129,7 +86,7 @@ class RerankResponse(_Subscriptable):
             several.
     """
 
-    results: list[RerankResult] = field(validator=instance_of(list))
+    _results: Sequence[RerankResult] = field(validator=instance_of((list, Results)), eq=list)
     id: str = field(default="", validator=instance_of(str))
     model: str = ""
     provider: str = ""
@@ -139,6 +96,27 @@ class RerankResponse(_Subscriptable):
     reranked: bool = True
     payload: JSON = field(default=None, repr=False)
     headers: Mapping[str, str] = field(factory=dict, repr=False)
+
+    @property
+    def results(self) -> list[RerankResult]:
+        """The results, made into records the first time that somebody looks."""
+        results = self._results
+        return results.made() if isinstance(results, Results) else results  # type: ignore[return-value]
+
+    def holds_results(self) -> bool:
+        """Whether all results are `RerankResult`s; those that are not made yet will be."""
+        results = self._results
+        made = not isinstance(results, Results) or results.is_made
+        return not made or set(map(type, results)) <= {RerankResult}
+
+    @property
+    def columns(self) -> Results:
+        """The results as columns, which core checks and sorts without making records."""
+        return Results.of(self._results)
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={getattr(self, name)!r}" for name in _SHOWN)
+        return f"RerankResponse({', '.join(shown)})"
 
     def to_dict(self) -> dict[str, Any]:
         """The response in the shape of Cohere's API: plain, JSON-ready, unset values left out."""

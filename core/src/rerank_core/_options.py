@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from math import inf
 from typing import Any, Literal
@@ -15,6 +16,10 @@ from rerank_core.errors import ConfigurationError
 DEFAULT_TIMEOUT = 60.0
 CONNECT_TIMEOUT = 10.0
 DEFAULT_MAX_RETRIES = 2
+DEFAULT_MAX_RESPONSE_BYTES: int | None = 64 * 2**20
+MOST_SECONDS = 1_000_000_000  # about what clocks and sockets can count to
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OF_THE_BODY = frozenset({"content-length", "transfer-encoding"})
 
 
 @frozen
@@ -50,6 +55,9 @@ def _positive(_: object, attribute: Any, value: Timeout | float | None) -> None:
         if seconds is not None and not (is_number(seconds) and 0 < seconds < inf):
             message = f"{attribute.name} must be more than 0 seconds, not {seconds!r}"
             raise ConfigurationError(message)
+        if seconds is not None and seconds > MOST_SECONDS:
+            message = f"{attribute.name} must be at most {MOST_SECONDS:,} seconds, or None"
+            raise ConfigurationError(message)
 
 
 def _at_least(least: int) -> Any:
@@ -75,14 +83,17 @@ def check_headers(where: str, headers: Mapping[Any, Any]) -> None:
 
     Raises:
         ConfigurationError: A name or a value is no string, or has a character that no header can
-            hold.
+            hold, or the header follows from the body.
     """
     for name, text in headers.items():
         if not (isinstance(name, str) and isinstance(text, str)):
             message = f"{where} must map strings to strings; {name!r} does not"
             raise ConfigurationError(message)
-        if not (text.isascii() and text.isprintable() and name.isascii() and name.isprintable()):
-            message = f"{where}: {name!r} has a character that no header can hold"
+        if not (text.isascii() and text.isprintable() and _HEADER_NAME.fullmatch(name)):
+            message = f"{where}: {name!r} or its value has a character that no header can hold"
+            raise ConfigurationError(message)
+        if name.lower() in _OF_THE_BODY:
+            message = f"{where}: {name!r} follows from the body, and cannot be given"
             raise ConfigurationError(message)
 
 
@@ -116,6 +127,12 @@ def _retries(value: Any) -> Any:
     return DEFAULT_MAX_RETRIES if value is None else value
 
 
+def brings_authentication(http_client: Any) -> bool:
+    """Whether the caller's client has authentication of its own."""
+    headers = getattr(http_client, "headers", {})
+    return getattr(http_client, "auth", None) is not None or "authorization" in headers
+
+
 @frozen(kw_only=True)
 class Options:
     """How to reach a provider; see `Reranker` for what each means."""
@@ -144,6 +161,9 @@ class Options:
     split_listwise: bool = field(default=False, validator=_of_kind(bool, "True or False"))
     max_concurrency: int = field(default=4, validator=_at_least(1))
     max_documents: int | None = field(default=None, validator=optional(_at_least(1)))
+    max_response_bytes: int | None = field(
+        default=DEFAULT_MAX_RESPONSE_BYTES, validator=optional(_at_least(1))
+    )
     client_authorizes: bool = False
     extra: Mapping[str, Any] = field(factory=dict, repr=False)
 
@@ -162,6 +182,7 @@ class Options:
             drop_params=self.drop_params,
             split_listwise=self.split_listwise,
             max_concurrency=self.max_concurrency,
+            max_response_bytes=self.max_response_bytes,
         )
 
 

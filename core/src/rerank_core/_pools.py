@@ -1,126 +1,91 @@
-"""HTTP clients: one for blocking calls, one per event loop for async ones."""
+"""The ways to the services that stand open: one for blocking calls, one per event loop."""
 
 from __future__ import annotations
 
 import contextlib
-import http.cookiejar
 import threading
-import urllib.request
 from collections.abc import AsyncGenerator, Callable
-from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary, ref
+from typing import Any
+from weakref import ref
 
 import anyio
-import httpx
 from anyio.lowlevel import current_token
-from attrs import frozen
 
-from rerank_core._lanes import KEEPALIVE_SECONDS, LanesTransport, tls_context
-from rerank_core._sending import HEADERS, is_plain
-from rerank_core.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from rerank_core._target import Target
-
-_UNBOUNDED = httpx.Limits(
-    max_connections=None, max_keepalive_connections=None, keepalive_expiry=KEEPALIVE_SECONDS
-)
+from rerank_core._channels import Channel, is_trio, open_async, open_blocking
+from rerank_core.errors import ConfigurationError, RequestTimeoutError
 
 
-def _no_cookies() -> http.cookiejar.CookieJar:
-    """A jar that keeps nothing: a service's cookies are not sent back."""
-    return http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+class _Opening:
+    """A channel that was opened in an event loop, and is closed in it.
 
-
-@frozen
-class Channel:
-    """A client, and the transport beneath it where nothing of the client's is needed.
-
-    Attributes:
-        client: Serves every request.
-        transport: Serves those that need neither proxies nor a conversation to authenticate, at
-            two thirds of the price; `None` where the environment or the caller has a say.
+    It ends with the loop, and before that when nobody holds its pools any more. Until then the
+    module holds it, so that what has a socket is never part of a cycle that the garbage collector
+    takes apart.
     """
 
-    client: Any
-    transport: Any = None
+    def __init__(self, pools: Pools, loop: Any) -> None:
+        self.channel = open_async(loop)
+        self.loop = loop
+        self._pools = ref(pools)
+        self._end = self._close_at_end()
+        self._task: Any = None
 
-    def shortcut(self, target: Target) -> Any:
-        """The transport, where this target's requests need no more than that."""
-        return self.transport if is_plain(target) else None
+    async def begin(self) -> None:
+        """Have the event loop close the channel when it ends.
 
+        An event loop closes the async generators that are still open then, asyncio's and trio's
+        alike; so no connection outlives its loop.
+        """
+        await anext(self._end)
+        _open[self] = None
 
-def _open_channel(kind: Any, transport: Callable[[], Any]) -> Channel:
-    own: Any = {"headers": HEADERS, "cookies": _no_cookies()}
-    try:
-        # Only httpx's own pools know proxies. `no` alone names none.
-        if urllib.request.getproxies().keys() & {"http", "https", "all"}:
-            return Channel(kind(verify=tls_context(), limits=_UNBOUNDED, **own))
-        opened = transport()
-    except (OSError, ValueError, ImportError) as error:
-        message = (
-            f"no HTTP client can be made ({type(error).__name__}): look at SSL_CERT_FILE,"
-            " SSL_CERT_DIR and the proxy variables, HTTPS_PROXY for example"
-        )
-        raise ConfigurationError(message) from error
-    return Channel(kind(transport=opened, **own), opened)
+    async def _close_at_end(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            self.let_go()
+            with anyio.CancelScope(shield=True):
+                await self.channel.aclose()
 
+    def let_go(self) -> None:
+        """Hold it no longer."""
+        _open.pop(self, None)
+        if (pools := self._pools()) is not None:
+            pools.forget(self)
 
-def _open_blocking() -> Channel:
-    return _open_channel(
-        httpx.Client, lambda: httpx.HTTPTransport(verify=tls_context(), limits=_UNBOUNDED)
-    )
+    async def aclose(self) -> None:
+        """Close the channel, from within its loop."""
+        await self._end.aclose()
 
+    def abandon(self) -> None:
+        """Close the channel in its loop, from wherever this is called."""
+        try:
+            if is_trio(self.loop):
+                import trio  # noqa: PLC0415 - here only where it runs
 
-def _open_async() -> Channel:
-    return _open_channel(httpx.AsyncClient, LanesTransport)
+                with contextlib.suppress(trio.RunFinishedError):
+                    self.loop.run_sync_soon(trio.lowlevel.spawn_system_task, self.aclose)
+            else:
+                self.loop.call_soon_threadsafe(self._start_closing)
+        except RuntimeError:  # the loop is closed
+            self.let_go()
 
-
-def _adopt(given: Any) -> tuple[Channel | None, Channel | None]:
-    """The caller's own client; around a transport, a client for each kind that it is."""
-    if isinstance(given, httpx.Client):
-        return Channel(given), None
-    if isinstance(given, httpx.AsyncClient):
-        return None, Channel(given)
-    blocking = isinstance(given, httpx.BaseTransport)
-    other = isinstance(given, httpx.AsyncBaseTransport)
-    if not blocking and not other:
-        message = (
-            "http_client must be an httpx.Client, an httpx.AsyncClient or an httpx transport,"
-            f" not {type(given).__name__}"
-        )
-        raise ConfigurationError(message)
-    own: Any = {"transport": given, "headers": HEADERS, "cookies": _no_cookies()}
-    return (
-        Channel(httpx.Client(**own)) if blocking else None,
-        Channel(httpx.AsyncClient(**own)) if other else None,
-    )
+    def _start_closing(self) -> None:
+        self._task = self.loop.create_task(self.aclose())
 
 
-Opened = WeakKeyDictionary[Any, tuple[Channel, AsyncGenerator[None, None]]]
-"""For an event loop, the channel that was opened in it, and what closes that."""
+_open: dict[_Opening, None] = {}
 
 
-async def _close_at_end(
-    client: httpx.AsyncClient, opened: ref[Opened]
-) -> AsyncGenerator[None, None]:
-    """Close the client when the event loop ends, or when nobody holds this generator any more.
-
-    An event loop closes the async generators that are still open when it ends, asyncio's and
-    trio's alike; so no connection outlives its loop, and no loop is kept by its connections.
-    """
-    loop = current_token().native_token
-    try:
-        yield
-    finally:
-        if (kept := opened()) is not None:
-            kept.pop(loop, None)
-        with anyio.CancelScope(shield=True):
-            await client.aclose()
+def _drop_the_dead() -> None:
+    """Hold nothing of loops that were closed without a chance to close what was in them."""
+    for opening in list(_open):
+        if not is_trio(opening.loop) and opening.loop.is_closed():
+            opening.let_go()
 
 
 class Pools:
-    """The clients of one `Reranker`, or those that the functions share.
+    """The channels of one `Reranker`, or those that the functions share.
 
     Args:
         http_client: The caller's own client or transport; used as it is and never closed here.
@@ -128,42 +93,43 @@ class Pools:
 
     def __init__(self, http_client: Any = None) -> None:
         self._given = http_client is not None
-        self._blocking, self._given_async = _adopt(http_client) if self._given else (None, None)
-        self._of_loop: Opened = WeakKeyDictionary()
-        self._lock = threading.Lock()
-        self._under_way = 0
-        self._retired: list[Channel] = []
+        self._blocking: Channel | None = None
+        self._given_async: Channel | None = None
+        if self._given:
+            from rerank_core._clients import adopt  # noqa: PLC0415 - as above
 
-    def borrow(self) -> Channel:
-        """The client for one blocking attempt, from any thread; to be given back.
+            blocking, other = adopt(http_client)
+            self._blocking = None if blocking is None else Channel(lambda: blocking)
+            self._given_async = None if other is None else Channel(lambda: other)
+        self._of_loop: dict[Any, _Opening] = {}
+        self._lock = threading.Lock()
+
+    def blocking(self, is_over: Callable[[], bool]) -> Channel:
+        """The channel of blocking calls, from any thread.
+
+        Args:
+            is_over: Whether nobody waits for the call any more. A thread that was left behind
+                would open again what was closed meanwhile.
 
         Raises:
             ConfigurationError: The caller's own client is an async one.
+            RequestTimeoutError: The call is over.
         """
+        channel = self._blocking
+        if channel is not None:
+            return channel
+        if self._given:
+            message = "http_client is async: rerank() takes an httpx.Client or a transport"
+            raise ConfigurationError(message)
         with self._lock:
-            if self._blocking is None:
-                if self._given:
-                    message = "http_client is async: rerank() takes an httpx.Client or a transport"
-                    raise ConfigurationError(message)
-                self._blocking = _open_blocking()
-            self._under_way += 1
-            return self._blocking
-
-    def give_back(self) -> None:
-        """End an attempt; the last one closes what was to be closed meanwhile."""
-        with self._lock:
-            self._under_way -= 1
-        self._close_retired()
-
-    def _close_retired(self) -> None:
-        with self._lock:
-            retired = [] if self._under_way else self._retired[:]
-            del self._retired[: len(retired)]
-        for channel in retired:
-            channel.client.close()
+            if is_over():
+                message = "nobody waits for this call any more"
+                raise RequestTimeoutError(message)
+            self._blocking = channel = self._blocking or open_blocking()
+            return channel
 
     async def of_loop(self) -> Channel:
-        """The client of the running event loop.
+        """The channel of the running event loop.
 
         Raises:
             ConfigurationError: The caller's own client is a blocking one.
@@ -176,33 +142,34 @@ class Pools:
         loop = current_token().native_token
         found = self._of_loop.get(loop)
         if found is None:
-            channel = _open_async()
-            closer = _close_at_end(channel.client, ref(self._of_loop))
-            await anext(closer)
-            self._of_loop[loop] = found = (channel, closer)
-        return found[0]
+            _drop_the_dead()
+            found = _Opening(self, loop)
+            await found.begin()
+            self._of_loop[loop] = found
+        return found.channel
+
+    def forget(self, opening: _Opening) -> None:
+        """Use a channel no longer."""
+        if self._of_loop.get(opening.loop) is opening:
+            del self._of_loop[opening.loop]
 
     def close(self) -> None:
-        """Close the blocking client; the caller's own stays open."""
+        """Close the blocking channel; the caller's own stays open."""
+        if self._given:
+            return
         with self._lock:
-            if self._blocking is not None and not self._given:
-                self._retired.append(self._blocking)  # an attempt may still be under way
-                self._blocking = None
-        self._close_retired()
+            channel, self._blocking = self._blocking, None
+        if channel is not None:
+            channel.close()
 
     async def aclose(self) -> None:
-        """Close the client of the running event loop; the caller's own stays open."""
-        found = self._of_loop.pop(current_token().native_token, None)
+        """Close the channel of the running event loop; the caller's own stays open."""
+        found = self._of_loop.get(current_token().native_token)
         if found is not None:
-            await found[1].aclose()
+            await found.aclose()
 
     def abandon(self) -> None:
-        """Close everything from wherever the last holder let go; async clients in their loops."""
+        """Close everything from wherever the last holder let go; async channels in their loops."""
         self.close()
-        for loop, (_, closer) in list(self._of_loop.items()):
-            # asyncio closes a generator that nobody holds any more; trio only complains of it.
-            if hasattr(loop, "run_sync_soon"):
-                import trio  # noqa: PLC0415 - here only where it runs
-
-                with contextlib.suppress(trio.RunFinishedError):
-                    loop.run_sync_soon(trio.lowlevel.spawn_system_task, closer.aclose)
+        for opening in list(self._of_loop.values()):
+            opening.abandon()

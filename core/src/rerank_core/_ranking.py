@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from operator import attrgetter, gt
+from operator import gt
 from sys import float_info
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 
 from rerank_core._messages import shorten
 from rerank_core._models import (
     JSON,
     BilledUnits,
-    Document,
     HTTPRequest,
     Meta,
     RerankResponse,
-    RerankResult,
     Tokens,
 )
+from rerank_core._results import Results
 from rerank_core.errors import ResponseParseError
 from rerank_core.wire import to_document
 
@@ -39,20 +38,21 @@ class Page:
         payload: The decoded reply.
         headers: Of the reply.
         following: What to send next, where this is not the end.
+        results: The ranking's results; once concluded, checked and in the caller's list.
     """
 
     response: RerankResponse | None
     payload: JSON
     headers: Mapping[str, str]
     following: HTTPRequest | None = None
+    results: Results = field()
 
-    @property
-    def results(self) -> list[RerankResult]:
-        """The ranking's results."""
-        return [] if self.response is None else self.response.results
+    @results.default
+    def _read_results(self) -> Results:
+        return Results([], []) if self.response is None else self.response.columns
 
 
-def check_results(results: Sequence[RerankResult], sent: int) -> None:
+def check_results(results: Results, sent: int) -> Results:
     """Check every index and score, and make every score a float.
 
     Args:
@@ -64,19 +64,17 @@ def check_results(results: Sequence[RerankResult], sent: int) -> None:
             a score is no finite number.
     """
     # All at once: this is the hot path. Only where it fails is the one to name looked for.
-    indices = [result.index for result in results]
-    scores = [result.relevance_score for result in results]
+    indices, scores = results.indices, results.scores
     if (
         set(map(type, indices)) <= _INT
         and set(map(type, scores)) <= _FLOAT
         and len(set(indices)) == len(indices)
         and (not indices or (min(indices) >= 0 and max(indices) < sent))
-        and all(map(isfinite, scores))  # type: ignore[arg-type]  # all are floats by now
+        and isfinite(sum(scores))  # of finite numbers, unless it is too large: then see below
     ):
-        return
+        return results
     seen: set[int] = set()
-    for at, result in enumerate(results):
-        index, score = result.index, result.relevance_score
+    for at, (index, score) in enumerate(zip(indices, scores, strict=True)):
         if type(index) is not int:
             _reject(at, "index", index, "is not an integer")
         if not 0 <= index < sent:
@@ -89,31 +87,44 @@ def check_results(results: Sequence[RerankResult], sent: int) -> None:
         # Compared, not converted: an integer may be too large for a float, and NaN is never less.
         if not abs(score) <= float_info.max:
             _reject(at, "relevance_score", score, "is not finite")
-        result.relevance_score = float(score)
+    return Results(indices, list(map(float, scores)), extras=results.extras)
 
 
 def _reject(at: int, name: str, value: object, fault: str) -> NoReturn:
     path = f"results[{at}].{name}"
-    message = f"{path} {fault}: {shorten(repr(value), 40)}"
+    # What is nested may be so deep that it has no repr.
+    shown = type(value).__name__ if isinstance(value, (dict, list)) else shorten(repr(value), 40)
+    message = f"{path} {fault}: {shown}"
     raise ResponseParseError(message, path=path)
 
 
-def sort_results(results: list[RerankResult]) -> None:
+def sort_results(results: Results) -> Results:
     """Sort by descending score; equal scores keep the caller's order."""
-    scores: list[Any] = [result.relevance_score for result in results]
-    if not all(map(gt, scores, scores[1:])):  # most services sort, and then nothing is to be done
-        results.sort(key=attrgetter("index"))
-        results.sort(key=attrgetter("relevance_score"), reverse=True)
+    scores = results.scores
+    if all(map(gt, scores, scores[1:])):  # most services sort, and then nothing is to be done
+        return results
+    indices, extras = results.indices, results.extras
+    order = sorted(range(len(indices)), key=indices.__getitem__)
+    order.sort(key=scores.__getitem__, reverse=True)
+    return Results(
+        [indices[at] for at in order],
+        [scores[at] for at in order],
+        extras=extras and [extras[at] for at in order],
+    )
 
 
-def attach_documents(results: Sequence[RerankResult], call: Call) -> None:
-    """Give every result the caller's own document."""
-    documents, rank_fields = call.documents, call.rank_fields
-    for result in results:
-        document = documents[result.index]
-        result.document = (
-            Document(document) if isinstance(document, str) else to_document(document, rank_fields)
-        )
+def complete(results: Results, call: Call, held_back: Sequence[int]) -> Results:
+    """Put those held back behind the others, cut to `top_n`, and add the caller's own documents."""
+    documents, fields, most = call.documents, call.rank_fields, call.top_n
+    indices = [*results.indices, *held_back][:most]
+    scores = [*results.scores, *[None] * len(held_back)][:most]
+    found: list[Any] | None = None
+    if call.has_mappings and call.return_documents:
+        found = [to_document(documents[at], fields) for at in indices]
+    elif call.return_documents:
+        found = [documents[at] for at in indices]
+    extras = results.extras and [*results.extras, *[None] * len(held_back)][:most]
+    return Results(indices, scores, found, extras)
 
 
 def merge(pages: Sequence[Page]) -> Page:
@@ -125,7 +136,6 @@ def merge(pages: Sequence[Page]) -> Page:
     tokens = [response.meta.tokens for response in responses]
     merged = evolve(
         responses[0],
-        results=[result for response in responses for result in response.results],
         meta=Meta(
             api_version=responses[0].meta.api_version,
             billed_units=BilledUnits(
@@ -140,10 +150,26 @@ def merge(pages: Sequence[Page]) -> Page:
         cost=_total(response.cost for response in responses),
         warnings=tuple(dict.fromkeys(w for response in responses for w in response.warnings)),
     )
-    return Page(merged, [page.payload for page in pages], pages[-1].headers)
+    return Page(
+        merged,
+        [page.payload for page in pages],
+        pages[-1].headers,
+        results=_concatenate([page.results for page in pages]),
+    )
 
 
 def _total(counts: Any) -> Any:
     """The sum of what was reported; one missing count makes the sum unknown."""
     listed = list(counts)
     return None if None in listed else sum(listed)
+
+
+def _concatenate(parts: Sequence[Results]) -> Results:
+    extras = None
+    if any(part.extras for part in parts):
+        extras = [extra for part in parts for extra in part.extras or [None] * len(part)]
+    return Results(
+        [index for part in parts for index in part.indices],
+        [score for part in parts for score in part.scores],
+        extras=extras,
+    )

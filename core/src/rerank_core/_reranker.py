@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Self
 
 from rerank_core._call import make_call
-from rerank_core._connections import SHARED, Connections
+from rerank_core._connections import Connections
+from rerank_core._fallbacks import resolve_fallbacks
 from rerank_core._flow import Plan, run_plan
 from rerank_core._models import RerankResponse
-from rerank_core._options import Options, either
-from rerank_core._plugins import find_plugin
+from rerank_core._options import (
+    DEFAULT_MAX_RESPONSE_BYTES,
+    Options,
+    brings_authentication,
+    either,
+)
 from rerank_core._status import describe
-from rerank_core._target import Target, resolve_target, split_model
-from rerank_core.errors import ConfigurationError, InvalidRequestError
+from rerank_core._target import resolve_target
+from rerank_core.errors import InvalidRequestError
 
 Documents = Iterable[str | Mapping[str, Any]]
 
@@ -32,8 +37,8 @@ class Reranker:
         api_key: The key, else the provider's variables; an empty one sends none to a base URL of
             your own.
         api_base: The base URL, else the provider's variables, else its own.
-        timeout: Seconds for each attempt, in httpx's meaning, or an `httpx.Timeout`; `None` for no
-            bound. 60 by default, 10 to connect.
+        timeout: Seconds for each attempt, or an `httpx.Timeout`; `None` for no bound. 60 by
+            default, 10 to connect.
         max_retries: Further attempts after a failure that may pass: no connection, a timeout, 408,
             425, 429, 5xx. `num_retries` is the same.
         deadline: Seconds for everything: attempts, waiting, split lists, fallbacks. `None` for no
@@ -55,6 +60,8 @@ class Reranker:
         max_concurrency: The most requests of one split list that are under way at once.
         max_documents: The most documents in one request, where your server takes another number
             than the provider's documented one.
+        max_response_bytes: The most bytes of a reply, decompressed; a larger one is refused
+            without being held. 64 MiB by default; `None` for no bound.
         headers: litellm's name for `extra_headers`.
         num_retries: litellm's name for `max_retries`.
         **extra: Parameters and options that only this provider knows.
@@ -84,6 +91,7 @@ class Reranker:
         split_listwise: bool = False,
         max_concurrency: int = 4,
         max_documents: int | None = None,
+        max_response_bytes: int | None = DEFAULT_MAX_RESPONSE_BYTES,
         headers: Mapping[str, str] | None = None,
         num_retries: int | None = None,
         _connections: Connections | None = None,
@@ -103,12 +111,13 @@ class Reranker:
             split_listwise=split_listwise,
             max_concurrency=max_concurrency,
             max_documents=max_documents,
-            client_authorizes=_authorizes(http_client),
+            max_response_bytes=max_response_bytes,
+            client_authorizes=brings_authentication(http_client),
             extra=extra,
         )
         self._connections = _connections or Connections(http_client)
         first = resolve_target(model, options, self._connections, custom_llm_provider, provider)
-        self._targets = (first, *_resolve_fallbacks(fallbacks, first))
+        self._targets = (first, *resolve_fallbacks(fallbacks, first))
 
     def rerank(
         self,
@@ -149,12 +158,12 @@ class Reranker:
         plan = self._plan(
             query,
             documents,
-            top_n=top_n,
-            rank_fields=rank_fields,
-            return_documents=return_documents,
-            max_chunks_per_doc=max_chunks_per_doc,
-            max_tokens_per_doc=max_tokens_per_doc,
-            extra=params,
+            top_n,
+            rank_fields,
+            return_documents,
+            max_chunks_per_doc,
+            max_tokens_per_doc,
+            params,
         )
         response: RerankResponse = BlockingDriver().run(run_plan(plan))
         return response
@@ -176,12 +185,12 @@ class Reranker:
         plan = self._plan(
             query,
             documents,
-            top_n=top_n,
-            rank_fields=rank_fields,
-            return_documents=return_documents,
-            max_chunks_per_doc=max_chunks_per_doc,
-            max_tokens_per_doc=max_tokens_per_doc,
-            extra=params,
+            top_n,
+            rank_fields,
+            return_documents,
+            max_chunks_per_doc,
+            max_tokens_per_doc,
+            params,
         )
         response: RerankResponse = await AsyncDriver().run(run_plan(plan))
         return response
@@ -208,43 +217,18 @@ class Reranker:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"Reranker({self._targets[0].name!r})"
+        made = hasattr(self, "_targets")  # a traceback that shows locals may show it half-made
+        return f"Reranker({self._targets[0].name!r})" if made else "Reranker()"
 
     def is_current(self) -> bool:
         """Whether the environment still says what it said when this was made."""
         return all(target.is_current() for target in self._targets)
 
-    def _plan(self, query: str, documents: Documents, **params: Any) -> Plan:
+    def _plan(self, *arguments: Any, **named: Any) -> Plan:
         try:
-            call = make_call(query, documents, **params)
+            call = make_call(*arguments, **named)
         except InvalidRequestError as error:
             describe(error, self._targets[0])
             raise
         options = self._targets[0].options
         return Plan(call, self._targets, options.deadline, options.on_failure)
-
-
-def _authorizes(http_client: Any) -> bool:
-    """Whether the caller's client brings authentication of its own."""
-    headers = getattr(http_client, "headers", {})
-    return getattr(http_client, "auth", None) is not None or "authorization" in headers
-
-
-def _resolve_fallbacks(
-    fallbacks: Sequence[str | Reranker] | None, first: Target
-) -> Iterator[Target]:
-    """The targets of the fallbacks, now: a mistake in one must not wait for the day of need."""
-    if isinstance(fallbacks, str) or not isinstance(fallbacks or (), Iterable):
-        message = f"fallbacks must be a list of models or Rerankers, not {fallbacks!r}"
-        raise ConfigurationError(message)
-    for fallback in fallbacks or ():
-        if isinstance(fallback, Reranker):
-            yield from fallback._targets  # noqa: SLF001 - its own class
-            continue
-        name, model = split_model(fallback, None)
-        if find_plugin(name).resolve_provider(model, {}).name == first.provider.name:
-            options, connections = first.options, first.connections
-        else:
-            # A key, a base URL and a client belong to the provider they were given for.
-            options, connections = first.options.for_another_provider(), SHARED
-        yield resolve_target(fallback, options, connections)

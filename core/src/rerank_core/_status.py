@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin
 
+from attrs import evolve
+
 from rerank_core._messages import find_error_message, read_error_codes, shorten, without_userinfo
+from rerank_core._redaction import hider
 from rerank_core._retry import read_retry_after, read_seconds
+from rerank_core._secrets import clean
 from rerank_core.errors import (
     APIStatusError,
     AuthenticationError,
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
     from rerank_core._target import Target
 
 T = TypeVar("T")
+_MOST_CHARS = 1000  # of an error's text
+_URL_CHARS = 200
 
 _TYPES: Mapping[int, type[APIStatusError]] = {
     400: BadRequestError,
@@ -57,13 +63,22 @@ def status_error(target: Target, reply: HTTPResponse, now: float) -> APIStatusEr
     if hint := _first(provider.hints, words):
         message += f" ({hint})"
     if 300 <= status < 400 and "location" in reply.headers:  # noqa: PLR2004 - redirects
-        where = without_userinfo(urljoin(provider.base_url or "", reply.headers["location"]))
+        where = _shown_location(target, reply.headers["location"])
         message += f" (redirects are not followed; it points to {where}: mend api_base)"
     retry_after = read_retry_after(reply.headers, provider.reset_headers, now)
     if retry_after is None and provider.retry_after_pattern:
         found = re.search(provider.retry_after_pattern, said)
         retry_after = read_seconds(found[1]) if found else None
     return kind(message, response=reply, retry_after=retry_after)
+
+
+def _shown_location(target: Target, location: str) -> str:
+    """Where a redirect points to; secrets go before the text is cut."""
+    try:
+        url = urljoin(target.provider.base_url or "", location)
+    except ValueError:
+        return "what is no URL"
+    return shorten(target.redact(without_userinfo(url)), _URL_CHARS)
 
 
 def _first(table: Mapping[int | str, T], words: Iterable[int | str]) -> T | None:
@@ -85,12 +100,21 @@ def _said(target: Target, reply: HTTPResponse) -> str:
 
 def describe(error: RerankError, target: Target, reply: HTTPResponse | None = None) -> RerankError:
     """Say on an error where it happened, without any secret. Returns the same error."""
-    error.args = (target.redact(error.message), *error.args[1:])
-    cause = error.__cause__
-    if cause is not None and target.redact(said := str(cause)) != said:
-        error.__cause__ = None  # a traceback would show its text
-        error.__suppress_context__ = True
+    redact = hider(target.find_secrets())
+    clean(error, redact)
+    error.args = (shorten(error.message, _MOST_CHARS), *error.args[1:])
     error.provider = error.provider or target.provider.name
     error.model = error.model or target.model
-    error.response = error.response or reply
+    if (reply := error.response or reply) is not None:
+        error.response = _without_secrets(reply, redact)
     return error
+
+
+def _without_secrets(reply: HTTPResponse, redact: Callable[[str], str]) -> HTTPResponse:
+    """The reply, which may quote what was sent."""
+    text, headers = reply.content.decode(errors="surrogateescape"), reply.headers
+    content = redact(text).encode(errors="surrogateescape")
+    together = "\n".join(headers.values())
+    if redact(together) != together:
+        headers = {name: redact(value) for name, value in headers.items()}
+    return evolve(reply, headers=headers, content=content)

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from attrs import evolve, field, frozen
 
-from rerank_core._call import CALL_PARAMS
-from rerank_core._keys import Environment, Secret, choose_key
+from rerank_core._call import CALL_PARAMS, check_text
+from rerank_core._facts import Provider
+from rerank_core._keys import Environment, Secret, choose_key, values_of
 from rerank_core._options import OPTION_NAMES
 from rerank_core._plugins import find_plugin, hooks_of, still_answers
 from rerank_core._prices import warn_of_retirement
+from rerank_core._redaction import hide, hider
+from rerank_core._secrets import clean, given_secrets, named_secrets, secrets_in
 from rerank_core._suggest import suggestion
 from rerank_core.errors import ConfigurationError, RerankError, UnsupportedParamError
 
 if TYPE_CHECKING:
     from rerank_core._connections import Connections
-    from rerank_core._facts import Provider
     from rerank_core._hooks import ProviderHooks
     from rerank_core._options import Options
-
-_LEAST_REDACTED = 6
 
 
 @frozen
@@ -69,33 +70,39 @@ class Target:
         same = all(get(name) == value for name, value in self.environment.items())
         return same and still_answers(self.hooks)
 
-    def _header_words(self) -> list[str]:
-        """The values of the caller's headers, and the words in them: a token behind a scheme."""
-        values = self.options.extra_headers.values()
-        return [word for value in values for word in (value, *value.split())]
-
     def redact(self, text: str) -> str:
-        """The text without any secret that was handed over for this provider."""
-        hidden = [secret.value for secret in (self.api_key, *self.secrets.values()) if secret]
-        for secret in (*hidden, *self._header_words()):
-            if isinstance(secret, str) and len(secret) >= _LEAST_REDACTED:
-                text = text.replace(secret, "[redacted]")
-        return text
+        """The text without any secret that was handed over, or had in exchange, for this."""
+        return hide(text, self.find_secrets())
+
+    def find_secrets(self) -> set[str]:
+        """What must not be shown: what was handed over, and what was had in exchange for it."""
+        kept = filter(None, (self.api_key, *self.secrets.values()))
+        # The caller's own client may bring a key of its own.
+        brought = named_secrets(getattr(self.connections.http_client, "headers", {}))
+        auth = self.made.get("auth")
+        return {
+            *chain.from_iterable(secrets_in(secret.value) for secret in kept),
+            *given_secrets(self.options, self.provider),
+            *brought,
+            *(auth.secrets() if auth else ()),
+        }
 
 
 def split_model(model: Any, custom_llm_provider: Any) -> tuple[str, str]:
     """The provider's name and the model's, from `provider/model` or from both.
 
     Raises:
-        ConfigurationError: One of the two is missing.
+        ConfigurationError: One of the two is missing, or is no text.
     """
     if not isinstance(model, str) or not model.strip():
         message = "model must be a string such as 'local/bm25'"
         raise ConfigurationError(message)
+    check_text(model, "model")
     if custom_llm_provider is not None:
         if not isinstance(custom_llm_provider, str):
             message = f"custom_llm_provider must be a string, not {custom_llm_provider!r}"
             raise ConfigurationError(message)
+        check_text(custom_llm_provider, "custom_llm_provider")
         return custom_llm_provider, model
     provider, slash, name = model.partition("/")
     if not (provider and slash and name):
@@ -131,8 +138,11 @@ def resolve_target(
         name, model = split_model(model, custom_llm_provider)
         hooks = find_plugin(name)
     else:
+        if isinstance(model, str):
+            check_text(model, "model")
         hooks = hooks_of(plugin)
     name = hooks.source.name
+    first = Provider(name=name)
     try:
         # Which options are secret, and which variable names the base URL, are facts too.
         first = hooks.resolve_provider(model, {})
@@ -146,6 +156,7 @@ def resolve_target(
         return _fill(hooks, facts, model, options, connections)
     except RerankError as error:
         error.provider, error.model = name, model
+        clean(error, hider(given_secrets(options, first)))
         raise
 
 
@@ -158,10 +169,11 @@ def _fill(
 ) -> Target:
     environment = Environment()
     extra = {name: value for name, value in options.extra.items() if value is not None}
-    secrets = _take(extra, facts.secret_options, environment)
+    # Hidden at once: tools that collect errors write down the local variables of a frame.
+    hidden = {k: Secret(v) for k, v in _take(extra, facts.secret_options, environment).items()}
     provider_options = _take(extra, facts.options, environment)
     for name in facts.option_sources.keys() - provider_options.keys():
-        if (value := facts.option_sources[name](secrets)) is not None:
+        if (value := facts.option_sources[name](values_of(hidden))) is not None:
             provider_options[name] = value
     params = {name: extra.pop(name) for name in facts.extra_params if name in extra}
     warnings = _refuse_unknown(extra, facts, drop=options.drop_params)
@@ -175,7 +187,7 @@ def _fill(
         model=model,
         options=options,
         provider_options=provider_options,
-        secrets={name: Secret(value) for name, value in secrets.items()},
+        secrets=hidden,
         params=params,
         api_key=api_key,
         environment=environment.seen,
@@ -227,6 +239,7 @@ def _check_base_url(facts: Provider, base_url: str | None) -> None:
     try:
         parts = urlsplit(base_url)
         usable = bool(parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0)
+        usable = usable and base_url.isprintable() and " " not in base_url
     except ValueError:  # a port that is none, a bracket that is not closed
         usable = False
     if not usable:

@@ -11,7 +11,9 @@ from attrs import field, frozen
 
 from rerank_core._messages import find_error_message, shorten
 from rerank_core._models import HTTPResponse
+from rerank_core._redaction import hide
 from rerank_core._retry import read_retry_after
+from rerank_core._secrets import named_secrets
 from rerank_core.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 _TRANSIENT = frozenset({408, 425, 429, *range(500, 600)})
 # What may be quoted of the form that was sent; anything else of this length or more is hidden.
 _NOT_SECRET = frozenset({"audience", "client_id", "grant_type", "resource", "scope"})
-_LEAST_HIDDEN = 6
 
 
 def check_token(value: Any, name: str) -> str:
@@ -83,6 +84,12 @@ def read_token(reply: httpx.Response, *, given: str = "", end: str = "") -> Toke
     """
     if not reply.is_success:
         raise _refusal(reply, given)
+    if (token := _find_token(reply, end)) is not None:
+        return token
+    raise ResponseParseError(f"{reply.request.url.host} answered with no token that can be used")
+
+
+def _find_token(reply: httpx.Response, end: str) -> Token | None:
     try:
         payload = decode_json(reply.content)
         if end and "expires_in" not in payload:
@@ -93,7 +100,7 @@ def read_token(reply: httpx.Response, *, given: str = "", end: str = "") -> Toke
             return Token(payload["access_token"], ends)
     except (ResponseParseError, ConfigurationError, LookupError, TypeError, ValueError):
         pass  # not chained: what was read may hold a token
-    raise ResponseParseError(f"{reply.request.url.host} answered with no token that can be used")
+    return None
 
 
 def _refusal(reply: httpx.Response, given: str) -> RerankError:
@@ -115,7 +122,10 @@ def _read_message(record: HTTPResponse, request: httpx.Request) -> str:
         said = str(decode_json(record.content)["error_description"])
     except (ResponseParseError, LookupError, TypeError):
         said = find_error_message(record)
-    for name, value in parse_qsl(request.content.decode(errors="replace")):
-        if name not in _NOT_SECRET and len(value) >= _LEAST_HIDDEN:
-            said = said.replace(value, "[redacted]")
-    return shorten(said)
+    return shorten(hide(said, (*named_secrets(request.headers), *form_secrets(request))))
+
+
+def form_secrets(request: httpx.Request) -> list[str]:
+    """What is given in exchange for a token: the values of the form that is sent."""
+    form = parse_qsl(request.content.decode(errors="replace"))
+    return [text for name, text in form if name not in _NOT_SECRET]

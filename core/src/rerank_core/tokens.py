@@ -35,6 +35,7 @@ from anyio.lowlevel import current_token
 
 from rerank_core._messages import shorten
 from rerank_core._token_reply import Token, check_token, read_token
+from rerank_core._transports import MOST_BYTES
 from rerank_core.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -48,8 +49,8 @@ _EARLY = 60.0  # seconds before its end at which a token is replaced
 _UNAUTHORIZED = 401
 _NO_TOKEN = Token("none")  # it has ended, so that it is never sent
 
-# What an exchange yields. A request is sent, within the bounds of time of the one that the token
-# is for unless it has its own; the reply comes back, read. A function is called, in a worker
+# What an exchange yields. A request is sent, within the bounds of time and size of the one that the
+# token is for unless it has its own; the reply comes back, read. A function is called, in a worker
 # thread under async, and awaited if it is async; what it raises is raised at the `yield`.
 Step: TypeAlias = httpx.Request | Callable[[], Any]
 Steps: TypeAlias = Generator[Step, Any, Token]
@@ -84,7 +85,8 @@ class TokenAuth(httpx.Auth):
                 if isinstance(step, httpx.Request):
                     sent.append(_bound(step, request))
                     reply = yield step
-                    reply.read()
+                    if step is not request:  # whose reply is read within bounds, by the caller
+                        reply.read()
                     step = _advance(steps, reply)
                 else:
                     step = _advance(steps, _call(step))
@@ -101,7 +103,8 @@ class TokenAuth(httpx.Auth):
                 if isinstance(step, httpx.Request):
                     sent.append(_bound(step, request))
                     reply = yield step
-                    await reply.aread()
+                    if step is not request:
+                        await reply.aread()
                     step = _advance(steps, reply)
                 else:
                     step = _advance(steps, await _await(step))
@@ -150,8 +153,9 @@ def _advance(steps: Generator[Step, Any, None], outcome: Any) -> Step | None:
 
 
 def _bound(question: httpx.Request, request: httpx.Request) -> httpx.Request:
-    """The question, within the bounds of time of the request that it is for."""
+    """The question, within the bounds of time and size of the request that it is for."""
     question.extensions.setdefault("timeout", request.extensions.get("timeout", {}))
+    question.extensions.setdefault(MOST_BYTES, request.extensions.get(MOST_BYTES))
     return question
 
 

@@ -1,31 +1,28 @@
-"""Pure helpers that providers share. Plain values in, plain values out.
-
-JSON is encoded and decoded here and nowhere else.
-"""
+"""Pure helpers that providers share. Plain values in, plain values out."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from math import isfinite
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-import orjson
-
+from rerank_core._json import decode_json, encode_json
 from rerank_core._messages import read_error_code, read_error_message, read_strings, shorten
 from rerank_core._models import (
     JSON,
     BilledUnits,
     Document,
     Meta,
-    RerankResult,
     Tokens,
 )
-from rerank_core.errors import InvalidRequestError, ResponseParseError
+from rerank_core._results import Results
+from rerank_core.errors import ResponseParseError
 
 _STRINGS = {str}
 _NUMBERS = {int, float}
+_NO_META = Meta()
+_MOST = 2**53  # what is more is no count; sums of such numbers may be too large for a float
 
 __all__ = [
     "decode_json",
@@ -44,58 +41,6 @@ __all__ = [
     "shorten",
     "to_document",
 ]
-
-
-def encode_json(value: JSON) -> bytes:
-    """Encode a value as compact UTF-8 JSON.
-
-    Raises:
-        InvalidRequestError: Something in it has no JSON form, for example a lone surrogate.
-    """
-    try:
-        _refuse_nan(value)
-        return orjson.dumps(value, default=_plain)
-    except (TypeError, RecursionError) as error:
-        message = f"the request cannot be written as JSON: {error}"
-        raise InvalidRequestError(message) from error
-
-
-def _refuse_nan(value: object) -> None:
-    """Orjson would write `null` for what is no number: another value than the caller's."""
-    if isinstance(value, float):
-        if not isfinite(value):
-            message = f"{value} has no JSON form: leave it out, or give None"
-            raise TypeError(message)
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            _refuse_nan(inner)
-    elif isinstance(value, (list, tuple)) and not set(map(type, value)) <= _STRINGS:
-        for inner in value:
-            _refuse_nan(inner)
-
-
-def _plain(value: object) -> JSON:
-    """What orjson does not know itself: any mapping and any sequence."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
-        return list(value)
-    message = f"{type(value).__name__} has no JSON form"
-    raise TypeError(message)
-
-
-def decode_json(content: bytes) -> JSON:
-    """Decode JSON; an empty body is `None`.
-
-    Raises:
-        ResponseParseError: It is not JSON. NaN and infinities are not.
-    """
-    if not content:
-        return None
-    try:
-        return orjson.loads(content)
-    except ValueError as error:
-        raise ResponseParseError(f"the reply is not JSON: {error}") from error
 
 
 @functools.lru_cache(256)
@@ -120,8 +65,9 @@ def join_endpoint(base_url: str, path: str) -> str:
 
 def rename_params(params: Mapping[str, Any], *tables: Mapping[str, str]) -> dict[str, Any]:
     """The params under their names on the wire, which `tables` give; others are left out."""
-    names = {name: wire for table in tables for name, wire in table.items()}
-    return {names[name]: value for name, value in params.items() if name in names}
+    return {
+        table[name]: value for name, value in params.items() for table in tables if name in table
+    }
 
 
 def render_document(
@@ -145,6 +91,8 @@ def render_documents(
     documents: Sequence[str | Mapping[str, Any]], rank_fields: Iterable[str] | None = None
 ) -> list[str]:
     """The text of each document; see `render_document`."""
+    if set(map(type, documents)) <= _STRINGS:
+        return list(documents)  # type: ignore[arg-type]  # all are strings
     return [
         document if type(document) is str else render_document(document, rank_fields)
         for document in documents
@@ -176,7 +124,7 @@ def to_document(document: str | Mapping[str, Any], rank_fields: Iterable[str] | 
 
 def read_results(
     rows: JSON, path: str = "results", *, index: str = "index", score: str = "relevance_score"
-) -> list[RerankResult]:
+) -> Results:
     """Read a list of objects that each hold an index and a score.
 
     Values are taken as they are: core checks all of them afterwards.
@@ -187,6 +135,9 @@ def read_results(
         index: The name of the index.
         score: The name of the score.
 
+    Returns:
+        A sequence of `RerankResult`s, made when somebody looks at them.
+
     Raises:
         ResponseParseError: It is not such a list.
     """
@@ -194,7 +145,7 @@ def read_results(
         message = f"{path} is {_kind(rows)}, not a list"
         raise ResponseParseError(message, path=path)
     try:
-        return [RerankResult(row[index], row[score]) for row in rows]
+        return Results([row[index] for row in rows], [row[score] for row in rows])
     except (KeyError, TypeError, IndexError):
         at, row = next(
             (at, row)
@@ -212,20 +163,21 @@ def read_meta(payload: JSON) -> Meta:
     alone is what went in, for a reranker writes nothing.
     """
     meta, usage = _mapping(payload, "meta"), _mapping(payload, "usage")
+    if not (meta or usage):
+        return _NO_META
     billed, tokens = _mapping(meta, "billed_units"), _mapping(meta, "tokens")
     version = _mapping(meta, "api_version").get("version")
+    units, total = billed.get("search_units"), usage.get("total_tokens")
+    counted = _NO_META.tokens
+    if tokens or usage:
+        counted = Tokens(
+            _count(tokens.get("input_tokens", usage.get("prompt_tokens", total))),
+            _count(tokens.get("output_tokens", usage.get("completion_tokens"))),
+        )
     return Meta(
-        api_version=version if isinstance(version, str) else None,
-        billed_units=BilledUnits(
-            search_units=_number(billed.get("search_units")),
-            total_tokens=_count(billed.get("total_tokens", usage.get("total_tokens"))),
-        ),
-        tokens=Tokens(
-            input_tokens=_count(
-                tokens.get("input_tokens", usage.get("prompt_tokens", usage.get("total_tokens")))
-            ),
-            output_tokens=_count(tokens.get("output_tokens", usage.get("completion_tokens"))),
-        ),
+        version if isinstance(version, str) else None,
+        BilledUnits(_number(units), _count(billed.get("total_tokens", total))),
+        counted,
     )
 
 
@@ -239,8 +191,10 @@ def _number(value: JSON) -> float | None:
 
 
 def _count(value: JSON) -> int | None:
+    if value is None:
+        return None
     number = _number(value)
-    return None if number is None or number < 0 or number != number // 1 else int(number)
+    return int(number) if number is not None and 0 <= number <= _MOST and not number % 1 else None
 
 
 def _kind(value: JSON) -> str:

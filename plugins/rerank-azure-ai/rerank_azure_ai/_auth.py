@@ -131,8 +131,12 @@ def application_auth(
     }
     headers = {"accept": "application/json"}
 
+    # A function of its own, so that no frame that an error has passed through holds the secret.
+    def ask() -> httpx.Request:
+        return httpx.Request("POST", url, data=form, headers=headers)
+
     def exchange() -> Steps:
-        return read_token((yield httpx.Request("POST", url, data=form, headers=headers)))
+        return read_token((yield ask()))
 
     return TokenAuth(exchange)
 

@@ -258,8 +258,8 @@ def test_another_model_than_asked_for_is_a_warning() -> None:
     assert response.model == "tiny-reanker"
 
 
-@pytest.mark.parametrize("served", ["org/tiny-reranker", None])
-def test_the_model_asked_for_is_no_warning(served: str | None) -> None:
+@pytest.mark.parametrize("served", ["org/tiny-reranker", None, "", 7, ["other"]], ids=str)
+def test_the_model_asked_for_is_no_warning(served: Any) -> None:
     """Nor is a reply that does not say, as from a gateway."""
     response = ask(server(model=served), model="org/tiny-reranker")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from rerank_core import Compute, ConfigurationError, RerankRequest, wire
 from rerank_local._bm25 import score_bm25
+from rerank_local._exit import finish_steps
 from rerank_local._options import Fusion, Settings, Source, read_fusion, read_settings, read_source
 
 Steps = Generator[None, None, dict[str, Any]]
@@ -29,8 +30,10 @@ def compute_of(request: RerankRequest, params: Mapping[str, Any]) -> Compute:
     source, settings = read_source(request.model, request.options), read_settings(params)
     score = functools.partial(_score_by_model, source, settings, request, texts)
     if name == "hybrid":
-        return Compute(functools.partial(_fuse_with_bm25, read_fusion(params), bm25, score))
-    return Compute(functools.partial(_check_stated_kind, request, score))
+        steps = functools.partial(_fuse_with_bm25, read_fusion(params), bm25, score)
+    else:
+        steps = functools.partial(_check_stated_kind, request, score)
+    return Compute(lambda: finish_steps(steps()))
 
 
 def _score_by_model(

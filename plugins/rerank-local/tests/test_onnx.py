@@ -829,7 +829,7 @@ def test_minilm_agrees_with_an_independent_computation() -> None:
             assert result.relevance_score is not None
             differences.append(abs(result.relevance_score - row["cosines"][result.index]))
 
-    assert len(differences) == 60
+    assert len(differences) == 16
     assert max(differences) < 0.02
 
 
@@ -867,6 +867,24 @@ else:
 """
 
     assert run_fresh(code) == "1 11\n"
+
+
+def test_exit_waits_for_the_step_under_way_and_for_no_other(cross_encoder: Path) -> None:
+    """A thread that ended inside onnxruntime would take the process with it."""
+    code = f"""
+import threading, time, rerank_core
+begun = threading.Event()
+def tell(done, total):
+    begun.set()
+    time.sleep(0.3)
+    print(done, "of", total, flush=True)
+def ask():
+    rerank_core.rerank("local/onnx:{cross_encoder}", "a", ["cat"], progress=tell)
+threading.Thread(target=ask, daemon=True).start()
+begun.wait(60)
+"""
+
+    assert run_fresh(code) == "0 of 1\n"
 
 
 def test_a_lock_that_was_held_at_a_fork_is_renewed(cross_encoder: Path) -> None:

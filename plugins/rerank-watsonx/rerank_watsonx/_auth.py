@@ -69,9 +69,12 @@ def iam_auth(iam_url: str, key: str) -> TokenAuth:
     form = {"grant_type": _GRANT, "apikey": key}
     headers = {"accept": "application/json"}
 
+    # A function of its own, so that no frame that an error has passed through holds the key.
+    def ask() -> httpx.Request:
+        return httpx.Request("POST", url, data=form, headers=headers)
+
     def exchange() -> Steps:
-        reply = yield httpx.Request("POST", url, data=form, headers=headers)
-        return read_token(reply, given="the API key", end="expiration")
+        return read_token((yield ask()), given="the API key", end="expiration")
 
     return TokenAuth(exchange)
 

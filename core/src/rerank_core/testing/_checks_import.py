@@ -13,7 +13,7 @@ from rerank_core.testing._failure import require
 # Imports one module and reports what that did: printed by the child as one line of JSON.
 _IMPORT = """
 import json, os, sys, threading
-import rerank_core
+from rerank_core import Reranker, hookimpl
 EVENTS = {
     "socket.__new__": "a socket", "socket.getaddrinfo": "a look-up of a host",
     "subprocess.Popen": "a process", "os.system": "a process", "os.fork": "a process",

@@ -1,0 +1,110 @@
+"""What is in the wheels and sdists of a folder: the package, its licence and metadata, no more.
+
+Run `python .ci/packages.py FOLDER`; it prints what is wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+import tarfile
+import zipfile
+from email.parser import HeaderParser
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LICENSE = (ROOT / "LICENSE").read_bytes()
+METADATA = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
+# The last is of the repository: by it hatchling knows what to leave out.
+SDIST = {"LICENSE", "PKG-INFO", "README.md", "pyproject.toml", ".gitignore"}
+# What runs without being imported, is compiled, or is left over from a run of something.
+UNWANTED = {".pth", ".pyc", ".pyd", ".so", ".egg-link"}
+CACHES = {"__pycache__", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv"}
+
+
+def _unwanted(names: set[str]) -> list[str]:
+    return [
+        f"{name} does not belong there"
+        for name in sorted(names)
+        if Path(name).suffix in UNWANTED or CACHES & {*Path(name).parts}
+    ]
+
+
+def _differences(what: str, names: set[str], expected: set[str]) -> list[str]:
+    return [f"{name} is no {what}" for name in sorted(names - expected)] + [
+        f"{name} is missing" for name in sorted(expected - names)
+    ]
+
+
+def _modules_of(package: Path, module: str) -> set[str]:
+    """The modules of a package's source, and the mark that they have types."""
+    if (package / f"{module}.py").is_file():
+        return {f"{module}.py"}
+    found = {path.relative_to(package).as_posix() for path in (package / module).rglob("*.py")}
+    return found | {f"{module}/py.typed"}  # a single module cannot have one
+
+
+def _wrong_in_metadata(text: str) -> list[str]:
+    """Say what is wrong with a distribution's metadata."""
+    metadata = HeaderParser().parsestr(text)
+    needs = metadata.get_all("Requires-Dist", [])
+    return [
+        f"{field} is {metadata[field]!r}, not {value!r}"
+        for field, value in (("License-Expression", "Apache-2.0"), ("Requires-Python", ">=3.11"))
+        if metadata[field] != value
+    ] + [f"{need} has no lower bound" for need in needs if ">=" not in need and "==" not in need]
+
+
+def wrong_in_wheel(wheel: Path, package: Path) -> list[str]:
+    """Say what is wrong with the wheel of a package whose modules stand in this folder."""
+    module, version, *_ = wheel.stem.split("-")
+    about = f"{module}-{version}.dist-info/"
+    with zipfile.ZipFile(wheel) as archive:
+        names = {*archive.namelist()}
+        metadata = {name.removeprefix(about) for name in names if name.startswith(about)}
+        licence = archive.read(f"{about}licenses/LICENSE")
+        text = archive.read(f"{about}METADATA").decode()
+    code = {name for name in names if not name.startswith(about)}
+    modules = _modules_of(package, module)
+    outside = {name for name in code - modules if not name.startswith(f"{module}/")}
+    wrong = _unwanted(names) + _wrong_in_metadata(text)
+    wrong += _differences("metadata", metadata, METADATA)
+    wrong += [f"{name} is outside the package" for name in sorted(outside)]
+    wrong += [f"{name} is missing" for name in sorted(modules - code)]
+    return wrong + ["its LICENSE is another"] * (licence != LICENSE)
+
+
+def wrong_in_sdist(sdist: Path, package: Path) -> list[str]:
+    """Say what is wrong with the sdist of a package whose modules stand in this folder."""
+    base = sdist.name.removesuffix(".tar.gz")
+    module = base.split("-")[0]
+    with tarfile.open(sdist) as archive:
+        names = {name.removeprefix(f"{base}/") for name in archive.getnames()}
+    # Core's modules stand below src/.
+    folders = ("tests/", f"{module}/", f"src/{module}/")
+    top = {name for name in names if not name.startswith(folders)}
+    code = {name.removeprefix("src/") for name in names}
+    modules = _modules_of(package, module)
+    return (
+        _unwanted(names)
+        + _differences("part of an sdist", top - {f"{module}.py"}, SDIST)
+        + [f"{name} is missing" for name in sorted(modules - code)]
+    )
+
+
+def main(folder: Path) -> int:
+    """Look at every distribution in the folder; return how much is wrong."""
+    packages = {"rerank_core": ROOT / "core" / "src"}
+    packages |= {path.name.replace("-", "_"): path for path in (ROOT / "plugins").glob("rerank-*")}
+    wrong = []
+    for name, package in packages.items():
+        wheels, sdists = [*folder.glob(f"{name}-*.whl")], [*folder.glob(f"{name}-*.tar.gz")]
+        if len(wheels) != 1 or len(sdists) != 1:
+            wrong.append(f"{name}: {len(wheels)} wheels and {len(sdists)} sdists")
+        wrong += [f"{path.name}: {it}" for path in wheels for it in wrong_in_wheel(path, package)]
+        wrong += [f"{path.name}: {it}" for path in sdists for it in wrong_in_sdist(path, package)]
+    print("\n".join(wrong) or f"{len(packages)} packages hold what they should")
+    return len(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])) > 0)

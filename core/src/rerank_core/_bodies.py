@@ -1,0 +1,175 @@
+"""Replies as they arrive: headers as text, bodies decompressed within a bound."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Self
+
+from rerank_core.errors import ResponseParseError
+
+ACCEPT_ENCODING = "gzip, deflate"
+"""What `Body` can undo, with a bound on what comes of it."""
+
+_STEP = 64 * 1024
+_GZIP_BEGINS = 0x1F
+_GZIP_OR_ZLIB, _RAW_DEFLATE = 32 + zlib.MAX_WBITS, -zlib.MAX_WBITS
+
+
+def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Names in lower case; repeated headers are joined by a comma."""
+    headers: dict[str, str] = {}
+    for name_bytes, value_bytes in raw:
+        name = name_bytes.decode("latin-1").lower()
+        try:
+            value = value_bytes.decode()
+        except UnicodeDecodeError:
+            value = value_bytes.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+class Content:
+    """A request's body in one piece, as iterators that nobody has to close.
+
+    httpx's and httpcore's own are async generators; trio complains where a call that was cancelled
+    leaves one unfinished.
+
+    Args:
+        whole: All of it.
+    """
+
+    def __init__(self, whole: bytes) -> None:
+        self.whole = whole
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter((self.whole,) if self.whole else ())
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Once([self.whole] if self.whole else [])
+
+
+class _Once:
+    def __init__(self, left: list[bytes]) -> None:
+        self._left = left
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
+
+
+class Body:
+    """A reply's body as it arrives; no more of it is held than the bound and one chunk.
+
+    Where the status is bad, it is the news: a body that cannot be read is left out, and of one
+    that is too large the beginning is kept.
+
+    Args:
+        status: The reply's status.
+        encoding: Its `content-encoding`.
+        most: The most bytes after decompression; `None` for no bound.
+
+    Raises:
+        ResponseParseError: An encoding that was not asked for, with a good status.
+    """
+
+    def __init__(self, status: int, encoding: str = "", most: int | None = None) -> None:
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._most = most
+        self._failed = status >= 300  # noqa: PLR2004 - the good ones are below
+        self._inflate: _Inflate | None = None
+        self._lost = False
+        if encoding:
+            self._choose(encoding.strip().lower())
+
+    def _choose(self, encoding: str) -> None:
+        if encoding in {"gzip", "x-gzip", "deflate"}:
+            self._inflate = _Inflate()
+        elif encoding != "identity":
+            self.lose(f"its encoding, {encoding[:40]}, was not asked for")
+
+    def add(self, chunk: bytes) -> bool:
+        """Take what has arrived; returns whether more is wanted.
+
+        Raises:
+            ResponseParseError: It is more than allowed, or not what it was compressed to.
+        """
+        if self._inflate is None:
+            return self._keep(chunk)
+        try:
+            return all(self._keep(piece) for piece in self._inflate.add(chunk))
+        except zlib.error as error:
+            return self.lose(str(error))
+
+    def _keep(self, chunk: bytes) -> bool:
+        self._size += len(chunk)
+        if self._most is not None and self._size > self._most:
+            if not self._failed:
+                message = f"the reply has more than {self._most:,} bytes: raise max_response_bytes"
+                raise ResponseParseError(message)
+            self._chunks.append(chunk[: self._most - self._size])
+            return False
+        self._chunks.append(chunk)
+        return not self._lost
+
+    def lose(self, why: str) -> bool:
+        """Go without the body where the status says enough.
+
+        Raises:
+            ResponseParseError: It does not.
+        """
+        if not self._failed:
+            raise ResponseParseError(f"the reply cannot be decompressed: {why}")
+        self._lost = True
+        return False
+
+    def whole(self) -> bytes:
+        """All of it.
+
+        Raises:
+            ResponseParseError: What was compressed is cut short.
+        """
+        if self._inflate is not None and self._size and not (self._lost or self._inflate.ended):
+            self._inflate = None
+            self.lose("it is cut short")
+        if self._lost:
+            return b""
+        return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+
+
+class _Inflate:
+    """Decompresses gzip and deflate step by step: a small reply is no huge one at once."""
+
+    def __init__(self) -> None:
+        self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
+        self._begun = False
+
+    @property
+    def ended(self) -> bool:
+        return self._inflate.eof
+
+    def add(self, chunk: bytes) -> Iterator[bytes]:
+        """What comes of a chunk, in pieces of a bounded size."""
+        while chunk:
+            if self._inflate.eof:  # another member of gzip's may follow; else it is padding
+                if chunk[0] != _GZIP_BEGINS:
+                    return
+                self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
+            yield self._unpack(chunk)
+            chunk = self._inflate.unconsumed_tail or self._inflate.unused_data
+
+    def _unpack(self, chunk: bytes) -> bytes:
+        begun, self._begun = self._begun, True
+        try:
+            return self._inflate.decompress(chunk, _STEP)
+        except zlib.error:
+            if begun:
+                raise
+        # Some servers leave out the two bytes that stand before a deflated body.
+        self._inflate = zlib.decompressobj(_RAW_DEFLATE)
+        return self._inflate.decompress(chunk, _STEP)

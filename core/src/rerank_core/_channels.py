@@ -1,0 +1,123 @@
+"""Ways to the services: connections of our own, and httpx clients."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rerank_core._lanes import AsyncLanes, Lanes
+
+
+class Channel:
+    """Connections of our own, and an httpx client for what takes more than those.
+
+    Args:
+        make_client: Makes the client.
+        lanes: Serve the requests that need neither proxies nor a conversation to authenticate,
+            at half the price; `None` where the environment or the caller has a say.
+    """
+
+    def __init__(self, make_client: Callable[[], Any], lanes: Any = None) -> None:
+        self._make_client = make_client
+        self._client: Any = None
+        self._users = 0
+        self._closed = False
+        self._lock = threading.Lock()
+        self.lanes = lanes
+
+    @property
+    def client(self) -> Any:
+        """The client, made on first use."""
+        with self._lock:
+            self._client = self._client or self._make_client()
+            return self._client
+
+    @contextlib.contextmanager
+    def borrowed_client(self) -> Iterator[Any]:
+        """The client, which is not closed before it was given back."""
+        with self._lock:
+            self._users += 1
+        try:
+            yield self.client
+        finally:
+            with self._lock:
+                self._users -= 1
+            self._close_unused()
+
+    def close(self) -> None:
+        """Close what a blocking channel has opened; what is in use closes when it no longer is."""
+        self._closed = True
+        if self.lanes is not None:
+            self.lanes.close()
+        self._close_unused()
+
+    def _close_unused(self) -> None:
+        client = None
+        with self._lock:
+            if self._closed and not self._users:
+                client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    async def aclose(self) -> None:
+        """Close what an async channel has opened."""
+        for opened in filter(None, (self._client, self.lanes)):
+            await opened.aclose()
+
+
+def _has_proxies() -> bool:
+    """Whether the environment, or the system's settings, name a proxy. `no_proxy` alone does not.
+
+    Only httpx's own pools know proxies.
+    """
+    # What is asked below takes long to import.
+    if sys.platform not in {"darwin", "win32"} and not any(
+        name.lower().endswith("_proxy") for name in os.environ
+    ):
+        return False
+    import urllib.request  # noqa: PLC0415 - see above
+
+    return bool(urllib.request.getproxies().keys() & {"http", "https", "all"})
+
+
+def open_blocking() -> Channel:
+    """The channel of blocking calls."""
+    lanes = None if _has_proxies() else Lanes()
+
+    def make() -> Any:
+        from rerank_core._clients import make_client  # noqa: PLC0415 - httpx where it is needed
+
+        return make_client(lanes)
+
+    return Channel(make, lanes)
+
+
+def open_async(loop: Any) -> Channel:
+    """The channel of an event loop, which is running."""
+    lanes = None if _has_proxies() else _open_async_lanes(loop)
+
+    def make() -> Any:
+        from rerank_core._clients import make_async_client  # noqa: PLC0415 - as above
+
+        return make_async_client(lanes)
+
+    return Channel(make, lanes)
+
+
+def _open_async_lanes(loop: Any) -> Any:
+    """Connections through aiohttp where that is installed and can be used: under asyncio."""
+    if not is_trio(loop):
+        with contextlib.suppress(ImportError):
+            from rerank_core._aiohttp import AiohttpLanes  # noqa: PLC0415 - an extra
+
+            return AiohttpLanes()
+    return AsyncLanes()
+
+
+def is_trio(loop: Any) -> bool:
+    """Whether it is trio's; else it is one of asyncio's."""
+    return hasattr(loop, "run_sync_soon")

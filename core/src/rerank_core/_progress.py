@@ -1,0 +1,60 @@
+"""What a terminal is shown: text that cannot steer it, and how far a long computation is."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rerank_core._facts import Provider
+
+
+def is_terminal() -> bool:
+    """Whether results are shown to somebody, rather than read by a program."""
+    return sys.stdout.isatty()
+
+
+def printable(text: str) -> str:
+    """One line without what could steer a terminal: a service may have written it."""
+    return "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
+
+
+@contextlib.contextmanager
+def show_progress(facts: Provider) -> Iterator[dict[str, Callable[[int, int], None]]]:
+    """A bar while standard error is a terminal; it is gone afterwards, whatever happened.
+
+    Args:
+        facts: Where they have no parameter `progress`, nothing is shown.
+
+    Yields:
+        The parameter that moves the bar, or none.
+    """
+    if "progress" not in facts.extra_params or not sys.stderr.isatty():
+        yield {}
+        return
+    from rich.console import Console  # noqa: PLC0415 - only where a bar is shown
+    from rich.progress import (  # noqa: PLC0415 - likewise
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    # What is printed meanwhile goes where it would go without a bar.
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as bar:
+        task = bar.add_task("documents", total=None)  # a model may have to be loaded first
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield {"progress": show}

@@ -1,0 +1,88 @@
+"""The pools of connections as httpx's transports: beneath the clients that carry authentication."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import httpcore
+import httpx
+
+from rerank_core._bodies import Content
+from rerank_core._lanes import AsyncLanes, Lanes
+from rerank_core._models import HTTPResponse
+
+MOST_BYTES = "rerank_core.most_bytes"
+"""The extension of a request that bounds its reply."""
+
+_UNDONE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+
+
+class LanesTransport(httpx.BaseTransport):
+    """Sends over `Lanes`."""
+
+    def __init__(self, lanes: Lanes) -> None:
+        self._lanes = lanes
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request and read the whole reply."""
+        request.read()
+        with _translated(request):
+            reply = self._lanes.send(_to_httpcore(request), request.extensions.get(MOST_BYTES))
+        return _to_httpx(reply)
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        self._lanes.close()
+
+
+class AsyncLanesTransport(httpx.AsyncBaseTransport):
+    """Sends over `AsyncLanes`."""
+
+    def __init__(self, lanes: AsyncLanes) -> None:
+        self._lanes = lanes
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request and read the whole reply."""
+        await request.aread()
+        with _translated(request):
+            most = request.extensions.get(MOST_BYTES)
+            reply = await self._lanes.send(_to_httpcore(request), most)
+        return _to_httpx(reply)
+
+    async def aclose(self) -> None:
+        """Close every idle connection."""
+        await self._lanes.aclose()
+
+
+def _to_httpcore(request: httpx.Request) -> httpcore.Request:
+    url = httpcore.URL(
+        scheme=request.url.raw_scheme,
+        host=request.url.raw_host,
+        port=request.url.port,
+        target=request.url.raw_path,
+    )
+    return httpcore.Request(
+        request.method,
+        url,
+        headers=request.headers.raw,
+        content=Content(request.content),
+        extensions=request.extensions,
+    )
+
+
+def _to_httpx(reply: HTTPResponse) -> httpx.Response:
+    headers = {name: value for name, value in reply.headers.items() if name not in _UNDONE}
+    return httpx.Response(reply.status_code, headers=headers, content=reply.content)
+
+
+@contextlib.contextmanager
+def _translated(request: httpx.Request) -> Iterator[None]:
+    """Raise httpx's exception of the same name for each of httpcore's."""
+    try:
+        yield
+    except Exception as error:
+        kind = getattr(httpx, type(error).__name__, None)
+        if kind is None or not type(error).__module__.startswith("httpcore"):
+            raise
+        raise kind(str(error), request=request) from error

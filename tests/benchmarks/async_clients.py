@@ -1,0 +1,148 @@
+"""The same clients, awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.clients import (
+    HEADERS,
+    OURS,
+    Client,
+    find_body,
+    litellm_arguments,
+    make_ranker,
+    read_items,
+    read_payload,
+    read_rerankers,
+    read_results,
+    request_head,
+)
+from benchmarks.payloads import KEY, MODEL, QUERY, body
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from contextlib import AsyncExitStack
+
+    AsyncCall = Callable[[list[str]], Awaitable[Any]]
+
+
+async def open_ours(base: str, _: AsyncExitStack) -> AsyncCall:
+    """The public function, with everything as it comes."""
+    arerank = import_module("rerank_core").arerank
+    model = f"cohere/{MODEL}"
+    return lambda sent: arerank(model, QUERY, sent, top_n=len(sent), api_key=KEY, api_base=base)
+
+
+class Connection(asyncio.Protocol):
+    """One connection, one call at a time."""
+
+    def __init__(self) -> None:
+        self.received = bytearray()
+        self.start = self.end = 0
+        self.reply: asyncio.Future[bytes] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self.transport: Any = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Collect a reply."""
+        self.received += data
+        if not self.end:
+            head = self.received.find(b"\r\n\r\n")
+            if head < 0:
+                return
+            self.start, self.end = find_body(self.received, head)
+        if len(self.received) >= self.end and self.reply:
+            self.reply.set_result(bytes(self.received[self.start :]))
+            self.received.clear()
+            self.end = 0
+
+
+async def open_asyncio(base: str, stack: AsyncExitStack) -> AsyncCall:
+    """A protocol of asyncio's, a stack of idle connections, and nothing else: the floor."""
+    orjson, loop = import_module("orjson"), asyncio.get_running_loop()
+    host, port = base.removeprefix("http://").split(":")
+    head, idle = request_head(base), list[Connection]()
+
+    async def call(sent: list[str]) -> Any:
+        if idle:
+            connection = idle.pop()
+        else:
+            _, connection = await loop.create_connection(Connection, host, int(port))
+            stack.callback(connection.transport.close)
+        connection.reply = loop.create_future()
+        encoded = orjson.dumps(body(sent))
+        connection.transport.write(b"%b%d\r\n\r\n%b" % (head, len(encoded), encoded))
+        reply = orjson.loads(await connection.reply)
+        idle.append(connection)
+        return reply
+
+    return call
+
+
+async def open_httpx(base: str, stack: AsyncExitStack) -> AsyncCall:
+    """One `httpx.AsyncClient` as it comes: at most 100 connections, of which 20 are kept."""
+    client = import_module("httpx").AsyncClient(timeout=600)
+    return _post_with(await stack.enter_async_context(client), base)
+
+
+async def open_httpx_unlimited(base: str, stack: AsyncExitStack) -> AsyncCall:
+    """One `httpx.AsyncClient` that may open and keep as many connections as there are calls."""
+    httpx = import_module("httpx")
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    client = httpx.AsyncClient(timeout=600, limits=limits)
+    return _post_with(await stack.enter_async_context(client), base)
+
+
+def _post_with(client: Any, base: str) -> AsyncCall:
+    url = f"{base}/v2/rerank"
+
+    async def call(sent: list[str]) -> Any:
+        reply = await client.post(url, json=body(sent), headers=HEADERS)
+        reply.raise_for_status()
+        return reply.json()
+
+    return call
+
+
+async def open_litellm(base: str, _: AsyncExitStack) -> AsyncCall:
+    """The function of litellm."""
+    litellm: Any = import_module("litellm")
+    litellm.suppress_debug_info = True
+    return lambda sent: litellm.arerank(**litellm_arguments(sent, base))
+
+
+async def open_cohere(base: str, _: AsyncExitStack) -> AsyncCall:
+    """Cohere's own client."""
+    client = import_module("cohere").AsyncClientV2(api_key=KEY, base_url=base, timeout=600)
+    return lambda sent: client.rerank(model=MODEL, query=QUERY, documents=sent, top_n=len(sent))
+
+
+async def open_rerankers(base: str, _: AsyncExitStack) -> AsyncCall:
+    """The blocking call in a thread of the event loop's pool."""
+    ranker = make_ranker(base)
+    return lambda sent: ranker.rank_async(QUERY, sent)
+
+
+async def open_voyage(base: str, _: AsyncExitStack) -> AsyncCall:
+    """Voyage's own client; it opens a connection per call."""
+    client = import_module("voyageai").AsyncClient(api_key=KEY, base_url=f"{base}/voyage/v1")
+    return lambda sent: client.rerank(QUERY, sent, model="rerank-2.5", top_k=len(sent))
+
+
+CLIENTS = {
+    "ours": Client("**rerank-core**", OURS, open_ours, read_results),
+    "ours_aiohttp": Client(
+        "**rerank-core[aiohttp]**", "bench_ours_aiohttp", open_ours, read_results
+    ),
+    "asyncio": Client("raw asyncio, orjson", OURS, open_asyncio, read_payload),
+    "httpx": Client("httpx as it comes", OURS, open_httpx, read_payload),
+    "httpx_unlimited": Client("httpx without limits", OURS, open_httpx_unlimited, read_payload),
+    "litellm": Client("litellm", "bench_litellm", open_litellm, read_items),
+    "rerankers": Client("rerankers", "bench_rerankers", open_rerankers, read_rerankers),
+    "cohere": Client("cohere", "bench_cohere", open_cohere, read_results),
+    "voyageai": Client("voyageai", "bench_voyageai", open_voyage, read_results),
+}

@@ -1,0 +1,140 @@
+"""Measures everything that `docs/performance.md` says, and writes it there.
+
+`python tests/environments.py benchmarks` makes the environments, once. Then
+`python tests/benchmarks/measure.py` measures: half an hour on a machine with nothing else to do.
+It writes the raw figures, the page's tables and its plots. Options:
+    --only A,B     some of: blocking, concurrency, startup, counts, instructions; the other
+                   figures stay; `--only none` writes tables and plots again
+    --rounds N     a quick look with few rounds
+    --into FOLDER  another place than `docs`, for the figures, `performance.md` and the plots
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.blocking import measure_blocking
+from benchmarks.concurrency import measure_concurrency
+from benchmarks.instructions import count_instructions
+from benchmarks.plots import draw_all
+from benchmarks.report import fill_page
+from benchmarks.server import MockServer
+from benchmarks.startup import measure_startup
+from benchmarks.workers import install_ours, python_of, run_module, say
+from environments import BENCHMARKS, ENVIRONMENTS
+
+ROOT = Path(__file__).parents[2]
+OURS = ("bench_ours", "bench_ours_aiohttp")
+
+
+def measure_counts(_: int) -> dict[str, Any]:
+    """What needs no rounds: counts and memory."""
+    with MockServer() as server:
+        base = server.base
+        return {
+            "garbage": {
+                name: run_module(OURS[0], "probes", "garbage", name, base)
+                for name in ("ours", "httpx", "httpx_orjson")
+            },
+            "growth": {
+                name: run_module(OURS[0], "probes", "growth", name, base)
+                for name in ("ours", "httpx", "httpx_orjson")
+            },
+            "split": {
+                name: run_module(OURS[0], "probes", "split", name, base)
+                for name in ("ours", "httpx_orjson")
+            },
+            "connections": {
+                way: run_module(OURS[0], "probes", "connections", way, base)
+                for way in ("sequential", "concurrent", "loops", "threads")
+            },
+            "modules": run_module(OURS[0], "probes", "modules", "rerank_core"),
+            "footprint": {
+                environment.name: run_module(environment.name, "probes", "footprint")
+                for environment in BENCHMARKS
+            },
+        }
+
+
+def measure_instructions(_: int) -> dict[str, Any]:
+    """Instructions per call, where valgrind is."""
+    found: dict[str, Any] = {}
+    with MockServer() as server:
+        for client in ("httpx_orjson", "ours", "layer"):
+            for count in (10, 100):
+                say(f"instructions of {client}, {count} documents")
+                counted = count_instructions(server, python_of(OURS[0]), client, count)
+                found.setdefault(client, {})[str(count)] = round(counted)
+    return found
+
+
+SECTIONS: dict[str, tuple[Callable[[int], dict[str, Any]], int]] = {
+    "counts": (measure_counts, 1),
+    "startup": (measure_startup, 15),
+    "blocking": (measure_blocking, 25),
+    "concurrency": (measure_concurrency, 5),
+    "instructions": (measure_instructions, 1),
+}
+
+
+def describe_machine() -> dict[str, Any]:
+    """Where and when this was."""
+    model = "unknown"
+    if (cpus := Path("/proc/cpuinfo")).exists():
+        lines = cpus.read_text(encoding="utf-8").splitlines()
+        model = next((line.split(":")[1].strip() for line in lines if "model name" in line), model)
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "processor": model,
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
+        "python": platform.python_version(),
+        "system": platform.system(),
+    }
+
+
+def main() -> None:
+    """Measure, and write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", default=",".join(SECTIONS))
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--into", type=Path, default=ROOT / "docs")
+    chosen = parser.parse_args()
+    raw = chosen.into / "performance.json"
+    found = json.loads(raw.read_text(encoding="utf-8")) if raw.exists() else {}
+    wanted = [name for name in SECTIONS if name in chosen.only.split(",")]
+    if wanted:
+        missing = [found.name for found in BENCHMARKS if not ENVIRONMENTS[found.name].is_installed]
+        if missing:
+            sys.exit(f"Run `python tests/environments.py benchmarks`; missing: {missing}")
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+        install_ours(*OURS)
+        found["machine"] = describe_machine()
+    for name in wanted:
+        if name == "instructions" and not shutil.which("valgrind"):
+            say("valgrind is not installed: no instructions are counted")
+            continue
+        measure, rounds = SECTIONS[name]
+        found[name] = measure(chosen.rounds or rounds)
+        raw.write_text(json.dumps(found, separators=(",", ":")) + "\n", encoding="utf-8")
+    draw_all(found, chosen.into)
+    fill_page(found, chosen.into / "performance.md")
+
+
+if __name__ == "__main__":
+    main()

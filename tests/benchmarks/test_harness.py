@@ -1,0 +1,92 @@
+"""What measures is itself checked: servers, answers, verdicts and plots."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from benchmarks import server
+from benchmarks.clients import CLIENTS
+from benchmarks.goals import Goal
+from benchmarks.payloads import check_answer, documents
+from benchmarks.plots import Line, Plot
+from benchmarks.report import fill_page
+
+IN_C = pytest.param(True, marks=pytest.mark.skipif(not server.find_compiler(), reason="no cc"))
+
+
+@pytest.mark.parametrize("is_compiled", [IN_C, False])
+def test_both_servers_give_the_answer_that_is_checked(
+    monkeypatch: pytest.MonkeyPatch, *, is_compiled: bool
+) -> None:
+    """Each client's own reading of the reply is the fixed ranking, and calls are counted."""
+    if not is_compiled:
+        monkeypatch.setattr(server, "find_compiler", lambda: None)
+    with server.MockServer(cpu=-1) as running, ExitStack() as stack:
+        for name in ("ours", "httpx", "httpx_orjson", "socket"):
+            client = CLIENTS[name]
+            call = client.open(running.base, stack)
+            for count in (1, 10, 100, 10):
+                check_answer(client.pairs(call(documents(count))), count)
+        counted = running.counts()
+
+    assert counted["requests"] == 16
+    assert counted["connections"] == 4
+    assert counted["bad"] == 0
+
+
+@pytest.mark.parametrize("fault", ["short", "swapped", "score"])
+def test_a_wrong_answer_is_noticed(fault: str) -> None:
+    """A missing result, a wrong order and a wrong score are no answer."""
+    right = [(1, 0.999), (0, 0.504)]
+    wrong = {"short": right[:1], "swapped": right[::-1], "score": [right[0], (0, 0.5)]}
+    check_answer(right, 2)
+
+    with pytest.raises(ValueError, match=r"results for|rank"):
+        check_answer(wrong[fault], 2)
+
+
+@pytest.mark.parametrize(
+    ("figures", "is_floor", "verdict"),
+    [
+        ([1, 1, 9], False, "goal"),
+        ([1.5, 1.5, 1], False, "must"),
+        ([3, 3, 1], False, "**missed**"),
+        ([1, 1, 9], True, "**missed**"),
+        ([3, 3, 1], True, "goal"),
+    ],
+)
+def test_the_median_decides(figures: list[float], verdict: str, *, is_floor: bool) -> None:
+    """A bound is an upper one, or a lower one where more is better."""
+    must, goal = (2.0, 3.0) if is_floor else (2.0, 1.0)
+
+    assert Goal("", must, goal, figures, is_floor).verdict == verdict
+
+
+def test_labels_of_a_plot_do_not_overlap() -> None:
+    """Lines that end at one point have their names one below the other, inside the plot."""
+    lines = [Line(f"<{at}>", "#000", [(1, 10), (10, 1.0)]) for at in range(9)]
+    drawn = ET.fromstring(Plot("", "", "", lines, (1, 10)).draw())  # noqa: S314 - our own
+    texts = [found for found in drawn.iter() if (found.text or "").startswith("<")]
+    places = sorted(float(found.attrib["y"]) for found in texts)
+
+    assert len(places) == 9
+    assert all(low - high >= 14 for high, low in pairwise(places))
+    assert places[-1] < 450
+
+
+def test_a_page_keeps_what_stands_outside_the_comments(tmp_path: Path) -> None:
+    """Only what is between a pair of comments is written anew."""
+    page = tmp_path / "performance.md"
+    page.write_text("a\n<!-- instructions -->\nold\n<!-- end -->\nb\n", encoding="utf-8")
+    fill_page({"instructions": {"ours": {"10": 1234, "100": 5678}}}, page)
+    text = page.read_text(encoding="utf-8")
+
+    assert text.startswith("a\n<!-- instructions -->\n")
+    assert text.endswith("\n<!-- end -->\nb\n")
+    assert "| **rerank-core** | 1,234 | 5,678 |" in text
+    assert "old" not in text

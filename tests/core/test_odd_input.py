@@ -1,0 +1,257 @@
+"""Input that is odd rather than wrong: the right answer or a clear refusal, and nothing changed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rerank_core import ConfigurationError, InvalidRequestError, RerankError
+
+from .conftest import KEY, Ask, Plugin, Service
+
+MEGABYTE = 1_000_000
+PARAMS = {"top_n": "top_n", "max_chunks_per_doc": "chunks", "max_tokens_per_doc": "tokens"}
+
+
+class Series:
+    """What pandas' Series is here: iterable, without a truth value."""
+
+    def __init__(self, *values: Any) -> None:
+        self._values = values
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._values)
+
+    def __bool__(self) -> bool:
+        message = "the truth value is ambiguous"
+        raise ValueError(message)
+
+
+# --- right answers -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "documents",
+    [
+        {"a": 1, "b": 2}.keys(),
+        {1: "a", 2: "b"}.values(),
+        np.array(["a", "b"]),
+        np.array(["a", "b"], dtype=object),
+        Series("a", "b"),
+    ],
+    ids=["keys", "values", "array", "objects", "series"],
+)
+def test_whatever_gives_strings_is_a_list(ask: Ask, documents: Any) -> None:
+    """In its own order."""
+    service = Service()
+
+    response = ask(service, documents)
+
+    assert service.bodies[0]["documents"] == ["a", "b"]
+    assert [result["document"]["text"] for result in response.results] == ["a", "b"]
+
+
+def test_a_set_is_sent_in_the_order_that_it_gives(ask: Ask) -> None:
+    """Documents and indices agree."""
+    service, documents = Service(), {"a", "b", "c"}
+
+    response = ask(service, documents)
+
+    sent = service.bodies[0]["documents"]
+    assert {*sent} == documents
+    assert [sent[result.index] for result in response.results] == [
+        result["document"]["text"] for result in response.results
+    ]
+
+
+def test_more_results_than_documents_are_all(ask: Ask) -> None:
+    """However many more."""
+    response = ask(Service(), ["a", "b"], top_n=10**30, plugin=Plugin(params=PARAMS))
+
+    assert [result.index for result in response.results] == [0, 1]
+
+
+@pytest.mark.parametrize("count", [1, 50])
+def test_fifty_megabytes_are_sent_whole(ask: Ask, count: int) -> None:
+    """In one document or in many."""
+    service = Service()
+    documents = ["x" * (50 * MEGABYTE // count)] * count
+
+    response = ask(service, documents)
+
+    assert len(service.requests[0].content) > 50 * MEGABYTE
+    assert len(response.results) == count
+
+
+def test_fields_may_be_nested(ask: Ask) -> None:
+    """They are rendered as JSON, nothing is lost."""
+    service = Service()
+
+    ask(service, [{"a": {"b": [1, None, {"c": "ä"}]}}])
+
+    assert service.bodies[0]["documents"] == ['a: {"b":[1,null,{"c":"ä"}]}']
+
+
+def test_nothing_of_the_callers_is_changed(ask: Ask) -> None:
+    """Neither by a call that succeeds nor by one that is refused."""
+    document = {"title": "t", "tags": ["x", {"y": 1}], "text": "words"}
+    given: dict[str, Any] = {
+        "documents": ["a", document, {"text": "b"}, " "],
+        "rank_fields": ["title", "text"],
+        "extra_headers": {"x-one": "1"},
+        "extra_body": {"more": {"deep": [1]}},
+    }
+    before = copy.deepcopy(given)
+
+    response = ask(Service(), top_n=2, plugin=Plugin(params=PARAMS), **given)
+    with pytest.raises(RerankError):
+        ask(Service(), top_n=0, **given)
+
+    assert given == before
+    assert response.results
+    assert response.results[1].document
+    assert response.results[1].document.fields is document
+
+
+# --- refusals ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("documents", "said"),
+    [
+        (bytearray(b"ab"), r"documents\[0\] must be a string or a mapping"),
+        (memoryview(b"ab"), r"documents\[0\] must be a string or a mapping"),
+        (np.array([["a", "b"]]), r"documents\[0\] must be a string or a mapping, not ndarray"),
+        (np.array([1.5, 2.5]), r"documents\[0\] must be a string or a mapping"),
+        (Series("a", float("nan")), r"documents\[1\] must be a string or a mapping, not nan"),
+        (["a", {"in": {1: "x"}}], r"documents\[1\].*key must be str"),
+        (["a", None, {"x": 1}, 5], r"documents\[1\] must be a string or a mapping, not None"),
+    ],
+    ids=["bytearray", "memoryview", "table", "numbers", "gap", "nested names", "mixed"],
+)
+def test_what_is_no_document_is_named(ask: Ask, documents: Any, said: str) -> None:
+    """By its place, before anything is sent."""
+    service = Service()
+
+    with pytest.raises(InvalidRequestError, match=said):
+        ask(service, documents)
+
+    assert service.requests == []
+
+
+def test_a_document_that_holds_itself_is_refused(ask: Ask) -> None:
+    """By its place, without a stack overflow."""
+    document: dict[str, Any] = {"text": "a"}
+    document["self"] = document
+
+    with pytest.raises(InvalidRequestError, match=r"documents\[1\]"):
+        ask(Service(), ["a", document])
+
+
+@pytest.mark.parametrize("value", [np.int64(2), np.bool_(True), np.float64(2)], ids=repr)  # noqa: FBT003 - the value under test
+@pytest.mark.parametrize("name", PARAMS)
+def test_a_number_of_numpy_s_is_named_by_its_type(ask: Ask, name: str, value: Any) -> None:
+    """It looks like an integer, and JSON knows none of them."""
+    service = Service()
+
+    with pytest.raises(InvalidRequestError, match=f"{name} must be an integer from 1, not "):
+        ask(service, plugin=Plugin(params=PARAMS), **{name: value})
+
+    assert service.requests == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("timeout", float("inf"), "more than 0 seconds, not inf"),
+        ("timeout", float("-inf"), "more than 0 seconds"),
+        ("timeout", np.float32(5), "timeout must be seconds"),
+        ("deadline", float("-inf"), "deadline must be more than 0 seconds"),
+        ("max_retries", float("nan"), "max_retries must be an integer from 0"),
+        ("max_retries", np.int64(1), "max_retries must be an integer from 0"),
+        ("fallbacks", "local/bm25", "fallbacks must be a list"),
+        ("fallbacks", 5, "fallbacks must be a list"),
+        ("fallbacks", [["local/bm25"]], "model must be a string such as"),
+        ("fallbacks", [None], "model must be a string such as"),
+        ("fallbacks", b"local/bm25", "model must be a string such as"),
+        ("fallbacks", ["bm25"], "names no provider"),
+        ("api_key", "k\0", "copy it again"),
+        ("api_key", "k\x7f", "copy it again"),
+        ("api_key", "k\ud800", "copy it again"),
+        ("extra_headers", {"x": "a\0"}, "no header can hold"),
+        ("extra_headers", {"x\0": "a"}, "no header can hold"),
+        ("extra_headers", {"x": "a\ud800"}, "no header can hold"),
+        ("extra_headers", {"x": b"a"}, "'x' does not"),
+        ("extra_headers", {b"x": "a"}, "does not"),
+        ("extra_headers", {"x": ["a"]}, "'x' does not"),
+        ("api_base", "https://h.test/\0", "api_base"),
+        ("api_base", "https://h\0.test", "api_base"),
+        ("api_base", f"https://h.test/{'a' * 70_000}", "api_base"),
+        ("extra_body", {"x": "\ud800"}, "surrogates not allowed"),
+        ("extra_body", {1: "x"}, "key must be str"),
+        ("extra_body", {"x": {1}}, "not JSON serializable"),
+        ("extra_body", {"x": float("nan")}, "nan has no JSON form"),
+    ],
+    ids=lambda value: ascii(value)[:40],
+)
+def test_an_odd_option_is_refused_before_anything_is_sent(
+    call: Ask, option: str, value: Any, said: str
+) -> None:
+    """With what to do."""
+    service = Service()
+    options = {"provider": Plugin(), "api_key": KEY, "http_client": service, option: value}
+
+    with pytest.raises(ConfigurationError) as caught:
+        call("m", "q", ["a"], **options)
+
+    assert said in str(caught.value)
+    assert service.requests == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("deadline", 1e308),
+        ("deadline", 10**400),
+        ("timeout", 1e10),
+        ("api_base", "https://h.test/\ud800"),
+        ("api_base", "https://xn--a.test"),
+        ("api_base", "https://h.test/\nx"),
+        ("api_base", "https://h .test"),
+        ("extra_headers", {"x y": "a"}),
+        ("extra_headers", {"": "a"}),
+        ("extra_headers", {"x:y": "a"}),
+        ("extra_headers", {"Content-Length": "3"}),
+        ("extra_headers", {"transfer-encoding": "chunked"}),
+    ],
+    ids=lambda value: ascii(value)[:30],
+)
+def test_an_option_that_no_request_can_honour_is_refused(
+    call: Ask, option: str, value: Any
+) -> None:
+    """As an error of ours."""
+    service = Service()
+    options = {"provider": Plugin(), "api_key": KEY, "http_client": service, option: value}
+
+    with pytest.raises(ConfigurationError) as caught:
+        call("m", "q", ["a"], **options)
+
+    assert option in str(caught.value)
+    assert service.requests == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"provider": Plugin()}, {"custom_llm_provider": "cohere"}, {"custom_llm_provider": "\ud800"}],
+    ids=["plugin", "name", "odd name"],
+)
+def test_an_error_can_always_be_printed(call: Ask, options: dict[str, Any]) -> None:
+    """Even where the model cannot."""
+    with pytest.raises(ConfigurationError, match="lone surrogate") as caught:
+        call("m\ud800", "q", ["a"], api_key=KEY, http_client=Service(), **options)
+
+    assert str(caught.value).encode()

@@ -1,0 +1,1 @@
+"""What happens to a call when the network or the service misbehaves."""

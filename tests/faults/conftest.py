@@ -1,0 +1,43 @@
+"""What the fault tests share: both drivers, and waiting that takes no time."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from core.loopback import PROXY_VARIABLES
+from faults.calls import DRIVERS, MakeCalls
+from rerank_core import _retry
+
+
+@pytest.fixture(autouse=True)
+def _nothing_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither proxies nor keys of whoever runs the tests take part."""
+    for name in (*PROXY_VARIABLES, "COHERE_API_KEY", "CO_API_KEY", "COHERE_API_BASE", "CO_API_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _short_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the service does not say how long to wait, next to no time passes."""
+    monkeypatch.setattr(_retry, "FIRST_BACKOFF", 0.001)
+
+
+@pytest.fixture(params=DRIVERS)
+def call(request: pytest.FixtureRequest) -> MakeCalls:
+    """Calls one after another with one `Reranker`: blocking, under asyncio, under trio."""
+    return MakeCalls(request.param)
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that calls would have slept; nothing sleeps."""
+    seconds: list[float] = []
+
+    async def note(wait: float) -> None:
+        await anyio.lowlevel.checkpoint()
+        seconds.append(wait)
+
+    monkeypatch.setattr("rerank_core._drivers.time.sleep", seconds.append)
+    monkeypatch.setattr("rerank_core._drivers.anyio.sleep", note)
+    return seconds

@@ -1,0 +1,273 @@
+"""`timeout`, `max_retries` and `deadline` hold, whatever the other side does."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from faults.calls import MODEL, MakeCalls, Outcome, check_outcome
+from faults.server import (
+    Step,
+    after_head,
+    at_once,
+    chunk,
+    close,
+    head,
+    pause,
+    rank,
+    ranking,
+    read_body,
+    reply,
+    reset,
+    serving,
+    stall,
+    step,
+    trickle,
+)
+from rerank_core import (
+    BadRequestError,
+    ConfigurationError,
+    RateLimitError,
+    RequestTimeoutError,
+    Reranker,
+    RerankError,
+    RerankResponse,
+    ServerError,
+    TransportError,
+)
+
+SOON_ENOUGH = 5.0
+"""Seconds that mean "did not hang" on a busy machine; what is bounded takes a tenth of this."""
+BROAD = ["y" * 1_000_000] * 8
+"""More than the buffers of a connection take."""
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    begin = time.monotonic()
+    yield
+    assert time.monotonic() - begin < SOON_ENOUGH
+
+
+def _unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@pytest.mark.parametrize("retries", [0, 1, 3])
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        pytest.param(step(reset), TransportError, id="reset"),
+        pytest.param(step(reply(b"{}", "Retry-After-Ms: 1", status=429)), RateLimitError, id="429"),
+        pytest.param(step(reply(b"{}", status=503)), ServerError, id="503"),
+    ],
+)
+def test_there_are_so_many_retries_and_no_more(
+    call: MakeCalls, fault: Step, kind: type[RerankError], retries: int
+) -> None:
+    """`max_retries` further requests, and then the error."""
+    with serving(fault) as server:
+        outcome = call.once(server.url, max_retries=retries)
+
+        check_outcome(outcome, kind)
+        assert len(server.requests) == 1 + retries
+
+
+def test_a_refused_connection_is_an_error(call: MakeCalls) -> None:
+    """Nobody listens: that is said at once, after the retries."""
+    with _bounded():
+        outcome = call.once(f"http://127.0.0.1:{_unused_port()}")
+
+    check_outcome(outcome, TransportError, says="ConnectError")
+
+
+def test_a_service_that_comes_up_late_is_reached(call: MakeCalls) -> None:
+    """A connection broken off before the request is tried again as any other."""
+    with serving(at_once(reset), at_once(close), step(rank)) as server:
+        outcome = call.once(server.url, max_retries=2)
+
+        check_outcome(outcome, None)
+        assert (len(server.requests), server.connections) == (1, 3)
+
+
+ENDLESS = [
+    pytest.param(step(stall), id="never a byte"),
+    pytest.param(at_once(stall), id="a request that is never read"),
+    pytest.param(step(reply()[:40], stall), id="a stall in the head"),
+    pytest.param(step(reply()[:-5], stall), id="a stall in the body"),
+    pytest.param(step(trickle(reply(), 0.05)), id="a byte now and then"),
+    pytest.param(
+        step(head("Content-Length: 9000"), trickle(b" " * 9000, 0.01)), id="a body of blanks"
+    ),
+    pytest.param(
+        step(head("Transfer-Encoding: chunked"), trickle(chunk(b" ") * 900, 0.01)), id="chunks"
+    ),
+    pytest.param(
+        step(trickle(head(status=100) * 900, 0.005)), id="100 Continue for ever"
+    ),
+    pytest.param(step(trickle(head(*["X: y"] * 900), 0.005)), id="headers for ever"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", ENDLESS)
+def test_a_deadline_bounds_what_a_timeout_does_not(call: MakeCalls, fault: Step) -> None:
+    """A service that never ends, but always says something soon, is left at the deadline."""
+    with serving(fault) as server, _bounded():
+        outcome = call.once(server.url, deadline=0.25, timeout=60.0, max_retries=5)
+
+        check_outcome(outcome, RequestTimeoutError)
+        assert len(server.requests) <= 1
+
+
+@pytest.mark.parametrize("fault", [step(stall), step(reply()[:-5], stall), at_once(stall)])
+def test_a_timeout_bounds_each_attempt(call: MakeCalls, fault: Step) -> None:
+    """Without a deadline, time is bounded by attempts that each are."""
+    with serving(fault) as server, _bounded():
+        outcome = call.once(server.url, timeout=0.1, max_retries=2)
+
+        check_outcome(outcome, RequestTimeoutError)
+        assert server.connections == 3
+
+
+def test_a_request_that_nobody_reads_is_bounded(call: MakeCalls) -> None:
+    """The time to write is bounded as well."""
+    with serving(at_once(pause(3.0))) as server, _bounded():
+        outcome = call.once(server.url, documents=BROAD, timeout=0.2, max_retries=0)
+
+        check_outcome(outcome, RequestTimeoutError)
+
+
+def test_a_deadline_bounds_retries(call: MakeCalls) -> None:
+    """A storm is not sat out: the last failure is raised when the time is over."""
+    storm = step(pause(0.02), reply(b"{}", "Retry-After-Ms: 20", status=429))
+    with serving(storm) as server, _bounded():
+        outcome = call.once(server.url, deadline=0.3, max_retries=1000)
+
+        assert isinstance(outcome, (RateLimitError, RequestTimeoutError))
+        assert 1 <= len(server.requests) <= 15
+
+
+def test_a_deadline_bounds_fallbacks(call: MakeCalls) -> None:
+    """It is one deadline for all of them, not one for each."""
+    with serving(step(stall)) as server, _bounded():
+        options: dict[str, Any] = {"api_key": "k-0123456789", "api_base": server.url}
+        fallbacks = [Reranker(MODEL, **options) for _ in range(3)]
+        outcome = call.once(server.url, deadline=0.25, fallbacks=fallbacks)
+        for fallback in fallbacks:
+            fallback.close()
+
+        check_outcome(outcome, RequestTimeoutError)
+        assert len(server.requests) == 1
+
+
+def test_a_deadline_bounds_a_split_list(call: MakeCalls) -> None:
+    """It is one deadline for all parts as well."""
+    with serving(step(stall)) as server, _bounded():
+        outcome = call.once(
+            server.url, documents=["a", "b", "c", "d"], max_documents=1, max_concurrency=2,
+            deadline=0.25,
+        )  # fmt: skip
+
+        check_outcome(outcome, RequestTimeoutError)
+        assert len(server.requests) <= 2
+
+
+def test_a_late_answer_is_not_taken_for_the_next_one(call: MakeCalls) -> None:
+    """What an attempt left behind says goes to nobody."""
+    late = step(pause(0.3), reply(ranking("stale")))
+    with serving(late, step(rank)) as server:
+        first, second, third = call(server.url, "a", "b", "c", timeout=0.1, max_retries=0)
+
+        check_outcome(first, RequestTimeoutError)
+        check_outcome(second, None, query="b")
+        check_outcome(third, None, query="c")
+
+
+def test_a_late_answer_after_a_deadline_is_nobodys(call: MakeCalls) -> None:
+    """The same where the deadline left the attempt behind."""
+    late = step(pause(0.3), reply(ranking("stale")))
+    with serving(late, step(rank)) as server:
+        first = call.once(server.url, deadline=0.1)
+        server.answer(step(rank))
+        second = call.once(server.url, "b")
+
+        check_outcome(first, RequestTimeoutError)
+        check_outcome(second, None, query="b")
+
+
+def test_a_refusal_before_a_large_request_was_read(call: MakeCalls) -> None:
+    """The reply counts, not that nobody wanted to read all of the request."""
+    refusal = reply(b"too much", "Connection: close", status=413)
+    with serving(after_head(refusal, read_body, close)) as server:
+        outcome = call.once(server.url, documents=BROAD)
+
+        check_outcome(outcome, BadRequestError, says="too much")
+        assert len(server.requests) == 1
+
+
+def test_a_large_request_that_is_broken_off_is_bounded(call: MakeCalls) -> None:
+    """With the reset a reply may be lost, which TCP allows: then the connection is what failed."""
+    refusal = reply(b"too much", "Connection: close", status=413)
+    with serving(after_head(refusal, pause(0.1), reset)) as server, _bounded():
+        outcome = call.once(server.url, documents=BROAD)
+
+        check_outcome(
+            outcome, BadRequestError if isinstance(outcome, BadRequestError) else TransportError
+        )
+        assert len(server.requests) == (1 if isinstance(outcome, BadRequestError) else 2)
+
+
+def test_https_asked_of_a_plain_server_is_an_error(call: MakeCalls) -> None:
+    """No request, and so no key, goes out in the open."""
+    with serving(at_once(pause(0.02), b"HTTP/1.1 400 Bad Request\r\n\r\n", close)) as server:
+        outcome = call.once(server.url.replace("http:", "https:"))
+
+        check_outcome(outcome, TransportError, says="ConnectError")
+        assert (server.requests, server.connections) == ([], 2)
+
+
+def test_a_proxy_that_speaks_tls_is_named(call: MakeCalls) -> None:
+    """What nginx says to plain HTTP on its TLS port reaches the caller."""
+    page = b"<html><body>The plain HTTP request was sent to HTTPS port</body></html>"
+    with serving(step(reply(page, "Connection: close", status=400), close)) as server:
+        outcome = call.once(server.url)
+
+        check_outcome(outcome, BadRequestError, says="plain HTTP request was sent to HTTPS port")
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("scheme", ["ftp", "ws", "file", "", "htp"])
+def test_another_scheme_is_refused_before_anything_is_sent(call: MakeCalls, scheme: str) -> None:
+    """What is no HTTP URL is a mistake in the configuration."""
+    with serving() as server:
+        outcome: Outcome | None = None
+        try:
+            outcome = call.once(server.url.replace("http:", f"{scheme}:"))
+        except RerankError as error:  # as early as that
+            outcome = error
+
+        assert isinstance(outcome, ConfigurationError)
+        assert server.connections == 0
+
+
+def test_calls_side_by_side_share_no_fault(call: MakeCalls) -> None:
+    """One after another through good and bad: each comes to its own outcome."""
+    good, bad = step(rank), [step(reset), step(reply()[:30], close), step(b"?\r\n\r\n", close)]
+    script = list(itertools.chain.from_iterable((fault, good) for fault in bad))
+    with serving(*script) as server:
+        outcomes = call(server.url, *"abcdef", max_retries=0)
+
+        kinds = [type(outcome) for outcome in outcomes]
+        assert kinds == [TransportError, RerankResponse] * 3
+        assert len(server.requests) == 6
+        for query, outcome in zip("bdf", outcomes[1::2], strict=True):
+            check_outcome(outcome, None, query=query)

@@ -1,0 +1,1 @@
+"""Hostile replies: what a service, or whoever stands between, may send instead of a ranking."""

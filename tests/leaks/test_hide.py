@@ -1,0 +1,102 @@
+"""What is taken out of a text, and what is left alone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from rerank_core._messages import CUT, shorten
+from rerank_core._redaction import hide
+from rerank_core._secrets import header_secrets, named_secrets, secrets_in, url_secrets
+
+from .canary import CANARY, encodings, found_in
+
+
+@pytest.mark.parametrize("form", sorted({*encodings(CANARY)}))
+@pytest.mark.parametrize("around", ["{}", "key {} is wrong", '{{"key":"{}"}}', "a{}b"])
+def test_a_secret_is_hidden_in_every_encoding(around: str, form: str) -> None:
+    """Whatever stands around it."""
+    text = hide(around.format(form), [CANARY])
+
+    assert found_in([text], [CANARY]) == []
+    assert "[redacted]" in text
+
+
+@pytest.mark.parametrize("most", range(20, 60))
+def test_what_a_cut_leaves_of_a_secret_is_hidden(most: int) -> None:
+    """At whichever character the text was cut."""
+    text = shorten(f"the key {CANARY} is wrong: {'x' * 99}", most)
+
+    assert found_in([hide(text, [CANARY])], [CANARY]) == []
+
+
+def test_words_that_are_no_secret_stay() -> None:
+    """Schemes and names say what is wrong."""
+    signed = "AWS4-HMAC-SHA256 Credential=AKIA0123/us, SignedHeaders=host, Signature=0123456789ab"
+    said = "Bearer expected, Signature expired; not 0123456789ab"
+
+    hidden = hide(said, [*header_secrets(signed), *header_secrets(f"Bearer {CANARY}")])
+
+    assert hidden == "Bearer expected, Signature expired; not [redacted]"
+
+
+@pytest.mark.parametrize("short", ["", "a", "abcde"])
+def test_what_is_too_short_to_be_a_secret_stays(short: str) -> None:
+    """It would stand in every other word."""
+    assert hide("abcdefgh", [short]) == "abcdefgh"
+
+
+def test_the_header_of_a_user_gives_the_password_away() -> None:
+    """A service decodes it, and may quote what it finds."""
+    found = header_secrets("Basic dXNlcjpwYXNzLXdvcmQ=")
+
+    assert {"user:pass-word", "pass-word", "dXNlcjpwYXNzLXdvcmQ="} <= {*found}
+    assert header_secrets("Basic !")[0] == header_secrets("Basic /w==")[0][:6] + "!"
+
+
+def test_the_longer_secret_goes_first() -> None:
+    """Else the rest of it would stay."""
+    assert hide("secret-and-more", ["secret", "secret-and-more"]) == "[redacted]"
+
+
+@pytest.mark.parametrize(
+    ("said", "secret", "hidden"),
+    [
+        ("héllo ключ-секрет, é", "ключ-секрет", "héllo [redacted], é"),
+        (json.dumps("ключ-секрет 🔑"), "ключ-секрет 🔑", '"[redacted]"'),
+        ("%D0%BA%D0%BB%D1%8E%D1%87-%252F end", "ключ-/", "[redacted] end"),
+        (r'{"a": "C:\\\\dir\\\\file", "b": 1}', r"C:\dir\file", '{"a": "[redacted]", "b": 1}'),
+        ("two+words+long", "two words long", "[redacted]"),
+        ("half %2", "half a secret", "half %2"),
+        ("a lone \ud800 and secret-1", "secret-1", "a lone \ud800 and [redacted]"),
+        ("&lt;b&gt; &nbsp;&bogus; 50%", "secret-1", "&lt;b&gt; &nbsp;&bogus; 50%"),
+        ("secret-1secret-1 secret-1", "secret-1", "[redacted] [redacted]"),
+        ("100%25 of secret%2D1%2C", "secret-1,", "100%25 of [redacted]"),
+        (f"it is secr%2{CUT}", "secr-and-more", f"it is secr%2{CUT}"),
+        (f"it is secret%2{CUT} more", "secret-and-more", f"it is [redacted]{CUT} more"),
+        (f"it is secret&am{CUT}", "secret&and-more", f"it is [redacted]{CUT}"),
+    ],
+)
+def test_the_rest_of_a_text_stays_as_it_is(said: str, secret: str, hidden: str) -> None:
+    """However the secret is escaped, and whatever else is."""
+    assert hide(said, [secret]) == hidden
+
+
+def test_a_url_keeps_its_version() -> None:
+    """Its other values, and who asks, may be keys."""
+    found = url_secrets("https://us%2Fer:pass%2Fword@h.test/v1?api-version=2024-05-01&code=c0de")
+
+    assert {"us/er", "pass/word", "us%2Fer:pass%2Fword", "c0de"} <= {*found}
+    assert "2024-05-01" not in found
+    assert list(filter(None, url_secrets("https://[::1") + url_secrets(None))) == []
+
+
+def test_what_is_called_a_secret_is_one() -> None:
+    """At any depth, in JSON too; an address is none."""
+    value = {"type": "x", "token_uri": "https://t.test", "in": [{"private_key": "a1\nb2", "n": 1}]}
+
+    assert {*named_secrets(value)} >= {"a1\nb2", "b2"}
+    assert {"https://t.test", "x"} & {*named_secrets(value)} == set()
+    assert CANARY in secrets_in(json.dumps({"client_secret": CANARY}))
+    assert list(secrets_in(object())) == []

@@ -1,0 +1,1 @@
+"""Very many calls against a server that fails in every way, with every outcome accounted for."""
