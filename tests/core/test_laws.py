@@ -135,7 +135,9 @@ def _check_outcome(history: History, outcome: Outcome, driver: VirtualDriver) ->
             assert not [end for end in answering if end in failed]
             assert outcome.provider == "scripted" or failed
         else:
-            assert not answering or (failed and history.on_failure == "passthrough")
+            # Of a split list, the deadline may leave parts unsent, whatever the others brought.
+            late = history.deadline is not None
+            assert not answering or (history.on_failure == "passthrough" and (failed or late))
         return
     assert failed or history.deadline is not None
     assert outcome.provider in {"scripted", "other"}

@@ -32,8 +32,6 @@ from rerank_core._retry import Clock
 from rerank_core._sending import to_record
 from rerank_core._translation import translate_error
 
-# What the real drivers would have sent with, to say the same of a failure as they do.
-
 
 class ScriptedPlugin:
     """A provider with whatever facts a test wants; its service may page and say "not yet"."""

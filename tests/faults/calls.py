@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 import traceback
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from typing import Any
-from unittest import mock
 
 import anyio
 import pytest
@@ -21,18 +17,7 @@ from rerank_core import Reranker, RerankError, RerankResponse
 KEY = "canary-0123456789-abcdef"
 MODEL = "cohere/rerank-v3.5"
 DOCUMENTS = ["one", "two"]
-AIOHTTP = "arerank-aiohttp"
-DRIVERS = (
-    "rerank",
-    "arerank",
-    "arerank-trio",
-    pytest.param(
-        AIOHTTP,
-        marks=pytest.mark.skipif(
-            find_spec("aiohttp") is None, reason="rerank-core[aiohttp] is not installed"
-        ),
-    ),
-)
+DRIVERS = ("rerank", "arerank", "arerank-trio")
 TWO_DRIVERS = pytest.mark.parametrize("call", DRIVERS[:2], indirect=True)
 """For what happens above the sockets: there the event loop makes no difference."""
 QUICK = {"timeout": 0.15, "max_retries": 1}
@@ -45,11 +30,6 @@ Outcome = RerankResponse | RerankError
 
 def _nothing() -> None:
     """Do nothing."""
-
-
-def without_aiohttp() -> contextlib.AbstractContextManager[Any]:
-    """As if the extra were not installed."""
-    return mock.patch.dict(sys.modules, {"rerank_core._aiohttp": None})
 
 
 @frozen
@@ -102,8 +82,7 @@ class MakeCalls:
                     except RerankError as error:
                         outcomes.append(error)
 
-        with contextlib.nullcontext() if self.driver == AIOHTTP else without_aiohttp():
-            anyio.run(main, backend="trio" if self.driver == "arerank-trio" else "asyncio")
+        anyio.run(main, backend="trio" if self.driver == "arerank-trio" else "asyncio")
         return outcomes
 
     def once(self, url: str, query: str = "first", **keywords: Any) -> Outcome:

@@ -67,6 +67,7 @@ def test_the_longer_secret_goes_first() -> None:
         (json.dumps("ключ-секрет 🔑"), "ключ-секрет 🔑", '"[redacted]"'),
         ("%D0%BA%D0%BB%D1%8E%D1%87-%252F end", "ключ-/", "[redacted] end"),
         (r'{"a": "C:\\\\dir\\\\file", "b": 1}', r"C:\dir\file", '{"a": "[redacted]", "b": 1}'),
+        (r"a \\\\\\\\ b", "\\" * 8, r"a \\\\\\\\ b"),
         ("two+words+long", "two words long", "[redacted]"),
         ("half %2", "half a secret", "half %2"),
         ("a lone \ud800 and secret-1", "secret-1", "a lone \ud800 and [redacted]"),

@@ -29,6 +29,9 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
+_MOST_SAID = 2**20  # nobody reads more of an error, and secrets are looked for in all of it
+
+
 class Content:
     """A request's body in one piece, as iterators that nobody has to close.
 
@@ -66,7 +69,7 @@ class Body:
     """A reply's body as it arrives; no more of it is held than the bound and one chunk.
 
     Where the status is bad, it is the news: a body that cannot be read is left out, and of one
-    that is too large the beginning is kept.
+    that is large the first MiB is kept.
 
     Args:
         status: The reply's status.
@@ -80,8 +83,8 @@ class Body:
     def __init__(self, status: int, encoding: str = "", most: int | None = None) -> None:
         self._chunks: list[bytes] = []
         self._size = 0
-        self._most = most
         self._failed = status >= 300  # noqa: PLR2004 - the good ones are below
+        self._most = min(most or _MOST_SAID, _MOST_SAID) if self._failed else most
         self._inflate: _Inflate | None = None
         self._lost = False
         if encoding:
@@ -113,6 +116,7 @@ class Body:
                 message = f"the reply has more than {self._most:,} bytes: raise max_response_bytes"
                 raise ResponseParseError(message)
             self._chunks.append(chunk[: self._most - self._size])
+            self._inflate = None  # it was not to be read to its end
             return False
         self._chunks.append(chunk)
         return not self._lost

@@ -96,9 +96,9 @@ def open_blocking() -> Channel:
     return Channel(make, lanes)
 
 
-def open_async(loop: Any) -> Channel:
+def open_async() -> Channel:
     """The channel of an event loop, which is running."""
-    lanes = None if _has_proxies() else _open_async_lanes(loop)
+    lanes = None if _has_proxies() else AsyncLanes()
 
     def make() -> Any:
         from rerank_core._clients import make_async_client  # noqa: PLC0415 - as above
@@ -106,18 +106,3 @@ def open_async(loop: Any) -> Channel:
         return make_async_client(lanes)
 
     return Channel(make, lanes)
-
-
-def _open_async_lanes(loop: Any) -> Any:
-    """Connections through aiohttp where that is installed and can be used: under asyncio."""
-    if not is_trio(loop):
-        with contextlib.suppress(ImportError):
-            from rerank_core._aiohttp import AiohttpLanes  # noqa: PLC0415 - an extra
-
-            return AiohttpLanes()
-    return AsyncLanes()
-
-
-def is_trio(loop: Any) -> bool:
-    """Whether it is trio's; else it is one of asyncio's."""
-    return hasattr(loop, "run_sync_soon")

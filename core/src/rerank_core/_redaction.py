@@ -6,6 +6,7 @@ import binascii
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from urllib.parse import unquote_to_bytes
 
 from rerank_core._messages import CUT
@@ -32,7 +33,8 @@ def hide(text: str, secrets: Iterable[str]) -> str:
 def hider(secrets: Iterable[str]) -> Callable[[str], str]:
     """`hide` for several texts; it keeps the secrets for as long as it lives itself."""
     wanted = {secret for secret in secrets if len(secret) >= _LEAST_HIDDEN}
-    signs = {form: sign for secret in wanted for form, sign in _forms(secret)}
+    both = chain.from_iterable(map(_forms, wanted))
+    signs = {form: sign for form, sign in both if len(form) >= _LEAST_HIDDEN}
     longest = max(map(len, signs), default=0)
 
     def redact(text: str) -> str:
