@@ -225,7 +225,8 @@ def _gather_freely(flows: Sequence[Flow], _: int) -> Any:
 
 def _attach_others(results: Results, call: Call, held_back: Sequence[int]) -> Results:
     completed = complete(results, call, held_back)
-    completed.documents = completed.documents and list(call.documents[: len(completed)])
+    others: Any = list(call.documents[: len(completed)])
+    completed.documents = completed.documents and others
     return completed
 
 

@@ -320,7 +320,7 @@ REFUSED_HERE = evolve(_mapping(_refuse_truncation), options={"api_base": "https:
 
 
 def _read_well(payload: Any, _: RerankRequest) -> list[RerankResult]:
-    return wire.read_results(payload["results"])
+    return [*wire.read_results(payload["results"])]
 
 
 _COUNTED = evolve(CASE.example, meta=wire.read_meta(CASE.example.reply))
