@@ -116,8 +116,7 @@ class Lanes(_Pool[httpcore.HTTPConnection]):
             most: The most bytes that the reply may have, decompressed; `None` for no bound.
 
         Raises:
-            ResponseParseError: The reply is larger, or encoded in a way that was not asked for.
-            TransportError: The reply's compressed body is damaged.
+            ResponseParseError: The reply is larger, or cannot be decompressed.
             httpcore.TimeoutException: And whatever else httpcore raises.
         """
         idle = self._of(request.url)

@@ -100,7 +100,7 @@ class Pools:
         self._blocking: Channel | None = None
         self._given_async: Channel | None = None
         if self._given:
-            from rerank_core._clients import adopt  # noqa: PLC0415 - as above
+            from rerank_core._clients import adopt  # noqa: PLC0415 - httpx where it is needed
 
             blocking, other = adopt(http_client)
             self._blocking = None if blocking is None else Channel(lambda: blocking)
