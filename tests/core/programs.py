@@ -8,7 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from core.loopback import PROXY_VARIABLES, Loopback
+from core.loopback import PROXY_VARIABLES
 
 TESTS = Path(__file__).parents[1]
 HANGS = 60.0
@@ -32,15 +32,20 @@ def make(**options):
 """
 
 
-def run_program(server: Loopback, script: str) -> subprocess.CompletedProcess[str]:
-    """Run a script in development mode, where every warning is an error."""
+def run_program(script: str, url: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a script in development mode, where every warning is an error.
+
+    Args:
+        script: What comes after the opening.
+        url: The server that the opening's `make` asks.
+    """
     environment = {name: text for name, text in os.environ.items() if name not in PROXY_VARIABLES}
     environment["PYTHONPATH"] = os.pathsep.join(
         filter(None, [str(TESTS), os.environ.get("PYTHONPATH", "")])
     )
     program = OPENING + textwrap.dedent(script)
     return subprocess.run(  # noqa: S603 - our own interpreter and script
-        [sys.executable, "-X", "dev", "-W", "error", "-c", program, server.url],
+        [sys.executable, "-X", "dev", "-W", "error", "-c", program, url],
         capture_output=True,
         text=True,
         check=False,

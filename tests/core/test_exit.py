@@ -136,7 +136,7 @@ DROPS = {
 @pytest.mark.parametrize("drop", DROPS)
 def test_a_reranker_that_nobody_closes_is_dropped_in_silence(server: Loopback, drop: str) -> None:
     """Wherever it is dropped: exit code 0, nothing on standard error, and nothing left open."""
-    done = run_program(server, DROPPED + DROPS[drop])
+    done = run_program(DROPPED + DROPS[drop], server.url)
 
     assert _ended(done) == (0, "", "")
     assert comes_true(lambda: not server.open_connections)
@@ -183,7 +183,7 @@ def test_a_program_may_end_during_a_call(server: Loopback, call: str) -> None:
     """At once and in silence, however long the service still takes."""
     server.behave = _stall_if_asked
     began = time.monotonic()
-    done = run_program(server, DURING[call])
+    done = run_program(DURING[call], server.url)
 
     assert _ended(done) == (0, "", "")
     assert time.monotonic() - began < PROMPT
@@ -194,7 +194,6 @@ def test_a_program_may_end_during_a_call(server: Loopback, call: str) -> None:
 def test_processes_of_multiprocessing_rerank(server: Loopback) -> None:
     """A pool of forked workers and its parent use one reranker, each over its own connections."""
     done = run_program(
-        server,
         """
         import multiprocessing
         reranker = make()
@@ -215,6 +214,7 @@ def test_processes_of_multiprocessing_rerank(server: Loopback) -> None:
         assert ask(1)
         reranker.close()
         """,
+        server.url,
     )
 
     assert _ended(done) == (0, "", "")
@@ -225,7 +225,6 @@ def test_processes_of_multiprocessing_rerank(server: Loopback) -> None:
 def test_a_fork_while_other_threads_call(server: Loopback) -> None:
     """Whatever locks they held at that moment, the child asks on, and so do they."""
     done = run_program(
-        server,
         """
         import warnings
         warnings.simplefilter("ignore", DeprecationWarning)  # that there are threads is the point
@@ -258,6 +257,7 @@ def test_a_fork_while_other_threads_call(server: Loopback) -> None:
         reranker.close()
         assert (codes, wrong) == ([0] * 6, [])
         """,
+        server.url,
     )
 
     assert _ended(done) == (0, "", "")
@@ -268,7 +268,6 @@ def test_a_fork_while_other_threads_call(server: Loopback) -> None:
 def test_a_fork_within_a_running_loop(server: Loopback) -> None:
     """A child that is forked from a coroutine leaves the parent's connections alone."""
     done = run_program(
-        server,
         """
         import warnings
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -287,6 +286,7 @@ def test_a_fork_within_a_running_loop(server: Loopback) -> None:
 
         asyncio.run(main())
         """,
+        server.url,
     )
 
     assert _ended(done) == (0, "", "")
@@ -329,7 +329,7 @@ HAMMERING = """
 @pytest.mark.parametrize("target", ["hammer", "run_loop"])
 def test_eight_threads_hammer_one_reranker(server: Loopback, target: str) -> None:
     """Blocking, or each with an event loop of its own, switching all the time."""
-    done = run_program(server, HAMMERING.replace("target=target", f"target={target}"))
+    done = run_program(HAMMERING.replace("target=target", f"target={target}"), server.url)
 
     assert _ended(done) == (0, "", "")
     assert len(server.seen) == 200
