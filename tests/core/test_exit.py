@@ -130,6 +130,12 @@ DROPS = {
         rerank_core.rerank(MODEL, "q", DOCUMENTS, api_base=BASE)
         atexit.register(lambda: reranker.rerank("q", DOCUMENTS))
         """,
+    "through a proxy, to the end of the last module": """
+        os.environ["HTTP_PROXY"] = BASE
+        os.path.kept = make()
+        os.path.kept.rerank("q", DOCUMENTS)
+        asyncio.run(os.path.kept.arerank("q", DOCUMENTS))
+        """,
 }
 
 

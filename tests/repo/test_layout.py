@@ -23,7 +23,7 @@ _LAYERS = """
 __main__ _cli_plugins _cli _new_plugin _client _reranker
 _progress _fallbacks
 _drivers _threads _pools _channels _clients _sending auth tokens _token_reply
-_transports _lanes _network _direct _bodies _translation
+_transports _streams _lanes _network _direct _bodies _translation
 _flow _steps _exchange _extras _status _effects _documents
 _target _keys _connections _prices _retry _ranking _call _options
 _plugins _hooks hookspecs
@@ -39,6 +39,7 @@ MAY_IMPORT_HTTPX = {
     "_network.py",
     "_pools.py",
     "_sending.py",
+    "_streams.py",
     "_transports.py",
     "_token_reply.py",
     "auth.py",

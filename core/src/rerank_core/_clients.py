@@ -9,6 +9,7 @@ import httpx
 
 from rerank_core._direct import HEADERS
 from rerank_core._lanes import KEEPALIVE_SECONDS, AsyncLanes, Lanes, tls_context
+from rerank_core._streams import keep_only_clean
 from rerank_core._transports import AsyncLanesTransport, LanesTransport
 from rerank_core.errors import ConfigurationError
 
@@ -67,9 +68,12 @@ def _own() -> dict[str, Any]:
 
 def _through_proxies(kind: type[Client]) -> Client:
     try:
-        return kind(verify=tls_context(), limits=_UNBOUNDED, **_own())
+        client = kind(verify=tls_context(), limits=_UNBOUNDED, **_own())
     except httpx.InvalidURL:
         failed = "InvalidURL"  # raised below, without it: its text may hold a piece of a password
     except (OSError, ValueError, ImportError) as error:
         raise ConfigurationError(_REFUSED.format(type(error).__name__)) from error
+    else:
+        keep_only_clean(client)
+        return client
     raise ConfigurationError(_REFUSED.format(failed))

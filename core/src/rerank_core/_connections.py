@@ -60,7 +60,13 @@ class Connections:
 
 SHARED = Connections()
 """Those of `rerank` and `arerank`."""
-atexit.register(SHARED.close)
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close what is still held when the program ends: later, httpx could no longer be used."""
+    for connections in list(_all):
+        connections.close()
 
 
 def _forget_all() -> None:

@@ -9,6 +9,7 @@ import httpx
 from rerank_core._bodies import Body, read_headers
 from rerank_core._direct import bounds
 from rerank_core._models import HTTPResponse
+from rerank_core._streams import bound
 from rerank_core._transports import MOST_BYTES
 from rerank_core.auth import NotedAuth, make_auth
 
@@ -33,7 +34,9 @@ def send_by(client: httpx.Client, effect: Send) -> HTTPResponse:
     try:
         if (record := _read_already(reply)) is not None:
             return record
-        body = Body(reply.status_code, most=effect.target.options.max_response_bytes)
+        most = effect.target.options.max_response_bytes
+        bound(reply, most)
+        body = Body(reply.status_code, most=most)  # httpx may have something to unpack
         try:
             for chunk in reply.iter_bytes():
                 if not body.add(chunk):
@@ -54,7 +57,9 @@ async def asend_by(client: httpx.AsyncClient, effect: Send) -> HTTPResponse:
     try:
         if (record := _read_already(reply)) is not None:
             return record
-        body = Body(reply.status_code, most=effect.target.options.max_response_bytes)
+        most = effect.target.options.max_response_bytes
+        bound(reply, most)
+        body = Body(reply.status_code, most=most)  # httpx may have something to unpack
         try:
             async for chunk in reply.aiter_bytes():
                 if not body.add(chunk):

@@ -10,7 +10,9 @@ import httpx
 from rerank_core._facts import APIKeyHeader
 from rerank_core._keys import values_of
 from rerank_core._secrets import header_secrets, named_secrets
+from rerank_core._streams import bound
 from rerank_core._token_reply import form_secrets
+from rerank_core._transports import MOST_BYTES
 from rerank_core.errors import RerankError
 
 if TYPE_CHECKING:
@@ -60,7 +62,9 @@ class NotedAuth(httpx.Auth):
             try:
                 step = next(steps)
                 while True:
-                    step = steps.send((yield self._note(step, request)))
+                    reply = yield self._note(step, request)
+                    _bound(reply, step, request)
+                    step = steps.send(reply)
             except StopIteration:
                 return
 
@@ -72,7 +76,9 @@ class NotedAuth(httpx.Auth):
             try:
                 step = await anext(steps)
                 while True:
-                    step = await steps.asend((yield self._note(step, request)))
+                    reply = yield self._note(step, request)
+                    _bound(reply, step, request)
+                    step = await steps.asend(reply)
             except StopAsyncIteration:
                 return
 
@@ -92,6 +98,12 @@ class NotedAuth(httpx.Auth):
         for secret in list(self._noted)[:-_MOST_NOTED]:
             self._noted.pop(secret, None)
         return step
+
+
+def _bound(reply: httpx.Response, step: httpx.Request, request: httpx.Request) -> None:
+    """Bound the reply to a step before anybody reads it: httpx does, where another step follows."""
+    most = request.extensions.get(MOST_BYTES)
+    bound(reply, step.extensions.get(MOST_BYTES, most))
 
 
 def make_auth(target: Target) -> httpx.Auth | None:
