@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +19,9 @@ from recorder import Recorded
 
 PATIENCE = 10.0
 """Seconds after which the server gives a silent client up."""
+
+HANDSHAKE = b"\x16"
+"""The first byte that a client of TLS sends."""
 
 Act = Callable[["Peer"], None]
 """Something that the server does to a connection."""
@@ -128,11 +132,22 @@ def trickle(content: bytes, seconds: float = 0.0) -> Act:
     """Send one byte at a time."""
 
     def act(peer: Peer) -> None:
-        peer.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for at in range(len(content)):
             peer.socket.sendall(content[at : at + 1])
             if seconds and peer.server.ended.wait(seconds):
                 return
+
+    return act
+
+
+def together(*contents: bytes) -> Act:
+    """Send several pieces, each a record of its own under TLS, as one segment."""
+
+    def act(peer: Peer) -> None:
+        peer.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        for content in contents:
+            peer.socket.sendall(content)
+        peer.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
 
     return act
 
@@ -181,6 +196,7 @@ class FaultServer:
 
     Args:
         script: What to do, a step for each attempt; the last one again and again.
+        tls: With it, the server speaks TLS: at once, or behind a CONNECT where it is a proxy.
 
     Attributes:
         requests: Those of which at least the head was read.
@@ -188,12 +204,13 @@ class FaultServer:
         sent: The bytes that `repeat` got rid of.
     """
 
-    def __init__(self, *script: Step) -> None:
+    def __init__(self, *script: Step, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Recorded] = []
         self.connections = 0
         self.sent = 0
         self.ended = threading.Event()
         self._script = list(script)
+        self._tls = tls
         self._under_way = 0
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
@@ -205,7 +222,7 @@ class FaultServer:
     @property
     def url(self) -> str:
         """Its base URL."""
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        return f"http{'s' if self._tls else ''}://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def answer(self, *script: Step) -> None:
         """Do this from now on; what was begun before has ended when this returns."""
@@ -222,6 +239,8 @@ class FaultServer:
                 self._listener.close()
                 return
             connection.settimeout(PATIENCE)
+            # What is sent is under way at once, not when what was sent before was received.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             thread = threading.Thread(target=self._serve, args=(connection,))
             with self._lock:
                 self.connections += 1
@@ -245,16 +264,30 @@ class FaultServer:
     def _serve(self, connection: socket.socket) -> None:
         peer = Peer(connection, self)
         with suppress(OSError):  # a client may leave when it likes
+            if self._tls is not None and connection.recv(1, socket.MSG_PEEK) == HANDSHAKE:
+                self._start_tls(peer)
             if self._next_begins("accepted"):
                 self._act(peer, self._take())
             while not peer.ended and peer.read_head():
+                if peer.request is not None and peer.request.method == "CONNECT":
+                    peer.socket.sendall(head())
+                    self._start_tls(peer)
+                    continue
                 taken = self._take()
                 if taken.when == "request":
                     peer.read_body()
                 self._act(peer, taken)
         with self._lock:
-            self._open.discard(connection)
-        connection.close()
+            self._open.discard(peer.socket)
+        peer.socket.close()
+
+    def _start_tls(self, peer: Peer) -> None:
+        assert self._tls is not None
+        with self._lock:
+            self._open.discard(peer.socket)
+            peer.socket = self._tls.wrap_socket(peer.socket, True, do_handshake_on_connect=False)  # noqa: FBT003
+            self._open.add(peer.socket)
+        peer.socket.do_handshake()
 
     def _next_begins(self, when: str) -> bool:
         with self._lock:
@@ -281,9 +314,9 @@ class FaultServer:
 
 
 @contextmanager
-def serving(*script: Step) -> Iterator[FaultServer]:
+def serving(*script: Step, tls: ssl.SSLContext | None = None) -> Iterator[FaultServer]:
     """A server for the length of a `with` block; no thread or socket outlives it."""
-    server = FaultServer(*script or (step(rank),))
+    server = FaultServer(*script or (step(rank),), tls=tls)
     try:
         yield server
     finally:

@@ -1,0 +1,142 @@
+"""TLS: what is left behind a reply may lie in more places, and whom one talks to is asked."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from core.loopback import comes_true
+from faults.calls import MakeCalls, check_outcome
+from faults.server import (
+    FaultServer,
+    Step,
+    close,
+    head,
+    pause,
+    rank,
+    ranking,
+    reply,
+    serving,
+    step,
+    together,
+)
+from faults.test_stale import FILLED, STALE
+from rerank_core import TransportError, _lanes
+
+CORKED = hasattr(socket, "TCP_CORK")
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with a key and a certificate for this machine, valid for a day."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
+    now = dt.datetime.now(dt.UTC)
+    here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(here, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(
+        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    path.write_bytes(private + signed.public_bytes(pem))
+    return path
+
+
+@pytest.fixture
+def server(certificate: Path) -> Iterator[FaultServer]:
+    """A server that speaks TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with serving(tls=context) as server:
+        yield server
+
+
+@pytest.fixture
+def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The certificate is trusted, by the variable that users set."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    _lanes.tls_context.cache_clear()
+    yield
+    _lanes.tls_context.cache_clear()
+
+
+@pytest.fixture(params=["direct", "through a proxy"])
+def url(
+    request: pytest.FixtureRequest, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """The server's, which may be its own proxy."""
+    if request.param != "direct":
+        monkeypatch.setenv("HTTPS_PROXY", server.url.replace("https:", "http:"))
+    return server.url
+
+
+BEHIND = [
+    pytest.param(step(reply() + STALE), id="in the same record"),
+    pytest.param(step(reply(), STALE), id="in a record of its own"),
+    pytest.param(step(together(reply(), STALE)), id="in a record of its own that came with it",
+                 marks=pytest.mark.skipif(not CORKED, reason="no corks here")),
+    pytest.param(step(FILLED + STALE), id="behind the last read of the reply"),
+    pytest.param(step(reply(), pause(0.03), STALE), id="a moment after the reply"),
+    pytest.param(step(reply() + STALE[:-5]), id="a part of one"),
+    pytest.param(step(reply(), STALE, close), id="and closed"),
+    pytest.param(step(head("Transfer-Encoding: chunked"), b"%x\r\n" % len(ranking()), ranking(),
+                      b"\r\n0\r\n\r\n" + STALE), id="behind the last chunk"),
+]  # fmt: skip
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("first", BEHIND)
+def test_a_second_reply_is_nobodys(
+    call: MakeCalls, server: FaultServer, url: str, first: Step
+) -> None:
+    """Wherever in TLS, the event loop or the parser it waits."""
+    server.answer(first)
+    _, second, third = call(
+        url,
+        "first",
+        "second",
+        "third",
+        between=lambda: server.answer(step(rank)),
+        max_retries=0,
+    )
+
+    check_outcome(second, None, query="second")
+    check_outcome(third, None, query="third")
+    assert len(server.requests) == 3
+
+
+@pytest.mark.usefixtures("trusted")
+def test_good_calls_share_one_connection(call: MakeCalls, server: FaultServer, url: str) -> None:
+    """So those above are replaced for what was left on them."""
+    call(url, "a", "b", "c")
+
+    assert comes_true(lambda: len(server.requests) == 3)
+    assert server.connections == 1
+
+
+def test_a_service_that_nobody_vouches_for_gets_nothing(
+    call: MakeCalls, server: FaultServer, url: str
+) -> None:
+    """Neither the key nor the documents."""
+    outcome = call.once(url)
+
+    check_outcome(outcome, TransportError, says="certificate")
+    assert server.requests == []
