@@ -289,9 +289,11 @@ def test_usage_in_another_shape_is_absent(odd: Any) -> None:
     assert [read_meta(shape) for shape in shapes] == [Meta()] * 4
 
 
-@pytest.mark.parametrize("odd", [None, "7", True, [], {}])
+@pytest.mark.parametrize(
+    "odd", [None, "7", True, [], {}, -1, -0.5, 1e300, float("nan"), float("inf")], ids=repr
+)
 def test_search_units_that_are_no_number_are_absent(odd: Any) -> None:
-    """As any other count."""
+    """As any other count; a price by them would be none."""
     assert read_meta({"meta": {"billed_units": {"search_units": odd}}}) == Meta()
 
 

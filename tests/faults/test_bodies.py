@@ -9,7 +9,7 @@ import zlib
 import pytest
 
 from faults.calls import MOST_TEXT, TWO_DRIVERS, Fault, MakeCalls, check_fault, check_outcome, fault
-from faults.server import head, ranking, reply, serving, step
+from faults.server import chunk, head, ranking, reply, serving, step
 from rerank_core import (
     AuthenticationError,
     BadRequestError,
@@ -22,6 +22,9 @@ pytestmark = TWO_DRIVERS
 BODY = ranking()
 PACKED = gzip.compress(BODY, mtime=0)
 GZIP = "Content-Encoding: gzip"
+CUT = len(gzip.compress(BODY[:20], mtime=0))
+TWO_MEMBERS = gzip.compress(BODY[:20], mtime=0) + gzip.compress(BODY[20:], mtime=0)
+CHUNKED = "Transfer-Encoding: chunked"
 HUGE = b"9" * 5000
 
 
@@ -50,6 +53,20 @@ CODINGS = [
     fault("gzip twice, which nobody asked for",
           step(reply(gzip.compress(PACKED), "Content-Encoding: gzip, gzip")),
           outcome=ResponseParseError),
+    fault("gzip in two members", step(reply(TWO_MEMBERS, GZIP)), outcome=None),
+    fault("gzip in two members that come one by one",
+          step(head(CHUNKED, GZIP), chunk(TWO_MEMBERS[:CUT]), chunk(TWO_MEMBERS[CUT:]), chunk(b"")),
+          outcome=None),
+    fault("gzip in two members, a byte at a time",
+          step(head(CHUNKED, GZIP), *[chunk(bytes([byte])) for byte in TWO_MEMBERS], chunk(b"")),
+          outcome=None),
+    fault("gzip with an empty member behind it", step(reply(PACKED + gzip.compress(b""), GZIP)),
+          outcome=None),
+    fault("gzip with zeros behind it", step(reply(PACKED + b"\0" * 512, GZIP)), outcome=None),
+    fault("gzip whose second member is cut", step(reply(TWO_MEMBERS[:-9], GZIP)),
+          outcome=ResponseParseError),
+    fault("gzip whose second member is a second reply",
+          step(reply(PACKED + gzip.compress(ranking("stale")), GZIP)), outcome=ResponseParseError),
     fault("identity", step(reply(BODY, "Content-Encoding: identity")), outcome=None),
     fault("a coding that nobody asked for", step(reply(BODY, "Content-Encoding: tomorrow")),
           outcome=ResponseParseError, says="tomorrow"),

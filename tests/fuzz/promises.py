@@ -43,6 +43,7 @@ DOCUMENTS: tuple[str | Mapping[str, Any], ...] = (
 )
 TEXTS = tuple(map(wire.render_document, DOCUMENTS))
 MOST_ATTEMPTS = 4
+MOST_UNITS = 2**53  # as many as a float can count
 
 
 @frozen
@@ -174,7 +175,9 @@ def check_response(response: RerankResponse, hostile: HostileReply) -> None:
     require(response.reranked, "a ranking that says it is none")
     for warning in response.warnings:
         _check_text(str(warning), "a warning", hostile)
-    require(type(response.cost) in {float, int, type(None)}, f"the cost is {response.cost!r}")
+    cost = response.cost
+    billed = type(cost) in {float, int} and cost is not None and cost >= 0 and isfinite(cost)
+    require(cost is None or billed, f"the cost is {cost!r}")
     json.dumps(response.to_dict())
 
 
@@ -184,7 +187,8 @@ def check_usage(meta: Meta) -> None:
     for count in (units.total_tokens, tokens.input_tokens, tokens.output_tokens):
         require(count is None or (type(count) is int and count >= 0), f"usage: {count!r}")
     search = units.search_units
-    require(search is None or type(search) in {int, float}, f"search units: {search!r}")
+    counted = type(search) in {int, float} and search is not None and 0 <= search <= MOST_UNITS
+    require(search is None or counted, f"search units: {search!r}")
     require(isinstance(meta.api_version, str | None), f"API version: {meta.api_version!r}")
 
 

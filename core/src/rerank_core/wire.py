@@ -159,8 +159,8 @@ def read_results(
 def read_meta(payload: JSON) -> Meta:
     """Read a Cohere-shaped `meta` and an OpenAI-shaped `usage` from a reply, where it has them.
 
-    A count that is no number is taken for absent: usage is no reason to lose a ranking. A total
-    alone is what went in, for a reranker writes nothing.
+    A count that is no number, or is negative, is taken for absent: usage is no reason to lose a
+    ranking. A total alone is what went in, for a reranker writes nothing.
     """
     meta, usage = _mapping(payload, "meta"), _mapping(payload, "usage")
     if not (meta or usage):
@@ -187,14 +187,12 @@ def _mapping(value: JSON, name: str) -> Mapping[str, Any]:
 
 
 def _number(value: JSON) -> float | None:
-    return value if type(value) in _NUMBERS else None
+    return value if type(value) in _NUMBERS and 0 <= value <= _MOST else None
 
 
 def _count(value: JSON) -> int | None:
-    if value is None:
-        return None
     number = _number(value)
-    return int(number) if number is not None and 0 <= number <= _MOST and not number % 1 else None
+    return None if number is None or number % 1 else int(number)
 
 
 def _kind(value: JSON) -> str:
