@@ -78,6 +78,13 @@ FINDINGS = (
         ResponseParseError,
     ),
     Finding(
+        "an identifier that is a number",
+        NUMBERED,
+        HostileReply(_ranked("0", ', "id": 7')),
+        RerankResponse,
+        "id='7'",
+    ),
+    Finding(
         "a model nested deeply",
         ("infinity",),
         HostileReply(_ranked("0", f', "model": {_deep(1000)}')),
