@@ -145,6 +145,11 @@ def test_a_record_of_a_plugin_is_validated(kind: Any, arguments: dict[str, Any])
         kind(**arguments)
 
 
+def test_a_numeric_id_is_text() -> None:
+    """A service that counts its calls is no reason to lose a ranking."""
+    assert RerankResponse([], id=17).id == "17"
+
+
 def test_the_text_of_a_reply_replaces_what_is_not_utf_8() -> None:
     """It is for people."""
     assert HTTPResponse(200, {}, "ü".encode() + b"\xff").text == "ü\ufffd"

@@ -67,18 +67,17 @@ def make_call(
         message = f"return_documents must be True or False, not {_shown(return_documents)}"
         raise InvalidRequestError(message)
     listed, has_mappings = _checked_documents(documents)
-    rank_fields = None if rank_fields is None else _checked_fields(rank_fields)
-    _check_count("top_n", top_n)
-    _check_count("max_chunks_per_doc", max_chunks_per_doc)
-    _check_count("max_tokens_per_doc", max_tokens_per_doc)
-    given = {
-        "top_n": top_n,
-        "rank_fields": rank_fields,
-        "max_chunks_per_doc": max_chunks_per_doc,
-        "max_tokens_per_doc": max_tokens_per_doc,
-        **extra,
-    }
-    params = {name: value for name, value in given.items() if value is not None}
+    params: dict[str, Any] = {}
+    if top_n is not None:
+        params["top_n"] = _checked_count("top_n", top_n)
+    if rank_fields is not None:
+        params["rank_fields"] = rank_fields = _checked_fields(rank_fields)
+    if max_chunks_per_doc is not None:
+        params["max_chunks_per_doc"] = _checked_count("max_chunks_per_doc", max_chunks_per_doc)
+    if max_tokens_per_doc is not None:
+        params["max_tokens_per_doc"] = _checked_count("max_tokens_per_doc", max_tokens_per_doc)
+    if extra:
+        params |= {name: value for name, value in extra.items() if value is not None}
     returned = return_documents is not False
     return Call(query, listed, top_n, rank_fields, returned, params, has_mappings)
 
@@ -107,9 +106,9 @@ def _checked_documents(documents: Any) -> tuple[list[str | Mapping[str, Any]], b
     return listed, any(not isinstance(document, str) for document in listed)
 
 
-def _check_count(name: str, value: Any) -> None:
-    if value is None or (type(value) is int and value > 0):
-        return
+def _checked_count(name: str, value: Any) -> int:
+    if type(value) is int and value > 0:
+        return value
     message = f"{name} must be an integer from 1, not {_shown(value)}"
     raise InvalidRequestError(message)
 

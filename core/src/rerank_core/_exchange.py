@@ -63,7 +63,7 @@ class Prepared:
     target: Target
     parts: Sequence[Part]
     held_back: Sequence[int] = ()
-    warnings: Sequence[str] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def prepare(call: Call, target: Target, *, drop_params: bool = False) -> Prepared:
@@ -212,9 +212,14 @@ def finish(prepared: Prepared, pages: Sequence[Page]) -> RerankResponse:
         model=target.model,
         provider=target.provider.name,
         meta=response.meta,
-        warnings=(*prepared.warnings, *(shorten(target.redact(w)) for w in response.warnings)),
+        warnings=prepared.warnings + _shown(response.warnings, target),
         cost=cost_of(response.meta, target.provider.price) if cost is None else cost,
         reranked=response.reranked,
         payload=page.payload,
         headers=page.headers,
     )
+
+
+def _shown(warnings: Sequence[str], target: Target) -> tuple[str, ...]:
+    """The service's warnings, short and without secrets."""
+    return tuple([shorten(target.redact(warning)) for warning in warnings]) if warnings else ()

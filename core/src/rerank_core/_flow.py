@@ -86,7 +86,7 @@ def run_plan(plan: Plan) -> Flow:
                 raise
             failures.append(error)
         else:
-            return _with_history(response, failures)
+            return _with_history(response, failures) if failures else response
     if plan.on_failure == "passthrough":
         return _pass_through(plan, failures)
     for later in failures[1:]:
@@ -207,8 +207,6 @@ def _wait(
 
 def _with_history(response: RerankResponse, failures: Sequence[RerankError]) -> RerankResponse:
     """A fallback's answer, with what failed before it among the warnings."""
-    if not failures:
-        return response
     said = tuple(f"a fallback answered: {shorten(str(error))}" for error in failures)
     return evolve(response, warnings=(*said, *response.warnings))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pluggy
 from attrs import frozen
@@ -83,18 +83,22 @@ class ProviderHooks:
 
     def resolve_provider(self, model: str, options: Mapping[str, Any]) -> Provider:
         """The facts; see `hookspecs.resolve_provider`."""
-        return cast("Provider", self._call("resolve_provider", Provider, model, options))
+        facts: Provider = self._call("resolve_provider", Provider, model, options)
+        return facts
 
     def map_params(self, provider: Provider, params: Mapping[str, Any]) -> dict[str, Any]:
         """The service's own parameters; see `hookspecs.map_params`."""
-        return cast("dict[str, Any]", self._call("map_params", dict, provider, params))
+        mapped: dict[str, Any] = self._call("map_params", dict, provider, params)
+        return mapped
 
     def build_request(
         self, provider: Provider, request: RerankRequest, params: Mapping[str, Any]
     ) -> HTTPRequest | Compute:
         """The request; see `hookspecs.build_request`."""
-        answer = self._call("build_request", (HTTPRequest, Compute), provider, request, params)
-        return cast("HTTPRequest | Compute", answer)
+        work: HTTPRequest | Compute = self._call(
+            "build_request", (HTTPRequest, Compute), provider, request, params
+        )
+        return work
 
     def parse_response(
         self,
@@ -117,11 +121,12 @@ class ProviderHooks:
             raise ResponseParseError(message) from error
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's code raises
             self._fail("parse_response", error)
-        checked = self._checked("parse_response", answer, (RerankResponse, NextRequest))
-        response = checked if isinstance(checked, RerankResponse) else checked.response
+        if not isinstance(answer, (RerankResponse, NextRequest)):
+            raise self._wrong("parse_response", answer)
+        response = answer if isinstance(answer, RerankResponse) else answer.response
         if response is not None and not response.holds_results():
             raise self.source.error("parse_response returned results that are no RerankResult")
-        return cast("RerankResponse | NextRequest", checked)
+        return answer
 
     def _call(self, name: str, kind: Any, *arguments: Any) -> Any:
         try:
@@ -130,12 +135,12 @@ class ProviderHooks:
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's code raises
             self._fail(name, error)
-        return self._checked(name, answer, kind)
-
-    def _checked(self, name: str, answer: Any, kind: Any) -> Any:
         if not isinstance(answer, kind):
-            raise self.source.error(f"{name} returned {type(answer).__name__}")
+            raise self._wrong(name, answer)
         return answer
+
+    def _wrong(self, name: str, answer: object) -> PluginError:
+        return self.source.error(f"{name} returned {type(answer).__name__}")
 
     def _fail(self, name: str, error: BaseException) -> NoReturn:
         raise self.source.error(f"{name} raised {type(error).__name__}: {error}") from error

@@ -33,13 +33,14 @@ def _refuse_nan(value: object) -> None:
         if not isfinite(value):
             message = f"{value} has no JSON form: leave it out, or give None"
             raise TypeError(message)
+    elif isinstance(value, (list, tuple)):
+        if not set(map(type, value)) <= _NEVER_NAN:
+            for inner in value:
+                _refuse_nan(inner)
     elif isinstance(value, (dict, Mapping)):
         for inner in value.values():
             if type(inner) not in _NEVER_NAN:
                 _refuse_nan(inner)
-    elif isinstance(value, (list, tuple)) and not set(map(type, value)) <= _NEVER_NAN:
-        for inner in value:
-            _refuse_nan(inner)
 
 
 def _plain(value: object) -> JSON:

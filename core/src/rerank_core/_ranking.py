@@ -116,14 +116,18 @@ def sort_results(results: Results) -> Results:
 def complete(results: Results, call: Call, held_back: Sequence[int]) -> Results:
     """Put those held back behind the others, cut to `top_n`, and add the caller's own documents."""
     documents, fields, most = call.documents, call.rank_fields, call.top_n
-    indices = [*results.indices, *held_back][:most]
-    scores = [*results.scores, *[None] * len(held_back)][:most]
+    indices, scores, extras = results.indices, results.scores, results.extras
+    if held_back:
+        nothing = [None] * len(held_back)
+        indices, scores = [*indices, *held_back], [*scores, *nothing]
+        extras = extras and [*extras, *nothing]
+    if most is not None and len(indices) > most:
+        indices, scores, extras = indices[:most], scores[:most], extras and extras[:most]
     found: list[Any] | None = None
     if call.has_mappings and call.return_documents:
         found = [to_document(documents[at], fields) for at in indices]
     elif call.return_documents:
         found = [documents[at] for at in indices]
-    extras = results.extras and [*results.extras, *[None] * len(held_back)][:most]
     return Results(indices, scores, found, extras)
 
 

@@ -222,7 +222,7 @@ class Reranker:
 
     def is_current(self) -> bool:
         """Whether the environment still says what it said when this was made."""
-        return all(target.is_current() for target in self._targets)
+        return all([target.is_current() for target in self._targets])  # noqa: C419 - mostly one
 
     def _plan(self, *arguments: Any, **named: Any) -> Plan:
         try:

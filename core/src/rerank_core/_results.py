@@ -100,7 +100,7 @@ class Results(Sequence[RerankResult]):
     @classmethod
     def of(cls, results: Sequence[RerankResult]) -> Results:
         """The columns of results that may have been made, and changed since."""
-        if isinstance(results, Results) and not results.is_made:
+        if isinstance(results, Results) and results._made is None:  # noqa: SLF001 - its own class
             return results
         extras = [result.extra for result in results]
         return cls(

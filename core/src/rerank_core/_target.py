@@ -66,9 +66,12 @@ class Target:
 
     def is_current(self) -> bool:
         """Whether plugin and environment are still what they were when this was made."""
-        get = os.environ.get
-        same = all(get(name) == value for name, value in self.environment.items())
-        return same and still_answers(self.hooks)
+        environ = os.environ
+        for name, value in self.environment.items():
+            # Asked first, since most are not set, and a look-up that fails costs an exception.
+            if (environ[name] if name in environ else None) != value:  # noqa: SIM401
+                return False
+        return still_answers(self.hooks)
 
     def redact(self, text: str) -> str:
         """The text without any secret that was handed over, or had in exchange, for this."""

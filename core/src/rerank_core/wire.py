@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -22,6 +24,7 @@ from rerank_core.errors import ResponseParseError
 _STRINGS = {str}
 _NUMBERS = {int, float}
 _NO_META = Meta()
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _MOST = 2**53  # what is more is no count; sums of such numbers may be too large for a float
 
 __all__ = [
@@ -145,7 +148,10 @@ def read_results(
         message = f"{path} is {_kind(rows)}, not a list"
         raise ResponseParseError(message, path=path)
     try:
-        return Results([row[index] for row in rows], [row[score] for row in rows])
+        return Results(
+            list(map(itemgetter(index), rows)),
+            list(map(itemgetter(score), rows)),
+        )
     except (KeyError, TypeError, IndexError):
         at, row = next(
             (at, row)
@@ -182,8 +188,9 @@ def read_meta(payload: JSON) -> Meta:
 
 
 def _mapping(value: JSON, name: str) -> Mapping[str, Any]:
-    inner = value.get(name) if isinstance(value, dict) else None
-    return inner if isinstance(inner, dict) else {}
+    if isinstance(value, dict) and isinstance(inner := value.get(name), dict):
+        return inner
+    return _NOTHING
 
 
 def _number(value: JSON) -> float | None:
