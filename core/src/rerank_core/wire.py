@@ -198,6 +198,8 @@ def _number(value: JSON) -> float | None:
 
 
 def _count(value: JSON) -> int | None:
+    if value is None:
+        return None
     number = _number(value)
     return None if number is None or number % 1 else int(number)
 
