@@ -14,9 +14,11 @@ import pytest
 
 from rerank_core import (
     Compute,
+    ConfigurationError,
     HTTPRequest,
     NextRequest,
     Provider,
+    RerankError,
     RerankRequest,
     RerankResponse,
     _client,
@@ -158,10 +160,21 @@ def ask(call: Ask) -> Ask:
         plugin: Plugin | None = None,
         **keywords: Any,
     ) -> RerankResponse:
-        options = {"api_key": KEY, "provider": plugin or Plugin(), **keywords}
-        return call("m", query, documents, http_client=service, **options)
+        own = {"api_key": KEY, "provider": plugin or Plugin(), "http_client": service}
+        return call("m", query, documents, **{**own, **keywords})
 
     return ask_service
+
+
+def refuse(ask: Ask, documents: Any = ("a", "b"), **keywords: Any) -> RerankError:
+    """The error of a call that must be refused before it reaches the service."""
+    service = Service()
+
+    with pytest.raises(ConfigurationError) as caught:
+        ask(service, documents, **keywords)
+
+    assert service.requests == []
+    return caught.value
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Programs of their own, that rerank over loopback and are watched to their end."""
+"""Programs of their own, which are watched to their end."""
 
 from __future__ import annotations
 
@@ -29,21 +29,30 @@ def order(response):
 
 def make(**options):
     return rerank_core.Reranker(MODEL, api_base=BASE, **options)
+
+def ask(documents=DOCUMENTS, **options):
+    return order(rerank_core.rerank(MODEL, "q", documents, api_base=BASE, **options))
+
+async def aask(**options):
+    return order(await rerank_core.arerank(MODEL, "q", DOCUMENTS, api_base=BASE, **options))
 """
 
 
-def run_program(script: str, url: str = "") -> subprocess.CompletedProcess[str]:
+def run_program(
+    script: str, url: str = "", *, opening: str = OPENING
+) -> subprocess.CompletedProcess[str]:
     """Run a script in development mode, where every warning is an error.
 
     Args:
         script: What comes after the opening.
-        url: The server that the opening's `make` asks.
+        url: The server that is asked.
+        opening: What it begins with.
     """
     environment = {name: text for name, text in os.environ.items() if name not in PROXY_VARIABLES}
     environment["PYTHONPATH"] = os.pathsep.join(
         filter(None, [str(TESTS), os.environ.get("PYTHONPATH", "")])
     )
-    program = OPENING + textwrap.dedent(script)
+    program = opening + textwrap.dedent(script)
     return subprocess.run(  # noqa: S603 - our own interpreter and script
         [sys.executable, "-X", "dev", "-W", "error", "-c", program, url],
         capture_output=True,

@@ -15,25 +15,13 @@ from rerank_core import (
     MissingAPIKeyError,
     ProviderNotFoundError,
     Reranker,
-    RerankError,
     UnsupportedParamError,
 )
 
-from .conftest import KEY, Ask, Plugin, Service
+from .conftest import KEY, Ask, Plugin, Service, refuse
 
 SURROGATE = "a lone \ud83d surrogate"
 CONTROLS = "nul \0, bell \a, escape \x1b, delete \x7f, separator \u2028, bom \ufeff, joiner \u200d"
-
-
-def refuse(ask: Ask, documents: Any = ("a", "b"), **keywords: Any) -> RerankError:
-    """The error of a call that must be refused before it reaches the service."""
-    service = Service()
-
-    with pytest.raises(ConfigurationError) as caught:
-        ask(service, documents, **keywords)
-
-    assert service.requests == []
-    return caught.value
 
 
 # --- query ---------------------------------------------------------------------------------------
@@ -422,17 +410,10 @@ def test_a_provider_is_named_by_a_string(call: Ask, provider: Any) -> None:
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused(
-    call: Ask, option: str, value: Any, said: str
+    ask: Ask, option: str, value: Any, said: str
 ) -> None:
     """By its name, with what it must be."""
-    service = Service()
-    options = {"provider": Plugin(), "api_key": KEY, "http_client": service, option: value}
-
-    with pytest.raises(ConfigurationError) as caught:
-        call("m", "q", ["a"], **options)
-
-    assert said in str(caught.value)
-    assert service.requests == []
+    assert said in str(refuse(ask, **{option: value}))
 
 
 @pytest.mark.parametrize(

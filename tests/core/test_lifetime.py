@@ -5,39 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core.loopback import PROXY_VARIABLES, Connection, Loopback, comes_true, rank, serving
+from core.loopback import Connection, Loopback, comes_true, rank, serving
+from core.programs import run_program
 
-TESTS = Path(__file__).parents[1]
 PROMPT = 10.0
-OPENING = """
-import asyncio, logging, os, signal, sys, threading
-import rerank_core
-from core.virtual import ScriptedPlugin
-
-MODEL = rerank_core.register(ScriptedPlugin()) + "/m"
-BASE = sys.argv[1]
-DOCUMENTS = ["a 1", "b 3", "c 2"]
-# In development mode asyncio tells how long a step takes; the first call imports httpx.
-logging.getLogger("asyncio").setLevel(logging.ERROR)
-
-def ask(documents=DOCUMENTS, **options):
-    response = rerank_core.rerank(MODEL, "q", documents, api_base=BASE, **options)
-    return [result.index for result in response.results]
-
-async def aask(**options):
-    response = await rerank_core.arerank(MODEL, "q", DOCUMENTS, api_base=BASE, **options)
-    return [result.index for result in response.results]
-"""
 
 
 @pytest.fixture
@@ -47,33 +24,16 @@ def server() -> Iterator[Loopback]:
         yield server
 
 
-def _run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a script in a process of its own, where every warning is an error."""
-    environment = {name: text for name, text in os.environ.items() if name not in PROXY_VARIABLES}
-    environment["PYTHONPATH"] = str(TESTS)
-    return subprocess.run(  # noqa: S603 - our own interpreter and script
-        [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(script), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env=environment,
-    )
-
-
-def _run_beside(server: Loopback, script: str) -> subprocess.CompletedProcess[str]:
-    return _run(OPENING + textwrap.dedent(script), server.url)
-
-
 def test_importing_brings_in_nothing_heavy_and_says_nothing() -> None:
     """Neither an HTTP client nor an event loop nor a plugin, before the first call."""
-    done = _run(
+    done = run_program(
         """
         import sys
         before = set(sys.modules)
         import rerank_core
         print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
-        """
+        """,
+        opening="",
     )
     found = set(done.stdout.split())
     heavy = {"httpx", "httpcore", "anyio", "asyncio", "ssl", "cattrs", "trio", "h11", "numpy"}
@@ -86,7 +46,7 @@ def test_importing_brings_in_nothing_heavy_and_says_nothing() -> None:
 
 def test_configuring_brings_in_no_http_client(server: Loopback) -> None:
     """A reranker is resolved without any; the first call brings in connections, and no more."""
-    done = _run(
+    done = run_program(
         """
         import sys, types
         import rerank_core
@@ -105,6 +65,7 @@ def test_configuring_brings_in_no_http_client(server: Loopback) -> None:
             print(before, "httpcore" in sys.modules, "httpx" in sys.modules)
         """,
         server.url,
+        opening="",
     )
 
     assert (done.returncode, done.stderr) == (0, "")
@@ -139,7 +100,7 @@ ENDINGS = {
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_program_ends_at_once_and_in_silence(server: Loopback, ending: str) -> None:
     """With live connections in every pool, and nobody having closed one."""
-    done = _run_beside(server, ENDINGS[ending])
+    done = run_program(ENDINGS[ending], server.url)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "[1, 2, 0]\n"
@@ -158,8 +119,7 @@ def test_a_program_does_not_wait_for_what_the_deadline_left_behind(
 
     server.behave = behave
     began = time.monotonic()
-    done = _run_beside(
-        server,
+    done = run_program(
         f"""
         rerank_core.unregister("scripted")
         rerank_core.register(ScriptedPlugin(max_documents={most}))
@@ -168,6 +128,7 @@ def test_a_program_does_not_wait_for_what_the_deadline_left_behind(
         except rerank_core.RequestTimeoutError:
             print("in time")
         """,
+        server.url,
     )
 
     assert (done.returncode, done.stdout) == (0, "in time\n")
@@ -185,8 +146,7 @@ def test_an_interrupted_program_ends_at_once(server: Loopback) -> None:
 
     server.behave = behave
     began = time.monotonic()
-    done = _run_beside(
-        server,
+    done = run_program(
         """
         rerank_core.unregister("scripted")
         rerank_core.register(ScriptedPlugin(max_documents=1))
@@ -197,6 +157,7 @@ def test_an_interrupted_program_ends_at_once(server: Loopback) -> None:
         except KeyboardInterrupt:
             print("interrupted")
         """,
+        server.url,
     )
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
@@ -207,8 +168,7 @@ def test_an_interrupted_program_ends_at_once(server: Loopback) -> None:
 @pytest.mark.parametrize("kind", ["blocking", "async"])
 def test_a_fork_has_connections_of_its_own(server: Loopback, kind: str) -> None:
     """Parent and child, asking at the same time after a call, each get their own answers."""
-    done = _run_beside(
-        server,
+    done = run_program(
         f"""
         import json
         kind = {kind!r}
@@ -234,6 +194,7 @@ def test_a_fork_has_connections_of_its_own(server: Loopback, kind: str) -> None:
         _, status = os.waitpid(child, 0)
         print(json.dumps([good, os.waitstatus_to_exitcode(status)]))
         """,
+        server.url,
     )
 
     assert json.loads(done.stdout) == [True, 0]
@@ -243,8 +204,7 @@ def test_a_fork_has_connections_of_its_own(server: Loopback, kind: str) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_fork_leaves_the_parents_connection_alone(server: Loopback) -> None:
     """A child that ends takes nothing with it: the parent goes on with the one it had."""
-    done = _run_beside(
-        server,
+    done = run_program(
         """
         ask()
         child = os.fork()
@@ -254,6 +214,7 @@ def test_a_fork_leaves_the_parents_connection_alone(server: Loopback) -> None:
         os.waitpid(child, 0)
         print(ask())
         """,
+        server.url,
     )
 
     assert (done.returncode, done.stdout) == (0, "[1, 2, 0]\n")
