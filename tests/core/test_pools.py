@@ -121,6 +121,43 @@ def _hang_up_after(connection: Connection, body: Any) -> None:
     connection.close_connection = True
 
 
+@pytest.mark.parametrize("backend", ["blocking", "asyncio"])  # trio has kept its `send`
+def test_head_and_body_go_out_at_once(
+    server: Loopback, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two small packets take twice the work of one, here and at the service."""
+    send, sent = socket.socket.send, []
+
+    def record(self: socket.socket, data: Any, *flags: int) -> int:
+        sent.append(bytes(data))
+        return send(self, data, *flags)
+
+    monkeypatch.setattr(socket.socket, "send", record)
+    with _reranker(server) as reranker:
+        if backend == "blocking":
+            assert _ask(reranker) == [1, 0]
+        else:
+            assert anyio.run(_aask, reranker, backend=backend) == [1, 0]
+
+    (whole,) = [data for data in sent if len(data) > 1]  # one byte wakes an event loop up
+    assert whole.startswith(b"POST ")
+    assert whole.endswith(b"}")
+
+
+@pytest.mark.parametrize("backend", ["blocking", *BACKENDS])
+def test_a_large_body_arrives_whole(server: Loopback, backend: str) -> None:
+    """Larger than what a socket takes at once."""
+    documents = ["x" * 3_000_000 + " 1", "y" * 50_000 + " 2"]
+    with _reranker(server) as reranker:
+        if backend == "blocking":
+            response = reranker.rerank("q", documents)
+        else:
+            response = anyio.run(reranker.arerank, "q", documents, backend=backend)
+
+    assert [result.index for result in response.results] == [1, 0]
+    assert server.seen[0].body["documents"] == documents
+
+
 def test_a_connection_that_the_server_closed_is_replaced_under_blocking(server: Loopback) -> None:
     """A server that hangs up between calls costs a connection, not an error."""
     server.behave = _hang_up_after

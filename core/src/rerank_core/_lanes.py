@@ -17,7 +17,7 @@ import httpcore
 
 from rerank_core._bodies import Body, read_headers
 from rerank_core._models import HTTPResponse
-from rerank_core._network import Backend, has_more
+from rerank_core._network import AsyncBackend, BlockingBackend, has_more
 from rerank_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # connection that is just being closed.
 KEEPALIVE_SECONDS = 4.0
 
-_BACKEND = Backend()
+_BLOCKING, _ASYNC = BlockingBackend(), AsyncBackend()
 
 Lane = TypeVar("Lane", httpcore.HTTPConnection, httpcore.AsyncHTTPConnection)
 
@@ -122,7 +122,7 @@ class Lanes(_Pool[httpcore.HTTPConnection]):
         idle = self._of(request.url)
         while (lane := _pop(idle.pop)) is not None and lane.has_expired():
             lane.close()
-        lane = lane or httpcore.HTTPConnection(**_facts(request.url))
+        lane = lane or httpcore.HTTPConnection(network_backend=_BLOCKING, **_facts(request.url))
         try:
             reply = lane.handle_request(request)
             headers = read_headers(reply.headers)
@@ -153,7 +153,7 @@ class AsyncLanes(_Pool[httpcore.AsyncHTTPConnection]):
         idle = self._of(request.url)
         while (lane := _pop(idle.pop)) is not None and lane.has_expired():
             await lane.aclose()
-        lane = lane or httpcore.AsyncHTTPConnection(network_backend=_BACKEND, **_facts(request.url))
+        lane = lane or httpcore.AsyncHTTPConnection(network_backend=_ASYNC, **_facts(request.url))
         try:
             reply = await lane.handle_async_request(request)
             headers = read_headers(reply.headers)

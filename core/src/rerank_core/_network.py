@@ -1,17 +1,20 @@
-"""What arrives behind a reply: a connection that holds it is not used again.
+"""The streams under connections: what goes out in one piece, and what arrives behind a reply.
 
-The next request would take it for its own reply. httpcore looks only at the socket; what has left
-the socket already is in h11's buffer, in the event loop's or in TLS's.
+A connection that holds something behind its reply is not used again: the next request would take
+it for its own reply. httpcore looks only at the socket; what has left the socket already is in
+h11's buffer, in the event loop's or in TLS's.
 """
 
 from __future__ import annotations
 
+import select
 import ssl
 from typing import Any
 
 import httpcore
 
 _MOST_READ = 2**18
+_MOST_JOINED = 2**16  # to copy more takes longer than to send it apart
 
 
 def has_more(connection: Any) -> bool:
@@ -25,40 +28,112 @@ def has_more(connection: Any) -> bool:
     return bool(parser.trailing_data[0]) or (tls is not None and tls.pending() > 0)
 
 
-class Backend(httpcore.AnyIOBackend):
+class _Outgoing:
+    """What is to be sent: a request's head waits for its body, so that both go out at once.
+
+    Sent apart they take two system calls, and wake the service twice.
+    """
+
+    def __init__(self) -> None:
+        self._waiting = b""
+
+    def add(self, buffer: bytes) -> tuple[bytes, ...]:
+        """What to send now; httpcore writes nothing, `b""`, at the end of a request."""
+        waiting, self._waiting = self._waiting, b""
+        if not buffer:
+            return (waiting,)
+        if len(buffer) > _MOST_JOINED:
+            return (waiting, buffer)
+        self._waiting = waiting + buffer
+        return ()
+
+
+class BlockingBackend(httpcore.SyncBackend):
+    """Connects, for blocking calls."""
+
+    def connect_tcp(self, *args: Any, **keywords: Any) -> httpcore.NetworkStream:
+        """Connect."""
+        return _BlockingStream(super().connect_tcp(*args, **keywords))
+
+
+class _BlockingStream(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+        self._outgoing = _Outgoing()
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        self.write(b"", timeout)
+        return self._stream.read(max_bytes, timeout)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        for piece in self._outgoing.add(buffer):
+            self._stream.write(piece, timeout)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(self, *args: Any, **keywords: Any) -> httpcore.NetworkStream:
+        return _BlockingStream(self._stream.start_tls(*args, **keywords))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class AsyncBackend(httpcore.AnyIOBackend):
     """Connects, for streams that leave nothing behind in the event loop."""
 
     async def connect_tcp(self, *args: Any, **keywords: Any) -> httpcore.AsyncNetworkStream:
         """Connect."""
-        return _Stream(await super().connect_tcp(*args, **keywords))
+        return _AsyncStream(await super().connect_tcp(*args, **keywords))
 
 
-class _Stream(httpcore.AsyncNetworkStream):
+class _AsyncStream(httpcore.AsyncNetworkStream):
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream
+        self._outgoing = _Outgoing()
+        # Kept: anyio collects all that it knows, addresses too, to answer one question.
+        self._kept = {name: stream.get_extra_info(name) for name in ("ssl_object", "socket")}
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's interface
+        await self.write(b"", timeout)
         # asyncio reads so much at once, and nobody can see what is left of it.
         return await self._stream.read(max(max_bytes, _MOST_READ), timeout)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - likewise
-        await self._stream.write(buffer, timeout)
+        for piece in self._outgoing.add(buffer):
+            await self._stream.write(piece, timeout)
 
     async def aclose(self) -> None:
         await self._stream.aclose()
 
     async def start_tls(self, *args: Any, **keywords: Any) -> httpcore.AsyncNetworkStream:
-        return _Stream(await self._stream.start_tls(*args, **keywords))
+        return _AsyncStream(await self._stream.start_tls(*args, **keywords))
 
     def get_extra_info(self, info: str) -> Any:
-        tls = self._stream.get_extra_info("ssl_object") if info == "is_readable" else None
-        if tls is not None:
-            try:
-                tls.read(1)  # of what is there already; the socket is not asked
-            except ssl.SSLWantReadError:
-                pass
-            except ssl.SSLError:
-                return True
-            else:
-                return True
-        return self._stream.get_extra_info(info)
+        if info == "is_readable":
+            return _has_plain(self._kept["ssl_object"]) or _is_readable(self._kept["socket"])
+        return self._kept[info] if info in self._kept else self._stream.get_extra_info(info)
+
+
+def _has_plain(tls: Any) -> bool:
+    """Whether TLS holds what was read from the socket already."""
+    if tls is None:
+        return False
+    try:
+        tls.read(1)
+    except ssl.SSLWantReadError:
+        return False
+    except ssl.SSLError:
+        return True
+    return True
+
+
+def _is_readable(socket: Any) -> bool:
+    """Whether something waits in the socket, its end too; one that is closed counts as such."""
+    if socket is None or socket.fileno() < 0:
+        return True
+    if not hasattr(select, "poll"):
+        return bool(select.select([socket.fileno()], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(socket.fileno(), select.POLLIN)
+    return bool(poll.poll(0))

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from rerank_core._bodies import Body
-from rerank_core._network import Backend, has_more
+from rerank_core._network import AsyncBackend, has_more
 
 _UNPACKED_HERE = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 
@@ -109,7 +109,7 @@ def keep_only_clean(client: httpx.Client | httpx.AsyncClient) -> None:
     client.event_hooks = {"response": [_awatch]}
     for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - no other way
         if transport is not None:
-            transport._pool._network_backend = Backend()  # type: ignore[attr-defined]  # noqa: SLF001 - likewise
+            transport._pool._network_backend = AsyncBackend()  # type: ignore[attr-defined]  # noqa: SLF001 - likewise
 
 
 def _watch(reply: httpx.Response) -> None:
