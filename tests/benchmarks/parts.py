@@ -12,6 +12,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
+from typing import Any
 
 from benchmarks.payloads import KEY, MODEL, QUERY, documents, expected_index, expected_score
 from benchmarks.workers import RUN, environ
