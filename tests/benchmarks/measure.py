@@ -3,7 +3,7 @@
 `python tests/environments.py benchmarks` makes the environments, once. Then
 `python tests/benchmarks/measure.py` measures: half an hour on a machine with nothing else to do.
 It writes the raw figures, the page's tables and its plots. Options:
-    --only A,B     some of: blocking, concurrency, startup, counts, instructions; the other
+    --only A,B     some of: blocking, concurrency, startup, counts, instructions, parts; the other
                    figures stay; `--only none` writes tables and plots again
     --rounds N     a quick look with few rounds
     --into FOLDER  another place than `docs`, for the figures, `performance.md` and the plots
@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.blocking import measure_blocking
 from benchmarks.concurrency import measure_concurrency
 from benchmarks.instructions import count_instructions
+from benchmarks.parts import count_parts
 from benchmarks.plots import draw_all
 from benchmarks.report import fill_page
 from benchmarks.server import MockServer
@@ -80,12 +81,19 @@ def measure_instructions(_: int) -> dict[str, Any]:
     return found
 
 
+def measure_parts(_: int) -> dict[str, int]:
+    """Where they go, of the layer alone."""
+    say("instructions of each part")
+    return count_parts(python_of(OURS[0]))
+
+
 SECTIONS: dict[str, tuple[Callable[[int], dict[str, Any]], int]] = {
     "counts": (measure_counts, 1),
     "startup": (measure_startup, 15),
     "blocking": (measure_blocking, 25),
     "concurrency": (measure_concurrency, 5),
     "instructions": (measure_instructions, 1),
+    "parts": (measure_parts, 1),
 }
 
 
@@ -126,7 +134,7 @@ def main() -> None:
         install_ours(*OURS)
         found["machine"] = describe_machine()
     for name in wanted:
-        if name == "instructions" and not shutil.which("valgrind"):
+        if name in {"instructions", "parts"} and not shutil.which("valgrind"):
             say("valgrind is not installed: no instructions are counted")
             continue
         measure, rounds = SECTIONS[name]

@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks import async_clients, clients
 from benchmarks.goals import Goal, divide, list_goals
+from benchmarks.parts import in_order
 from benchmarks.startup import FIRST, IMPORTS
 
 Row = Sequence[str]
@@ -173,6 +174,13 @@ def tell_instructions(found: Mapping[str, Any]) -> str:
     return make_table(["instructions per call", "10 documents", "100 documents"], rows)
 
 
+def tell_parts(found: Mapping[str, Any]) -> str:
+    """Where the instructions of the layer go."""
+    counts = found["parts"]
+    rows = [[name, f"{count:,}"] for name, count in in_order(counts)]
+    return make_table(["10 documents, nothing sent", "instructions"], rows)
+
+
 PARTS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "machine": ("counts", tell_machine),
     "goals": ("machine", tell_goals),
@@ -182,6 +190,7 @@ PARTS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "counts": ("counts", tell_counts),
     "footprint": ("counts", tell_footprint),
     "instructions": ("instructions", tell_instructions),
+    "parts": ("parts", tell_parts),
 }
 
 

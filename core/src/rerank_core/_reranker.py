@@ -222,7 +222,10 @@ class Reranker:
 
     def is_current(self) -> bool:
         """Whether the environment still says what it said when this was made."""
-        return all([target.is_current() for target in self._targets])  # noqa: C419 - mostly one
+        for target in self._targets:  # noqa: SIM110 - a generator takes longer than one look
+            if not target.is_current():
+                return False
+        return True
 
     def _plan(self, *arguments: Any, **named: Any) -> Plan:
         try:
