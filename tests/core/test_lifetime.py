@@ -151,6 +151,7 @@ def test_an_interrupted_program_ends_at_once(server: Loopback) -> None:
         """
         rerank_core.unregister("scripted")
         rerank_core.register(ScriptedPlugin(max_documents=1))
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job may ignore it
         ask(["a 1"])  # so that the interrupt strikes no import
         main = threading.main_thread().ident
         threading.Timer(0.5, signal.pthread_kill, [main, signal.SIGINT]).start()
