@@ -100,7 +100,8 @@ class Wire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport, and be told whenever something waits to be sent."""
         self._transport = transport
-        self._transport.set_write_buffer_limits(high=0)
+        # With 0, TLS takes an empty buffer for a full one.
+        self._transport.set_write_buffer_limits(high=1, low=0)
 
     def data_received(self, data: bytes) -> None:
         """Hand on a part of the reply; what comes without a request ends the connection."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
+import anyio
 import httpcore
 
 _MOST_READ = 2**18
@@ -48,7 +49,12 @@ class _Stream(httpcore.AsyncNetworkStream):
         await self._stream.aclose()
 
     async def start_tls(self, *args: Any, **keywords: Any) -> httpcore.AsyncNetworkStream:
-        return _Stream(await self._stream.start_tls(*args, **keywords))
+        try:
+            return _Stream(await self._stream.start_tls(*args, **keywords))
+        except BaseException:  # httpcore sees to errors, and not to a cancellation
+            with anyio.CancelScope(shield=True):
+                await self._stream.aclose()
+            raise
 
     def get_extra_info(self, info: str) -> Any:
         tls = self._stream.get_extra_info("ssl_object") if info == "is_readable" else None
