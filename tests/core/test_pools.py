@@ -13,6 +13,7 @@ import anyio
 import httpcore
 import httpx
 import pytest
+from anyio.lowlevel import current_token
 
 from core.loopback import (
     PROXY_VARIABLES,
@@ -504,7 +505,78 @@ def test_a_service_that_reads_nothing_is_a_timeout(way: str) -> None:
         )
 
         async def main() -> None:
-            with pytest.raises(RequestTimeoutError):
+            with pytest.raises(RequestTimeoutError) as caught:
                 await reranker.arerank("q", ["x" * 20_000_000])
+            assert isinstance(caught.value.__cause__, httpcore.WriteTimeout)
 
         _run(way, main)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_comes_to_an_idle_connection_is_nobodys(server: Loopback, way: str) -> None:
+    """Nor is it while the event loop goes on, and reads it."""
+
+    def behave(connection: Connection, body: Any) -> None:
+        rank(connection, body)
+        connection.pause(0.02)
+        connection.answer(200, {"results": [{"index": 0, "relevance_score": 1}]})
+
+    server.behave = behave
+
+    async def main() -> None:
+        async with _reranker(server) as reranker:
+            for _ in range(3):
+                assert await _aask(reranker) == [1, 0]
+                await anyio.sleep(0.1)
+
+    _run(way, main)
+
+    assert server.accepted == 3
+
+
+def test_a_reply_before_the_whole_request_is_the_reply() -> None:
+    """It is not left lying, and the connection with the rest of the request not used again."""
+    reply = (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 49\r\n\r\n"
+        b'{"results": [{"index": 0, "relevance_score": 1}]}'
+    )
+    accepted: list[socket.socket] = []
+
+    def serve(listener: socket.socket) -> None:
+        for _ in range(2):
+            accepted.append(listener.accept()[0])
+            accepted[-1].recv(1000)
+            accepted[-1].sendall(reply)
+
+    async def main(url: str) -> None:
+        options: dict[str, Any] = {"api_base": url, "max_retries": 0, "timeout": 3}
+        async with Reranker("m", provider=ScriptedPlugin(), **options) as reranker:
+            for _ in range(2):
+                response = await reranker.arerank("q", ["x" * 20_000_000])
+                assert [result.index for result in response.results] == [0]
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(5)
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        try:
+            anyio.run(main, f"http://127.0.0.1:{listener.getsockname()[1]}")
+        finally:
+            thread.join()
+            for connection in accepted:
+                connection.close()
+
+
+def test_each_loop_has_the_connections_that_it_can_carry() -> None:
+    """A protocol of our own where the loop is known, else httpcore's; under trio, too."""
+    opened: list[type] = []
+
+    async def main() -> None:
+        channel = _channels.open_async(current_token().native_token)
+        opened.append(type(channel.lanes))
+
+    anyio.run(main)
+    anyio.run(main, backend="trio")
+    opened.append(type(_channels.open_async(object()).lanes))
+
+    assert opened == [AsyncioLanes, AsyncLanes, AsyncLanes]

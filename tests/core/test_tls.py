@@ -106,7 +106,7 @@ def _ask(way: str, url: str, *, calls: int = 1, between: Any = lambda: None) -> 
 @pytest.mark.parametrize("way", WAYS)
 def test_calls_share_a_connection(server: Loopback, way: str) -> None:
     """Hands are shaken once."""
-    assert _ask(way, server.url, calls=5) == [RIGHT] * 5
+    assert _ask(way, server.url, calls=100) == [RIGHT] * 100
     assert server.accepted == 1
     assert comes_true(lambda: not server.open_connections)
 
