@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
+from unittest import mock
 
 import anyio
 import httpcore
@@ -26,7 +28,7 @@ from core.loopback import (
 )
 from core.virtual import ScriptedPlugin
 from rerank_core import RequestTimeoutError, Reranker, TransportError, _channels, _lanes, _pools
-from rerank_core._asyncio_lanes import AsyncioLanes
+from rerank_core._asyncio_lanes import AsyncioLanes, Wire
 from rerank_core._lanes import AsyncLanes, Lanes
 from rerank_core._pools import Pools
 from rerank_core._transports import AsyncLanesTransport, LanesTransport
@@ -580,3 +582,16 @@ def test_each_loop_has_the_connections_that_it_can_carry() -> None:
     opened.append(type(_channels.open_async(object()).lanes))
 
     assert opened == [AsyncioLanes, AsyncLanes, AsyncLanes]
+
+
+@pytest.mark.parametrize("left", [None, mock.Mock(fileno=lambda: -1)])
+def test_a_connection_that_is_just_being_closed_is_not_used(left: Any) -> None:
+    """TLS forgets its socket a moment before it tells."""
+
+    async def main() -> None:
+        wire = Wire(asyncio.get_running_loop())
+        wire.connection_made(mock.Mock(**{"get_extra_info.return_value": left}))
+        with mock.patch("time.monotonic", return_value=0.0):
+            assert wire.has_expired()
+
+    asyncio.run(main())

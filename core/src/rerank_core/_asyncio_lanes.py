@@ -230,9 +230,12 @@ class Wire(asyncio.Protocol):
         """Whether it may not be used again: idle for long, closed, or with something unasked."""
         if self._over or time.monotonic() > self._idle_since + _lanes.KEEPALIVE_SECONDS:
             return True
-        poll = select.poll()  # what the event loop has not seen yet
-        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return bool(poll.poll(0))
+        found = self._transport.get_extra_info("socket")
+        if found is None or found.fileno() < 0:  # TLS knows, and has not said so yet
+            return True
+        poll = select.poll()
+        poll.register(found.fileno(), select.POLLIN)
+        return bool(poll.poll(0))  # what the event loop has not seen
 
     def close(self) -> None:
         """Close at once: nothing that was not sent holds it open."""
