@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import httpcore
+import httpx
 import orjson
 import pytest
 
@@ -183,7 +184,8 @@ def test_a_service_that_says_nothing_was_sent_the_request(server: Loopback, way:
     server.behave = lambda connection, _: connection.pause(3)
 
     async def main() -> None:
-        options: dict[str, Any] = {"api_base": server.url, "max_retries": 0, "timeout": 0.3}
+        options: dict[str, Any] = {"api_base": server.url, "max_retries": 0}
+        options["timeout"] = httpx.Timeout(5, read=0.2)
         async with Reranker("m", provider=ScriptedPlugin(), **options) as reranker:
             with pytest.raises(RequestTimeoutError) as caught:
                 await reranker.arerank("q", DOCUMENTS)
