@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -50,10 +51,9 @@ class Connection(BaseHTTPRequestHandler):
         self.server.count(self.request, opened=True)
 
     def finish(self) -> None:
-        """Count it out, whoever closed it."""
+        """Send what is left, if anybody is there."""
         with contextlib.suppress(OSError):
             super().finish()
-        self.server.count(self.request, opened=False)
 
     def handle(self) -> None:
         """Answer until the connection ends; a client may leave when it likes."""
@@ -112,7 +112,8 @@ class Loopback(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.behave: Behaviour = rank
         self.seen: list[Seen] = []
         self.accepted = 0
@@ -126,7 +127,16 @@ class Loopback(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         """Its base URL."""
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return f"http{'s' if self._tls else ''}://127.0.0.1:{self.server_address[1]}"
+
+    def get_request(self) -> tuple[Any, Any]:
+        """Accept a connection; hands are shaken in its own thread."""
+        connection, address = super().get_request()
+        if self._tls:
+            connection = self._tls.wrap_socket(
+                connection, server_side=True, do_handshake_on_connect=False
+            )
+        return connection, address
 
     @property
     def open_connections(self) -> int:
@@ -142,6 +152,11 @@ class Loopback(ThreadingHTTPServer):
                 self._sockets.add(connection)
             else:
                 self._sockets.discard(connection)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection, whoever was the first to; then it no longer counts."""
+        super().shutdown_request(request)
+        self.count(request, opened=False)
 
     def begin(self, seen: Seen) -> None:
         """Keep count of requests."""
@@ -167,9 +182,9 @@ class Loopback(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[Loopback]:
-    """A server for the length of a `with` block."""
-    with Loopback() as server:
+def serving(tls: ssl.SSLContext | None = None) -> Iterator[Loopback]:
+    """A server for the length of a `with` block; with a context, one that speaks TLS."""
+    with Loopback(tls) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:

@@ -237,7 +237,7 @@ def test_a_call_can_be_cancelled_after_any_step(
     anyio.run(main, backend=backend)
     gc.collect()  # what was left open warns here, and warnings are errors
 
-    assert sum(cancelled) >= 2
+    assert any(cancelled)
     assert comes_true(lambda: not server.open_connections)
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
+from unittest import mock
 
 import anyio
 import httpcore
 import httpx
 import pytest
+from anyio.lowlevel import current_token
 
 from core.loopback import (
     PROXY_VARIABLES,
@@ -24,19 +27,30 @@ from core.loopback import (
     will_come_true,
 )
 from core.virtual import ScriptedPlugin
-from rerank_core import RequestTimeoutError, Reranker, TransportError, _lanes, _pools
+from rerank_core import RequestTimeoutError, Reranker, TransportError, _channels, _lanes, _pools
+from rerank_core._asyncio_lanes import AsyncioLanes, Wire
 from rerank_core._lanes import AsyncLanes, Lanes
 from rerank_core._pools import Pools
 from rerank_core._transports import AsyncLanesTransport, LanesTransport
 
 DOCUMENTS = ["a 1", "b 2"]
 BACKENDS = ("asyncio", "trio")
+OTHER = "another loop of asyncio's"
+WAYS = (*BACKENDS, OTHER)
 
 
 @pytest.fixture(autouse=True)
 def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in PROXY_VARIABLES:
         monkeypatch.delenv(name, raising=False)
+
+
+def _run(way: str, function: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any) -> None:
+    """Run it in a new event loop; over httpcore's connections where the loop is another one."""
+    with pytest.MonkeyPatch.context() as patch:
+        if way == OTHER:
+            patch.setattr(_channels, "_open_lanes", lambda _: AsyncLanes())
+        anyio.run(function, *arguments, backend="trio" if way == "trio" else "asyncio")
 
 
 @pytest.fixture
@@ -84,8 +98,8 @@ def test_blocking_calls_one_after_another_share_a_connection(server: Loopback) -
     assert server.accepted == 1
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_async_calls_one_after_another_share_a_connection(server: Loopback, backend: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_async_calls_one_after_another_share_a_connection(server: Loopback, way: str) -> None:
     """Twenty calls, one connection."""
 
     async def main() -> None:
@@ -93,14 +107,14 @@ def test_async_calls_one_after_another_share_a_connection(server: Loopback, back
             for _ in range(20):
                 assert await _aask(reranker) == [1, 0]
 
-    anyio.run(main, backend=backend)
+    _run(way, main)
 
     assert server.accepted == 1
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("way", WAYS)
 def test_concurrent_calls_take_a_connection_each_and_give_it_back(
-    server: Loopback, backend: str
+    server: Loopback, way: str
 ) -> None:
     """Ten at once need ten connections; the next ten need no other."""
     server.behave = _at_the_same_time(10)
@@ -111,7 +125,7 @@ def test_concurrent_calls_take_a_connection_each_and_give_it_back(
                 server.most_under_way = 0
                 await _side_by_side(10, lambda: _aask(reranker))
 
-    anyio.run(main, backend=backend)
+    _run(way, main)
 
     assert server.accepted == 10
 
@@ -169,9 +183,9 @@ def test_a_connection_that_the_server_closed_is_replaced_under_blocking(server: 
     assert server.accepted == 3
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("way", WAYS)
 def test_a_connection_that_the_server_closed_is_replaced_under_async(
-    server: Loopback, backend: str
+    server: Loopback, way: str
 ) -> None:
     """A server that hangs up between calls costs a connection, not an error."""
     server.behave = _hang_up_after
@@ -182,13 +196,13 @@ def test_a_connection_that_the_server_closed_is_replaced_under_async(
                 assert await _aask(reranker) == [1, 0]
                 assert comes_true(lambda: not server.open_connections)
 
-    anyio.run(main, backend=backend)
+    _run(way, main)
 
     assert server.accepted == 3
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_connection_that_says_close_is_not_kept(server: Loopback, backend: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_a_connection_that_says_close_is_not_kept(server: Loopback, way: str) -> None:
     """`Connection: close` means that nobody may use it again, nor hold it open."""
 
     def behave(connection: Connection, body: Any) -> None:
@@ -205,14 +219,14 @@ def test_a_connection_that_says_close_is_not_kept(server: Loopback, backend: str
                 await reranker.arerank("q", ["a"])
                 assert comes_true(lambda: not server.open_connections)
 
-    anyio.run(main, backend=backend)
+    _run(way, main)
 
     assert server.accepted == 2
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("way", WAYS)
 def test_an_idle_connection_expires(
-    server: Loopback, monkeypatch: pytest.MonkeyPatch, backend: str
+    server: Loopback, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     """After its time a connection is closed and another one opened."""
     monkeypatch.setattr(_lanes, "KEEPALIVE_SECONDS", 0.05)
@@ -224,7 +238,7 @@ def test_an_idle_connection_expires(
             await _aask(reranker)
             assert await will_come_true(lambda: server.open_connections == 1)
 
-    anyio.run(main, backend=backend)
+    _run(way, main)
 
     assert server.accepted == 2
 
@@ -246,7 +260,7 @@ def test_idle_connections_of_a_burst_are_closed_by_later_calls(
             assert server.open_connections == 1
 
     monkeypatch.setattr(_lanes, "KEEPALIVE_SECONDS", 0.1)
-    anyio.run(main)
+    _run("asyncio", main)
 
 
 def _unused_port() -> int:
@@ -275,7 +289,7 @@ def _speak_nonsense(connection: Connection, _: Any) -> None:
     connection.close_connection = True
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
     ("behave", "kind"),
     [
@@ -286,19 +300,19 @@ def _speak_nonsense(connection: Connection, _: Any) -> None:
     ],
 )
 def test_a_failure_has_the_name_that_httpx_gives_it(
-    server: Loopback, backend: str, behave: Any, kind: type[httpx.HTTPError]
+    server: Loopback, way: str, behave: Any, kind: type[httpx.HTTPError]
 ) -> None:
     """The lanes raise what httpx's own pool raises, and close the connection."""
     server.behave = behave
 
     async def main() -> None:
-        transport = AsyncLanesTransport(AsyncLanes())
+        transport = AsyncLanesTransport(AsyncioLanes() if way == "asyncio" else AsyncLanes())
         async with httpx.AsyncClient(transport=transport, timeout=0.2) as client:
             with pytest.raises(kind) as caught:
                 await client.post(server.url, json={})
             assert caught.value.request.url == server.url
 
-    anyio.run(main, backend=backend)
+    _run(way, main)
 
     with httpx.Client(transport=LanesTransport(Lanes()), timeout=0.2) as client:
         with pytest.raises(kind) as caught:
@@ -306,8 +320,8 @@ def test_a_failure_has_the_name_that_httpx_gives_it(
         assert caught.value.request.url == server.url
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_no_listener_is_a_connect_error(backend: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_no_listener_is_a_connect_error(way: str) -> None:
     """The caller sees our error, with that of the connection as the cause."""
     url = f"http://127.0.0.1:{_unused_port()}"
     reranker = Reranker("m", provider=ScriptedPlugin(), api_base=url, max_retries=0)
@@ -318,35 +332,35 @@ def test_no_listener_is_a_connect_error(backend: str) -> None:
         assert isinstance(caught.value.__cause__, httpcore.ConnectError)
         await reranker.aclose()
 
-    anyio.run(main, backend=backend)
+    _run(way, main)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_no_socket_outlives_its_event_loop(server: Loopback, backend: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_no_socket_outlives_its_event_loop(server: Loopback, way: str) -> None:
     """The loop's end closes its connections, with nobody closing the reranker."""
     reranker = _reranker(server)
     for _ in range(3):
-        anyio.run(_aask, reranker, backend=backend)
+        _run(way, _aask, reranker)
         assert comes_true(lambda: not server.open_connections)
 
     gc.collect()  # a socket that was left open warns here, and warnings are errors
     assert server.accepted == 3
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_nothing_is_kept_of_an_event_loop_that_has_ended(server: Loopback, backend: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_is_kept_of_an_event_loop_that_has_ended(server: Loopback, way: str) -> None:
     """A program that runs many loops keeps none of them alive."""
     reranker = _reranker(server)
     for _ in range(5):
-        anyio.run(_aask, reranker, backend=backend)
+        _run(way, _aask, reranker)
     gc.collect()
 
     assert not reranker._connections.pools()._of_loop  # noqa: SLF001 - seen nowhere else
     assert not _pools._open  # noqa: SLF001 - likewise
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_aclose_closes_the_connections_of_both_kinds(server: Loopback, backend: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_aclose_closes_the_connections_of_both_kinds(server: Loopback, way: str) -> None:
     """After `aclose` the server holds no connection, and the reranker still works."""
     reranker = _reranker(server)
 
@@ -359,7 +373,7 @@ def test_aclose_closes_the_connections_of_both_kinds(server: Loopback, backend: 
         assert await _aask(reranker) == [1, 0]
         await reranker.aclose()
 
-    anyio.run(main, backend=backend)
+    _run(way, main)
 
     assert server.accepted == 3
 
@@ -383,8 +397,8 @@ def test_a_dropped_reranker_frees_its_blocking_connections(server: Loopback) -> 
     assert comes_true(lambda: not server.open_connections)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_dropped_reranker_frees_its_async_connections(server: Loopback, backend: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_a_dropped_reranker_frees_its_async_connections(server: Loopback, way: str) -> None:
     """While the loop lives on: a program that makes one for each job does not run out of them."""
 
     async def main() -> None:
@@ -393,7 +407,7 @@ def test_a_dropped_reranker_frees_its_async_connections(server: Loopback, backen
         gc.collect()
         assert await will_come_true(lambda: not server.open_connections)
 
-    anyio.run(main, backend=backend)
+    _run(way, main)
 
 
 def test_an_abandoned_attempt_leaves_no_connection_open(
@@ -436,8 +450,8 @@ def _set_cookie(connection: Connection, body: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["own", "transport"])
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_cookies_are_not_kept(server: Loopback, kind: str, backend: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_cookies_are_not_kept(server: Loopback, kind: str, way: str) -> None:
     """What one call is told to keep is not sent with the next, whoever gave the transport."""
     server.behave = _set_cookie
     transport = httpx.HTTPTransport() if kind == "transport" else None
@@ -457,7 +471,7 @@ def test_cookies_are_not_kept(server: Loopback, kind: str, backend: str) -> None
     reranker.close()
     if transport is not None:
         transport.close()
-    anyio.run(main, backend=backend)
+    _run(way, main)
 
     assert len(server.seen) == 4
     assert not [seen for seen in server.seen if "cookie" in seen.headers]
@@ -472,8 +486,8 @@ def _note_head(heads: list[Any]) -> Callable[[Connection, Any], None]:
 
 
 @pytest.mark.parametrize("path", ["", "/a%2Fb/c", "/a?b=c%20d"])
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_the_same_goes_over_the_wire_every_way(server: Loopback, backend: str, path: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_the_same_goes_over_the_wire_every_way(server: Loopback, way: str, path: str) -> None:
     """Request line and headers: names in the same case, each as often, nothing added."""
     heads: list[Any] = []
     server.behave = _note_head(heads)
@@ -483,7 +497,7 @@ def test_the_same_goes_over_the_wire_every_way(server: Loopback, backend: str, p
     )
     _ask(reranker)
     reranker.close()
-    anyio.run(_aask, reranker, backend=backend)
+    _run(way, _aask, reranker)
     blocking, other = heads
 
     assert other[0] == blocking[0]
@@ -491,8 +505,8 @@ def test_the_same_goes_over_the_wire_every_way(server: Loopback, backend: str, p
     assert ("x-odd_name", "a  b; c") in other[1]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_call_under_way_survives_aclose(server: Loopback, backend: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_a_call_under_way_survives_aclose(server: Loopback, way: str) -> None:
     """It ends as if nobody had closed anything, and then closes its connection itself."""
 
     async def main() -> None:
@@ -510,7 +524,7 @@ def test_a_call_under_way_survives_aclose(server: Loopback, backend: str) -> Non
         assert answers == [[1, 0]]
         assert await will_come_true(lambda: not server.open_connections)
 
-    anyio.run(main, backend=backend)
+    _run(way, main)
 
 
 def _answer_slowly(connection: Connection, body: Any) -> None:
@@ -518,8 +532,8 @@ def _answer_slowly(connection: Connection, body: Any) -> None:
     rank(connection, body)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_service_that_reads_nothing_is_a_timeout(backend: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_a_service_that_reads_nothing_is_a_timeout(way: str) -> None:
     """A body too large for the buffers on the way is not sent for ever."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -530,7 +544,91 @@ def test_a_service_that_reads_nothing_is_a_timeout(backend: str) -> None:
         )
 
         async def main() -> None:
-            with pytest.raises(RequestTimeoutError):
+            with pytest.raises(RequestTimeoutError) as caught:
                 await reranker.arerank("q", ["x" * 20_000_000])
+            assert isinstance(caught.value.__cause__, httpcore.WriteTimeout)
 
-        anyio.run(main, backend=backend)
+        _run(way, main)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_comes_to_an_idle_connection_is_nobodys(server: Loopback, way: str) -> None:
+    """Nor is it while the event loop goes on, and reads it."""
+
+    def behave(connection: Connection, body: Any) -> None:
+        rank(connection, body)
+        connection.pause(0.02)
+        connection.answer(200, {"results": [{"index": 0, "relevance_score": 1}]})
+
+    server.behave = behave
+
+    async def main() -> None:
+        async with _reranker(server) as reranker:
+            for _ in range(3):
+                assert await _aask(reranker) == [1, 0]
+                await anyio.sleep(0.1)
+
+    _run(way, main)
+
+    assert server.accepted == 3
+
+
+def test_a_reply_before_the_whole_request_is_the_reply() -> None:
+    """It is not left lying, and the connection with the rest of the request not used again."""
+    reply = (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 49\r\n\r\n"
+        b'{"results": [{"index": 0, "relevance_score": 1}]}'
+    )
+    accepted: list[socket.socket] = []
+
+    def serve(listener: socket.socket) -> None:
+        for _ in range(2):
+            accepted.append(listener.accept()[0])
+            accepted[-1].recv(1000)
+            accepted[-1].sendall(reply)
+
+    async def main(url: str) -> None:
+        options: dict[str, Any] = {"api_base": url, "max_retries": 0, "timeout": 3}
+        async with Reranker("m", provider=ScriptedPlugin(), **options) as reranker:
+            for _ in range(2):
+                response = await reranker.arerank("q", ["x" * 20_000_000])
+                assert [result.index for result in response.results] == [0]
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(5)
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        try:
+            anyio.run(main, f"http://127.0.0.1:{listener.getsockname()[1]}")
+        finally:
+            thread.join()
+            for connection in accepted:
+                connection.close()
+
+
+def test_each_loop_has_the_connections_that_it_can_carry() -> None:
+    """A protocol of our own where the loop is known, else httpcore's; under trio, too."""
+    opened: list[type] = []
+
+    async def main() -> None:
+        channel = _channels.open_async(current_token().native_token)
+        opened.append(type(channel.lanes))
+
+    anyio.run(main)
+    anyio.run(main, backend="trio")
+    opened.append(type(_channels.open_async(object()).lanes))
+
+    assert opened == [AsyncioLanes, AsyncLanes, AsyncLanes]
+
+
+@pytest.mark.parametrize("left", [None, mock.Mock(fileno=lambda: -1)])
+def test_a_connection_that_is_just_being_closed_is_not_used(left: Any) -> None:
+    """TLS forgets its socket a moment before it tells."""
+
+    async def main() -> None:
+        wire = Wire(asyncio.get_running_loop())
+        wire.connection_made(mock.Mock(**{"get_extra_info.return_value": left}))
+        with mock.patch("time.monotonic", return_value=0.0):
+            assert wire.has_expired()
+
+    asyncio.run(main())

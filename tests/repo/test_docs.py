@@ -21,7 +21,7 @@ from attrs import frozen
 from click.testing import CliRunner
 
 import rerank_core
-from rerank_core import HTTPRequest, HTTPResponse, Provider, _lanes, list_providers
+from rerank_core import HTTPRequest, HTTPResponse, Provider, _asyncio_lanes, _lanes, list_providers
 from rerank_core._cli_plugins import cli
 from rerank_core._hooks import ProviderHooks
 from rerank_core.testing import Case
@@ -152,6 +152,7 @@ def services(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ProviderHooks, "build_request", build_request)
     monkeypatch.setattr(_lanes.Lanes, "send", send)
     monkeypatch.setattr(_lanes.AsyncLanes, "send", send_async)
+    monkeypatch.setattr(_asyncio_lanes.AsyncioLanes, "send", send_async)
     for facts in filter(None, (provider.facts for provider in list_providers())):
         if facts.api_key_required:
             monkeypatch.setenv(facts.api_key_env[0], "a-key")

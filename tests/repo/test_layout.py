@@ -23,7 +23,7 @@ _LAYERS = """
 __main__ _cli_plugins _cli _new_plugin _client _reranker
 _progress _fallbacks
 _drivers _threads _pools _channels _clients _sending auth tokens _token_reply
-_transports _streams _lanes _network _direct _bodies _translation
+_transports _asyncio_lanes _sockets _streams _lanes _network _direct _bodies _translation
 _flow _steps _exchange _extras _status _effects _documents
 _target _keys _connections _prices _retry _ranking _call _options
 _plugins _hooks hookspecs
@@ -32,6 +32,7 @@ wire _dicts _json _facts _models _results _messages _requirement _suggest _versi
 """
 LAYERS = _LAYERS.split()
 MAY_IMPORT_HTTPX = {
+    "_asyncio_lanes.py",
     "_clients.py",
     "_direct.py",
     "_drivers.py",
@@ -39,6 +40,7 @@ MAY_IMPORT_HTTPX = {
     "_network.py",
     "_pools.py",
     "_sending.py",
+    "_sockets.py",
     "_streams.py",
     "_transports.py",
     "_token_reply.py",
@@ -155,7 +157,7 @@ def test_only_what_sends_knows_httpx(module: Path) -> None:
     """What decides knows no client."""
     roots = {name.split(".")[0] for name, _ in _imports(module)}
 
-    assert module.name in MAY_IMPORT_HTTPX or not roots & {"httpx", "httpcore", "anyio"}
+    assert module.name in MAY_IMPORT_HTTPX or not roots & {"httpx", "httpcore", "h11", "anyio"}
 
 
 def test_core_names_no_provider_but_the_one_in_this_process() -> None:

@@ -96,9 +96,9 @@ def open_blocking() -> Channel:
     return Channel(make, lanes)
 
 
-def open_async() -> Channel:
+def open_async(loop: Any) -> Channel:
     """The channel of an event loop, which is running."""
-    lanes = None if _has_proxies() else AsyncLanes()
+    lanes = None if _has_proxies() else _open_lanes(loop)
 
     def make() -> Any:
         from rerank_core._clients import make_async_client  # noqa: PLC0415 - as above
@@ -106,3 +106,22 @@ def open_async() -> Channel:
         return make_async_client(lanes)
 
     return Channel(make, lanes)
+
+
+def _open_lanes(loop: Any) -> Any:
+    """Connections for this loop; httpcore's, but where it is one of asyncio's own selectors."""
+    if is_trio(loop):
+        return AsyncLanes()
+    import asyncio  # noqa: PLC0415 - nothing of asyncio's under trio
+    import select  # noqa: PLC0415 - likewise
+
+    if not isinstance(loop, asyncio.SelectorEventLoop) or not hasattr(select, "poll"):
+        return AsyncLanes()
+    from rerank_core._asyncio_lanes import AsyncioLanes  # noqa: PLC0415 - likewise
+
+    return AsyncioLanes()
+
+
+def is_trio(loop: Any) -> bool:
+    """Whether it is trio's; else it is one of asyncio's."""
+    return hasattr(loop, "run_sync_soon")

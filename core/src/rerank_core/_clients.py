@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.cookiejar
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
@@ -12,6 +12,9 @@ from rerank_core._lanes import KEEPALIVE_SECONDS, AsyncLanes, Lanes, tls_context
 from rerank_core._streams import keep_only_clean
 from rerank_core._transports import AsyncLanesTransport, LanesTransport
 from rerank_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from rerank_core._asyncio_lanes import AsyncioLanes
 
 _UNBOUNDED = httpx.Limits(
     max_connections=None, max_keepalive_connections=None, keepalive_expiry=KEEPALIVE_SECONDS
@@ -31,7 +34,7 @@ def make_client(lanes: Lanes | None) -> httpx.Client:
     return _through_proxies(httpx.Client)
 
 
-def make_async_client(lanes: AsyncLanes | None) -> httpx.AsyncClient:
+def make_async_client(lanes: AsyncLanes | AsyncioLanes | None) -> httpx.AsyncClient:
     """The same for async calls."""
     if lanes is not None:
         return httpx.AsyncClient(transport=AsyncLanesTransport(lanes), **_own())

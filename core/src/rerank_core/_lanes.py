@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 import anyio
 import httpcore
@@ -29,7 +29,14 @@ KEEPALIVE_SECONDS = 4.0
 
 _BLOCKING, _ASYNC = BlockingBackend(), AsyncBackend()
 
-Lane = TypeVar("Lane", httpcore.HTTPConnection, httpcore.AsyncHTTPConnection)
+
+class _Kept(Protocol):
+    def is_idle(self) -> bool: ...
+
+    def has_expired(self) -> bool: ...
+
+
+Lane = TypeVar("Lane", bound=_Kept)
 
 
 @functools.cache
@@ -60,7 +67,7 @@ def _facts(url: httpcore.URL) -> dict[str, Any]:
     }
 
 
-class _Pool(Generic[Lane]):
+class Pool(Generic[Lane]):
     """Idle connections by origin, the one used last on top; threads may share it."""
 
     def __init__(self) -> None:
@@ -74,10 +81,10 @@ class _Pool(Generic[Lane]):
 
     def _keep(self, lane: Lane, idle: deque[Lane]) -> Iterable[Lane]:
         """Keep a connection for the next request; return those that are to be closed."""
-        if self._closed or not lane.is_idle() or has_more(lane):
+        if self._closed or not lane.is_idle():
             return (lane,)
         # The longest idle is at the front; one look per call ends them all in time.
-        oldest = _pop(idle.popleft)
+        oldest = pop(idle.popleft)
         idle.append(lane)
         if oldest is not None and not oldest.has_expired():
             idle.appendleft(oldest)
@@ -95,17 +102,18 @@ class _Pool(Generic[Lane]):
 
 def _drain(idle: deque[Lane]) -> list[Lane]:
     """All there are, each to one thread only."""
-    return list(iter(lambda: _pop(idle.popleft), None))
+    return list(iter(lambda: pop(idle.popleft), None))
 
 
-def _pop(take: Callable[[], Lane]) -> Lane | None:
+def pop(take: Callable[[], Lane]) -> Lane | None:
+    """What there is to be taken, if anything is."""
     try:
         return take()
     except IndexError:
         return None
 
 
-class Lanes(_Pool[httpcore.HTTPConnection]):
+class Lanes(Pool[httpcore.HTTPConnection]):
     """For blocking calls."""
 
     def send(self, request: httpcore.Request, most: int | None) -> HTTPResponse:
@@ -120,7 +128,7 @@ class Lanes(_Pool[httpcore.HTTPConnection]):
             httpcore.TimeoutException: And whatever else httpcore raises.
         """
         idle = self._of(request.url)
-        while (lane := _pop(idle.pop)) is not None and lane.has_expired():
+        while (lane := pop(idle.pop)) is not None and lane.has_expired():
             lane.close()
         lane = lane or httpcore.HTTPConnection(network_backend=_BLOCKING, **_facts(request.url))
         try:
@@ -135,7 +143,7 @@ class Lanes(_Pool[httpcore.HTTPConnection]):
         except BaseException:
             lane.close()
             raise
-        for unwanted in self._keep(lane, idle):
+        for unwanted in (lane,) if has_more(lane) else self._keep(lane, idle):
             unwanted.close()
         return response
 
@@ -145,13 +153,13 @@ class Lanes(_Pool[httpcore.HTTPConnection]):
             lane.close()
 
 
-class AsyncLanes(_Pool[httpcore.AsyncHTTPConnection]):
+class AsyncLanes(Pool[httpcore.AsyncHTTPConnection]):
     """For async calls, of one event loop."""
 
     async def send(self, request: httpcore.Request, most: int | None) -> HTTPResponse:
         """`Lanes.send`, awaited."""
         idle = self._of(request.url)
-        while (lane := _pop(idle.pop)) is not None and lane.has_expired():
+        while (lane := pop(idle.pop)) is not None and lane.has_expired():
             await lane.aclose()
         lane = lane or httpcore.AsyncHTTPConnection(network_backend=_ASYNC, **_facts(request.url))
         try:
@@ -167,7 +175,7 @@ class AsyncLanes(_Pool[httpcore.AsyncHTTPConnection]):
             with anyio.CancelScope(shield=True):
                 await lane.aclose()
             raise
-        for unwanted in self._keep(lane, idle):
+        for unwanted in (lane,) if has_more(lane) else self._keep(lane, idle):
             await unwanted.aclose()
         return response
 

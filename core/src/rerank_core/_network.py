@@ -11,6 +11,7 @@ import select
 import ssl
 from typing import Any
 
+import anyio
 import httpcore
 
 _MOST_READ = 2**18
@@ -26,6 +27,17 @@ def has_more(connection: Any) -> bool:
         return True
     tls = stream.get_extra_info("ssl_object")
     return bool(parser.trailing_data[0]) or (tls is not None and tls.pending() > 0)
+
+
+def is_readable(socket: Any) -> bool:
+    """Whether something waits in the socket, its end too; one that is closed counts as such."""
+    if socket is None or socket.fileno() < 0:
+        return True
+    if not hasattr(select, "poll"):
+        return bool(select.select([socket.fileno()], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(socket.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class _Outgoing:
@@ -107,11 +119,16 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         await self._stream.aclose()
 
     async def start_tls(self, *args: Any, **keywords: Any) -> httpcore.AsyncNetworkStream:
-        return _AsyncStream(await self._stream.start_tls(*args, **keywords))
+        try:
+            return _AsyncStream(await self._stream.start_tls(*args, **keywords))
+        except BaseException:  # httpcore sees to errors, and not to a cancellation
+            with anyio.CancelScope(shield=True):
+                await self._stream.aclose()
+            raise
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
-            return _has_plain(self._kept["ssl_object"]) or _is_readable(self._kept["socket"])
+            return _has_plain(self._kept["ssl_object"]) or is_readable(self._kept["socket"])
         return self._kept[info] if info in self._kept else self._stream.get_extra_info(info)
 
 
@@ -126,14 +143,3 @@ def _has_plain(tls: Any) -> bool:
     except ssl.SSLError:
         return True
     return True
-
-
-def _is_readable(socket: Any) -> bool:
-    """Whether something waits in the socket, its end too; one that is closed counts as such."""
-    if socket is None or socket.fileno() < 0:
-        return True
-    if not hasattr(select, "poll"):
-        return bool(select.select([socket.fileno()], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(socket.fileno(), select.POLLIN)
-    return bool(poll.poll(0))

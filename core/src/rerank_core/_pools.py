@@ -11,7 +11,7 @@ from weakref import ref
 import anyio
 from anyio.lowlevel import current_token
 
-from rerank_core._channels import Channel, open_async, open_blocking
+from rerank_core._channels import Channel, is_trio, open_async, open_blocking
 from rerank_core.errors import ConfigurationError, RequestTimeoutError
 
 
@@ -24,7 +24,7 @@ class _Opening:
     """
 
     def __init__(self, pools: Pools, loop: Any) -> None:
-        self.channel = open_async()
+        self.channel = open_async(loop)
         self.loop = loop
         self._pools = ref(pools)
         self._end = self._close_at_end()
@@ -60,7 +60,7 @@ class _Opening:
     def abandon(self) -> None:
         """Close the channel in its loop, from wherever this is called."""
         try:
-            if _is_trio(self.loop):
+            if is_trio(self.loop):
                 import trio  # noqa: PLC0415 - here only where it runs
 
                 with contextlib.suppress(trio.RunFinishedError):
@@ -77,14 +77,10 @@ class _Opening:
 _open: dict[_Opening, None] = {}
 
 
-def _is_trio(loop: Any) -> bool:
-    return hasattr(loop, "run_sync_soon")
-
-
 def _drop_the_dead() -> None:
     """Hold nothing of loops that were closed without a chance to close what was in them."""
     for opening in list(_open):
-        if not _is_trio(opening.loop) and opening.loop.is_closed():
+        if not is_trio(opening.loop) and opening.loop.is_closed():
             opening.let_go()
 
 

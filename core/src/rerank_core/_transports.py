@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import httpcore
 import httpx
@@ -11,6 +12,9 @@ import httpx
 from rerank_core._bodies import Content
 from rerank_core._lanes import AsyncLanes, Lanes
 from rerank_core._models import HTTPResponse
+
+if TYPE_CHECKING:
+    from rerank_core._asyncio_lanes import AsyncioLanes
 
 MOST_BYTES = "rerank_core.most_bytes"
 """The extension of a request that bounds its reply."""
@@ -37,9 +41,9 @@ class LanesTransport(httpx.BaseTransport):
 
 
 class AsyncLanesTransport(httpx.AsyncBaseTransport):
-    """Sends over `AsyncLanes`."""
+    """Sends over `AsyncLanes` or `AsyncioLanes`."""
 
-    def __init__(self, lanes: AsyncLanes) -> None:
+    def __init__(self, lanes: AsyncLanes | AsyncioLanes) -> None:
         self._lanes = lanes
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

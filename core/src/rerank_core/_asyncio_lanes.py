@@ -1,0 +1,239 @@
+"""Connections under asyncio: a protocol of asyncio's and h11's parser, with nothing in between.
+
+What is sent, read and raised is the same as over httpcore's connections, which cost more than twice
+as much: streams, locks and generators stand between them and the socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from typing import Any, cast
+
+import anyio
+import h11
+import httpcore
+
+from rerank_core import _lanes
+from rerank_core._bodies import Body, read_headers
+from rerank_core._models import HTTPResponse
+from rerank_core._network import is_readable
+from rerank_core._sockets import connect
+
+_MOST_HEAD = 100 * 1024  # as httpcore has it
+_MOST_JOINED = 2**17  # of what is copied to be one write, and so one packet where it is short
+_PORTS = {b"http": 80, b"https": 443}
+
+
+class AsyncioLanes(_lanes.Pool["Wire"]):
+    """For async calls, of one event loop of asyncio's."""
+
+    async def send(self, request: httpcore.Request, most: int | None) -> HTTPResponse:
+        """`Lanes.send`, awaited."""
+        idle = self._of(request.url)
+        while (wire := _lanes.pop(idle.pop)) is not None and wire.has_expired():
+            wire.close()
+        wire = wire or await _open(request)
+        try:
+            response = await wire.exchange(request, most)
+        except BaseException:
+            await _close([wire])
+            raise
+        if unwanted := self._keep(wire, idle):
+            await _close(unwanted)
+        return response
+
+    async def aclose(self) -> None:
+        """Close every idle connection."""
+        await _close(self._end())
+
+
+async def _close(wires: Iterable[Wire]) -> None:
+    for wire in wires:
+        wire.close()
+    with anyio.CancelScope(shield=True):
+        await asyncio.sleep(0)  # then the event loop has closed them
+
+
+async def _open(request: httpcore.Request) -> Wire:
+    """Connect to where a request goes."""
+    loop, url = asyncio.get_running_loop(), request.url
+    most = request.extensions.get("timeout", {}).get("connect")
+    tls: dict[str, Any] = {}
+    if url.scheme == b"https":
+        context = _lanes.tls_context()
+        context.set_alpn_protocols(["http/1.1"])
+        tls = {"ssl": context, "server_hostname": url.host.decode("ascii")}
+    try:
+        async with asyncio.timeout(most):
+            connected = await connect(url.host, url.port or _PORTS[url.scheme])
+        try:
+            async with asyncio.timeout(most if tls else None):
+                _, wire = await loop.create_connection(lambda: Wire(loop), sock=connected, **tls)
+        except BaseException:
+            if connected.fileno() >= 0:
+                connected.close()
+            raise
+    except TimeoutError as error:
+        raise httpcore.ConnectTimeout(str(error)) from error
+    except OSError as error:
+        raise httpcore.ConnectError(str(error)) from error
+    return wire
+
+
+class Wire(asyncio.Protocol):
+    """One connection, for one request at a time."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST_HEAD)
+        self._transport: Any = None
+        self._waiter: asyncio.Future[bool] | None = None
+        self._in_use = True
+        self._arrived = False  # something that was not looked at
+        self._unsent = False
+        self._over = False
+        self._error: Exception | None = None
+        self._idle_since = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport, and be told whenever something waits to be sent."""
+        self._transport = transport
+        # With 0, TLS takes an empty buffer for a full one.
+        self._transport.set_write_buffer_limits(high=1, low=0)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on a part of the reply; what comes without a request ends the connection."""
+        if not self._in_use:
+            self.close()
+            return
+        self._parser.receive_data(data)
+        self._arrived = True
+        self._wake()
+
+    def eof_received(self) -> None:
+        """Take note of the reply's end, or the connection's."""
+        self._end(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Likewise."""
+        self._end(exc)
+
+    def pause_writing(self) -> None:
+        """Wait until everything is sent."""
+        self._unsent = True
+
+    def resume_writing(self) -> None:
+        """Wait no longer."""
+        self._unsent = False
+        self._wake()
+
+    def _end(self, error: Exception | None) -> None:
+        if not self._over:
+            self._over, self._error = True, error
+            self._wake()
+
+    def _wake(self, *, in_time: bool = True) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(in_time)
+
+    async def _wait(self, most: float | None, late: type[httpcore.TimeoutException]) -> None:
+        """Wait until something happens."""
+        self._waiter = self._loop.create_future()
+        timer = None
+        if most is not None:
+            timer = self._loop.call_later(most, self._time_out)
+        try:
+            if not await self._waiter:
+                raise late
+        finally:
+            self._waiter = None
+            if timer is not None:
+                timer.cancel()
+
+    def _time_out(self) -> None:
+        self._wake(in_time=False)
+
+    async def exchange(self, request: httpcore.Request, most: int | None) -> HTTPResponse:
+        """Send one request and read the whole reply."""
+        self._in_use, self._arrived = True, False
+        bounds = request.extensions.get("timeout", {})
+        try:
+            self._write(request)
+        except h11.LocalProtocolError as error:
+            raise httpcore.LocalProtocolError(str(error)) from error
+        while self._unsent and not (self._over or self._arrived):
+            await self._wait(bounds.get("write"), httpcore.WriteTimeout)
+        try:
+            return await self._read(bounds.get("read"), most)
+        except h11.RemoteProtocolError as error:
+            raise httpcore.RemoteProtocolError(str(error)) from error
+
+    def _write(self, request: httpcore.Request) -> None:
+        send, content = self._parser.send, cast("Any", request.stream).whole
+        parts = [
+            send(
+                h11.Request(
+                    method=request.method, target=request.url.target, headers=request.headers
+                )
+            ),
+            send(h11.Data(data=content)) if content else b"",
+            send(h11.EndOfMessage()),
+        ]
+        for part in [b"".join(parts)] if len(content) <= _MOST_JOINED else filter(None, parts):
+            self._transport.write(part)
+
+    async def _read(self, patience: float | None, most: int | None) -> HTTPResponse:
+        head = await self._next(patience)
+        while type(head) is h11.InformationalResponse:
+            head = await self._next(patience)
+        headers = read_headers(head.headers.raw_items())
+        body = Body(head.status_code, headers.get("content-encoding", ""), most)
+        event = await self._next(patience)
+        while type(event) is h11.Data and body.add(bytes(event.data)):
+            event = await self._next(patience)
+        self._complete(whole=type(event) is h11.EndOfMessage)
+        return HTTPResponse(head.status_code, headers, body.whole())
+
+    async def _next(self, patience: float | None) -> Any:
+        """What comes next of the reply."""
+        while (event := self._parser.next_event()) is h11.NEED_DATA:
+            if not self._over:
+                await self._wait(patience, httpcore.ReadTimeout)
+            elif self._error is not None:
+                raise httpcore.ReadError(str(self._error)) from self._error
+            elif self._parser.their_state is h11.SEND_RESPONSE:
+                raise httpcore.RemoteProtocolError("the server hung up without a reply")
+            else:
+                self._parser.receive_data(b"")
+        return event
+
+    def _complete(self, *, whole: bool) -> None:
+        """Be ready for the next request, if nothing speaks against it."""
+        parser = self._parser
+        if (
+            whole
+            and parser.our_state is h11.DONE
+            and parser.their_state is h11.DONE
+            and not (parser.trailing_data[0] or self._unsent or self._over)
+        ):
+            parser.start_next_cycle()
+            self._in_use, self._idle_since = False, time.monotonic()
+
+    def is_idle(self) -> bool:
+        """Whether a reply was read to its end, with nothing behind it."""
+        return not (self._in_use or self._over)
+
+    def has_expired(self) -> bool:
+        """Whether it may not be used again: idle for long, closed, or with something unasked."""
+        if self._over or time.monotonic() > self._idle_since + _lanes.KEEPALIVE_SECONDS:
+            return True
+        # What the event loop has not seen; TLS may have lost its socket and not said so yet.
+        return is_readable(self._transport.get_extra_info("socket"))
+
+    def close(self) -> None:
+        """Close at once: nothing that was not sent holds it open."""
+        self._over = True
+        self._transport.abort()

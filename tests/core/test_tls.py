@@ -1,0 +1,274 @@
+"""Calls over TLS: who is believed, what is kept, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpcore
+import httpx
+import orjson
+import pytest
+
+from core.certificates import make_certificate
+from core.loopback import (
+    PROXY_VARIABLES,
+    Connection,
+    Loopback,
+    comes_true,
+    rank,
+    ranking,
+    serving,
+    will_come_true,
+)
+from core.virtual import ScriptedPlugin
+from rerank_core import (
+    RequestTimeoutError,
+    Reranker,
+    RerankError,
+    TransportError,
+    _channels,
+    _lanes,
+)
+
+DOCUMENTS = ["a 1", "b 3", "c 2"]
+RIGHT = [1, 2, 0]
+ASYNC_WAYS = ("asyncio", "trio", "another loop of asyncio's")
+WAYS = ("blocking", *ASYNC_WAYS)
+Outcome = list[int] | RerankError
+
+
+@pytest.fixture(autouse=True)
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PROXY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The server's, with its key."""
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def server(certificate: Path) -> Iterator[Loopback]:
+    """A server that ranks, over TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with serving(context) as server:
+        yield server
+
+
+@pytest.fixture
+def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Believe its certificate."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    _lanes.tls_context.cache_clear()
+    yield
+    _lanes.tls_context.cache_clear()
+
+
+def _run(way: str, main: Any) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        if way not in {"asyncio", "trio"}:
+            patch.setattr(_channels, "_open_lanes", lambda _: _lanes.AsyncLanes())
+        anyio.run(main, backend="trio" if way == "trio" else "asyncio")
+
+
+def _ask(way: str, url: str, *, calls: int = 1, between: Any = lambda: None) -> list[Outcome]:
+    """What calls come to, one after another."""
+    outcomes: list[Outcome] = []
+    reranker = Reranker("m", provider=ScriptedPlugin(), api_base=url, max_retries=0, timeout=5)
+
+    def note(response: Any) -> None:
+        outcomes.append([result.index for result in response.results])
+
+    async def main() -> None:
+        async with reranker:
+            for _ in range(calls):
+                try:
+                    note(await reranker.arerank("q", DOCUMENTS))
+                except RerankError as error:
+                    outcomes.append(error)
+                between()
+
+    if way != "blocking":
+        _run(way, main)
+        return outcomes
+    with reranker:
+        for _ in range(calls):
+            try:
+                note(reranker.rerank("q", DOCUMENTS))
+            except RerankError as error:
+                outcomes.append(error)
+            between()
+    return outcomes
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("way", WAYS)
+def test_calls_share_a_connection(server: Loopback, way: str) -> None:
+    """Hands are shaken once."""
+    assert _ask(way, server.url, calls=100) == [RIGHT] * 100
+    assert server.accepted == 1
+    assert comes_true(lambda: not server.open_connections)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_unknown_certificate_is_not_believed(server: Loopback, way: str) -> None:
+    """No request goes out, and the error says why."""
+    (outcome,) = _ask(way, server.url)
+
+    assert type(outcome) is TransportError
+    assert isinstance(outcome.__cause__, httpcore.ConnectError)
+    assert "CERTIFICATE_VERIFY_FAILED" in str(outcome)
+    assert not server.seen
+    assert comes_true(lambda: not server.open_connections)
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("way", WAYS)
+def test_a_certificate_is_for_one_name(server: Loopback, way: str) -> None:
+    """What is known by its address is not `localhost`."""
+    (outcome,) = _ask(way, server.url.replace("127.0.0.1", "localhost"))
+
+    assert type(outcome) is TransportError
+    assert "Hostname mismatch" in str(outcome)
+    assert not server.seen
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("way", WAYS)
+def test_what_comes_behind_a_reply_is_nobodys(server: Loopback, way: str) -> None:
+    """Neither with the reply nor a moment after it, when it may be in the buffer of TLS."""
+
+    def behave(connection: Connection, body: Any) -> None:
+        content = orjson.dumps(ranking(body))
+        stale = orjson.dumps({"results": [{"index": 0, "relevance_score": 1.0}]})
+        replies = [
+            b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(each), each)
+            for each in (content, stale)
+        ]
+        if len(server.seen) % 2:
+            connection.wfile.write(b"".join(replies))
+        else:
+            connection.wfile.write(replies[0])
+            connection.wfile.write(replies[1])
+
+    server.behave = behave
+
+    assert _ask(way, server.url, calls=4) == [RIGHT] * 4
+    assert server.accepted == 4
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("way", WAYS)
+def test_a_connection_that_was_closed_is_replaced(server: Loopback, way: str) -> None:
+    """A server that hangs up between calls costs no failure."""
+
+    def hang_up_after(connection: Connection, body: Any) -> None:
+        rank(connection, body)
+        connection.close_connection = True
+
+    server.behave = hang_up_after
+
+    def closed() -> None:
+        assert comes_true(lambda: not server.open_connections)
+
+    assert _ask(way, server.url, calls=3, between=closed) == [RIGHT] * 3
+    assert server.accepted == 3
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("way", ASYNC_WAYS)
+def test_a_service_that_says_nothing_was_sent_the_request(server: Loopback, way: str) -> None:
+    """It is the reply that does not come in time, not the request that is not sent."""
+    server.behave = lambda connection, _: connection.pause(3)
+
+    async def main() -> None:
+        options: dict[str, Any] = {"api_base": server.url, "max_retries": 0}
+        options["timeout"] = httpx.Timeout(5, read=0.2)
+        async with Reranker("m", provider=ScriptedPlugin(), **options) as reranker:
+            with pytest.raises(RequestTimeoutError) as caught:
+                await reranker.arerank("q", DOCUMENTS)
+            assert isinstance(caught.value.__cause__, httpcore.ReadTimeout)
+
+    _run(way, main)
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("way", ASYNC_WAYS)
+def test_a_large_request_arrives_whole(server: Loopback, way: str) -> None:
+    """Though it is more than any buffer on the way holds."""
+    documents = [f"{'x' * 3_000_000} {score}" for score in (1, 3, 2)]
+
+    async def main() -> None:
+        async with Reranker("m", provider=ScriptedPlugin(), api_base=server.url) as reranker:
+            for _ in range(2):
+                response = await reranker.arerank("q", documents)
+                assert [result.index for result in response.results] == RIGHT
+
+    _run(way, main)
+
+    assert server.accepted == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_hands_that_are_never_shaken_are_a_timeout(way: str) -> None:
+    """A server that says nothing at all is left in time."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        reranker = Reranker(
+            "m",
+            provider=ScriptedPlugin(),
+            api_base=f"https://127.0.0.1:{listener.getsockname()[1]}",
+            max_retries=0,
+            timeout=0.2,
+        )
+
+        async def main() -> None:
+            with pytest.raises(RequestTimeoutError) as caught:
+                await reranker.arerank("q", DOCUMENTS)
+            assert isinstance(caught.value.__cause__, httpcore.ConnectTimeout)
+            await reranker.aclose()
+
+        if way == "blocking":
+            with reranker, pytest.raises(RequestTimeoutError):
+                reranker.rerank("q", DOCUMENTS)
+        else:
+            _run(way, main)
+        _was_left(listener)
+
+
+def _was_left(listener: socket.socket) -> None:
+    """The one who came says hello, and leaves."""
+    accepted, _ = listener.accept()
+    with accepted:
+        accepted.settimeout(5)
+        try:
+            while accepted.recv(65_536):
+                pass
+        except ConnectionResetError:
+            pass
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("way", ASYNC_WAYS)
+def test_a_call_can_be_cancelled_at_any_moment(server: Loopback, way: str) -> None:
+    """While hands are shaken, too: nothing stays open, and the next call is right."""
+    moments = [0.0005 * at for at in range(30)]
+
+    async def main() -> None:
+        for moment in moments:
+            async with Reranker("m", provider=ScriptedPlugin(), api_base=server.url) as reranker:
+                with anyio.move_on_after(moment):
+                    await reranker.arerank("q", DOCUMENTS)
+                response = await reranker.arerank("q", DOCUMENTS)
+                assert [result.index for result in response.results] == RIGHT
+                assert await will_come_true(lambda: server.open_connections <= 1)
+            assert await will_come_true(lambda: not server.open_connections)
+
+    _run(way, main)
