@@ -90,22 +90,17 @@ SDKS = Environment(
 )
 
 
-def _needs(extra: str = "") -> tuple[str, ...]:
-    """What core needs of others, or one of its extras; from wheels, since no compiler is needed."""
+def _needs() -> tuple[str, ...]:
+    """What core needs of others; from wheels, since no compiler is needed."""
     core = Path(__file__).parents[1] / "core" / "pyproject.toml"
     project = tomllib.loads(core.read_text(encoding="utf-8"))["project"]
-    requirements = (
-        project["optional-dependencies"].get(extra, ["httpx-aiohttp"])
-        if extra
-        else project["dependencies"]
-    )
-    return ("--only-binary=:all:", *requirements)
+    return ("--only-binary=:all:", *project["dependencies"])
 
 
 # Core and rerank-cohere themselves are put beside these by whatever measures them: they change.
 BENCHMARKS = (
     Environment("bench_ours", (_needs(),)),
-    Environment("bench_ours_aiohttp", (_needs(), _needs("aiohttp"))),
+    Environment("bench_aiohttp", (("aiohttp==3.14.5", "orjson"),)),
     Environment("bench_litellm", (("litellm==1.106.2",),)),
     Environment("bench_rerankers", (("rerankers[api]==0.10.0",),)),
     Environment("bench_cohere", (("cohere==7.3.1",),)),

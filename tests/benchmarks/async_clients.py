@@ -108,6 +108,21 @@ def _post_with(client: Any, base: str) -> AsyncCall:
     return call
 
 
+async def open_aiohttp(base: str, stack: AsyncExitStack) -> AsyncCall:
+    """One session of aiohttp's without a limit of connections, given and taking bytes."""
+    aiohttp, orjson = import_module("aiohttp"), import_module("orjson")
+    connector = aiohttp.TCPConnector(limit=0)
+    session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+    url = f"{base}/v2/rerank"
+
+    async def call(sent: list[str]) -> Any:
+        async with session.post(url, data=orjson.dumps(body(sent)), headers=HEADERS) as reply:
+            reply.raise_for_status()
+            return orjson.loads(await reply.read())
+
+    return call
+
+
 async def open_litellm(base: str, _: AsyncExitStack) -> AsyncCall:
     """The function of litellm."""
     litellm: Any = import_module("litellm")
@@ -135,10 +150,8 @@ async def open_voyage(base: str, _: AsyncExitStack) -> AsyncCall:
 
 CLIENTS = {
     "ours": Client("**rerank-core**", OURS, open_ours, read_results),
-    "ours_aiohttp": Client(
-        "**rerank-core[aiohttp]**", "bench_ours_aiohttp", open_ours, read_results
-    ),
     "asyncio": Client("raw asyncio, orjson", OURS, open_asyncio, read_payload),
+    "aiohttp": Client("aiohttp, orjson", "bench_aiohttp", open_aiohttp, read_payload),
     "httpx": Client("httpx as it comes", OURS, open_httpx, read_payload),
     "httpx_unlimited": Client("httpx without limits", OURS, open_httpx_unlimited, read_payload),
     "litellm": Client("litellm", "bench_litellm", open_litellm, read_items),

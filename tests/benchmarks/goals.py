@@ -79,30 +79,24 @@ def _of_blocking(found: Mapping[str, Any]) -> Iterable[Goal]:
 
 
 _CONCURRENCY = (
-    ("ours", "litellm", "64", 2.5, 4),
-    ("ours", "litellm", "256", 2.5, 4),
-    ("ours", "httpx_unlimited", "64", 10, 16),
-    ("ours", "httpx_unlimited", "256", 15, 25),
-    ("ours_aiohttp", "litellm", "64", 4, 7),
-    ("ours_aiohttp", "litellm", "256", 4, 7),
+    ("litellm", "64", 4, 7),
+    ("litellm", "256", 4, 7),
+    ("httpx_unlimited", "64", 10, 16),
+    ("httpx_unlimited", "256", 15, 25),
 )
 _ASYNC_LABELS = {
-    "ours": "",
-    "ours_aiohttp": " with the extra `aiohttp`",
     "httpx_unlimited": "one `httpx.AsyncClient`",
     "litellm": "litellm",
 }
 
 
 def _of_concurrency(found: Mapping[str, Any]) -> Iterable[Goal]:
-    for own, peer, level, must, goal in _CONCURRENCY:
-        rates = (found[name][level]["requests_per_second"] for name in (own, peer))
-        what = f"Requests/s at {level} concurrent{_ASYNC_LABELS[own]} / {_ASYNC_LABELS[peer]}"
+    for peer, level, must, goal in _CONCURRENCY:
+        rates = (found[name][level]["requests_per_second"] for name in ("ours", peer))
+        what = f"Requests/s at {level} concurrent / {_ASYNC_LABELS[peer]}"
         yield Goal(what, must, goal, divide(*rates), is_floor=True)
-    for own in ("ours", "ours_aiohttp"):
-        high, low = (found[own][level]["cpu_us"] for level in ("1024", "64"))
-        what = f"CPU of a call{_ASYNC_LABELS[own]}, 1,024 concurrent / 64 concurrent"
-        yield Goal(what, 1.4, 1.15, divide(high, low))
+    high, low = (found["ours"][level]["cpu_us"] for level in ("1024", "64"))
+    yield Goal("CPU of a call, 1,024 concurrent / 64 concurrent", 1.4, 1.15, divide(high, low))
 
 
 def _of_startup(found: Mapping[str, Any]) -> Iterable[Goal]:

@@ -37,7 +37,7 @@ from benchmarks.workers import install_ours, python_of, run_module, say
 from environments import BENCHMARKS, ENVIRONMENTS
 
 ROOT = Path(__file__).parents[2]
-OURS = ("bench_ours", "bench_ours_aiohttp")
+OURS = "bench_ours"
 
 
 def measure_counts(_: int) -> dict[str, Any]:
@@ -46,22 +46,22 @@ def measure_counts(_: int) -> dict[str, Any]:
         base = server.base
         return {
             "garbage": {
-                name: run_module(OURS[0], "probes", "garbage", name, base)
+                name: run_module(OURS, "probes", "garbage", name, base)
                 for name in ("ours", "httpx", "httpx_orjson")
             },
             "growth": {
-                name: run_module(OURS[0], "probes", "growth", name, base)
+                name: run_module(OURS, "probes", "growth", name, base)
                 for name in ("ours", "httpx", "httpx_orjson")
             },
             "split": {
-                name: run_module(OURS[0], "probes", "split", name, base)
+                name: run_module(OURS, "probes", "split", name, base)
                 for name in ("ours", "httpx_orjson")
             },
             "connections": {
-                way: run_module(OURS[0], "probes", "connections", way, base)
+                way: run_module(OURS, "probes", "connections", way, base)
                 for way in ("sequential", "concurrent", "loops", "threads")
             },
-            "modules": run_module(OURS[0], "probes", "modules", "rerank_core"),
+            "modules": run_module(OURS, "probes", "modules", "rerank_core"),
             "footprint": {
                 environment.name: run_module(environment.name, "probes", "footprint")
                 for environment in BENCHMARKS
@@ -76,7 +76,7 @@ def measure_instructions(_: int) -> dict[str, Any]:
         for client in ("httpx_orjson", "ours", "layer"):
             for count in (10, 100):
                 say(f"instructions of {client}, {count} documents")
-                counted = count_instructions(server, python_of(OURS[0]), client, count)
+                counted = count_instructions(server, python_of(OURS), client, count)
                 found.setdefault(client, {})[str(count)] = round(counted)
     return found
 
@@ -84,7 +84,7 @@ def measure_instructions(_: int) -> dict[str, Any]:
 def measure_parts(_: int) -> dict[str, int]:
     """Where they go, of the layer alone."""
     say("instructions of each part")
-    return count_parts(python_of(OURS[0]))
+    return count_parts(python_of(OURS))
 
 
 SECTIONS: dict[str, tuple[Callable[[int], dict[str, Any]], int]] = {
@@ -131,7 +131,7 @@ def main() -> None:
             sys.exit(f"Run `python tests/environments.py benchmarks`; missing: {missing}")
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-        install_ours(*OURS)
+        install_ours(OURS)
         found["machine"] = describe_machine()
     for name in wanted:
         if name in {"instructions", "parts"} and not shutil.which("valgrind"):

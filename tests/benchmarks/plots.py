@@ -18,7 +18,7 @@ LEFT, RIGHT, TOP, BOTTOM = 80, 600, 60, 430
 LINE = 17  # between two labels
 COLOURS = {
     "ours": "#0b5fff",
-    "ours_aiohttp": "#00a3a3",
+    "aiohttp": "#00a3a3",
     "socket": "#777777",
     "asyncio": "#777777",
     "httpx": "#d9480f",

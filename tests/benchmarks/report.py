@@ -16,7 +16,6 @@ from benchmarks.startup import FIRST, IMPORTS
 Row = Sequence[str]
 INSTALLED = {
     "bench_ours": "**rerank-core rerank-cohere**",
-    "bench_ours_aiohttp": "**rerank-core[aiohttp] rerank-cohere**",
 }
 
 
