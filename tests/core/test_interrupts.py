@@ -30,6 +30,8 @@ def ask_until(reranker, moment):
 
 interrupted = 0
 with serving() as server:
+    # An interrupted import may hold its lock for ever: whatever a call imports is imported here.
+    rerank_core.Reranker("m", provider=ScriptedPlugin(), api_base=server.url).rerank("q", DOCUMENTS)
     for moment in MOMENTS:
         reranker = rerank_core.Reranker(
             "m", provider=ScriptedPlugin(**FACTS), api_base=server.url, timeout=10, **OPTIONS

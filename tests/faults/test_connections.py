@@ -22,6 +22,7 @@ from faults.server import (
     trickle,
 )
 from rerank_core import (
+    APIStatusError,
     BadRequestError,
     RequestTimeoutError,
     ResponseParseError,
@@ -179,6 +180,8 @@ HEADS = [
           requests=2, options=QUICK),
     fault("an upgrade nobody asked for", step(head("Upgrade: h2c", status=101), close),
           outcome=TransportError, requests=2),
+    fault("an upgrade the caller asked for", step(head("Upgrade: h2c", status=101), close),
+          outcome=APIStatusError, options={"extra_headers": {"upgrade": "h2c"}}),
 ]  # fmt: skip
 
 EARLY = [

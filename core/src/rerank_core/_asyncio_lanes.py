@@ -23,6 +23,7 @@ from rerank_core._sockets import connect
 
 _MOST_HEAD = 100 * 1024  # as httpcore has it
 _MOST_JOINED = 2**17  # of what is copied to be one write, and so one packet where it is short
+_SWITCHED = 101  # to what the caller asked for; no HTTP comes after it
 _PORTS = {b"http": 80, b"https": 443}
 
 
@@ -187,7 +188,7 @@ class Wire(asyncio.Protocol):
 
     async def _read(self, patience: float | None, most: int | None) -> HTTPResponse:
         head = await self._next(patience)
-        while type(head) is h11.InformationalResponse:
+        while type(head) is h11.InformationalResponse and head.status_code != _SWITCHED:
             head = await self._next(patience)
         headers = read_headers(head.headers.raw_items())
         body = Body(head.status_code, headers.get("content-encoding", ""), most)

@@ -41,7 +41,14 @@ def outcome_of(function: Callable[[], T]) -> tuple[T | None, BaseException | Non
 def start_thread(function: Callable[[], None]) -> None:
     """Start a thread that no exit waits for, with the caller's context variables."""
     context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(function,), name="rerank", daemon=True).start()
+    thread = threading.Thread(target=context.run, args=(function,), name="rerank", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:
+        # What comes of an interrupt while `start` waits for the thread to have begun.
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise error.__context__ from None
+        raise
 
 
 def within(deadline: float | None, function: Callable[[], Any], wait: Wait) -> Any:
