@@ -2,6 +2,7 @@
 
 from itertools import islice
 
+import pytest
 from attrs import evolve
 
 from benchmarks.cranfield import (
@@ -12,6 +13,8 @@ from benchmarks.cranfield import (
     rank_ours,
     read_topics,
 )
+
+pytestmark = pytest.mark.slow
 
 
 def test_bm25_orders_a_real_collection_as_bm25s_does_and_better_than_the_input() -> None:

@@ -13,6 +13,7 @@ import pytest
 from core.loopback import Connection, Loopback, comes_true, rank, serving
 from core.programs import run_program
 
+pytestmark = pytest.mark.slow
 PROMPT = 20.0
 SLOW = 60.0
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

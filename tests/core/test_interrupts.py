@@ -8,6 +8,8 @@ import pytest
 
 from core.programs import run_program
 
+pytestmark = pytest.mark.slow
+
 # An alarm is a Ctrl-C. In a program of its own: an interrupt strikes whatever runs, and a test
 # runner, or what measures coverage, may hold a lock just then.
 SCRIPT = """

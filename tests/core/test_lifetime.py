@@ -14,6 +14,7 @@ import pytest
 from core.loopback import Connection, Loopback, comes_true, rank, serving
 from core.programs import run_program
 
+pytestmark = pytest.mark.slow
 PROMPT = 10.0
 
 

@@ -78,6 +78,7 @@ def test_every_shape_is_tried() -> None:
     assert variants == {*others}
 
 
+@pytest.mark.slow
 def test_their_own_tests_pass(folders: Mapping[str, Path]) -> None:
     """As soon as they are written, with warnings as errors."""
     tests = [str(folder / "tests") for folder in folders.values()]
