@@ -161,7 +161,10 @@ def test_what_comes_behind_a_reply_is_nobodys(server: Loopback, way: str) -> Non
 
     server.behave = behave
 
-    assert _ask(way, server.url, calls=4) == [RIGHT] * 4
+    def said() -> None:  # what comes while the next request is on its way is taken for its reply
+        assert comes_true(lambda: not server.under_way)
+
+    assert _ask(way, server.url, calls=4, between=said) == [RIGHT] * 4
     assert server.accepted == 4
 
 
