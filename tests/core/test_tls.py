@@ -14,7 +14,6 @@ import httpx
 import orjson
 import pytest
 
-from core.certificates import make_certificate
 from core.loopback import (
     PROXY_VARIABLES,
     Connection,
@@ -48,12 +47,6 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The server's, with its key."""
-    return make_certificate(tmp_path_factory.mktemp("tls"))
-
-
 @pytest.fixture
 def server(certificate: Path) -> Iterator[Loopback]:
     """A server that ranks, over TLS."""
@@ -61,15 +54,6 @@ def server(certificate: Path) -> Iterator[Loopback]:
     context.load_cert_chain(certificate)
     with serving(context) as server:
         yield server
-
-
-@pytest.fixture
-def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Believe its certificate."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    _lanes.tls_context.cache_clear()
-    yield
-    _lanes.tls_context.cache_clear()
 
 
 def _run(way: str, main: Any) -> None:

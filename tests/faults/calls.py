@@ -11,7 +11,7 @@ import pytest
 from attrs import field, frozen
 
 from core.loopback import comes_true
-from faults.server import Step, rank, serving, step
+from faults.server import FaultServer, Step, rank, serving, step
 from rerank_core import Reranker, RerankError, RerankResponse
 
 KEY = "canary-0123456789-abcdef"
@@ -156,3 +156,18 @@ def shown(outcome: Outcome) -> str:
     if isinstance(outcome, RerankResponse):
         return f"{outcome!r} {outcome.warnings}"
     return "".join(traceback.format_exception(outcome)) + repr(outcome) + repr(outcome.response)
+
+
+def check_next_calls(call: MakeCalls, server: FaultServer, url: str) -> None:
+    """The calls after the first, to which the server does as it was told, get their own answers."""
+    _, second, third = call(
+        url,
+        "first",
+        "second",
+        "third",
+        between=lambda: server.answer(step(rank)),
+        max_retries=0,
+    )
+
+    check_outcome(second, None, query="second")
+    check_outcome(third, None, query="third")

@@ -11,15 +11,20 @@ import httpx
 import pytest
 
 from core.loopback import comes_true
-from faults.calls import MakeCalls, check_outcome
+from faults.calls import MakeCalls, check_next_calls, check_outcome
 from faults.server import FaultServer, Step, chunk, head, pause, rank, repeat, reply, serving, step
 from faults.test_reply_size import BOMB, LIMIT
 from faults.test_stale import FILLED, STALE
-from faults.test_token_size import ENDLESS, GIVEN, OVERSHOOT, REFUSED, exchanging
+from faults.test_token_size import (
+    ENDLESS,
+    GIVEN,
+    OVERSHOOT,
+    REFUSED,
+    check_bounded,
+)
 from rerank_core import (
     AuthenticationError,
     RerankError,
-    RerankResponse,
     ResponseParseError,
 )
 
@@ -106,21 +111,7 @@ def test_neither_tokens_nor_refusals_are_without_end(
 ) -> None:
     """What is asked for a token has the bound of the ranking's own reply."""
     server.answer(*script)
-    options = {"provider": exchanging(server), "max_response_bytes": LIMIT, **options}
-    tracemalloc.start()
-    try:
-        outcome = call.once(server.url, max_retries=0, **options)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-    if kind is None:
-        assert isinstance(outcome, RerankResponse)
-    else:
-        check_outcome(outcome, kind)
-    assert len(server.requests) == requests
-    assert server.sent <= requests * (LIMIT + OVERSHOOT)
-    assert peak <= OVERSHOOT
+    check_bounded(call, server, kind, requests, **options)
 
 
 @pytest.mark.parametrize(
@@ -138,17 +129,7 @@ def test_a_second_reply_through_a_proxy_is_nobodys(
     """A connection to the proxy on which it came is not used again."""
     with serving(first) as server:
         monkeypatch.setenv("HTTP_PROXY", server.url)
-        _, second, third = call(
-            "http://service.test",
-            "first",
-            "second",
-            "third",
-            between=lambda: server.answer(step(rank)),
-            max_retries=0,
-        )
-
-        check_outcome(second, None, query="second")
-        check_outcome(third, None, query="third")
+        check_next_calls(call, server, "http://service.test")
         assert server.connections == 2
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.loopback import comes_true
-from faults.calls import MakeCalls, check_outcome
+from faults.calls import MakeCalls, check_next_calls, check_outcome
 from faults.server import Act, Step, close, head, pause, rank, ranking, reply, reset, serving, step
 from rerank_core import TransportError
 
@@ -40,17 +40,7 @@ FILLED = reply(ranking(), f"X-Fill: {'y' * (65_536 - len(reply()) - len('X-Fill:
 def test_a_second_reply_is_nobodys(call: MakeCalls, first: Step) -> None:
     """What a service sends unasked is never the answer to the next call, nor harms it."""
     with serving(first) as server:
-        _, second, third = call(
-            server.url,
-            "first",
-            "second",
-            "third",
-            between=lambda: server.answer(step(rank)),
-            max_retries=0,
-        )
-
-        check_outcome(second, None, query="second")
-        check_outcome(third, None, query="third")
+        check_next_calls(call, server, server.url)
         assert len(server.requests) == 3
 
 

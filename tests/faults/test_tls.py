@@ -9,16 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from core.certificates import make_certificate
 from core.loopback import comes_true
-from faults.calls import MakeCalls, check_outcome
+from faults.calls import MakeCalls, check_next_calls, check_outcome
 from faults.server import (
     FaultServer,
     Step,
     close,
     head,
     pause,
-    rank,
     ranking,
     reply,
     serving,
@@ -26,15 +24,9 @@ from faults.server import (
     together,
 )
 from faults.test_stale import FILLED, STALE
-from rerank_core import TransportError, _lanes
+from rerank_core import TransportError
 
 CORKED = hasattr(socket, "TCP_CORK")
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with a key and a certificate for this machine."""
-    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
@@ -44,15 +36,6 @@ def server(certificate: Path) -> Iterator[FaultServer]:
     context.load_cert_chain(certificate)
     with serving(tls=context) as server:
         yield server
-
-
-@pytest.fixture
-def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The certificate is trusted, by the variable that users set."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    _lanes.tls_context.cache_clear()
-    yield
-    _lanes.tls_context.cache_clear()
 
 
 @pytest.fixture(params=["direct", "through a proxy"])
@@ -86,17 +69,7 @@ def test_a_second_reply_is_nobodys(
 ) -> None:
     """Wherever in TLS, the event loop or the parser it waits."""
     server.answer(first)
-    _, second, third = call(
-        url,
-        "first",
-        "second",
-        "third",
-        between=lambda: server.answer(step(rank)),
-        max_retries=0,
-    )
-
-    check_outcome(second, None, query="second")
-    check_outcome(third, None, query="third")
+    check_next_calls(call, server, url)
     assert len(server.requests) == 3
 
 

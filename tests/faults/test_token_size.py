@@ -35,6 +35,31 @@ def exchanging(server: FaultServer) -> Plugin:
     return Plugin(auth=lambda *_: auth)
 
 
+def check_bounded(
+    call: MakeCalls,
+    server: FaultServer,
+    kind: type[RerankError] | None,
+    requests: int,
+    **options: Any,
+) -> None:
+    """A call comes to this, in so many requests, and no reply was read beyond the bound."""
+    options = {"provider": exchanging(server), "max_response_bytes": LIMIT, **options}
+    tracemalloc.start()
+    try:
+        outcome = call.once(server.url, max_retries=0, **options)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    if kind is None:
+        assert isinstance(outcome, RerankResponse)
+    else:
+        check_outcome(outcome, kind)
+    assert len(server.requests) == requests
+    assert server.sent <= requests * (LIMIT + OVERSHOOT)
+    assert peak <= OVERSHOOT
+
+
 @pytest.mark.parametrize(
     ("script", "kind", "requests"),
     [
@@ -49,18 +74,4 @@ def test_neither_tokens_nor_refusals_are_without_end(
 ) -> None:
     """The reply is broken off at the bound of the ranking's own."""
     with serving(*script) as server:
-        options: dict[str, Any] = {"provider": exchanging(server), "max_response_bytes": LIMIT}
-        tracemalloc.start()
-        try:
-            outcome = call.once(server.url, max_retries=0, **options)
-            peak = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-
-        if kind is None:
-            assert isinstance(outcome, RerankResponse)
-        else:
-            check_outcome(outcome, kind)
-        assert len(server.requests) == requests
-        assert server.sent <= requests * (LIMIT + OVERSHOOT)
-        assert peak <= OVERSHOOT
+        check_bounded(call, server, kind, requests)
