@@ -8,6 +8,7 @@ documents per second and peak memory beside onnxruntime given the same batches.
 
 from __future__ import annotations
 
+import argparse
 import resource
 import subprocess
 import sys
@@ -184,14 +185,18 @@ def _measure_peak(name: str) -> float:
     return float(subprocess.run(command, check=True, capture_output=True).stdout)  # noqa: S603 - ourselves
 
 
-def main(what: str, *rest: str) -> None:
+def main() -> None:
     """Measure one thing."""
-    if what == "peak":
-        WAYS[rest[0]]()()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("quality", "speed", "peak"))
+    parser.add_argument("way", nargs="?", default="ours", choices=WAYS, help="whose peak")
+    given = parser.parse_args()
+    if given.what == "peak":
+        WAYS[given.way]()()
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     else:
-        {"quality": measure_quality, "speed": measure_speed}[what]()
+        {"quality": measure_quality, "speed": measure_speed}[given.what]()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
