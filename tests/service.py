@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import anyio
 import httpx
 import pytest
+import trio
 
 from rerank_core import (
     APIStatusError,
@@ -23,7 +26,16 @@ from rerank_core import (
 )
 
 CAPTURES = Path(__file__).parent / "fixtures" / "captures"
-COMPARED_HEADERS = ("accept", "authorization", "content-type", "x-dashscope-workspace")
+COMPARED_HEADERS = (
+    "accept",
+    "authorization",
+    "content-type",
+    "x-amz-date",
+    "x-amz-security-token",
+    "x-dashscope-workspace",
+    "x-goog-user-project",
+    "x-litellm-timeout",
+)
 NOTHING = object()
 
 Ask = Callable[..., RerankResponse]
@@ -39,7 +51,15 @@ def send_async(*args: Any, **keywords: Any) -> RerankResponse:
     return asyncio.run(arerank(*args, **keywords))
 
 
+def send_trio(*args: Any, **keywords: Any) -> RerankResponse:
+    """Make a call with `arerank` under trio."""
+    return trio.run(partial(arerank, *args, **keywords))
+
+
 both_ways = pytest.mark.parametrize("send", [rerank, send_async], ids=["rerank", "arerank"])
+every_way = pytest.mark.parametrize(
+    "send", [rerank, send_async, send_trio], ids=["rerank", "arerank", "trio"]
+)
 
 
 def rows(count: int) -> list[dict[str, Any]]:
@@ -53,17 +73,29 @@ def rank(asked: Any, *, name: str = "results", limit: str = "top_n") -> Any:
     return {name: results, "usage": {"total_tokens": 10 * len(results)}}
 
 
+def copied(reply: httpx.Response) -> httpx.Response:
+    """The reply, for one more client: each makes it its own."""
+    return httpx.Response(reply.status_code, headers=reply.headers, content=reply.content)
+
+
+def in_turn(*replies: Any) -> Callable[[Any], Any]:
+    """What gives each reply in its turn, and the last for ever."""
+    left = list(replies)
+    return lambda _: left.pop(0) if len(left) > 1 else left[0]
+
+
 class Service(httpx.MockTransport):
     """Stands in for a provider: keeps requests, and gives one reply for ever.
 
     Args:
-        reply: Text as it is; a function of the decoded body, or what it returns, as JSON.
-        status: The HTTP status.
-        headers: The headers of the reply.
+        reply: A whole response or text as it is; a function of the decoded body, or what it
+            returns, as JSON.
+        status: The HTTP status, where the reply is not a whole response.
+        headers: The headers of the reply, likewise.
     """
 
     def __init__(self, reply: Any = rank, status: int = 200, headers: Any = None) -> None:
-        super().__init__(self._answer)
+        super().__init__(self.answer)
         self.requests: list[httpx.Request] = []
         self._reply, self._status, self._headers = reply, status, headers
 
@@ -77,16 +109,21 @@ class Service(httpx.MockTransport):
         """The latest URL."""
         return str(self.requests[-1].url)
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        """Keep the request, and reply."""
         self.requests.append(request)
-        reply = self._reply(json.loads(request.content)) if callable(self._reply) else self._reply
+        reply = self._reply
+        if callable(reply):
+            reply = reply(json.loads(request.content or "null"))
+        if isinstance(reply, httpx.Response):
+            return copied(reply)
         text = reply if isinstance(reply, str) else json.dumps(reply)
         return httpx.Response(self._status, headers=self._headers, text=text)
 
 
-def asking(model: str, *, api_key: str | None, query: str, documents: Sequence[Any]) -> Ask:
+def asking(model: str, *, query: str, documents: Sequence[Any], **options: Any) -> Ask:
     """Make the function that asks for a ranking, with what it asks unless a test says otherwise."""
-    usual = {"model": model, "query": query, "api_key": api_key, "max_retries": 0}
+    usual = {"model": model, "query": query, "max_retries": 0, **options}
 
     def ask(
         service: Service, documents: Any = documents, *, send: Send = rerank, **keywords: Any
@@ -113,16 +150,46 @@ def without_variables(*names: str) -> Any:
     return bare_environment
 
 
+def noting_waits() -> Any:
+    """A fixture with the seconds that would have been slept before retries; nothing sleeps."""
+
+    @pytest.fixture
+    def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        seconds: list[float] = []
+
+        async def note(wait: float) -> None:
+            await anyio.lowlevel.checkpoint()
+            seconds.append(wait)
+
+        monkeypatch.setattr("rerank_core._drivers.time.sleep", seconds.append)
+        monkeypatch.setattr("rerank_core._drivers.anyio.sleep", note)
+        return seconds
+
+    return waits
+
+
 def load(name: str) -> Any:
     """One capture."""
     return json.loads((CAPTURES / f"{name}.json").read_bytes())
 
 
+def call_of(name: str) -> dict[str, Any]:
+    """The call of a capture, at some port of this machine."""
+    call = dict(load(name)["call"])
+    return call | {"api_base": call["api_base"].replace("PORT", "80")}
+
+
 def differing(name: str, service: Service) -> dict[str, Any]:
     """What the one request has otherwise than a capture; `NOTHING` where it leaves a part out."""
     (request,) = service.requests
-    line = {"method": request.method, "path": request.url.path, "query": request.url.query.decode()}
-    sent = _flat({**line, "headers": request.headers, "json": service.body})
+    return differing_parts(name, request)
+
+
+def differing_parts(name: str, request: httpx.Request) -> dict[str, Any]:
+    """The same of one request among others."""
+    path, _, query = request.url.raw_path.decode().partition("?")
+    line = {"method": request.method, "path": path, "query": query}
+    sent = _flat({**line, "headers": request.headers, "json": json.loads(request.content)})
     seen = _flat(load(name)["request"])
     both = ((where, sent.get(where, NOTHING)) for where in seen | sent)
     return {where: ours for where, ours in both if ours != seen.get(where, NOTHING)}
@@ -135,7 +202,9 @@ def stated(name: str, differences: Sequence[Difference]) -> dict[str, Any]:
 
 def _flat(request: Mapping[str, Any]) -> dict[str, Any]:
     headers = {name: request["headers"].get(name, NOTHING) for name in COMPARED_HEADERS}
-    parts = {name: request[name] or "" for name in ("method", "path", "query")}
+    parts = {name: request.get(name) or "" for name in ("method", "path", "query")}
+    if isinstance(parts["query"], Mapping):
+        parts["query"] = str(httpx.QueryParams(parts["query"]))
     parts |= {f"json.{name}": value for name, value in request["json"].items()}
     return parts | {f"headers.{name}": value for name, value in headers.items()}
 
@@ -169,7 +238,7 @@ def check_a_key_is_needed(ask: Ask, variables: Sequence[str], send: Send) -> Non
     with pytest.raises(MissingAPIKeyError) as caught:
         ask(service, send=send, api_key=None)
 
-    assert [name for name in variables if name not in str(caught.value)] == [], str(caught.value)
+    assert ", ".join(variables) in str(caught.value)
     assert service.requests == []
 
 

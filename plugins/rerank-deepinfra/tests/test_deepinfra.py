@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-import httpx
 import pytest
 
 import rerank_deepinfra
@@ -17,26 +14,37 @@ from rerank_core import (
     BadRequestError,
     BilledUnits,
     Meta,
-    MissingAPIKeyError,
     NotFoundError,
     PermissionDeniedError,
     Price,
     RateLimitError,
-    Reranker,
-    RerankResponse,
     ResponseParseError,
     ServerError,
     Tokens,
-    UnsupportedParamError,
-    arerank,
     rerank,
 )
 from rerank_core.testing import Case, Check, Example, conformance
+from service import (
+    CAPTURES,
+    Difference,
+    Send,
+    Service,
+    asking,
+    both_ways,
+    call_of,
+    check_a_key_is_needed,
+    check_refused_unless_allowed,
+    differing,
+    keys_sent,
+    noting_waits,
+    stated,
+    without_variables,
+)
 
-CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
 QUERY = "What is the capital of France?"
 DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
 MODEL = "Qwen/Qwen3-Reranker-0.6B"
+VARIABLES = ("DEEPINFRA_API_KEY", "DEEPINFRA_TOKEN")
 URL = f"https://api.deepinfra.com/v1/inference/{MODEL}"
 # The documented example.
 REPLY = {
@@ -53,77 +61,16 @@ REPLY = {
     },
 }
 
-# What this project sends otherwise, on purpose: capture, part, ours, why.
-DIFFERENCES = [
-    ("deepinfra_sdk-generic", "headers.accept", "application/json", "nothing else can be read"),
-    (
-        "litellm-opts",
-        "json.documents",
-        [
-            "text: Berlin is in Germany.\ntitle: a",
-            "text: Paris is the capital of France.\ntitle: b",
-        ],
-        "the service takes only strings",
-    ),
-]
+
+def score(asked: Any) -> dict[str, Any]:
+    """Score later documents higher."""
+    count = len(asked["documents"])
+    return {"scores": [(at + 1) / (count + 1) for at in range(count)], "request_id": None}
 
 
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no key or base URL of this machine take part."""
-    for name in (
-        "DEEPINFRA_API_KEY",
-        "DEEPINFRA_TOKEN",
-        "DEEPINFRA_API_BASE",
-        "DEEPINFRA_BASE_URL",
-    ):
-        monkeypatch.delenv(name, raising=False)
-
-
-class Service(httpx.MockTransport):
-    """Stands in for DeepInfra: keeps requests, scores later documents higher.
-
-    Args:
-        reply: The reply to give instead: an `httpx.Response`, or the JSON of a good one.
-    """
-
-    def __init__(self, reply: Any = None) -> None:
-        super().__init__(self._answer)
-        self.requests: list[httpx.Request] = []
-        self._reply = reply
-
-    @property
-    def body(self) -> Any:
-        """The latest body, decoded."""
-        return json.loads(self.requests[-1].content)
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        if isinstance(self._reply, httpx.Response):
-            return self._reply
-        count = len(json.loads(request.content)["documents"])
-        scores = [(at + 1) / (count + 1) for at in range(count)]
-        return httpx.Response(200, json=self._reply or {"scores": scores, "request_id": None})
-
-
-def ask(
-    service: Service,
-    documents: Any = DOCUMENTS,
-    *,
-    model: str = MODEL,
-    options: dict[str, Any] | None = None,
-    **params: Any,
-) -> RerankResponse:
-    """Ask for a ranking."""
-    given = {"api_key": "test-key", "max_retries": 0, **(options or {})}
-    with Reranker(f"deepinfra/{model}", http_client=service, **given) as reranker:
-        return reranker.rerank(QUERY, documents, **params)
-
-
-def load(name: str) -> Any:
-    """One capture."""
-    return json.loads((CAPTURES / f"deepinfra-{name}.json").read_bytes())
-
+ask = asking(f"deepinfra/{MODEL}", api_key="test-key", query=QUERY, documents=DOCUMENTS)
+bare_environment = without_variables(*VARIABLES, "DEEPINFRA_API_BASE", "DEEPINFRA_BASE_URL")
+waits = noting_waits()
 
 CASE = Case(
     plugin=rerank_deepinfra,
@@ -181,11 +128,11 @@ def test_conformance(check: Check) -> None:
 )
 def test_a_base_url_is_completed_with_the_model(base: str | None, url: str) -> None:
     """The one that users know is that of the chat API; a whole one is a deployment's."""
-    service = Service()
+    service = Service(score)
 
-    ask(service, options={"api_base": base})
+    ask(service, api_base=base)
 
-    assert str(service.requests[0].url) == url
+    assert service.url == url
 
 
 @pytest.mark.parametrize(
@@ -198,9 +145,9 @@ def test_a_base_url_is_completed_with_the_model(base: str | None, url: str) -> N
 )
 def test_a_model_s_name_is_part_of_the_path(model: str, path: bytes) -> None:
     """With its slash and its version, the rest encoded; it is not in the body."""
-    service = Service()
+    service = Service(score)
 
-    ask(service, model=model)
+    ask(service, model=f"deepinfra/{model}")
 
     assert service.requests[0].url.raw_path == b"/v1/inference/" + path
     assert "model" not in service.body
@@ -212,48 +159,32 @@ def test_the_base_url_comes_from_the_environment(
 ) -> None:
     """From litellm's variable or the SDK's, which holds a bare host."""
     monkeypatch.setenv(variable, "https://deepinfra.test")
-    service = Service()
+    service = Service(score)
 
     ask(service)
 
-    assert str(service.requests[0].url) == f"https://deepinfra.test/v1/inference/{MODEL}"
+    assert service.url == f"https://deepinfra.test/v1/inference/{MODEL}"
 
 
 def test_keys_are_looked_for_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """The argument, then the SDK's variable, then the older one."""
-    service = Service()
+    sent = keys_sent(ask, Service(score), VARIABLES, monkeypatch)
 
-    monkeypatch.setenv("DEEPINFRA_TOKEN", "third")
-    ask(service, options={"api_key": None})
-    monkeypatch.setenv("DEEPINFRA_API_KEY", "second")
-    ask(service, options={"api_key": None})
-    ask(service, options={"api_key": "first"})
-
-    sent = [request.headers["authorization"] for request in service.requests]
-    assert sent == ["Bearer third", "Bearer second", "Bearer first"]
+    found = [f"Bearer key-of-{variable}" for variable in reversed(VARIABLES)]
+    assert sent == [*found, "Bearer test-key"]
 
 
 def test_without_a_key_nothing_is_sent() -> None:
     """And the variables are named."""
-    with pytest.raises(MissingAPIKeyError, match="DEEPINFRA_API_KEY, DEEPINFRA_TOKEN"):
-        rerank(f"deepinfra/{MODEL}", QUERY, DOCUMENTS)
+    check_a_key_is_needed(ask, VARIABLES, rerank)
 
 
-@pytest.mark.parametrize("asynchronous", [False, True], ids=["rerank", "arerank"])
-def test_the_query_stands_beside_each_document(
-    asynchronous: bool,  # noqa: FBT001 - a parameter of the test
-) -> None:
+@both_ways
+def test_the_query_stands_beside_each_document(send: Send) -> None:
     """The documented form; nothing else is sent."""
-    service = Service()
-    call: dict[str, Any] = {
-        "model": f"deepinfra/{MODEL}",
-        "query": QUERY,
-        "documents": DOCUMENTS,
-        "api_key": "test-key",
-        "http_client": service,
-    }
+    service = Service(score)
 
-    response = asyncio.run(arerank(**call)) if asynchronous else rerank(**call)
+    response = ask(service, send=send)
 
     assert service.body == {"queries": [QUERY, QUERY], "documents": DOCUMENTS}
     assert [result.index for result in response.results] == [1, 0]
@@ -262,16 +193,16 @@ def test_the_query_stands_beside_each_document(
 @pytest.mark.parametrize(("broadcast", "count"), [(True, 1), (False, 2), (None, 2)])
 def test_a_query_may_be_sent_once(broadcast: bool | None, count: int) -> None:  # noqa: FBT001 - a parameter of the test
     """Smaller, and not documented."""
-    service = Service()
+    service = Service(score)
 
-    ask(service, options={"broadcast_query": broadcast})
+    ask(service, broadcast_query=broadcast)
 
     assert service.body == {"queries": [QUERY] * count, "documents": DOCUMENTS}
 
 
 def test_parameters_of_the_service_are_sent_by_name() -> None:
     """Those that only DeepInfra knows."""
-    service = Service()
+    service = Service(score)
 
     ask(service, instruction="find", service_tier="default")
 
@@ -282,15 +213,12 @@ def test_parameters_of_the_service_are_sent_by_name() -> None:
 @pytest.mark.parametrize("name", ["max_chunks_per_doc", "max_tokens_per_doc", "webhook"])
 def test_what_the_service_cannot_do_is_refused(name: str) -> None:
     """With a webhook the reply would have no scores."""
-    params: dict[str, Any] = {name: 5}
-
-    with pytest.raises(UnsupportedParamError, match=f"deepinfra does not take '{name}'"):
-        ask(Service(), **params)
+    check_refused_unless_allowed(ask, Service(score), "deepinfra", name)
 
 
 def test_mappings_are_rendered() -> None:
     """The service takes only strings; the caller's own mappings come back."""
-    service = Service()
+    service = Service(score)
     documents = [{"title": "a", "text": "b"}, "c"]
 
     response = ask(service, documents, rank_fields=["title"])
@@ -302,7 +230,7 @@ def test_mappings_are_rendered() -> None:
 
 def test_blank_documents_are_held_back() -> None:
     """The query is repeated only for those that are sent."""
-    service = Service()
+    service = Service(score)
 
     response = ask(service, ["a", "", "b"])
 
@@ -312,7 +240,7 @@ def test_blank_documents_are_held_back() -> None:
 
 def test_no_documents_are_no_request() -> None:
     """There is nothing to rank."""
-    service = Service()
+    service = Service(score)
 
     assert ask(service, []).results == []
     assert service.requests == []
@@ -332,7 +260,7 @@ def test_the_documented_reply_is_read() -> None:
 @pytest.mark.parametrize("top_n", [1, 2, 3])
 def test_the_best_are_kept(top_n: int) -> None:
     """The service knows no top_n, and sends scores in the caller's order."""
-    service = Service()
+    service = Service(score)
 
     response = ask(service, ["a", "b", "c"], top_n=top_n)
 
@@ -366,8 +294,8 @@ def test_a_price_that_is_not_known_is_no_cost() -> None:
     """The priority tier costs more than the list says; some models are not in it."""
     reply = REPLY | {"inference_status": {"cost": 0}}
 
-    priority = ask(Service(reply), options={"service_tier": "priority"})
-    unlisted = ask(Service(reply), model="Qwen/Qwen3-Reranker-4B")
+    priority = ask(Service(reply), service_tier="priority")
+    unlisted = ask(Service(reply), model="deepinfra/Qwen/Qwen3-Reranker-4B")
 
     assert priority.cost is None
     assert unlisted.cost is None
@@ -426,10 +354,8 @@ def test_errors_of_every_form_are_read(
     status: int, body: Any, kind: type[Exception], words: str
 ) -> None:
     """A string, an object and a list, under `error` or `detail`."""
-    reply = httpx.Response(status, text=body if isinstance(body, str) else json.dumps(body))
-
     with pytest.raises(kind, match=words) as caught:
-        ask(Service(reply))
+        ask(Service(body, status))
 
     assert type(caught.value) is kind
 
@@ -437,22 +363,19 @@ def test_errors_of_every_form_are_read(
 @pytest.mark.parametrize(
     ("status", "attempts"), [(400, 1), (402, 1), (404, 1), (422, 1), (429, 2), (500, 2), (503, 2)]
 )
-def test_only_what_may_pass_is_retried(
-    status: int, attempts: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_what_may_pass_is_retried(status: int, attempts: int, waits: list[float]) -> None:
     """A busy model is scaled up meanwhile."""
-    monkeypatch.setattr("rerank_core._drivers.time.sleep", lambda _: None)
-    service = Service(httpx.Response(status, json={"detail": {"error": "no"}}))
+    service = Service({"detail": {"error": "no"}}, status)
 
     with pytest.raises(APIStatusError):
-        ask(service, options={"max_retries": 1})
+        ask(service, max_retries=1)
 
-    assert len(service.requests) == attempts
+    assert len(service.requests) == attempts == 1 + len(waits)
 
 
 def test_a_long_list_is_split() -> None:
     """Above as many documents as were seen to work."""
-    service = Service()
+    service = Service(score)
 
     response = ask(service, ["a"] * 1001)
 
@@ -460,47 +383,49 @@ def test_a_long_list_is_split() -> None:
     assert len(response.results) == 1001
 
 
-def sent_parts(request: Any, body: Any, path: str, query: str) -> dict[str, Any]:
-    """A request, flat: the headers that matter and each field by its path."""
-    names = ("accept", "authorization", "content-type")
-    parts = {f"headers.{name}": request["headers"].get(name) for name in names}
-    parts |= {f"json.{name}": value for name, value in body.items()}
-    return parts | {"method": request["method"], "path": path, "query": query}
-
-
-SDK_CALL: dict[str, Any] = {
-    "model": f"deepinfra/{MODEL}",
-    "query": QUERY,
-    "documents": DOCUMENTS,
-    "api_key": "test-key",
-    "api_base": "http://127.0.0.1:PORT",
-    "instruction": "Given a web search query, retrieve relevant passages that answer the query",
-    "broadcast_query": True,
+# The captured call in this project's words.
+CALLS: Mapping[str, Mapping[str, Any]] = {
+    "deepinfra-deepinfra_sdk-generic": {
+        "api_base": "http://127.0.0.1",
+        "instruction": "Given a web search query, retrieve relevant passages that answer the query",
+        "broadcast_query": True,
+    },
+    "deepinfra-litellm-default": call_of("deepinfra-litellm-default"),
+    "deepinfra-litellm-opts": call_of("deepinfra-litellm-opts"),
 }
+# What this project sends otherwise, on purpose: where, what instead, why, in which captures.
+DIFFERENCES: tuple[Difference, ...] = (
+    (
+        "headers.accept",
+        "application/json",
+        "nothing else can be read",
+        ("deepinfra-deepinfra_sdk-generic",),
+    ),
+    (
+        "json.documents",
+        [
+            "text: Berlin is in Germany.\ntitle: a",
+            "text: Paris is the capital of France.\ntitle: b",
+        ],
+        "the service takes only strings",
+        ("deepinfra-litellm-opts",),
+    ),
+)
 
 
-@pytest.mark.parametrize("name", ["deepinfra_sdk-generic", "litellm-default", "litellm-opts"])
+@pytest.mark.parametrize("name", CALLS)
 def test_the_same_call_sends_the_same_but_for_the_differences(name: str) -> None:
     """Method, path, query, headers and every field of the body."""
-    capture, service = load(name), Service()
-    call = SDK_CALL if name == "deepinfra_sdk-generic" else capture["call"]
-    captured = capture["request"]
-    expected = sent_parts(captured, captured["json"], captured["path"], captured["query"])
-    expected |= {where: ours for on, where, ours, _ in DIFFERENCES if on == name}
+    service = Service(score)
 
-    rerank(**call | {"api_base": call["api_base"].replace("PORT", "80"), "http_client": service})
+    ask(service, **CALLS[name])
 
-    (request,) = service.requests
-    seen = {"headers": request.headers, "method": request.method}
-    url = request.url
-    assert sent_parts(seen, service.body, url.path, url.query.decode()) == expected
+    assert differing(name, service) == stated(name, DIFFERENCES)
 
 
 def test_every_capture_is_covered() -> None:
     """A file that is added must be made the same call of."""
-    files = {path.stem.removeprefix("deepinfra-") for path in CAPTURES.glob("deepinfra-*.json")}
-
-    assert files == {"deepinfra_sdk-generic", "litellm-default", "litellm-opts"}
+    assert {path.stem for path in CAPTURES.glob("deepinfra-*.json")} == set(CALLS)
 
 
 @pytest.mark.parametrize(
