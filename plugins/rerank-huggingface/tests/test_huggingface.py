@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from attrs import evolve
 
@@ -21,17 +18,27 @@ from rerank_core import (
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
-    Reranker,
-    RerankResponse,
     ResponseParseError,
     ServerError,
     UnsupportedParamError,
-    arerank,
-    rerank,
 )
 from rerank_core.testing import Case, Check, Example, conformance
+from service import (
+    CAPTURES,
+    NOTHING,
+    Difference,
+    Send,
+    Service,
+    asking,
+    both_ways,
+    call_of,
+    check_refused_unless_allowed,
+    differing,
+    noting_waits,
+    stated,
+    without_variables,
+)
 
-CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
 QUERY = "What is the capital of France?"
 DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
 MODEL = "BAAI/bge-reranker-base"
@@ -39,81 +46,18 @@ TEI = "http://tei:3000"
 ENDPOINT = "https://abc.us-east-1.aws.endpoints.huggingface.cloud"
 ROUTER = "https://router.huggingface.co"
 ROUTED = f"{ROUTER}/hf-inference/models/{MODEL}/pipeline/text-ranking"
-NOTHING = object()
-
-# What this project sends otherwise than litellm, on purpose: capture, part, ours, why.
-DIFFERENCES = [
-    ("default", "json.raw_scores", NOTHING, "nobody asked for it"),
-    ("default", "json.truncate", NOTHING, "nobody asked for it, and it overrides the server's own"),
-    ("default", "json.truncation_direction", NOTHING, "nobody asked for it"),
-    ("default", "json.return_text", NOTHING, "the caller has the documents"),
-    ("top_n", "json.raw_scores", True, "litellm loses what the caller asks for"),
-    ("top_n", "json.truncate", True, "litellm loses what the caller asks for"),
-    ("top_n", "json.truncation_direction", NOTHING, "nobody asked for it"),
-    ("top_n", "json.return_text", NOTHING, "it is the default"),
-    ("top_n", "json.top_n", NOTHING, "the server ignores it: core cuts the list"),
-]
+VARIABLES = ("HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGING_FACE_HUB_TOKEN")
 
 
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no key or base URL of this machine take part."""
-    for name in (
-        "HF_TOKEN",
-        "HUGGINGFACE_API_KEY",
-        "HUGGING_FACE_HUB_TOKEN",
-        "HF_API_BASE",
-        "HUGGINGFACE_API_BASE",
-    ):
-        monkeypatch.delenv(name, raising=False)
+def score(asked: Any) -> list[dict[str, Any]]:
+    """Score later texts higher, in a list as TEI and the router send it."""
+    texts = asked.get("inputs", asked)["texts"]
+    return [{"index": at, "score": (at + 1) / 100} for at in range(len(texts))][::-1]
 
 
-class Server(httpx.MockTransport):
-    """Stands in for TEI and the router: keeps requests, scores later texts higher.
-
-    Args:
-        reply: The reply to give instead: an `httpx.Response`, or the JSON of a good one.
-        headers: Headers of the reply.
-    """
-
-    def __init__(self, reply: Any = None, headers: dict[str, str] | None = None) -> None:
-        super().__init__(self._answer)
-        self.requests: list[httpx.Request] = []
-        self._reply, self._headers = reply, headers
-
-    @property
-    def body(self) -> Any:
-        """The latest body, decoded."""
-        return json.loads(self.requests[-1].content)
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        if isinstance(self._reply, httpx.Response):
-            return self._reply
-        body = json.loads(request.content)
-        texts = body.get("inputs", body)["texts"] if self._reply is None else []
-        rows = [{"index": at, "score": (at + 1) / 100} for at in range(len(texts))][::-1]
-        return httpx.Response(200, json=self._reply or rows, headers=self._headers)
-
-
-def ask(
-    server: Server,
-    documents: Any = DOCUMENTS,
-    *,
-    model: str = MODEL,
-    options: dict[str, Any] | None = None,
-    **params: Any,
-) -> RerankResponse:
-    """Ask TEI for a ranking, unless told otherwise."""
-    given = {"api_base": TEI, "max_retries": 0, **(options or {})}
-    with Reranker(f"huggingface/{model}", http_client=server, **given) as reranker:
-        return reranker.rerank(QUERY, documents, **params)
-
-
-def load(name: str) -> Any:
-    """One capture."""
-    return json.loads((CAPTURES / f"huggingface-litellm-{name}.json").read_bytes())
-
+ask = asking(f"huggingface/{MODEL}", query=QUERY, documents=DOCUMENTS, api_base=TEI)
+bare_environment = without_variables(*VARIABLES, "HF_API_BASE", "HUGGINGFACE_API_BASE")
+waits = noting_waits()
 
 ROWS = [
     {"index": 1, "text": "Paris is the capital of France.", "score": 0.9981},
@@ -185,11 +129,11 @@ def test_conformance_of_the_router(check: Check) -> None:
 )
 def test_a_base_url_is_completed(base: str | None, url: str) -> None:
     """To TEI's one path, or to the model's own on the router."""
-    server = Server()
+    service = Service(score)
 
-    ask(server, options={"api_base": base, "api_key": "test-key"})
+    ask(service, api_base=base, api_key="test-key")
 
-    assert str(server.requests[0].url) == url
+    assert service.url == url
 
 
 @pytest.mark.parametrize("variable", ["HF_API_BASE", "HUGGINGFACE_API_BASE"])
@@ -198,21 +142,21 @@ def test_the_base_url_comes_from_the_environment(
 ) -> None:
     """From either of litellm's variables; TEI needs no key then either."""
     monkeypatch.setenv(variable, "http://tei:3000")
-    server = Server()
+    service = Service(score)
 
-    ask(server, options={"api_base": None})
+    ask(service, api_base=None)
 
-    assert str(server.requests[0].url) == "http://tei:3000/rerank"
+    assert service.url == "http://tei:3000/rerank"
 
 
 def test_the_retired_host_is_refused() -> None:
     """Where old configurations point to."""
-    server = Server()
+    service = Service(score)
 
     with pytest.raises(ConfigurationError, match="was switched off"):
-        ask(server, options={"api_base": "https://api-inference.huggingface.co", "api_key": "k"})
+        ask(service, api_base="https://api-inference.huggingface.co", api_key="k")
 
-    assert server.requests == []
+    assert service.requests == []
 
 
 HUB = {"HF_TOKEN": "hf_1", "HUGGING_FACE_HUB_TOKEN": "hf_3"}
@@ -247,11 +191,11 @@ def test_a_hub_token_of_the_environment_goes_only_to_hugging_face(
     """A server of the caller's own gets what was given for it, or nothing."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    server = Server()
+    service = Service(score)
 
-    ask(server, options={"api_base": base, "api_key": key})
+    ask(service, api_base=base, api_key=key)
 
-    assert server.requests[0].headers.get("authorization") == sent
+    assert service.requests[0].headers.get("authorization") == sent
 
 
 @pytest.mark.parametrize("variable", ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"])
@@ -261,32 +205,32 @@ def test_a_hub_token_goes_to_no_other_host_that_the_environment_names(
     """Nobody asked for that."""
     monkeypatch.setenv("HF_API_BASE", TEI)
     monkeypatch.setenv(variable, "hf_1")
-    server = Server()
+    service = Service(score)
 
-    ask(server, options={"api_base": None})
+    ask(service, api_base=None)
 
-    assert "authorization" not in server.requests[0].headers
+    assert "authorization" not in service.requests[0].headers
 
 
 @pytest.mark.parametrize("key", [None, ""])
 def test_the_router_wants_a_key(key: str | None) -> None:
     """TEI does not; nothing is sent without one."""
-    server = Server()
+    service = Service(score)
 
     with pytest.raises(MissingAPIKeyError, match="HF_TOKEN, HUGGINGFACE_API_KEY") as caught:
-        ask(server, options={"api_base": None, "api_key": key})
+        ask(service, api_base=None, api_key=key)
 
     assert (caught.value.provider, caught.value.model) == ("huggingface", MODEL)
-    assert server.requests == []
+    assert service.requests == []
 
 
 def test_a_header_may_take_the_place_of_the_key() -> None:
     """As everywhere."""
-    server = Server()
+    service = Service(score)
 
-    ask(server, options={"api_base": None, "extra_headers": {"Authorization": "Bearer mine"}})
+    ask(service, api_base=None, extra_headers={"Authorization": "Bearer mine"})
 
-    assert server.requests[0].headers["authorization"] == "Bearer mine"
+    assert service.requests[0].headers["authorization"] == "Bearer mine"
 
 
 @pytest.mark.parametrize(
@@ -297,129 +241,113 @@ def test_a_header_may_take_the_place_of_the_key() -> None:
         (ROUTER, {"inputs": {"query": QUERY, "texts": DOCUMENTS}}),
     ],
 )
-@pytest.mark.parametrize("asynchronous", [False, True], ids=["rerank", "arerank"])
-def test_nothing_is_sent_that_was_not_asked_for(
-    base: str,
-    sent: Any,
-    asynchronous: bool,  # noqa: FBT001 - a parameter of the test
-) -> None:
+@both_ways
+def test_nothing_is_sent_that_was_not_asked_for(base: str, sent: Any, send: Send) -> None:
     """Neither a model, which TEI has one of, nor top_n, nor defaults."""
-    server = Server()
-    call: dict[str, Any] = {
-        "model": f"huggingface/{MODEL}",
-        "query": QUERY,
-        "documents": DOCUMENTS,
-        "api_base": base,
-        "api_key": "test-key",
-        "top_n": 1,
-        "http_client": server,
-    }
+    service = Service(score)
 
-    response = asyncio.run(arerank(**call)) if asynchronous else rerank(**call)
+    response = ask(service, send=send, api_base=base, api_key="test-key", top_n=1)
 
-    assert server.body == sent
+    assert service.body == sent
     assert [result.index for result in response.results] == [1]
 
 
 def test_parameters_of_tei_are_sent_by_name() -> None:
     """Those that the router's schema does not have."""
-    server = Server()
+    service = Service(score)
     params: dict[str, Any] = {
         "raw_scores": True,
         "truncate": True,
         "truncation_direction": "Left",
     }
 
-    ask(server, **params)
+    ask(service, **params)
 
-    assert server.body == {"query": QUERY, "texts": DOCUMENTS, **params}
+    assert service.body == {"query": QUERY, "texts": DOCUMENTS, **params}
 
 
 def test_the_router_is_not_given_what_it_may_ignore() -> None:
     """It is refused, or left out with a warning."""
-    server = Server()
-    options = {"api_base": None, "api_key": "test-key"}
+    service = Service(score)
+    router = {"api_base": None, "api_key": "test-key"}
 
     with pytest.raises(UnsupportedParamError, match="the router does not take 'raw_scores'"):
-        ask(server, options=options, raw_scores=True)
-    response = ask(server, options={**options, "drop_params": True}, raw_scores=True, truncate=True)
+        ask(service, **router, raw_scores=True)
+    response = ask(service, **router, drop_params=True, raw_scores=True, truncate=True)
 
-    assert len(server.requests) == 1
-    assert server.body == {"inputs": {"query": QUERY, "texts": DOCUMENTS}}
+    assert len(service.requests) == 1
+    assert service.body == {"inputs": {"query": QUERY, "texts": DOCUMENTS}}
     assert len(response.warnings) == 2
 
 
 @pytest.mark.parametrize("name", ["max_chunks_per_doc", "max_tokens_per_doc", "return_text"])
 def test_what_the_service_cannot_do_is_refused(name: str) -> None:
     """Whatever is too long is truncated, or refused."""
-    params: dict[str, Any] = {name: 5}
-
-    with pytest.raises(UnsupportedParamError, match=f"huggingface does not take '{name}'"):
-        ask(Server(), **params)
+    check_refused_unless_allowed(ask, Service(score), "huggingface", name)
 
 
 def test_the_form_of_vertex_is_spoken_where_the_base_url_says_so() -> None:
     """It wraps the request and the reply of TEI."""
     rows = [{"index": 1, "score": 0.9}, {"index": 0, "score": 0.1}]
-    server = Server({"predictions": [rows]})
+    service = Service({"predictions": [rows]})
 
-    response = ask(server, options={"api_base": "http://tei:3000/vertex/"}, truncate=True)
+    response = ask(service, api_base="http://tei:3000/vertex/", truncate=True)
 
-    assert str(server.requests[0].url) == "http://tei:3000/vertex"
-    assert server.body == {"instances": [{"query": QUERY, "texts": DOCUMENTS, "truncate": True}]}
+    assert service.url == "http://tei:3000/vertex"
+    assert service.body == {"instances": [{"query": QUERY, "texts": DOCUMENTS, "truncate": True}]}
     assert [result.index for result in response.results] == [1, 0]
 
 
 def test_mappings_are_rendered() -> None:
     """The service takes only strings; the caller's own mappings come back."""
-    server = Server()
+    service = Service(score)
     documents = [{"title": "a", "text": "b"}, "c"]
 
-    response = ask(server, documents, rank_fields=["title"])
+    response = ask(service, documents, rank_fields=["title"])
 
-    assert server.body["texts"] == ["title: a", "c"]
+    assert service.body["texts"] == ["title: a", "c"]
     assert response.results[1].document is not None
     assert response.results[1].document.fields is documents[0]
 
 
 def test_blank_documents_are_held_back() -> None:
     """Whether every server takes them is not known."""
-    server = Server()
+    service = Service(score)
 
-    response = ask(server, ["", "a"])
+    response = ask(service, ["", "a"])
 
-    assert server.body["texts"] == ["a"]
+    assert service.body["texts"] == ["a"]
     assert [result.index for result in response.results] == [1, 0]
 
 
 @pytest.mark.parametrize("base", [TEI, ROUTER])
 def test_a_list_is_split_at_the_server_s_default(base: str) -> None:
     """32 texts in one request, far below what other services take."""
-    server = Server()
+    service = Service(score)
 
-    response = ask(server, ["a"] * 100, options={"api_base": base, "api_key": "k"})
+    response = ask(service, ["a"] * 100, api_base=base, api_key="k")
 
-    assert len(server.requests) == 4
+    assert len(service.requests) == 4
     assert len(response.results) == 100
 
 
 def test_a_server_with_another_limit_is_told_of() -> None:
     """By `max_documents`."""
-    server = Server()
+    service = Service(score)
 
-    ask(server, ["a"] * 100, options={"max_documents": 200})
+    ask(service, ["a"] * 100, max_documents=200)
 
-    assert len(server.requests) == 1
+    assert len(service.requests) == 1
 
 
 def test_a_request_stays_below_two_megabytes() -> None:
     """With its names and options."""
-    server = Server()
+    service = Service(score)
 
-    ask(server, ["ä" * 300_000] * 8, truncate=True)
+    ask(service, ["ä" * 300_000] * 8, truncate=True)
 
-    assert len(server.requests) == 3
-    assert all(len(request.content) <= 2_000_000 for request in server.requests)
+    assert len(service.requests) == 3
+    assert all(len(request.content) <= 2_000_000 for request in service.requests)
 
 
 def test_the_documented_reply_is_read() -> None:
@@ -429,7 +357,7 @@ def test_the_documented_reply_is_read() -> None:
         {"index": 0, "text": "Berlin is in Germany.", "score": 0.0007},
     ]
 
-    response = ask(Server(rows, {"x-compute-tokens": "42", "x-request-id": "req-1"}))
+    response = ask(Service(rows, headers={"x-compute-tokens": "42", "x-request-id": "req-1"}))
 
     assert [(r.index, r.relevance_score) for r in response.results] == [(1, 0.9981), (0, 0.0007)]
     assert response.meta.billed_units.total_tokens == 42
@@ -441,7 +369,7 @@ def test_the_documented_reply_is_read() -> None:
 @pytest.mark.parametrize("headers", [{}, {"x-compute-tokens": "?"}, {"x-compute-tokens": ""}])
 def test_usage_may_be_missing(headers: dict[str, str]) -> None:
     """It is not made up, and the ranking is not lost."""
-    response = ask(Server(headers=headers))
+    response = ask(Service(score, headers=headers))
 
     assert response.meta.billed_units.total_tokens is None
     assert response.id
@@ -451,7 +379,7 @@ def test_equal_scores_keep_the_caller_s_order() -> None:
     """TEI turns it round."""
     rows = [{"index": at, "score": 0.5} for at in (2, 1, 0)]
 
-    response = ask(Server(rows), ["a", "b", "c"])
+    response = ask(Service(rows), ["a", "b", "c"])
 
     assert [result.index for result in response.results] == [0, 1, 2]
 
@@ -462,7 +390,7 @@ def test_equal_scores_keep_the_caller_s_order() -> None:
         {"results": []},
         {"predictions": []},
         {"predictions": {}},
-        "text",
+        '"text"',
         [[{"label": "LABEL_0", "score": 0.5}]],
         [{"index": 0, "score": 0.5}],
         [{"index": 0, "relevance_score": 0.5}, {"index": 1, "relevance_score": 0.5}],
@@ -471,7 +399,7 @@ def test_equal_scores_keep_the_caller_s_order() -> None:
 def test_any_other_reply_is_an_error(payload: Any) -> None:
     """Never an empty success, and never a classifier's labels."""
     with pytest.raises(ResponseParseError):
-        ask(Server(httpx.Response(200, json=payload)))
+        ask(Service(payload))
 
 
 def tei_error(text: str, kind: str) -> str:
@@ -543,7 +471,7 @@ def test_errors_of_every_form_are_read(
 ) -> None:
     """JSON, plain text and nothing at all."""
     with pytest.raises(kind, match=words) as caught:
-        ask(Server(httpx.Response(status, text=body)))
+        ask(Service(body, status))
 
     assert type(caught.value) is kind
 
@@ -551,52 +479,50 @@ def test_errors_of_every_form_are_read(
 @pytest.mark.parametrize(
     ("status", "attempts"), [(400, 1), (401, 1), (413, 1), (422, 1), (424, 2), (429, 2), (503, 2)]
 )
-def test_only_what_may_pass_is_retried(
-    status: int, attempts: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_what_may_pass_is_retried(status: int, attempts: int, waits: list[float]) -> None:
     """A failure of the model among them, which has a status of its own."""
-    monkeypatch.setattr("rerank_core._drivers.time.sleep", lambda _: None)
-    server = Server(httpx.Response(status, text=tei_error("no", "Backend")))
+    service = Service(tei_error("no", "Backend"), status)
 
     with pytest.raises(APIStatusError):
-        ask(server, options={"max_retries": 1})
+        ask(service, max_retries=1)
 
-    assert len(server.requests) == attempts
-
-
-def parts_of(headers: Any, body: Any, *line: str) -> dict[str, Any]:
-    """A request, flat: the headers that matter and each field by its path."""
-    names = ("accept", "authorization", "content-type")
-    parts = {f"headers.{name}": headers.get(name) for name in names}
-    parts |= {f"json.{name}": value for name, value in body.items()}
-    return parts | dict(zip(("method", "path", "query"), line, strict=True))
+    assert len(service.requests) == attempts == 1 + len(waits)
 
 
-@pytest.mark.parametrize("name", ["default", "top_n"])
+DEFAULT, TOP_N = "huggingface-litellm-default", "huggingface-litellm-top_n"
+# What this project sends otherwise than litellm, on purpose: where, what instead, why, in which
+# captures.
+DIFFERENCES: tuple[Difference, ...] = (
+    ("json.raw_scores", NOTHING, "nobody asked for it", (DEFAULT,)),
+    (
+        "json.truncate",
+        NOTHING,
+        "nobody asked for it, and it overrides the server's own",
+        (DEFAULT,),
+    ),
+    ("json.truncation_direction", NOTHING, "nobody asked for it", (DEFAULT, TOP_N)),
+    ("json.return_text", NOTHING, "the caller has the documents", (DEFAULT,)),
+    ("json.return_text", NOTHING, "it is the default", (TOP_N,)),
+    ("json.raw_scores", True, "litellm loses what the caller asks for", (TOP_N,)),
+    ("json.truncate", True, "litellm loses what the caller asks for", (TOP_N,)),
+    ("json.top_n", NOTHING, "the server ignores it: core cuts the list", (TOP_N,)),
+)
+
+
+@pytest.mark.parametrize("name", [DEFAULT, TOP_N])
 def test_litellm_s_call_sends_the_same_but_for_the_differences(name: str) -> None:
     """Method, path, query, headers and every field of the body."""
-    capture, server = load(name), Server()
-    captured, call = capture["request"], capture["call"]
-    line = captured["method"], captured["path"], captured["query"]
-    expected = parts_of(captured["headers"], captured["json"], *line)
-    expected |= {where: ours for on, where, ours, _ in DIFFERENCES if on == name}
+    call, service = call_of(name), Service(score)
 
-    response = rerank(
-        **call | {"api_base": call["api_base"].replace("PORT", "80"), "http_client": server}
-    )
+    response = ask(service, **call)
 
-    (request,) = server.requests
-    url = request.url
-    sent = parts_of(request.headers, server.body, request.method, url.path, url.query.decode())
-    assert sent == {where: value for where, value in expected.items() if value is not NOTHING}
+    assert differing(name, service) == stated(name, DIFFERENCES)
     assert len(response.results) == call.get("top_n", 2)
 
 
 def test_every_capture_is_covered() -> None:
     """A file that is added must be made the same call of."""
-    files = {path.stem for path in CAPTURES.glob("huggingface-*.json")}
-
-    assert files == {"huggingface-litellm-default", "huggingface-litellm-top_n"}
+    assert {path.stem for path in CAPTURES.glob("huggingface-*.json")} == {DEFAULT, TOP_N}
 
 
 def test_the_facts_are_stated() -> None:
@@ -608,4 +534,4 @@ def test_the_facts_are_stated() -> None:
     assert facts.max_tokens == 512
     assert facts.score_kind == "probability"
     assert facts.price is None
-    assert facts.api_key_env == ("HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGING_FACE_HUB_TOKEN")
+    assert facts.api_key_env == VARIABLES
