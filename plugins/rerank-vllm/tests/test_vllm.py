@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from attrs import frozen
 
@@ -21,34 +18,33 @@ from rerank_core import (
     Meta,
     NotFoundError,
     RateLimitError,
-    Reranker,
-    RerankResponse,
     ResponseParseError,
     ServerError,
     Tokens,
-    UnsupportedParamError,
-    arerank,
     rerank,
 )
 from rerank_core.testing import Case, Check, Example, conformance
+from service import (
+    CAPTURES,
+    NOTHING,
+    Difference,
+    Send,
+    Service,
+    asking,
+    both_ways,
+    call_of,
+    check_refused_unless_allowed,
+    differing,
+    load,
+    noting_waits,
+    stated,
+    without_variables,
+)
 
-CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
 QUERY = "What is the capital of France?"
 DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
 BOTH = [(1, 0.48720771074295044), (0, 0.14769501984119415)]
 BATCHED = [(1, 0.4872077703475952), (0, 0.14769503474235535)]  # the seventh digit differs
-NOTHING = object()
-
-# What this project sends otherwise than litellm, on purpose: capture, part, ours, why.
-DIFFERENCES = [
-    ("all", "path", "/v1/rerank", "litellm moves a guarded /v1/rerank to where no key is checked"),
-    ("all", "json.return_documents", NOTHING, "the server ignores it"),
-    ("all", "json.rank_fields", NOTHING, "honoured by rendering; the server does not know it"),
-    ("all", "json.documents", ["title: a", "title: b"], "mappings are answered with 400"),
-    ("all", "json.use_activation", False, "litellm loses it"),
-    ("default", "headers.authorization", NOTHING, "litellm makes up a key where none is given"),
-    ("default", "json.return_documents", NOTHING, "the server ignores it"),
-]
 
 
 @frozen
@@ -132,66 +128,23 @@ NOT_MADE = {
 }
 
 
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no key or base URL of this machine take part."""
-    for name in ("HOSTED_VLLM_API_KEY", "VLLM_API_KEY", "HOSTED_VLLM_API_BASE"):
-        monkeypatch.delenv(name, raising=False)
+def rank(asked: Any) -> dict[str, Any]:
+    """Rank the documents in the order in which they were sent, and send the server's own back."""
+    rows = [
+        {
+            "index": at,
+            "document": {"text": "the server's own", "multi_modal": None},
+            "relevance_score": 0.9 - at / 10000,
+        }
+        for at in range(asked.get("top_n") or len(asked["documents"]))
+    ]
+    usage = {"prompt_tokens": 7, "total_tokens": 7}
+    return {"id": "score-1", "results": rows, "usage": usage}
 
 
-class Server(httpx.MockTransport):
-    """Stands in for a server: keeps requests, ranks the documents in the order they were sent.
-
-    Args:
-        reply: The reply to give instead.
-    """
-
-    def __init__(self, reply: httpx.Response | None = None) -> None:
-        super().__init__(self._answer)
-        self.requests: list[httpx.Request] = []
-        self._reply = reply
-
-    @property
-    def body(self) -> Any:
-        """The latest body, decoded."""
-        return json.loads(self.requests[-1].content)
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        if self._reply is not None:
-            return self._reply
-        asked = json.loads(request.content)
-        count = asked.get("top_n") or len(asked["documents"])
-        rows = [
-            {
-                "index": at,
-                "document": {"text": "the server's own", "multi_modal": None},
-                "relevance_score": 0.9 - at / 10000,
-            }
-            for at in range(count)
-        ]
-        usage = {"prompt_tokens": 7, "total_tokens": 7}
-        return httpx.Response(200, json={"id": "score-1", "results": rows, "usage": usage})
-
-
-def ask(
-    server: Server,
-    documents: Any = DOCUMENTS,
-    *,
-    model: str = "tiny-reranker",
-    options: dict[str, Any] | None = None,
-    **params: Any,
-) -> RerankResponse:
-    """Ask for a ranking."""
-    given = {"max_retries": 0, **(options or {})}
-    with Reranker(f"vllm/{model}", http_client=server, **given) as reranker:
-        return reranker.rerank(QUERY, documents, **params)
-
-
-def load(name: str) -> Any:
-    """One capture."""
-    return json.loads((CAPTURES / f"hosted_vllm-{name}.json").read_bytes())
-
+ask = asking("vllm/tiny-reranker", query=QUERY, documents=DOCUMENTS)
+bare_environment = without_variables("HOSTED_VLLM_API_KEY", "VLLM_API_KEY", "HOSTED_VLLM_API_BASE")
+waits = noting_waits()
 
 CASE = Case(
     plugin=rerank_vllm,
@@ -206,7 +159,7 @@ CASE = Case(
             "top_n": 2,
             "max_tokens_per_doc": 64,
         },
-        reply=load("realserver-v1-default")["response"]["json"],
+        reply=load("hosted_vllm-realserver-v1-default")["response"]["json"],
         ranking=BOTH,
         id="score-99ee3641193a7c46",
         meta=Meta(billed_units=BilledUnits(total_tokens=32), tokens=Tokens(input_tokens=32)),
@@ -266,64 +219,64 @@ def test_conformance(check: Check) -> None:
 )
 def test_a_base_url_is_completed_and_stays_on_its_path(base: str | None, url: str) -> None:
     """What lies below `/v1` and `/v2` is guarded, and stays so."""
-    server = Server()
+    service = Service(rank)
 
-    ask(server, options={"api_base": base})
+    ask(service, api_base=base)
 
-    assert str(server.requests[0].url) == url
+    assert service.url == url
 
 
 def test_the_base_url_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the server's own default."""
     monkeypatch.setenv("HOSTED_VLLM_API_BASE", "http://gpu:8000/v1")
-    server = Server()
+    service = Service(rank)
 
-    ask(server)
+    ask(service)
 
-    assert str(server.requests[0].url) == "http://gpu:8000/v1/rerank"
+    assert service.url == "http://gpu:8000/v1/rerank"
 
 
 def test_without_a_key_no_header_is_sent() -> None:
     """A server has none by default, and no made-up one is sent."""
-    server = Server()
+    service = Service(rank)
 
-    ask(server)
+    ask(service)
 
-    assert "authorization" not in server.requests[0].headers
+    assert "authorization" not in service.requests[0].headers
 
 
 def test_keys_are_looked_for_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """The argument, then the variable for clients, then the server's own."""
-    server = Server()
+    service = Service(rank)
 
     monkeypatch.setenv("VLLM_API_KEY", "third")
-    ask(server)
+    ask(service)
     monkeypatch.setenv("HOSTED_VLLM_API_KEY", "second")
-    ask(server)
-    ask(server, options={"api_key": "first"})
+    ask(service)
+    ask(service, api_key="first")
 
-    sent = [request.headers["authorization"] for request in server.requests]
+    sent = [request.headers["authorization"] for request in service.requests]
     assert sent == ["Bearer third", "Bearer second", "Bearer first"]
 
 
 @pytest.mark.parametrize("prefix", ["vllm", "hosted_vllm"])
 def test_both_names_lead_here(prefix: str) -> None:
     """Its own and litellm's; a model's name may hold slashes."""
-    server = Server()
+    service = Service(rank)
 
-    response = rerank(f"{prefix}/BAAI/bge-reranker-base", QUERY, DOCUMENTS, http_client=server)
+    response = ask(service, model=f"{prefix}/BAAI/bge-reranker-base")
 
-    assert server.body["model"] == "BAAI/bge-reranker-base"
+    assert service.body["model"] == "BAAI/bge-reranker-base"
     assert response.provider == "vllm"
 
 
 def test_nothing_is_sent_that_was_not_asked_for() -> None:
     """No null, which the server would answer with 400, and no default restated."""
-    server = Server()
+    service = Service(rank)
 
-    ask(server, top_n=None, max_tokens_per_doc=None, truncate_prompt_tokens=None)
+    ask(service, top_n=None, max_tokens_per_doc=None, truncate_prompt_tokens=None)
 
-    assert server.body == {"model": "tiny-reranker", "query": QUERY, "documents": DOCUMENTS}
+    assert service.body == {"model": "tiny-reranker", "query": QUERY, "documents": DOCUMENTS}
 
 
 @pytest.mark.parametrize(
@@ -346,29 +299,18 @@ def test_nothing_is_sent_that_was_not_asked_for() -> None:
 )
 def test_parameters_of_the_server_are_sent_by_name(params: dict[str, Any]) -> None:
     """Those of the call and those that only vLLM knows."""
-    server = Server()
+    service = Service(rank)
 
-    ask(server, **params)
+    ask(service, **params)
 
-    sent = server.body
+    sent = service.body
     assert sent.keys() == {"model", "query", "documents", *params}
     assert {name: sent[name] for name in params} == params
 
 
-def test_what_the_server_would_ignore_is_refused() -> None:
-    """It drops unknown fields without a word."""
-    with pytest.raises(UnsupportedParamError, match="vllm does not take 'max_chunks_per_doc'"):
-        ask(Server(), max_chunks_per_doc=2)
-
-
-def test_what_the_server_would_ignore_may_be_left_out() -> None:
-    """With a warning."""
-    server = Server()
-
-    response = ask(server, max_chunks_per_doc=2, options={"drop_params": True})
-
-    assert "max_chunks_per_doc" not in server.body
-    assert any("max_chunks_per_doc" in warning for warning in response.warnings)
+def test_what_the_server_would_ignore_is_refused_unless_allowed() -> None:
+    """It drops unknown fields without a word; a warning says what was left out."""
+    check_refused_unless_allowed(ask, Service(rank), "vllm", "max_chunks_per_doc")
 
 
 PARTS = {"content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {}}]}
@@ -390,12 +332,12 @@ def test_mappings_are_text_unless_they_have_parts(
     documents: Any, rank_fields: list[str] | None, sent: Any
 ) -> None:
     """A list of parts is what multimodal models rank; the server refuses any other mapping."""
-    server = Server()
+    service = Service(rank)
 
-    response = ask(server, documents, rank_fields=rank_fields)
+    response = ask(service, documents, rank_fields=rank_fields)
 
-    assert server.body["documents"] == sent
-    assert "rank_fields" not in server.body
+    assert service.body["documents"] == sent
+    assert "rank_fields" not in service.body
     for result in response.results:
         given = documents[result.index]
         assert result.document is not None
@@ -404,24 +346,24 @@ def test_mappings_are_text_unless_they_have_parts(
 
 def test_documents_of_the_server_are_not_the_caller_s() -> None:
     """It always sends them back, as `null` where they have parts."""
-    response = ask(Server(), return_documents=False)
+    response = ask(Service(rank), return_documents=False)
 
     assert [result.document for result in response.results] == [None, None]
 
 
 def test_blank_documents_are_held_back() -> None:
     """Whether every model takes them is not known."""
-    server = Server()
+    service = Service(rank)
 
-    response = ask(server, ["", "a"])
+    response = ask(service, ["", "a"])
 
-    assert server.body["documents"] == ["a"]
+    assert service.body["documents"] == ["a"]
     assert [result.index for result in response.results] == [1, 0]
 
 
 def test_usage_is_read() -> None:
     """Tokens of all pairs, and no price: the server is the caller's own."""
-    response = ask(Server())
+    response = ask(Service(rank))
 
     assert response.meta.billed_units.total_tokens == 7
     assert response.meta.tokens.input_tokens == 7
@@ -433,25 +375,25 @@ def test_usage_of_older_servers_is_read() -> None:
     rows = [{"index": at, "relevance_score": 0.5} for at in (0, 1)]
     reply = {"id": "rerank-1", "results": rows, "usage": {"total_tokens": 9}}
 
-    response = ask(Server(httpx.Response(200, json=reply)))
+    response = ask(Service(reply))
 
     assert response.meta.billed_units.total_tokens == 9
 
 
 def test_a_list_is_split_only_as_told() -> None:
     """The server states no limit."""
-    server = Server()
+    service = Service(rank)
 
-    ask(server, ["a"] * 3000)
-    ask(server, ["a"] * 30, options={"max_documents": 10})
+    ask(service, ["a"] * 3000)
+    ask(service, ["a"] * 30, max_documents=10)
 
-    assert len(server.requests) == 4
+    assert len(service.requests) == 4
 
 
 def test_a_listwise_model_is_not_split() -> None:
     """Its scores depend on the other documents."""
     with pytest.raises(InvalidRequestError, match="split_listwise=True"):
-        ask(Server(), model="jinaai/jina-reranker-v3", options={"max_documents": 1})
+        ask(Service(rank), model="vllm/jinaai/jina-reranker-v3", max_documents=1)
 
 
 @pytest.mark.parametrize(
@@ -470,7 +412,7 @@ def test_errors_of_every_form_are_read(
 ) -> None:
     """Nested, flat and from the framework."""
     with pytest.raises(kind, match=words) as caught:
-        ask(Server(httpx.Response(status, json=body)))
+        ask(Service(body, status))
 
     assert type(caught.value) is kind
 
@@ -478,66 +420,68 @@ def test_errors_of_every_form_are_read(
 @pytest.mark.parametrize(
     ("status", "attempts"), [(400, 1), (404, 1), (429, 2), (500, 2), (501, 1), (503, 2)]
 )
-def test_only_what_may_pass_is_retried(
-    status: int, attempts: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_what_may_pass_is_retried(status: int, attempts: int, waits: list[float]) -> None:
     """A model without the capability, 501, does not grow it."""
-    monkeypatch.setattr("rerank_core._drivers.time.sleep", lambda _: None)
-    server = Server(httpx.Response(status, json={"error": {"message": "no"}}))
+    service = Service({"error": {"message": "no"}}, status)
 
     with pytest.raises(APIStatusError):
-        ask(server, options={"max_retries": 1})
+        ask(service, max_retries=1)
 
-    assert len(server.requests) == attempts
-
-
-def parts_of(request: Any) -> dict[str, Any]:
-    """A captured request, flat: the headers that matter and each field by its path."""
-    parts = {f"headers.{name}": value for name, value in request["headers"].items()}
-    parts |= {f"json.{name}": value for name, value in request["json"].items()}
-    return parts | {"method": request["method"], "path": request["path"], "query": request["query"]}
+    assert len(service.requests) == attempts == 1 + len(waits)
 
 
-def sent_parts(request: httpx.Request) -> dict[str, Any]:
-    """The same of what we sent."""
-    names = ("accept", "authorization", "content-type")
-    headers = {name: request.headers[name] for name in names if name in request.headers}
-    return parts_of(
-        {
-            "headers": headers,
-            "json": json.loads(request.content),
-            "method": request.method,
-            "path": request.url.path,
-            "query": request.url.query.decode(),
-        }
-    )
+LITELLM_ALL, LITELLM_DEFAULT = "hosted_vllm-litellm-all", "hosted_vllm-litellm-default"
+# What this project sends otherwise than litellm, on purpose: where, what instead, why, in which
+# captures.
+DIFFERENCES: tuple[Difference, ...] = (
+    (
+        "path",
+        "/v1/rerank",
+        "litellm moves a guarded /v1/rerank to where no key is checked",
+        (LITELLM_ALL,),
+    ),
+    (
+        "json.return_documents",
+        NOTHING,
+        "the server ignores it",
+        (LITELLM_ALL, LITELLM_DEFAULT),
+    ),
+    (
+        "json.rank_fields",
+        NOTHING,
+        "honoured by rendering; the server does not know it",
+        (LITELLM_ALL,),
+    ),
+    (
+        "json.documents",
+        ["title: a", "title: b"],
+        "mappings are answered with 400",
+        (LITELLM_ALL,),
+    ),
+    ("json.use_activation", False, "litellm loses it", (LITELLM_ALL,)),
+    (
+        "headers.authorization",
+        NOTHING,
+        "litellm makes up a key where none is given",
+        (LITELLM_DEFAULT,),
+    ),
+)
 
 
-@pytest.mark.parametrize("name", ["all", "default"])
-@pytest.mark.parametrize("asynchronous", [False, True], ids=["rerank", "arerank"])
-def test_litellm_s_call_sends_the_same_but_for_the_differences(
-    name: str,
-    asynchronous: bool,  # noqa: FBT001 - a parameter of the test
-) -> None:
+@both_ways
+@pytest.mark.parametrize("name", [LITELLM_ALL, LITELLM_DEFAULT])
+def test_litellm_s_call_sends_the_same_but_for_the_differences(name: str, send: Send) -> None:
     """Method, path, query, headers and every field of the body."""
-    capture, server = load(f"litellm-{name}"), Server()
-    call = capture["call"] | {"http_client": server}
-    call["api_base"] = call["api_base"].replace("PORT", "8000")
-    expected = parts_of(capture["request"])
-    expected |= {where: ours for on, where, ours, _ in DIFFERENCES if on == name}
+    service = Service(rank)
 
-    if asynchronous:
-        asyncio.run(arerank(**call))
-    else:
-        rerank(**call)
+    ask(service, send=send, **call_of(name))
 
-    wanted = {where: value for where, value in expected.items() if value is not NOTHING}
-    assert sent_parts(server.requests[0]) == wanted
+    assert differing(name, service) == stated(name, DIFFERENCES)
 
 
-def replay(name: str) -> tuple[Server, dict[str, Any]]:
-    """A server that answers as the real one did, and the call that this belongs to."""
-    capture = load(f"realserver-{name}")
+def replay(name: str) -> tuple[Service, dict[str, Any]]:
+    """A stand-in that answers as the real one did, and the call that this belongs to."""
+    capture = load(f"hosted_vllm-realserver-{name}")
     request, response = capture["request"], capture["response"]
     asked = request["json"] if name not in NOT_MADE else {}
     params = {name: asked[name] for name in asked if name not in {"model", "query", "documents"}}
@@ -552,22 +496,17 @@ def replay(name: str) -> tuple[Server, dict[str, Any]]:
         "api_key": request["headers"].get("authorization", "").removeprefix("Bearer "),
         **params,
     }
-    reply = httpx.Response(response["status"], json=response["json"])
-    return Server(reply), call
+    return Service(json.dumps(response["json"]), response["status"]), call
 
 
 @pytest.mark.parametrize("name", [name for name in REPLIES if isinstance(REPLIES[name], Read)])
-@pytest.mark.parametrize("asynchronous", [False, True], ids=["rerank", "arerank"])
-def test_a_ranking_of_the_real_server_is_read(
-    name: str,
-    asynchronous: bool,  # noqa: FBT001 - a parameter of the test
-) -> None:
+@both_ways
+def test_a_ranking_of_the_real_server_is_read(name: str, send: Send) -> None:
     """Its results, its id and its usage."""
-    expected, (server, call) = REPLIES[name], replay(name)
+    expected, (service, call) = REPLIES[name], replay(name)
     assert isinstance(expected, Read)
 
-    asked = call | {"http_client": server}
-    response = asyncio.run(arerank(**asked)) if asynchronous else rerank(**asked)
+    response = send(**call, http_client=service)
 
     ranking = [(result.index, result.relevance_score) for result in response.results]
     if expected.ranking[0][1]:
@@ -581,30 +520,30 @@ def test_a_ranking_of_the_real_server_is_read(
 @pytest.mark.parametrize("name", [name for name in REPLIES if isinstance(REPLIES[name], Refused)])
 def test_any_other_reply_of_the_real_server_is_an_error(name: str) -> None:
     """Of the right kind, with the words that a person needs, and short."""
-    expected, (server, call) = REPLIES[name], replay(name)
+    expected, (service, call) = REPLIES[name], replay(name)
     assert isinstance(expected, Refused)
 
     with pytest.raises(expected.kind) as caught:
-        rerank(**call, http_client=server)
+        rerank(**call, http_client=service)
 
     assert type(caught.value) is expected.kind
     assert getattr(caught.value, "status_code", None) == expected.status
     assert all(word in str(caught.value) for word in expected.words)
     assert len(str(caught.value)) < 700
-    assert len(server.requests) == 1  # none of them is worth a retry
+    assert len(service.requests) == 1  # none of them is worth a retry
 
 
 @pytest.mark.parametrize("name", sorted(REPLIES.keys() - NOT_MADE))
 def test_the_same_request_is_made_as_of_the_real_server(name: str) -> None:
     """Where the call can be made here: the same path, key and body."""
-    server, call = replay(name)
-    captured = load(f"realserver-{name}")["request"]
+    service, call = replay(name)
+    captured = load(f"hosted_vllm-realserver-{name}")["request"]
 
     try:
-        rerank(**call, http_client=server)
+        rerank(**call, http_client=service)
     except APIStatusError as error:
         assert error.status_code != 200  # noqa: PT017 - what is sent matters here, not the reply
-    (request,) = server.requests
+    (request,) = service.requests
 
     assert request.method == captured["method"]
     assert request.url.path == captured["path"]
@@ -617,7 +556,7 @@ def test_every_capture_is_covered() -> None:
     files = {path.stem for path in CAPTURES.glob("hosted_vllm-*.json")}
     replies = {f"hosted_vllm-realserver-{name}" for name in REPLIES}
 
-    assert files == {*replies, "hosted_vllm-litellm-all", "hosted_vllm-litellm-default"}
+    assert files == {*replies, LITELLM_ALL, LITELLM_DEFAULT}
 
 
 def test_the_facts_are_stated() -> None:
