@@ -79,9 +79,14 @@ def copied(reply: httpx.Response) -> httpx.Response:
 
 
 def in_turn(*replies: Any) -> Callable[[Any], Any]:
-    """What gives each reply in its turn, and the last for ever."""
+    """What gives each reply in its turn, and the last for ever; functions of the body as well."""
     left = list(replies)
-    return lambda _: left.pop(0) if len(left) > 1 else left[0]
+
+    def reply(asked: Any) -> Any:
+        now = left.pop(0) if len(left) > 1 else left[0]
+        return now(asked) if callable(now) else now
+
+    return reply
 
 
 class Service(httpx.MockTransport):

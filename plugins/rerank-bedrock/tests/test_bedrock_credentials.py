@@ -11,9 +11,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -36,20 +35,12 @@ from rerank_core import (
     RerankResponse,
     ServerError,
     TransportError,
-    arerank,
     rerank,
 )
+from service import Send, Service, every_way, in_turn, load
 
 AMAZON = "amazon.rerank-v1:0"
-VECTORS = json.loads(
-    (
-        Path(__file__).parents[3]
-        / "tests"
-        / "fixtures"
-        / "captures"
-        / "bedrock-botocore-sigv4-vectors.json"
-    ).read_bytes()
-)["vectors"]
+VECTORS = load("bedrock-botocore-sigv4-vectors")["vectors"]
 KEYS: dict[str, Any] = {
     "aws_access_key_id": "AKIDGIVEN",
     "aws_secret_access_key": "given-secret-key",
@@ -112,7 +103,6 @@ FOREIGN = (
     "AWS_BEDROCK_RUNTIME_ENDPOINT",
     "BEDROCK_API_BASE",
 )
-Send = Callable[..., RerankResponse]
 
 
 @pytest.fixture(autouse=True)
@@ -136,32 +126,21 @@ def profiles(tmp_path: Path) -> Path:
     return path
 
 
-class Service(httpx.MockTransport):
-    """Stands in for Bedrock: checks each signature, and ranks the documents as they were sent."""
+def rank(asked: Any) -> dict[str, Any]:
+    """Rank the documents as they were sent, in the words of the API that was asked."""
+    score = "relevanceScore" if "sources" in asked else "relevance_score"
+    count = len(asked.get("sources") or asked["documents"])
+    return {"results": [{"index": at, score: 0.9 - at / 100} for at in range(count)]}
 
-    def __init__(self, statuses: tuple[int, ...] = (200,)) -> None:
-        super().__init__(self._answer)
-        self.requests: list[httpx.Request] = []
-        self._statuses = statuses
 
-    @property
-    def authorization(self) -> str:
-        """The latest."""
-        return self.requests[-1].headers["authorization"]
+def authorization(service: Service) -> str:
+    """The latest."""
+    return str(service.requests[-1].headers["authorization"])
 
-    @property
-    def access_key(self) -> str:
-        """The key that the latest request was signed with."""
-        return self.authorization.partition("Credential=")[2].partition("/")[0]
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        status = self._statuses[min(len(self.requests), len(self._statuses)) - 1]
-        asked = json.loads(request.content)
-        score = "relevanceScore" if "sources" in asked else "relevance_score"
-        count = len(asked.get("sources") or asked["documents"])
-        rows = [{"index": at, score: 0.9 - at / 100} for at in range(count)]
-        return httpx.Response(status, json={"results": rows} if status == 200 else {})
+def access_key(service: Service) -> str:
+    """The key that the latest request was signed with."""
+    return authorization(service).partition("Credential=")[2].partition("/")[0]
 
 
 def signature_of(request: httpx.Request, secret: str) -> str:
@@ -182,21 +161,6 @@ def signature_of(request: httpx.Request, secret: str) -> str:
     for step in (day, region, service, end):
         key = hmac.digest(key, step.encode(), "sha256")
     return hmac.digest(key, text.encode(), "sha256").hex()
-
-
-def send_async(*args: Any, **keywords: Any) -> RerankResponse:
-    """Make a call with `arerank` under asyncio."""
-    return asyncio.run(arerank(*args, **keywords))
-
-
-def send_trio(*args: Any, **keywords: Any) -> RerankResponse:
-    """Make a call with `arerank` under trio."""
-    return trio.run(partial(arerank, *args, **keywords))
-
-
-every_way = pytest.mark.parametrize(
-    "send", [rerank, send_async, send_trio], ids=["rerank", "asyncio", "trio"]
-)
 
 
 def ask(
@@ -259,12 +223,12 @@ def test_what_is_sent_is_what_was_signed(
     send: Send, model: str, options: dict[str, Any], base: str | None
 ) -> None:
     """Checked by another hand: the URL as it arrives, the host, the bytes of the body."""
-    service = Service()
+    service = Service(rank)
 
     ask(service, send=send, model=model, api_base=base, **KEYS, **options)
 
     request = service.requests[0]
-    assert service.authorization.endswith(signature_of(request, "given-secret-key"))
+    assert authorization(service).endswith(signature_of(request, "given-secret-key"))
     assert request.headers.get("x-amz-security-token") == options.get("aws_session_token")
     assert "x-amz-content-sha256" not in request.headers
 
@@ -275,7 +239,7 @@ def test_every_attempt_is_signed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter(datetime(2026, 1, 2, 3, 4, at, tzinfo=UTC) for at in range(3))
     clock = type("Clock", (), {"now": staticmethod(lambda _: next(times))})
     monkeypatch.setattr("rerank_bedrock._auth.datetime", clock)
-    service = Service((500, 503, 200))
+    service = Service(in_turn(httpx.Response(500, json={}), httpx.Response(503, json={}), rank))
 
     ask(service, max_retries=2, **KEYS)
 
@@ -289,7 +253,7 @@ def test_every_attempt_is_signed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_client_with_authentication_of_its_own_keeps_it() -> None:
     """And so does a header of the caller's; nothing is looked for."""
-    service = Service()
+    service = Service(rank)
     with httpx.Client(transport=service, auth=("user", "word")) as client:
         rerank("bedrock/" + AMAZON, "query", ["a"], http_client=client)
     ask(service, extra_headers={"Authorization": "Custom 1"})
@@ -328,11 +292,11 @@ def test_credentials_are_looked_for_in_order(
     """Options, variables, profile; never a part of one with a part of another."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    service = Service()
+    service = Service(rank)
 
     ask(service, **options)
 
-    assert service.access_key == key
+    assert access_key(service) == key
     assert service.requests[0].headers.get("x-amz-security-token") == token
 
 
@@ -434,11 +398,11 @@ def test_roles_are_taken_on(
     file.write_text("an-identity")
     for name, value in variables.items():
         monkeypatch.setenv(name, value.format(url=loopback.url, file=file))
-    service = Service()
+    service = Service(rank)
 
     ask(service, send=send)
 
-    assert service.access_key == "AKIDROLE"
+    assert access_key(service) == "AKIDROLE"
     assert service.requests[0].headers["x-amz-security-token"] == "role-token"
     assert loopback.asked[-1] == asked
 
@@ -460,7 +424,7 @@ def test_credentials_that_cannot_work_are_refused(
     send: Send, options: dict[str, Any], kind: type[Exception], words: tuple[str, ...]
 ) -> None:
     """With what to do, before anything is sent, and without a secret."""
-    service = Service()
+    service = Service(rank)
 
     with pytest.raises(ConfigurationError) as caught:
         ask(service, send=send, **options)
@@ -485,7 +449,7 @@ def test_credentials_that_cannot_work_are_refused(
 def test_a_profile_that_fails_says_why(profile: str, words: str) -> None:
     """But nothing of what its program printed."""
     with pytest.raises(ConfigurationError) as caught:
-        ask(Service(), aws_profile_name=profile)
+        ask(Service(rank), aws_profile_name=profile)
 
     assert words in str(caught.value)
     assert "given-secret-key" not in "".join(traceback.format_exception(caught.value))
@@ -496,7 +460,7 @@ def test_a_damaged_file_is_an_error_of_ours(tmp_path: Path) -> None:
     (tmp_path / "config").write_text("no profile\n")
 
     with pytest.raises(ConfigurationError, match="AWS credentials cannot be had"):
-        ask(Service(), aws_region_name="us-west-2")
+        ask(Service(rank), aws_region_name="us-west-2")
 
 
 def test_a_silent_service_of_credentials_may_answer_later(
@@ -512,7 +476,7 @@ def test_a_silent_service_of_credentials_may_answer_later(
         return Credentials("AKIDLATE", "late-secret-key")
 
     monkeypatch.setattr("botocore.session.Session.get_credentials", load)
-    service = Service()
+    service = Service(rank)
 
     with pytest.raises(TransportError, match="does not answer"):
         ask(service)
@@ -520,7 +484,7 @@ def test_a_silent_service_of_credentials_may_answer_later(
     answers = iter([exceptions.EndpointConnectionError(endpoint_url="http://sts")])
     ask(service, max_retries=1)
 
-    assert service.access_key == "AKIDLATE"
+    assert access_key(service) == "AKIDLATE"
 
 
 # --- Keeping and renewing them -----------------------------------------------------------------
@@ -542,7 +506,7 @@ def loaded_in(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_credentials_are_loaded_once(loaded_in: list[str]) -> None:
     """However many threads ask at once."""
-    with Reranker(f"bedrock/{AMAZON}", http_client=Service()) as reranker:
+    with Reranker(f"bedrock/{AMAZON}", http_client=Service(rank)) as reranker:
         threads = [
             threading.Thread(target=reranker.rerank, args=("query", ["a"])) for _ in range(5)
         ]
@@ -560,7 +524,7 @@ def test_credentials_are_not_loaded_in_the_event_loop(run: Any, loaded_in: list[
     """Files and services take their time; later calls need no thread."""
 
     async def main() -> None:
-        async with Reranker(f"bedrock/{AMAZON}", http_client=Service()) as reranker:
+        async with Reranker(f"bedrock/{AMAZON}", http_client=Service(rank)) as reranker:
             await reranker.arerank("query", ["a"])
             await reranker.arerank("query", ["a"])
 
@@ -589,7 +553,7 @@ def test_temporary_credentials_are_renewed_before_they_expire(
         return RefreshableCredentials.create_from_metadata(renew(), renew, "test")
 
     monkeypatch.setattr("rerank_bedrock._auth.load_credentials", load)
-    service = Service()
+    service = Service(rank)
 
     async def main() -> None:
         async with Reranker(f"bedrock/{AMAZON}", http_client=service) as reranker:
@@ -605,7 +569,7 @@ def test_temporary_credentials_are_renewed_before_they_expire(
             reranker.rerank("query", ["a"])
 
     assert len(made) == 2
-    assert service.access_key == "AKID2"
+    assert access_key(service) == "AKID2"
 
 
 def test_a_renewal_that_fails_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -618,7 +582,7 @@ def test_a_renewal_that_fails_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("rerank_bedrock._auth.load_credentials", lambda *_, **__: Ended())
 
     with pytest.raises(ConfigurationError, match="sso login"):
-        ask(Service())
+        ask(Service(rank))
 
 
 def test_a_change_of_the_environment_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -673,16 +637,16 @@ def test_an_api_key_goes_to_invoke_model(
     """And nowhere else; there it comes before credentials, as by AWS's own SDKs."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    service = Service()
+    service = Service(rank)
 
     ask(service, send=send, **options)
 
     assert service.requests[0].url.path == path
     if bearer:
-        assert service.authorization == f"Bearer {bearer}"
+        assert authorization(service) == f"Bearer {bearer}"
         assert "x-amz-date" not in service.requests[0].headers
     else:
-        assert service.authorization.startswith("AWS4-HMAC-SHA256 ")
+        assert authorization(service).startswith("AWS4-HMAC-SHA256 ")
 
 
 @pytest.mark.parametrize(
@@ -712,7 +676,7 @@ def test_an_api_key_from_the_environment_chooses_where_it_is_alone(
     (tmp_path / "config").write_text(profile)
     loaded = Credentials("AKID", "secret")
     monkeypatch.setattr("rerank_bedrock._auth.load_credentials", lambda *_, **__: loaded)
-    service = Service()
+    service = Service(rank)
 
     ask(service)
 
@@ -734,7 +698,7 @@ def test_an_api_key_that_cannot_be_sent_is_refused(
     send: Send, options: dict[str, Any], words: str
 ) -> None:
     """Rather than ignored, or shown to whoever listens."""
-    service = Service()
+    service = Service(rank)
 
     with pytest.raises(ConfigurationError, match=words) as caught:
         ask(service, send=send, **options)
@@ -745,11 +709,11 @@ def test_an_api_key_that_cannot_be_sent_is_refused(
 
 def test_an_api_key_may_go_to_this_machine_without_tls() -> None:
     """For a proxy or a test server on loopback."""
-    service = Service()
+    service = Service(rank)
 
     ask(service, api_key="a-key", route="invoke", api_base="http://127.0.0.1:4566")
 
-    assert service.authorization == "Bearer a-key"
+    assert authorization(service) == "Bearer a-key"
 
 
 def test_an_api_key_needs_no_region_where_the_base_url_is_given(
@@ -757,7 +721,7 @@ def test_an_api_key_needs_no_region_where_the_base_url_is_given(
 ) -> None:
     """There is nothing to sign."""
     monkeypatch.delenv("AWS_REGION")
-    service = Service()
+    service = Service(rank)
 
     ask(service, model=f"invoke/{AMAZON}", api_key="a-key", api_base="https://proxy.test")
 
@@ -772,7 +736,7 @@ def test_nothing_secret_is_shown_or_logged(caplog: pytest.LogCaptureFixture) -> 
     caplog.set_level(logging.DEBUG)
     secrets = ("given-secret-key", TOKEN, BEARER)
     auth = BedrockAuth(BEARER, {**KEYS, "aws_session_token": TOKEN}, chosen=True)
-    service = Service((200, 500))
+    service = Service(in_turn(rank, httpx.Response(500, json={})))
     with Reranker(
         f"bedrock/{AMAZON}",
         http_client=service,
