@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
-from urllib.parse import parse_qs
 
 import httpx
 import pytest
@@ -29,20 +25,36 @@ from rerank_core import (
     PermissionDeniedError,
     RateLimitError,
     Reranker,
-    RerankResponse,
     ResponseParseError,
     ServerError,
     Tokens,
     TransportError,
     UnsupportedParamError,
     arerank,
-    list_providers,
     rerank,
 )
 from rerank_core.testing import CANARY, Case, Check, Example, Ranking, conformance
 from rerank_watsonx._auth import iam_auth
+from service import Difference, Send, both_ways, differing, load, stated
+from token_service import (
+    FailedExchange,
+    TokenService,
+    check_a_busy_token_service_is_asked_again,
+    check_a_failed_exchange,
+    check_a_refused_token_is_replaced,
+    check_a_token_is_kept,
+    check_exchanges,
+    check_no_third_attempt,
+    check_the_exchange_keeps_bounds_of_time,
+    form_of,
+    from_tasks,
+    from_threads,
+    shown_with,
+    slow,
+    token,
+    without_state,
+)
 
-CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
 MODEL = "cross-encoder/ms-marco-minilm-l-12-v2"
 BASE = "https://us-south.ml.cloud.ibm.com"
 DOCUMENTS = [
@@ -59,30 +71,6 @@ CALL: dict[str, Any] = {
     "project_id": "proj-1",
     "max_retries": 0,
 }
-# What this project sends otherwise than the capture, on purpose: file, place, ours (None for
-# nothing), reason.
-RETURNED = "core attaches the caller's documents, and the service's own default is not restated"
-DIFFERENCES: list[tuple[str, str, Any, str]] = [
-    ("ibm_watsonx_ai-full", "parameters.return_options.inputs", None, RETURNED),
-    ("ibm_watsonx_ai-full", "parameters.return_options.query", None, RETURNED),
-    ("litellm-full", "parameters.return_options.inputs", None, RETURNED),
-    ("litellm-space", "parameters.return_options.inputs", None, RETURNED),
-]
-
-Send = Callable[..., RerankResponse]
-
-
-def send_blocking(**call: Any) -> RerankResponse:
-    """Make a call with `rerank`."""
-    return rerank(**call)
-
-
-def send_async(**call: Any) -> RerankResponse:
-    """Make a call with `arerank`."""
-    return asyncio.run(arerank(**call))
-
-
-both_ways = pytest.mark.parametrize("send", [send_blocking, send_async])
 
 
 def encode(ranking: Ranking, documents: Sequence[str], top_n: int | None) -> dict[str, Any]:
@@ -128,27 +116,7 @@ def test_conformance(check: Check) -> None:
     check()
 
 
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let no key of this machine and no token of another test take part."""
-    facts = watsonx_facts()
-    tables = [*facts.options.values(), *facts.secret_options.values()]
-    for name in (
-        *facts.api_key_env,
-        *facts.base_url_env,
-        *(name for row in tables for name in row),
-    ):
-        monkeypatch.delenv(name, raising=False)
-    iam_auth.cache_clear()
-    yield
-    iam_auth.cache_clear()
-
-
-def watsonx_facts() -> Any:
-    """The facts as listings see them."""
-    (found,) = [found for found in list_providers() if found.name == "watsonx"]
-    assert found.facts is not None, found.error
-    return found.facts
+bare_environment = without_state("watsonx", iam_auth)
 
 
 def ranking(count: int, **more: Any) -> dict[str, Any]:
@@ -157,64 +125,18 @@ def ranking(count: int, **more: Any) -> dict[str, Any]:
     return {"model_id": MODEL, "results": rows, "input_token_count": 318, **more}
 
 
-class Service:
-    """Stands in for watsonx.ai and for IAM, and keeps what each was sent.
-
-    Args:
-        reply: What the ranking endpoint answers, else a ranking.
-        tokens: What IAM answers in turn, the last one again and again.
-        accepted: The tokens that the ranking endpoint accepts, else all.
-    """
-
-    def __init__(
-        self,
-        reply: httpx.Response | None = None,
-        tokens: list[httpx.Response] | None = None,
-        accepted: set[str] | None = None,
-    ) -> None:
-        self.reply, self.tokens, self.accepted = reply, tokens, accepted
-        self.requests: list[httpx.Request] = []
-        self.authorizations: list[str] = []  # a request that is sent again is signed anew
-        self.exchanges: list[httpx.Request] = []
-        self.transport = httpx.MockTransport(self.answer)
-
-    @property
-    def sent(self) -> Any:
-        """The JSON of the last request for a ranking."""
-        return json.loads(self.requests[-1].content)
-
-    def answer(self, request: httpx.Request) -> httpx.Response:
-        """Reply as the endpoint does."""
-        if request.url.path.endswith("/identity/token"):
-            self.exchanges.append(request)
-            time.sleep(0.01)  # so that callers who do not wait for each other show
-            made = self.tokens or [token(f"token-{len(self.exchanges)}")]
-            return copied(made[min(len(self.exchanges), len(made)) - 1])
-        self.requests.append(request)
-        self.authorizations.append(request.headers["authorization"])
-        bearer = self.authorizations[-1].removeprefix("Bearer ")
-        if self.accepted is not None and bearer not in self.accepted:
-            return error(401, "authentication_token_expired", "Token is expired.")
-        if self.reply is not None:
-            return copied(self.reply)
-        return httpx.Response(200, json=ranking(len(json.loads(request.content)["inputs"])))
-
-
-def copied(reply: httpx.Response) -> httpx.Response:
-    """The reply, for one more client: each makes it its own."""
-    return httpx.Response(reply.status_code, headers=reply.headers, content=reply.content)
-
-
-def token(value: str, **fields: Any) -> httpx.Response:
-    """IAM's reply."""
-    body = {"access_token": value, "token_type": "Bearer", "expires_in": 3600} | fields
-    return httpx.Response(200, json={name: at for name, at in body.items() if at is not None})
-
-
 def error(status: int, code: str, message: str) -> httpx.Response:
     """An error of the ranking endpoint."""
     errors = [{"code": code, "message": message, "more_info": "https://cloud.ibm.com/apidocs"}]
     return httpx.Response(status, json={"errors": errors, "trace": "ab12", "status_code": status})
+
+
+Service = partial(
+    TokenService,
+    ranking=lambda asked: ranking(len(asked["inputs"])),
+    refusal=error(401, "authentication_token_expired", "Token is expired."),
+    path="/identity/token",
+)
 
 
 def with_key(**changes: Any) -> dict[str, Any]:
@@ -240,59 +162,59 @@ def captured_call(call: dict[str, Any]) -> dict[str, Any]:
     return asked | {name: call[name] for name in named if name in call}
 
 
-def without(body: dict[str, Any], path: str) -> None:
-    """Remove what stands at a path."""
-    *steps, last = path.split(".")
-    for step in steps:
-        body = body[step]
-    del body[last]
+SDK = ("watsonx-ibm_watsonx_ai-full", "watsonx-ibm_watsonx_ai-minimal")
+LITELLM = ("watsonx-litellm-full", "watsonx-litellm-space")
+# What this project sends otherwise, on purpose: where, what instead, why, in which captures.
+RETURNED = "core attaches the caller's documents, and the service's own default is not restated"
+DIFFERENCES: tuple[Difference, ...] = (
+    ("headers.accept", "application/json", "nothing else can be read", SDK),
+    (
+        "json.parameters",
+        {"truncate_input_tokens": 512, "return_options": {"top_n": 2}},
+        RETURNED,
+        ("watsonx-ibm_watsonx_ai-full", "watsonx-litellm-full"),
+    ),
+    (
+        "json.parameters",
+        {"return_options": {"top_n": 2}},
+        RETURNED,
+        ("watsonx-litellm-space",),
+    ),
+)
 
 
 @both_ways
-@pytest.mark.parametrize(
-    "name", ["ibm_watsonx_ai-full", "ibm_watsonx_ai-minimal", "litellm-full", "litellm-space"]
-)
+@pytest.mark.parametrize("name", [*SDK, *LITELLM])
 def test_the_same_call_sends_the_same_as_others_but_for_the_differences(
     name: str, send: Send
 ) -> None:
     """Method, path, query, headers and the whole body."""
-    capture = json.loads((CAPTURES / f"watsonx-{name}.json").read_bytes())
-    expected, service = capture["request"], Service()
-    for file, path, _, _ in DIFFERENCES:
-        if file == name:
-            without(expected["json"], path)
-    version = expected["query"]["version"] if name.startswith("litellm") else None
+    capture, service = load(name), Service()
+    version = capture["request"]["query"]["version"] if name in LITELLM else None
 
     send(
         **captured_call(capture["call"]),
         api_base=BASE,
         token="test-key",  # noqa: S106 - the capture's own
         api_version=version,
-        http_client=service.transport,
+        http_client=service,
     )
 
-    (request,) = service.requests
-    assert request.method == expected["method"]
-    assert request.url.path == expected["path"]
-    assert dict(request.url.params) == expected["query"]
-    assert service.sent == expected["json"]
-    assert request.headers["content-type"] == "application/json"
-    assert request.headers["authorization"] == expected["headers"]["authorization"]
+    assert differing(name, service) == stated(name, DIFFERENCES)
 
 
 @both_ways
 def test_a_key_is_exchanged_as_ibm_s_own_sdk_does(send: Send) -> None:
     """The same form to the same place; the SDK's `Basic` header is not needed, and not sent."""
-    capture = json.loads((CAPTURES / "watsonx-ibm_watsonx_ai-iam_token.json").read_bytes())
+    capture = load("watsonx-ibm_watsonx_ai-iam_token")
     expected, service = capture["request"], Service()
 
-    send(**with_key(api_key="test-key"), http_client=service.transport)
+    send(**with_key(api_key="test-key"), http_client=service)
 
     (request,) = service.exchanges
-    form = {name: value[0] for name, value in parse_qs(request.content.decode()).items()}
     assert request.method == expected["method"]
     assert request.url == f"https://{capture['call']['host']}{expected['path']}"
-    assert form == expected["form"]
+    assert form_of(request) == expected["form"]
     assert request.headers["content-type"] == expected["headers"]["content-type"]
     assert request.headers["accept"] == "application/json"
     assert "authorization" not in request.headers
@@ -315,9 +237,9 @@ def test_a_base_url_becomes_the_endpoint(base: str, url: str) -> None:
     """However much of it the caller has copied, with the version that the service demands."""
     service = Service()
 
-    rerank(**CALL | {"api_base": base}, http_client=service.transport)
+    rerank(**CALL | {"api_base": base}, http_client=service)
 
-    assert str(service.requests[0].url) == url
+    assert service.url == url
 
 
 @pytest.mark.parametrize(
@@ -334,7 +256,7 @@ def test_a_region_names_the_host(region: str, host: str, monkeypatch: pytest.Mon
     monkeypatch.setenv("WATSONX_URL", "https://elsewhere.test")
     service = Service()
 
-    rerank(**CALL | {"api_base": None, "region": region}, http_client=service.transport)
+    rerank(**CALL | {"api_base": None, "region": region}, http_client=service)
 
     assert service.requests[0].url.host == host
 
@@ -346,7 +268,7 @@ def test_a_variable_names_the_base_url(name: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("WML_URL", "https://from.test")
     service = Service()
 
-    rerank(**CALL | {"api_base": None}, http_client=service.transport)
+    rerank(**CALL | {"api_base": None}, http_client=service)
 
     assert service.requests[0].url.host == "from.test"
 
@@ -380,7 +302,7 @@ def test_what_cannot_work_is_refused_before_it_is_sent(changes: dict[str, Any], 
     service = Service()
 
     with pytest.raises(ConfigurationError, match=words) as caught:
-        rerank(**CALL | changes, http_client=service.transport)
+        rerank(**CALL | changes, http_client=service)
 
     assert service.requests == service.exchanges == []
     assert caught.value.provider == "watsonx"
@@ -412,9 +334,9 @@ def test_exactly_one_place_is_sent(
         monkeypatch.setenv(name, value)
     service = Service()
 
-    response = rerank(**CALL | {"project_id": None} | given, http_client=service.transport)
+    response = rerank(**CALL | {"project_id": None} | given, http_client=service)
 
-    sent = {name: service.sent[name] for name in ("project_id", "space_id") if name in service.sent}
+    sent = {name: service.body[name] for name in ("project_id", "space_id") if name in service.body}
     assert sent == expected
     assert any("space_id was left out" in warning for warning in response.warnings) is warned
 
@@ -442,9 +364,9 @@ def test_params_go_where_the_service_wants_them(
     params: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     """And nothing is sent that was not asked for."""
-    service = Service(httpx.Response(200, json=ranking(3)))
+    service = Service(ranking(3))
 
-    rerank(**CALL, **params, http_client=service.transport)
+    rerank(**CALL, **params, http_client=service)
 
     always = {
         "model_id": MODEL,
@@ -452,17 +374,17 @@ def test_params_go_where_the_service_wants_them(
         "inputs": [{"text": text} for text in DOCUMENTS],
         "project_id": "proj-1",
     }
-    assert service.sent == always | expected
+    assert service.body == always | expected
 
 
 def test_a_transaction_id_travels_as_a_header() -> None:
     """And not in the body."""
     service = Service()
 
-    rerank(**CALL, transaction_id="trace-7", http_client=service.transport)
+    rerank(**CALL, transaction_id="trace-7", http_client=service)
 
     assert service.requests[0].headers["x-global-transaction-id"] == "trace-7"
-    assert "transaction_id" not in service.sent
+    assert "transaction_id" not in service.body
 
 
 @pytest.mark.parametrize(
@@ -481,10 +403,10 @@ def test_documents_travel_as_objects_with_text_only(
     service = Service()
 
     response = rerank(
-        **CALL | {"documents": documents}, rank_fields=rank_fields, http_client=service.transport
+        **CALL | {"documents": documents}, rank_fields=rank_fields, http_client=service
     )
 
-    assert service.sent["inputs"] == [{"text": text} for text in texts]
+    assert service.body["inputs"] == [{"text": text} for text in texts]
     assert len(response.results) == len(documents)
 
 
@@ -492,7 +414,7 @@ def test_a_long_list_is_split() -> None:
     """The service takes 1,000 inputs."""
     service = Service()
 
-    response = rerank(**CALL | {"documents": ["x"] * 1001}, http_client=service.transport)
+    response = rerank(**CALL | {"documents": ["x"] * 1001}, http_client=service)
 
     assert sorted(len(json.loads(r.content)["inputs"]) for r in service.requests) == [500, 501]
     assert len(response.results) == 1001
@@ -502,7 +424,7 @@ def test_a_long_list_is_split() -> None:
 def test_what_the_service_does_not_take_is_refused() -> None:
     """`max_chunks_per_doc` has no counterpart."""
     with pytest.raises(UnsupportedParamError, match="'max_chunks_per_doc'"):
-        rerank(**CALL, max_chunks_per_doc=3, http_client=Service().transport)
+        rerank(**CALL, max_chunks_per_doc=3, http_client=Service())
 
 
 @both_ways
@@ -522,7 +444,7 @@ def test_a_reply_is_read(send: Send) -> None:
     }
     reply = httpx.Response(200, json=body, headers={"X-Global-Transaction-Id": "trace-1"})
 
-    response = send(**CALL, http_client=Service(reply).transport)
+    response = send(**CALL, http_client=Service(reply))
 
     rows = [(result.index, result.relevance_score) for result in response.results]
     assert rows == [(1, 7.1023), (2, -1), (0, -2.6143)]
@@ -539,7 +461,7 @@ def test_a_reply_without_id_and_tokens_is_read() -> None:
     """An id is made, and unknown usage stays unknown."""
     reply = httpx.Response(200, json=ranking(3, input_token_count=None))
 
-    response = rerank(**CALL, http_client=Service(reply).transport)
+    response = rerank(**CALL, http_client=Service(reply))
 
     assert response.id
     assert response.meta.billed_units.total_tokens is None
@@ -556,10 +478,10 @@ def test_a_reply_without_id_and_tokens_is_read() -> None:
 )
 def test_a_reply_of_another_shape_is_no_ranking(body: Any, words: str) -> None:
     """Never an empty success."""
-    service = Service(httpx.Response(200, json=body))
+    service = Service(body)
 
     with pytest.raises(ResponseParseError, match=words):
-        rerank(**CALL, http_client=service.transport)
+        rerank(**CALL, http_client=service)
 
 
 @both_ways
@@ -584,7 +506,7 @@ def test_an_error_is_of_its_kind(
     service = Service(error(status, code, "No project."))
 
     with pytest.raises(APIStatusError) as caught:
-        send(**CALL, http_client=service.transport)
+        send(**CALL, http_client=service)
 
     assert type(caught.value) is kind
     assert caught.value.status_code == status
@@ -598,7 +520,7 @@ def test_what_may_pass_is_tried_again() -> None:
     service = Service(error(520, "unknown", "Bad day."))
 
     with pytest.raises(ServerError):
-        rerank(**CALL | {"max_retries": 1}, http_client=service.transport)
+        rerank(**CALL | {"max_retries": 1}, http_client=service)
 
     assert len(service.requests) == 2
 
@@ -645,11 +567,11 @@ def test_the_first_of_what_is_known_signs_the_request(
         monkeypatch.setenv(name, value)
     service = Service()
 
-    send(**CALL | {"token": None} | given, http_client=service.transport)
+    send(**CALL | {"token": None} | given, http_client=service)
 
     assert service.authorizations == [authorization]
-    sent = [parse_qs(request.content.decode())["apikey"] for request in service.exchanges]
-    assert sent == ([[key]] if key else [])
+    sent = [form_of(request)["apikey"] for request in service.exchanges]
+    assert sent == ([key] if key else [])
 
 
 @both_ways
@@ -658,7 +580,7 @@ def test_without_a_key_every_way_is_named(send: Send) -> None:
     service = Service()
 
     with pytest.raises(MissingAPIKeyError) as caught:
-        send(**CALL | {"token": None}, http_client=service.transport)
+        send(**CALL | {"token": None}, http_client=service)
 
     for word in (*ENVIRONMENT, "api_key=", "token=", "zen_api_key="):
         assert word in str(caught.value)
@@ -672,7 +594,7 @@ def test_the_caller_s_own_header_signs_alone() -> None:
     rerank(
         **CALL | {"token": None},
         extra_headers={"Authorization": "Basic own"},
-        http_client=service.transport,
+        http_client=service,
     )
 
     assert service.authorizations == ["Basic own"]
@@ -686,7 +608,7 @@ def test_another_token_service_may_be_named(url: str, monkeypatch: pytest.Monkey
     monkeypatch.setenv("WATSONX_IAM_URL", url)
     service = Service()
 
-    rerank(**with_key(api_base=None, region="us-east-1"), http_client=service.transport)
+    rerank(**with_key(api_base=None, region="us-east-1"), http_client=service)
 
     assert [str(r.url) for r in service.exchanges] == ["https://iam.test/identity/token"]
 
@@ -694,13 +616,7 @@ def test_another_token_service_may_be_named(url: str, monkeypatch: pytest.Monkey
 @both_ways
 def test_a_token_is_kept_between_calls(send: Send) -> None:
     """Also between those that bring a client of their own."""
-    service = Service()
-
-    for _ in range(3):
-        send(**with_key(), http_client=service.transport)
-
-    assert len(service.exchanges) == 1
-    assert service.authorizations == ["Bearer token-1"] * 3
+    check_a_token_is_kept(with_key(), Service(), send)
 
 
 def test_a_token_serves_one_key_at_one_token_service() -> None:
@@ -708,7 +624,7 @@ def test_a_token_serves_one_key_at_one_token_service() -> None:
     service = Service()
 
     for changes in ({}, {"api_key": "other-key"}, {"iam_url": "https://iam.test"}, {}):
-        rerank(**with_key(**changes), http_client=service.transport)
+        rerank(**with_key(**changes), http_client=service)
 
     assert service.authorizations == [f"Bearer token-{at}" for at in (1, 2, 3, 1)]
 
@@ -731,10 +647,7 @@ def test_a_token_is_replaced_60_seconds_before_its_end(
     """Counted from its arrival, so that a wrong clock does no harm."""
     service = Service(tokens=[token("first", **fields), token("second")])
 
-    for _ in range(2):
-        send(**with_key(), http_client=service.transport)
-
-    assert len(service.exchanges) == exchanges
+    check_exchanges(with_key(), service, exchanges, send)
 
 
 @both_ways
@@ -742,24 +655,13 @@ def test_a_refused_token_is_replaced_once(send: Send) -> None:
     """The request goes out again, with the new token, unseen by the caller."""
     service = Service(tokens=[token("revoked"), token("fresh")], accepted={"fresh"})
 
-    response = send(**with_key(), http_client=service.transport)
-
-    assert len(response.results) == 3
-    assert service.authorizations == ["Bearer revoked", "Bearer fresh"]
-    assert service.requests[0].content == service.requests[1].content
-    assert len(service.exchanges) == 2
+    check_a_refused_token_is_replaced(with_key(), service, send)
 
 
 @both_ways
 def test_a_fresh_token_that_is_refused_is_an_error(send: Send) -> None:
-    """No third attempt, and the next call asks for a token again."""
-    service = Service(accepted=set())
-
-    with pytest.raises(AuthenticationError, match=r"Token is expired\.") as caught:
-        send(**with_key(), http_client=service.transport)
-
-    assert len(service.requests) == len(service.exchanges) == 2
-    assert "token-" not in str(caught.value)
+    """No third attempt."""
+    check_no_third_attempt(with_key(), Service(accepted=set()), r"Token is expired\.", send)
 
 
 @both_ways
@@ -768,7 +670,7 @@ def test_a_ready_token_is_not_tried_again(send: Send) -> None:
     service = Service(accepted=set())
 
     with pytest.raises(AuthenticationError):
-        send(**CALL, http_client=service.transport)
+        send(**CALL, http_client=service)
 
     assert len(service.requests) == 1
 
@@ -776,18 +678,9 @@ def test_a_ready_token_is_not_tried_again(send: Send) -> None:
 def test_threads_that_need_a_token_ask_once() -> None:
     """The others wait for it."""
     service = Service()
-    start = threading.Barrier(8)
 
-    def call(reranker: Reranker) -> None:
-        start.wait()
-        reranker.rerank("q", ["a", "b"])
-
-    options = {name: CALL[name] for name in ("model", "api_base", "project_id")}
-    with (
-        Reranker(**options, api_key="the-key", http_client=service.transport) as reranker,
-        ThreadPoolExecutor(8) as pool,
-    ):
-        list(pool.map(call, [reranker] * 8))
+    with Reranker(**reranker_options(), http_client=service) as reranker:
+        from_threads(lambda: reranker.rerank("q", ["a", "b"]))
 
     assert len(service.exchanges) == 1
     assert len(service.requests) == 8
@@ -797,17 +690,7 @@ def test_tasks_that_need_a_token_ask_once() -> None:
     """In every event loop, one after another."""
     service = Service()
 
-    async def slow(request: httpx.Request) -> httpx.Response:
-        await asyncio.sleep(0.01)
-        return service.answer(request)
-
-    async def main() -> None:
-        await asyncio.gather(
-            *(arerank(**with_key(), http_client=httpx.MockTransport(slow)) for _ in range(8))
-        )
-
-    asyncio.run(main())
-    asyncio.run(main())
+    from_tasks(lambda: arerank(**with_key(), http_client=slow(service)))
 
     assert len(service.exchanges) == 1
     assert len(service.requests) == 16
@@ -835,56 +718,42 @@ def test_exchange_and_ranking_go_over_real_connections(
 
 def test_the_exchange_keeps_the_attempt_s_bounds_of_time() -> None:
     """It would wait without end otherwise."""
-    service = Service()
+    check_the_exchange_keeps_bounds_of_time(with_key(), Service())
 
-    rerank(**with_key(timeout=7), http_client=service.transport)
 
-    assert service.exchanges[0].extensions["timeout"]["read"] == 7
+FAILED_EXCHANGES: list[FailedExchange] = [
+    (
+        httpx.Response(
+            400,
+            json={
+                "errorCode": "BXNIM0415E",
+                "errorMessage": "Provided API key could not be found.",
+                "context": {"requestId": "r"},
+            },
+        ),
+        AuthenticationError,
+        "iam.cloud.ibm.com gave no token for the API key: status 400: Provided API key",
+    ),
+    (httpx.Response(403, text="<html>no</html>"), AuthenticationError, "status 403: <html>"),
+    (httpx.Response(302, headers={"location": "x"}), AuthenticationError, "status 302"),
+    (httpx.Response(429, json={"errorMessage": "slow"}), TransportError, "status 429: slow"),
+    (httpx.Response(503), TransportError, "status 503"),
+    (httpx.Response(200, text="hello"), ResponseParseError, "no token that can be used"),
+    (httpx.Response(200, json={}), ResponseParseError, "no token that can be used"),
+    (httpx.Response(200, json=["x"]), ResponseParseError, "no token that can be used"),
+    (token("two\nlines"), ResponseParseError, "no token that can be used"),
+    (token("ok", expires_in="soon"), ResponseParseError, "no token that can be used"),
+    (token("ok", expires_in=None), ResponseParseError, "no token that can be used"),
+]
 
 
 @both_ways
-@pytest.mark.parametrize(
-    ("reply", "kind", "words"),
-    [
-        (
-            httpx.Response(
-                400,
-                json={
-                    "errorCode": "BXNIM0415E",
-                    "errorMessage": "Provided API key could not be found.",
-                    "context": {"requestId": "r"},
-                },
-            ),
-            AuthenticationError,
-            "iam.cloud.ibm.com gave no token for the API key: status 400: Provided API key",
-        ),
-        (httpx.Response(403, text="<html>no</html>"), AuthenticationError, "status 403: <html>"),
-        (httpx.Response(302, headers={"location": "x"}), AuthenticationError, "status 302"),
-        (httpx.Response(429, json={"errorMessage": "slow"}), TransportError, "status 429: slow"),
-        (httpx.Response(503), TransportError, "status 503"),
-        (httpx.Response(200, text="hello"), ResponseParseError, "no token that can be used"),
-        (httpx.Response(200, json={}), ResponseParseError, "no token that can be used"),
-        (httpx.Response(200, json=["x"]), ResponseParseError, "no token that can be used"),
-        (token("two\nlines"), ResponseParseError, "no token that can be used"),
-        (token("ok", expires_in="soon"), ResponseParseError, "no token that can be used"),
-        (token("ok", expires_in=None), ResponseParseError, "no token that can be used"),
-    ],
-)
-def test_a_failed_exchange_says_so_without_secrets(
-    reply: httpx.Response, kind: type[Exception], words: str, send: Send
-) -> None:
-    """And no request for a ranking goes out."""
-    service = Service(tokens=[reply])
+@pytest.mark.parametrize("failed", FAILED_EXCHANGES, ids=lambda row: row[2])
+def test_a_failed_exchange_says_so_without_secrets(failed: FailedExchange, send: Send) -> None:
+    """And no request for a ranking goes out; the next call tries afresh."""
+    service = Service(tokens=[failed[0], token("good")])
 
-    with pytest.raises(kind) as caught:
-        send(**with_key(), http_client=service.transport)
-
-    assert type(caught.value) is kind
-    assert words in str(caught.value)
-    assert str(caught.value).startswith(f"watsonx/{MODEL}: ")
-    assert "the-secret-key" not in repr(caught.value)
-    assert "two" not in str(caught.value)
-    assert service.requests == []
+    check_a_failed_exchange(with_key(), service, failed, "the-secret-key", send)
 
 
 @both_ways
@@ -893,10 +762,7 @@ def test_a_token_service_that_is_busy_is_asked_again(send: Send) -> None:
     busy = httpx.Response(503, headers={"retry-after": "0"})
     service = Service(tokens=[busy, token("late")])
 
-    send(**with_key(max_retries=1), http_client=service.transport)
-
-    assert len(service.exchanges) == 2
-    assert service.authorizations == ["Bearer late"]
+    check_a_busy_token_service_is_asked_again(with_key(), service, send)
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("Fri, 31 Dec 1999", None)])
@@ -905,41 +771,25 @@ def test_a_busy_token_service_s_wait_is_known(header: str, seconds: float | None
     service = Service(tokens=[httpx.Response(429, headers={"retry-after": header})])
 
     with pytest.raises(TransportError) as caught:
-        rerank(**with_key(), http_client=service.transport)
+        rerank(**with_key(), http_client=service)
 
     assert caught.value.retry_after == seconds
     assert caught.value.status_code == 429
 
 
-@both_ways
-def test_a_failed_exchange_leaves_no_lock_behind(send: Send) -> None:
-    """The next call tries afresh."""
-    service = Service(tokens=[httpx.Response(403, text="no"), token("good")])
-
-    with pytest.raises(AuthenticationError):
-        send(**with_key(), http_client=service.transport)
-    send(**with_key(), http_client=service.transport)
-
-    assert service.authorizations == ["Bearer good"]
-
-
 def test_no_representation_shows_a_secret() -> None:
     """Neither that of the token nor that of what signs."""
     auth = iam_auth("https://iam.test", "the-secret-key")
-    flow = auth.sync_auth_flow(httpx.Request("POST", BASE))
-    next(flow)
-    reply = token("the-token")
-    reply.request = httpx.Request("POST", "https://iam.test")
-    flow.send(reply)
 
-    shown = repr(auth) + repr(vars(auth)) + repr(Reranker(**reranker_options()))
+    shown = shown_with(auth, token("the-token")) + repr(Reranker(**reranker_options()))
     assert "the-secret-key" not in shown
     assert "the-token" not in shown
 
 
 def reranker_options() -> dict[str, Any]:
     """What a `Reranker` takes."""
-    return {"model": CALL["model"], "api_base": BASE, "api_key": "the-secret-key"}
+    options = {name: CALL[name] for name in ("model", "api_base", "project_id")}
+    return options | {"api_key": "the-secret-key"}
 
 
 def test_the_facts_are_the_documented_ones() -> None:

@@ -1,0 +1,251 @@
+"""A stand-in for a service that wants tokens and for what gives them, and checks of their use.
+
+A call is what `rerank` takes, with an identity that is exchanged for tokens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from threading import Barrier
+from typing import Any, TypeAlias
+from urllib.parse import parse_qs
+
+import httpx
+import pytest
+import trio
+
+from rerank_core import (
+    AuthenticationError,
+    Provider,
+    Reranker,
+    RerankError,
+    list_providers,
+    rerank,
+)
+from service import Send, Service, copied, in_turn, send_async
+
+Call = Mapping[str, Any]
+FailedExchange: TypeAlias = tuple[httpx.Response, type[RerankError], str]
+"""A token service's reply; the kind of the error, and words in its message."""
+AT_ONCE = 8
+
+
+def token(value: str, **fields: Any) -> httpx.Response:
+    """A token service's reply; a field that is `None` is left out."""
+    body = {"access_token": value, "token_type": "Bearer", "expires_in": 3600} | fields
+    return httpx.Response(200, json={name: at for name, at in body.items() if at is not None})
+
+
+class TokenService(Service):
+    """Stands in for a provider and for its token service, and keeps what each was sent.
+
+    Args:
+        reply: What the provider answers, else its ranking.
+        tokens: What the token service answers in turn, the last for ever; else new tokens.
+        accepted: The tokens that the provider accepts, else all.
+        ranking: The provider's ranking, made of the decoded body.
+        refusal: The provider's answer to a token that it does not accept.
+        path: How the token service's path ends.
+    """
+
+    def __init__(
+        self,
+        reply: Any = None,
+        tokens: Sequence[httpx.Response] = (),
+        accepted: set[str] | None = None,
+        *,
+        ranking: Callable[[Any], Any],
+        refusal: httpx.Response,
+        path: str,
+    ) -> None:
+        super().__init__(ranking if reply is None else reply)
+        self.exchanges: list[httpx.Request] = []
+        self.authorizations: list[str] = []  # a request that is sent again is signed anew
+        self._give = in_turn(*tokens) if tokens else self._new_token
+        self._accepted, self._refusal, self._path = accepted, refusal, path
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        """Reply as whichever of the two is asked."""
+        if request.url.path.endswith(self._path):
+            self.exchanges.append(request)
+            time.sleep(0.01)  # so that callers who do not wait for each other show
+            return copied(self._give(None))
+        self.authorizations.append(request.headers.get("authorization", ""))
+        reply = super().answer(request)
+        known = self._accepted is None or self._bearer in self._accepted
+        return reply if known else copied(self._refusal)
+
+    @property
+    def _bearer(self) -> str:
+        return self.authorizations[-1].removeprefix("Bearer ")
+
+    def _new_token(self, _: Any) -> httpx.Response:
+        return token(f"token-{len(self.exchanges)}")
+
+
+def slow(service: Service) -> httpx.MockTransport:
+    """The stand-in, which answers after other tasks have had their turn."""
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.01)
+        return service.answer(request)
+
+    return httpx.MockTransport(answer)
+
+
+def form_of(request: httpx.Request) -> dict[str, str]:
+    """The form that a request carries, each field once."""
+    form = parse_qs(request.content.decode())
+    return {name: value for name, (value,) in form.items()}
+
+
+def listed_facts(provider: str) -> Provider:
+    """The facts as listings see them."""
+    (found,) = [found for found in list_providers() if found.name == provider]
+    assert found.facts is not None, found.error
+    return found.facts
+
+
+def without_state(provider: str, *kept: Any) -> Any:
+    """A fixture that lets no variable of this machine and no token of another test take part.
+
+    Args:
+        provider: Whose variables, as its facts name them.
+        *kept: Cached functions that keep what holds tokens.
+    """
+
+    @pytest.fixture(autouse=True)
+    def bare_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        facts = listed_facts(provider)
+        rows = [*facts.options.values(), *facts.secret_options.values()]
+        for name in chain(facts.api_key_env, facts.base_url_env, *rows):
+            monkeypatch.delenv(name, raising=False)
+        for cached in kept:
+            cached.cache_clear()
+        yield
+        for cached in kept:
+            cached.cache_clear()
+
+    return bare_environment
+
+
+def call_thrice(reranker: Reranker, send: Send) -> None:
+    """Call one `Reranker` again and again, awaited in one event loop where that is the way."""
+
+    async def main() -> None:
+        for _ in range(3):
+            await reranker.arerank("q", ["a", "b"])
+
+    if send is rerank:
+        for _ in range(3):
+            reranker.rerank("q", ["a", "b"])
+    elif send is send_async:
+        asyncio.run(main())
+    else:
+        trio.run(main)
+
+
+def from_threads(ask: Callable[[], object]) -> None:
+    """Ask from several threads at once."""
+    start = Barrier(AT_ONCE)
+
+    def wait_and_ask(_: int) -> None:
+        start.wait()
+        ask()
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(wait_and_ask, range(AT_ONCE)))
+
+
+def from_tasks(ask: Callable[[], Awaitable[object]]) -> None:
+    """Ask from several tasks at once, in one event loop after another."""
+
+    async def main() -> None:
+        await asyncio.gather(*(ask() for _ in range(AT_ONCE)))
+
+    asyncio.run(main())
+    asyncio.run(main())
+
+
+def shown_with(auth: Any, reply: httpx.Response) -> str:
+    """What is shown of what signs requests once it has the token of a reply."""
+    flow = auth.sync_auth_flow(httpx.Request("POST", "https://service.test"))
+    next(flow)
+    reply.request = httpx.Request("POST", "https://tokens.test")
+    flow.send(reply)
+    return repr(auth) + repr(vars(auth))
+
+
+def check_a_token_is_kept(call: Call, service: TokenService, send: Send) -> None:
+    """Between calls, also between those that bring a client of their own."""
+    for _ in range(3):
+        send(**call, http_client=service)
+
+    assert len(service.exchanges) == 1
+    assert service.authorizations == ["Bearer token-1"] * 3
+
+
+def check_exchanges(call: Call, service: TokenService, exchanges: int, send: Send) -> None:
+    """So many for two calls."""
+    for _ in range(2):
+        send(**call, http_client=service)
+
+    assert len(service.exchanges) == exchanges
+
+
+def check_a_refused_token_is_replaced(call: Call, service: TokenService, send: Send) -> None:
+    """Once; the same request goes out again, with the new token, unseen by the caller."""
+    response = send(**call, http_client=service)
+
+    assert len(response.results) == len(call["documents"])
+    assert service.authorizations == ["Bearer revoked", "Bearer fresh"]
+    assert service.requests[0].content == service.requests[1].content
+    assert len(service.exchanges) == 2
+
+
+def check_no_third_attempt(call: Call, service: TokenService, words: str, send: Send) -> None:
+    """Where the fresh token is refused too; neither is shown."""
+    with pytest.raises(AuthenticationError, match=words) as caught:
+        send(**call, http_client=service)
+
+    assert len(service.requests) == len(service.exchanges) == 2
+    assert "token-" not in str(caught.value)
+
+
+def check_the_exchange_keeps_bounds_of_time(call: Call, service: TokenService) -> None:
+    """Those of the attempt: it would wait without end otherwise."""
+    rerank(**call, timeout=7, http_client=service)
+
+    assert service.exchanges[0].extensions["timeout"]["read"] == 7
+
+
+def check_a_failed_exchange(
+    call: Call, service: TokenService, failed: FailedExchange, secret: str, send: Send
+) -> None:
+    """Nothing is ranked, nothing secret is said, and the next call tries afresh."""
+    _, kind, words = failed
+    with pytest.raises(kind) as caught:
+        send(**call, http_client=service)
+
+    assert type(caught.value) is kind
+    assert words in str(caught.value)
+    assert str(caught.value).startswith(f"{call['model']}: ")
+    assert secret not in repr(caught.value)
+    assert "two" not in str(caught.value)  # of a token with two lines
+    assert service.requests == []
+    assert send(**call, http_client=service).reranked
+    assert service.authorizations == ["Bearer good"]
+
+
+def check_a_busy_token_service_is_asked_again(
+    call: Call, service: TokenService, send: Send
+) -> None:
+    """By core, as after any failure that may pass."""
+    send(**{**call, "max_retries": 1}, http_client=service)
+
+    assert len(service.exchanges) == 2
+    assert service.authorizations == ["Bearer late"]
