@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from itertools import chain
 from threading import Barrier
 from typing import Any, TypeAlias
@@ -181,9 +182,9 @@ def shown_with(auth: Any, reply: httpx.Response) -> str:
 
 
 def check_a_token_is_kept(call: Call, service: TokenService, send: Send) -> None:
-    """Between calls, also between those that bring a client of their own."""
+    """Between calls, also between those that bring a client and an identity of their own."""
     for _ in range(3):
-        send(**call, http_client=service)
+        send(**deepcopy(dict(call)), http_client=service)
 
     assert len(service.exchanges) == 1
     assert service.authorizations == ["Bearer token-1"] * 3

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +15,6 @@ from urllib.parse import parse_qs
 
 import httpx
 import pytest
-import trio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import exceptions, jwt
@@ -35,21 +33,38 @@ from rerank_core import (
     PermissionDeniedError,
     RateLimitError,
     Reranker,
-    RerankResponse,
     ResponseParseError,
     ServerError,
     TransportError,
     UnsupportedParamError,
     arerank,
-    list_providers,
     rerank,
 )
 from rerank_core.testing import CANARY, Case, Check, Example, Ranking, conformance
 from rerank_core.tokens import TokenAuth
 from rerank_vertex_ai import _credentials
 from rerank_vertex_ai._auth import credentials_auth, metadata_auth
+from service import Difference, Send, both_ways, differing, every_way, load, send_async, stated
+from token_service import (
+    FailedExchange,
+    TokenService,
+    call_thrice,
+    check_a_busy_token_service_is_asked_again,
+    check_a_failed_exchange,
+    check_a_refused_token_is_replaced,
+    check_a_token_is_kept,
+    check_exchanges,
+    check_no_third_attempt,
+    check_the_exchange_keeps_bounds_of_time,
+    form_of,
+    from_tasks,
+    from_threads,
+    shown_with,
+    slow,
+    token,
+    without_state,
+)
 
-CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
 MODEL = "semantic-ranker-default-004"
 HOST = "https://discoveryengine.googleapis.com"
 PATH = "/v1/projects/my-project/locations/global/rankingConfigs/default_ranking_config:rank"
@@ -62,45 +77,7 @@ CALL: dict[str, Any] = {
     "max_retries": 0,
 }
 READY = CALL | {"access_token": "ready-made"}
-# What this project sends otherwise than the capture, on purpose: file, place, ours (None for
-# nothing), reason.
-UNASKED = "the service would send title and content back; core attaches the caller's documents"
-TITLE = "title and content are scored together: one made up here changes the score"
-NOT_NEEDED = "Google's client adds it; plain JSON is the default"
 RECORDS = [{"id": str(at), "content": text} for at, text in enumerate(DOCUMENTS)]
-DIFFERENCES: list[tuple[str, str, Any, str]] = [
-    ("discoveryengine-strings", "query", {}, NOT_NEEDED),
-    ("discoveryengine-titles", "query", {}, NOT_NEEDED),
-    ("discoveryengine-strings", "json.ignoreRecordDetailsInResponse", True, UNASKED),
-    ("litellm-strings", "json.ignoreRecordDetailsInResponse", True, UNASKED),
-    ("litellm-strings", "json.records", RECORDS, TITLE),
-    ("litellm-dicts", "path", PATH.replace("global", "eu"), "litellm ignores the location"),
-]
-
-Send = Callable[..., RerankResponse]
-
-
-def send_blocking(**call: Any) -> RerankResponse:
-    """Make a call with `rerank`."""
-    return rerank(**call)
-
-
-def send_async(**call: Any) -> RerankResponse:
-    """Make a call with `arerank`."""
-    return asyncio.run(arerank(**call))
-
-
-def send_trio(**call: Any) -> RerankResponse:
-    """Make a call with `arerank` under trio."""
-
-    async def main() -> RerankResponse:
-        return await arerank(**call)
-
-    return trio.run(main)
-
-
-both_ways = pytest.mark.parametrize("send", [send_blocking, send_async])
-every_way = pytest.mark.parametrize("send", [send_blocking, send_async, send_trio])
 
 
 def encode(ranking: Ranking, documents: Sequence[str], top_n: int | None) -> dict[str, Any]:
@@ -146,84 +123,23 @@ def test_conformance(check: Check) -> None:
     check()
 
 
+bare_environment = without_state("vertex_ai", credentials_auth, metadata_auth)
+
+
 @pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Let nothing of this machine and no token of another test take part."""
-    facts = vertex_facts()
-    tables = [*facts.options.values(), *facts.secret_options.values()]
-    names = [*facts.base_url_env, *(name for row in tables for name in row)]
-    for name in (*names, *_credentials._ON_GOOGLE):  # noqa: SLF001 - what it looks at
+def somewhere_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let neither a machine of Google's nor gcloud's files take part."""
+    for name in _credentials._ON_GOOGLE:  # noqa: SLF001 - what it looks at
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
     monkeypatch.setattr(_credentials, "_PRODUCT_NAME", tmp_path / "product_name")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    for cached in (credentials_auth, metadata_auth):
-        cached.cache_clear()
-    yield
-    for cached in (credentials_auth, metadata_auth):
-        cached.cache_clear()
 
 
-def vertex_facts() -> Any:
-    """The facts as listings see them."""
-    (found,) = [found for found in list_providers() if found.name == "vertex_ai"]
-    assert found.facts is not None, found.error
-    return found.facts
-
-
-def copied(reply: httpx.Response) -> httpx.Response:
-    """The reply, for one more client: each makes it its own."""
-    return httpx.Response(reply.status_code, headers=reply.headers, content=reply.content)
-
-
-def token(value: str, **fields: Any) -> httpx.Response:
-    """A token service's reply, and the metadata server's."""
-    body = {"access_token": value, "token_type": "Bearer", "expires_in": 3599} | fields
-    return httpx.Response(200, json=body)
-
-
-class Service:
-    """Stands in for Google's servers, and keeps what each was sent.
-
-    Args:
-        reply: What the ranking endpoint answers, else a ranking.
-        tokens: What the token services answer in turn, the last one again and again.
-        accepted: The tokens that the ranking endpoint accepts, else all.
-    """
-
-    def __init__(
-        self,
-        reply: httpx.Response | None = None,
-        tokens: list[httpx.Response] | None = None,
-        accepted: set[str] | None = None,
-    ) -> None:
-        self.reply, self.tokens, self.accepted = reply, tokens, accepted
-        self.requests: list[httpx.Request] = []
-        self.authorizations: list[str] = []  # a request that is sent again is signed anew
-        self.exchanges: list[httpx.Request] = []
-        self.transport = httpx.MockTransport(self.answer)
-
-    @property
-    def sent(self) -> Any:
-        """The JSON of the last request for a ranking."""
-        return json.loads(self.requests[-1].content)
-
-    def answer(self, request: httpx.Request) -> httpx.Response:
-        """Reply as the endpoint does."""
-        if request.url.path.endswith("/token"):
-            self.exchanges.append(request)
-            made = self.tokens or [token(f"token-{len(self.exchanges)}")]
-            return copied(made[min(len(self.exchanges), len(made)) - 1])
-        self.requests.append(request)
-        self.authorizations.append(request.headers.get("authorization", ""))
-        bearer = self.authorizations[-1].removeprefix("Bearer ")
-        if self.accepted is not None and bearer not in self.accepted:
-            return error(401, "UNAUTHENTICATED", "Invalid credentials.")
-        if self.reply is not None:
-            return copied(self.reply)
-        count = len(json.loads(request.content)["records"])
-        ranking = [(at, (at + 1) / 1000) for at in reversed(range(count))]
-        return httpx.Response(200, json=encode(ranking, [], None))
+def rank(asked: Any) -> dict[str, Any]:
+    """Rank the last document first."""
+    count = len(asked["records"])
+    return encode([(at, (at + 1) / 1000) for at in reversed(range(count))], [], None)
 
 
 def error(status: int, word: str, message: str) -> httpx.Response:
@@ -232,36 +148,63 @@ def error(status: int, word: str, message: str) -> httpx.Response:
     return httpx.Response(status, json={"error": body})
 
 
-@both_ways
-@pytest.mark.parametrize(
-    "name",
-    ["discoveryengine-strings", "discoveryengine-titles", "litellm-dicts", "litellm-strings"],
+Service = partial(
+    TokenService,
+    ranking=rank,
+    refusal=error(401, "UNAUTHENTICATED", "Invalid credentials."),
+    path="/token",
 )
+STRINGS, TITLES = "vertex_ai-discoveryengine-strings", "vertex_ai-discoveryengine-titles"
+LITELLM_STRINGS, LITELLM_DICTS = "vertex_ai-litellm-strings", "vertex_ai-litellm-dicts"
+# What this project sends otherwise, on purpose: where, what instead, why, in which captures.
+DIFFERENCES: tuple[Difference, ...] = (
+    (
+        "headers.accept",
+        "application/json",
+        "nothing else can be read",
+        (STRINGS, TITLES, LITELLM_STRINGS, LITELLM_DICTS),
+    ),
+    (
+        "query",
+        "",
+        "Google's client adds the encoding of enumerations; plain JSON is the default",
+        (STRINGS, TITLES),
+    ),
+    (
+        "json.ignoreRecordDetailsInResponse",
+        True,
+        "the service would send title and content back; core attaches the caller's documents",
+        (STRINGS, LITELLM_STRINGS),
+    ),
+    (
+        "json.records",
+        RECORDS,
+        "title and content are scored together: one made up here changes the score",
+        (LITELLM_STRINGS,),
+    ),
+    (
+        "path",
+        PATH.replace("global", "eu"),
+        "litellm ignores the location",
+        (LITELLM_DICTS,),
+    ),
+)
+
+
+@both_ways
+@pytest.mark.parametrize("name", [STRINGS, TITLES, LITELLM_STRINGS, LITELLM_DICTS])
 def test_the_same_call_sends_the_same_as_others_but_for_the_differences(
     name: str, send: Send
 ) -> None:
-    """Method, path, query, headers and the whole body."""
-    capture = json.loads((CAPTURES / f"vertex_ai-{name}.json").read_bytes())
-    call, expected, service = dict(capture["call"]), capture["request"], Service()
-    for _, place, ours, _ in (row for row in DIFFERENCES if row[0] == name):
-        *steps, last = place.split(".")
-        where = expected
-        for step in steps:
-            where = where[step]
-        where[last] = ours
-    del call["fn"]
-    asked = call | {"model": f"vertex_ai/{call['model'].removeprefix('vertex_ai/')}"}
-    asked["user_labels"] = expected["json"].get("userLabels")  # not among the capture's arguments
+    """Method, path with its colon as it is, query, headers and the whole body."""
+    capture, service = load(name), Service()
+    call = {at: value for at, value in capture["call"].items() if at != "fn"}
+    call["model"] = f"vertex_ai/{call['model'].removeprefix('vertex_ai/')}"
+    labels = capture["request"]["json"].get("userLabels")  # not among the capture's arguments
 
-    send(**CALL | asked, access_token="test-key", http_client=service.transport)  # noqa: S106 - its own
+    send(**CALL | call, user_labels=labels, access_token="test-key", http_client=service)  # noqa: S106 - its own
 
-    (request,) = service.requests
-    assert request.method == expected["method"]
-    assert request.url.raw_path.decode() == expected["path"]  # the colon as it is
-    assert dict(request.url.params) == expected["query"]
-    assert service.sent == expected["json"]
-    for header in ("authorization", "content-type", "x-goog-user-project"):
-        assert request.headers[header] == expected["headers"][header]
+    assert differing(name, service) == stated(name, DIFFERENCES)
 
 
 @pytest.mark.parametrize(
@@ -307,9 +250,9 @@ def test_a_base_url_becomes_the_endpoint(
     """However much of it the caller has copied, at the host of the location."""
     service = Service()
 
-    rerank(**READY | {"api_base": base} | options, http_client=service.transport)
+    rerank(**READY | {"api_base": base} | options, http_client=service)
 
-    assert str(service.requests[0].url) == url
+    assert service.url == url
 
 
 def test_variables_name_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,7 +263,7 @@ def test_variables_name_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VERTEXAI_LOCATION", "eu")
     service = Service()
 
-    rerank(**READY | {"vertex_project": None}, http_client=service.transport)
+    rerank(**READY | {"vertex_project": None}, http_client=service)
 
     (request,) = service.requests
     assert str(request.url).startswith("https://from.test/v1/projects/env-project/locations/eu/")
@@ -341,9 +284,9 @@ def test_nothing_is_sent_that_was_not_asked_for(
     params: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     """But that the service is told not to send the documents back."""
-    service = Service(httpx.Response(200, json=encode([(0, 0.5), (1, 0.4), (2, 0.3)], [], None)))
+    service = Service(encode([(0, 0.5), (1, 0.4), (2, 0.3)], [], None))
 
-    rerank(**READY, **params, http_client=service.transport)
+    rerank(**READY, **params, http_client=service)
 
     always = {
         "model": MODEL,
@@ -351,7 +294,7 @@ def test_nothing_is_sent_that_was_not_asked_for(
         "records": RECORDS,
         "ignoreRecordDetailsInResponse": True,
     }
-    assert service.sent == always | expected
+    assert service.body == always | expected
 
 
 @pytest.mark.parametrize(
@@ -380,20 +323,18 @@ def test_a_document_is_a_record(
     """A title only where it has one, all other fields in the content, nothing blank."""
     service = Service()
 
-    rerank(
-        **READY | {"documents": [document]}, rank_fields=rank_fields, http_client=service.transport
-    )
+    rerank(**READY | {"documents": [document]}, rank_fields=rank_fields, http_client=service)
 
-    assert service.sent["records"] == [{"id": "0", **record}]
+    assert service.body["records"] == [{"id": "0", **record}]
 
 
 def test_blank_documents_are_held_back() -> None:
     """A record without text is refused; the others keep their places in the caller's list."""
     service = Service()
 
-    response = rerank(**READY | {"documents": ["", "a", " "]}, http_client=service.transport)
+    response = rerank(**READY | {"documents": ["", "a", " "]}, http_client=service)
 
-    assert service.sent["records"] == [{"id": "0", "content": "a"}]
+    assert service.body["records"] == [{"id": "0", "content": "a"}]
     assert [result.index for result in response.results] == [1, 0, 2]
 
 
@@ -401,7 +342,7 @@ def test_a_long_list_is_split_and_billed_by_the_hundred() -> None:
     """The service takes 200 records, and a unit covers up to 100."""
     service = Service()
 
-    response = rerank(**READY | {"documents": ["x"] * 201}, http_client=service.transport)
+    response = rerank(**READY | {"documents": ["x"] * 201}, http_client=service)
 
     assert sorted(len(json.loads(r.content)["records"]) for r in service.requests) == [100, 101]
     assert len(response.results) == 201
@@ -413,7 +354,7 @@ def test_a_long_list_is_split_and_billed_by_the_hundred() -> None:
 def test_what_the_service_does_not_take_is_refused(name: str) -> None:
     """It cuts long records without a word."""
     with pytest.raises(UnsupportedParamError, match=f"'{name}'"):
-        rerank(**READY | {name: 3}, http_client=Service().transport)
+        rerank(**READY | {name: 3}, http_client=Service())
 
 
 @both_ways
@@ -427,7 +368,7 @@ def test_a_reply_is_read(send: Send) -> None:
         ]
     }
 
-    response = send(**READY, http_client=Service(httpx.Response(200, json=body)).transport)
+    response = send(**READY, http_client=Service(body))
 
     rows = [(result.index, result.relevance_score) for result in response.results]
     assert rows == [(1, 0.9812), (0, 0.0123), (2, 0.0)]
@@ -455,7 +396,7 @@ def test_a_reply_is_read(send: Send) -> None:
 def test_a_reply_of_another_shape_is_no_ranking(body: Any, words: str) -> None:
     """Never a wrong document, never an empty success."""
     with pytest.raises(ResponseParseError, match=words):
-        rerank(**READY, http_client=Service(httpx.Response(200, json=body)).transport)
+        rerank(**READY, http_client=Service(body))
 
 
 @both_ways
@@ -478,7 +419,7 @@ def test_an_error_is_of_its_kind(
     service = Service(error(status, word, "The service says this."))
 
     with pytest.raises(APIStatusError, match=r"The service says this\.") as caught:
-        send(**READY, http_client=service.transport)
+        send(**READY, http_client=service)
 
     assert type(caught.value) is kind
     assert hint in str(caught.value)
@@ -491,7 +432,7 @@ def test_a_page_of_html_is_an_error_too() -> None:
     service = Service(httpx.Response(404, text="<!DOCTYPE html><title>404</title>"))
 
     with pytest.raises(NotFoundError, match="<!DOCTYPE html>"):
-        rerank(**READY, http_client=service.transport)
+        rerank(**READY, http_client=service)
 
 
 # Who calls
@@ -528,11 +469,8 @@ USER = {
     "refresh_token": "refresh-secret",
     "quota_project_id": "quota-project",
 }
-
-
-def form_of(request: httpx.Request) -> dict[str, str]:
-    """The form that a request carries."""
-    return {name: value[0] for name, value in parse_qs(request.content.decode()).items()}
+AS_USER = CALL | {"vertex_credentials": USER}
+PLACE = {name: CALL[name] for name in ("model", "vertex_project")}
 
 
 @every_way
@@ -542,7 +480,7 @@ def test_a_service_account_exchanges_a_signed_assertion(
     """Signed with its key, for an hour, for the scope of the cloud."""
     service = Service()
 
-    send(**CALL, vertex_credentials=account, http_client=service.transport)
+    send(**CALL, vertex_credentials=account, http_client=service)
 
     (request,) = service.exchanges
     form = form_of(request)
@@ -566,7 +504,7 @@ def test_a_user_exchanges_the_refresh_token(send: Send) -> None:
     """As gcloud leaves it."""
     service = Service()
 
-    send(**CALL, vertex_credentials=json.dumps(USER), http_client=service.transport)
+    send(**CALL, vertex_credentials=json.dumps(USER), http_client=service)
 
     (request,) = service.exchanges
     assert str(request.url) == "https://oauth2.googleapis.com/token"
@@ -589,7 +527,7 @@ def test_a_machine_of_google_s_asks_its_metadata_server(
     host = "metadata.test" if name == "GCE_METADATA_HOST" else "metadata.google.internal"
     service = Service()
 
-    send(**CALL, http_client=service.transport)
+    send(**CALL, http_client=service)
 
     (request,) = service.exchanges
     path = "/computeMetadata/v1/instance/service-accounts/default/token"
@@ -604,7 +542,7 @@ def test_a_virtual_machine_is_known_by_its_name() -> None:
     _credentials._PRODUCT_NAME.write_text("Google Compute Engine\n", encoding="utf-8")  # noqa: SLF001 - the test's own
     service = Service()
 
-    rerank(**CALL, http_client=service.transport)
+    rerank(**CALL, http_client=service)
 
     assert service.exchanges[0].url.host == "metadata.google.internal"
 
@@ -628,7 +566,7 @@ def test_the_first_of_what_is_known_signs_the_request(
     service, seen = Service(), []
 
     def call(**options: Any) -> None:
-        send(**CALL, **options, http_client=service.transport)
+        send(**CALL, **options, http_client=service)
         request = service.exchanges.pop() if service.exchanges else None
         form = form_of(request) if request is not None else {"refresh_token": "none"}
         seen.append(form.get("refresh_token", "metadata"))
@@ -653,7 +591,7 @@ def test_without_credentials_every_way_is_named(send: Send) -> None:
     service = Service()
 
     with pytest.raises(MissingAPIKeyError) as caught:
-        send(**CALL, http_client=service.transport)
+        send(**CALL, http_client=service)
 
     for word in ("access_token=", "vertex_credentials=", "VERTEXAI_CREDENTIALS", "gcloud auth"):
         assert word in str(caught.value)
@@ -689,7 +627,7 @@ def test_what_cannot_work_is_refused_before_it_is_sent(options: dict[str, Any], 
     service = Service()
 
     with pytest.raises(ConfigurationError, match=words) as caught:
-        rerank(**CALL | options, http_client=service.transport)
+        rerank(**CALL | options, http_client=service)
 
     assert service.requests == service.exchanges == []
     assert caught.value.provider == "vertex_ai"
@@ -724,7 +662,7 @@ def test_credentials_know_their_project(credentials: Any, project: str) -> None:
     rerank(
         **CALL | options,
         extra_headers={"Authorization": "Bearer own"},
-        http_client=service.transport,
+        http_client=service,
     )
 
     assert service.requests[0].headers["x-goog-user-project"] == project
@@ -760,7 +698,7 @@ def test_a_metadata_server_that_is_not_there_names_no_project(
     monkeypatch.setenv("GCE_METADATA_HOST", "127.0.0.1:1")
 
     with pytest.raises(ConfigurationError, match="no project"):
-        rerank(**READY | {"vertex_project": None}, http_client=Service().transport)
+        rerank(**READY | {"vertex_project": None}, http_client=Service())
 
 
 @pytest.mark.parametrize(
@@ -786,13 +724,7 @@ def test_gcloud_s_folder_is_found(
 @every_way
 def test_a_token_is_kept_between_calls(send: Send) -> None:
     """Also between those that bring a client of their own."""
-    service = Service()
-
-    for _ in range(3):
-        send(**CALL, vertex_credentials=dict(USER), http_client=service.transport)
-
-    assert len(service.exchanges) == 1
-    assert service.authorizations == ["Bearer token-1"] * 3
+    check_a_token_is_kept(AS_USER, Service(), send)
 
 
 @both_ways
@@ -803,10 +735,7 @@ def test_a_token_is_replaced_60_seconds_before_its_end(
     """So that none ends on its way."""
     service = Service(tokens=[token("first", expires_in=seconds), token("second")])
 
-    for _ in range(2):
-        send(**CALL, vertex_credentials=USER, http_client=service.transport)
-
-    assert len(service.exchanges) == exchanges
+    check_exchanges(AS_USER, service, exchanges, send)
 
 
 @every_way
@@ -814,69 +743,46 @@ def test_a_refused_token_is_replaced_once(send: Send) -> None:
     """The request goes out again, with the new token, unseen by the caller."""
     service = Service(tokens=[token("revoked"), token("fresh")], accepted={"fresh"})
 
-    response = send(**CALL, vertex_credentials=USER, http_client=service.transport)
-
-    assert len(response.results) == 3
-    assert service.authorizations == ["Bearer revoked", "Bearer fresh"]
+    check_a_refused_token_is_replaced(AS_USER, service, send)
 
 
 @every_way
 def test_a_fresh_token_that_is_refused_is_an_error(send: Send) -> None:
     """No third attempt."""
-    service = Service(accepted=set())
-
-    with pytest.raises(AuthenticationError, match=r"Invalid credentials\."):
-        send(**CALL, vertex_credentials=USER, http_client=service.transport)
-
-    assert len(service.requests) == len(service.exchanges) == 2
+    check_no_third_attempt(AS_USER, Service(accepted=set()), r"Invalid credentials\.", send)
 
 
 def test_the_exchange_keeps_the_attempt_s_bounds_of_time() -> None:
     """It would wait without end otherwise."""
-    service = Service()
-
-    rerank(**CALL, vertex_credentials=USER, timeout=7, http_client=service.transport)
-
-    assert service.exchanges[0].extensions["timeout"]["read"] == 7
+    check_the_exchange_keeps_bounds_of_time(AS_USER, Service())
 
 
 GONE = {"error": "invalid_grant", "error_description": "Token has been expired or revoked."}
 
 
+FAILED_EXCHANGES: list[FailedExchange] = [
+    (
+        httpx.Response(400, json=GONE),
+        AuthenticationError,
+        "oauth2.googleapis.com gave no token: status 400: Token has been expired or revoked.",
+    ),
+    (httpx.Response(401, json={"error": "bad"}), AuthenticationError, "status 401: bad"),
+    (httpx.Response(404, text="<html>no</html>"), AuthenticationError, "status 404: <html>"),
+    (httpx.Response(429, json=["slow"]), TransportError, "status 429: slow"),
+    (httpx.Response(503), TransportError, "status 503"),
+    (httpx.Response(200, text="hello"), ResponseParseError, "no token that can be used"),
+    (httpx.Response(200, json={}), ResponseParseError, "no token that can be used"),
+    (token("two\nlines"), ResponseParseError, "no token that can be used"),
+]
+
+
 @both_ways
-@pytest.mark.parametrize(
-    ("reply", "kind", "words"),
-    [
-        (
-            httpx.Response(400, json=GONE),
-            AuthenticationError,
-            "oauth2.googleapis.com gave no token: status 400: Token has been expired or revoked.",
-        ),
-        (httpx.Response(401, json={"error": "bad"}), AuthenticationError, "status 401: bad"),
-        (httpx.Response(404, text="<html>no</html>"), AuthenticationError, "status 404: <html>"),
-        (httpx.Response(429, json=["slow"]), TransportError, "status 429: slow"),
-        (httpx.Response(503), TransportError, "status 503"),
-        (httpx.Response(200, text="hello"), ResponseParseError, "no token that can be used"),
-        (httpx.Response(200, json={}), ResponseParseError, "no token that can be used"),
-        (token("two\nlines"), ResponseParseError, "no token that can be used"),
-    ],
-)
-def test_a_failed_exchange_says_so_without_secrets(
-    reply: httpx.Response, kind: type[Exception], words: str, send: Send
-) -> None:
+@pytest.mark.parametrize("failed", FAILED_EXCHANGES, ids=lambda row: row[2])
+def test_a_failed_exchange_says_so_without_secrets(failed: FailedExchange, send: Send) -> None:
     """And no request for a ranking goes out; the next call tries afresh."""
-    service = Service(tokens=[reply, token("good")])
-    call = CALL | {"vertex_credentials": USER, "http_client": service.transport}
+    service = Service(tokens=[failed[0], token("good")])
 
-    with pytest.raises(kind) as caught:
-        send(**call)
-
-    assert type(caught.value) is kind
-    assert words in str(caught.value)
-    assert "secret" not in repr(caught.value)
-    assert "two" not in str(caught.value)
-    assert service.requests == []
-    assert send(**call).reranked
+    check_a_failed_exchange(AS_USER, service, failed, "secret", send)
 
 
 @both_ways
@@ -885,25 +791,15 @@ def test_a_token_service_that_is_busy_is_asked_again(send: Send) -> None:
     busy = httpx.Response(503, headers={"retry-after": "0"})
     service = Service(tokens=[busy, token("late")])
 
-    send(**CALL | {"max_retries": 1}, vertex_credentials=USER, http_client=service.transport)
-
-    assert service.authorizations == ["Bearer late"]
+    check_a_busy_token_service_is_asked_again(AS_USER, service, send)
 
 
 def test_threads_that_need_a_token_ask_once() -> None:
     """The others wait for it."""
-    service, start = Service(), threading.Barrier(8)
-    options = {name: CALL[name] for name in ("model", "vertex_project")}
+    service = Service()
 
-    def call(reranker: Reranker) -> None:
-        start.wait()
-        reranker.rerank("q", ["a", "b"])
-
-    with (
-        Reranker(**options, vertex_credentials=USER, http_client=service.transport) as reranker,
-        ThreadPoolExecutor(8) as pool,
-    ):
-        list(pool.map(call, [reranker] * 8))
+    with Reranker(**PLACE, vertex_credentials=USER, http_client=service) as reranker:
+        from_threads(lambda: reranker.rerank("q", ["a", "b"]))
 
     assert len(service.exchanges) == 1
     assert len(service.requests) == 8
@@ -913,17 +809,7 @@ def test_tasks_that_need_a_token_ask_once() -> None:
     """In every event loop, one after another."""
     service = Service()
 
-    async def slow(request: httpx.Request) -> httpx.Response:
-        await asyncio.sleep(0.01)
-        return service.answer(request)
-
-    call = CALL | {"vertex_credentials": USER, "http_client": httpx.MockTransport(slow)}
-
-    async def main() -> None:
-        await asyncio.gather(*(arerank(**call) for _ in range(8)))
-
-    asyncio.run(main())
-    asyncio.run(main())
+    from_tasks(lambda: arerank(**AS_USER, http_client=slow(service)))
 
     assert len(service.exchanges) == 1
     assert len(service.requests) == 16
@@ -946,11 +832,11 @@ def test_a_function_gives_the_token_for_each_call(send: Send) -> None:
         threads.add(threading.get_ident())
         return "made"
 
-    send(**CALL, access_token=provide, http_client=service.transport)
-    send(**CALL, access_token=provide, http_client=service.transport)
+    send(**CALL, access_token=provide, http_client=service)
+    send(**CALL, access_token=provide, http_client=service)
 
     assert service.authorizations == ["Bearer made"] * 2
-    assert (threading.get_ident() in threads) is (send is send_blocking)
+    assert (threading.get_ident() in threads) is (send is rerank)
 
 
 def test_an_async_function_serves_async_calls() -> None:
@@ -961,11 +847,11 @@ def test_an_async_function_serves_async_calls() -> None:
         return give_token()
 
     for given in (give_token, provide):
-        send_async(**CALL, access_token=given, http_client=service.transport)
+        send_async(**CALL, access_token=given, http_client=service)
 
     assert service.authorizations == ["Bearer made"] * 2
     with pytest.raises(ConfigurationError, match="is async: use arerank"):
-        rerank(**CALL, access_token=give_token, http_client=service.transport)
+        rerank(**CALL, access_token=give_token, http_client=service)
 
 
 @both_ways
@@ -974,7 +860,7 @@ def test_a_function_that_gives_the_refused_token_again_is_not_heeded(send: Send)
     service = Service(accepted=set())
 
     with pytest.raises(AuthenticationError):
-        send(**CALL, access_token=lambda: "same", http_client=service.transport)
+        send(**CALL, access_token=lambda: "same", http_client=service)
 
     assert service.authorizations == ["Bearer same"]
 
@@ -1013,20 +899,9 @@ def test_an_object_of_google_auth_is_asked_for_its_token(
 ) -> None:
     """Shortly before the last one ends."""
     service, credentials = Service(), Credentials(lifetime=lifetime)
-    options = {name: CALL[name] for name in ("model", "vertex_project")}
-    reranker = Reranker(**options, vertex_credentials=credentials, http_client=service.transport)
 
-    async def main() -> None:
-        for _ in range(3):
-            await reranker.arerank("q", ["a", "b"])
-
-    if send is send_blocking:
-        for _ in range(3):
-            reranker.rerank("q", ["a", "b"])
-    elif send is send_async:
-        asyncio.run(main())
-    else:
-        trio.run(main)
+    with Reranker(**PLACE, vertex_credentials=credentials, http_client=service) as reranker:
+        call_thrice(reranker, send)
 
     assert credentials.refreshed == refreshed
     assert service.authorizations[-1] == f"Bearer token-{refreshed}"
@@ -1050,7 +925,7 @@ def test_credentials_that_fail_say_so(
     service = Service()
 
     with pytest.raises(kind, match=words) as caught:
-        send(**CALL, vertex_credentials=Credentials(failure), http_client=service.transport)
+        send(**CALL, vertex_credentials=Credentials(failure), http_client=service)
 
     assert type(caught.value) is kind
     assert "s3cret" not in str(caught.value)
@@ -1070,7 +945,7 @@ def test_a_workload_elsewhere_exchanges_its_own_token(send: Send, tmp_path: Path
             "token_url": f"{server.base_url}/v1/token",
             "credential_source": {"file": str(tmp_path / "subject")},
         }
-        send(**CALL, vertex_credentials=info, http_client=service.transport)
+        send(**CALL, vertex_credentials=info, http_client=service)
         (request,) = server.requests
 
     assert parse_qs(request.body.decode())["subject_token"] == ["subject-token"]
@@ -1091,7 +966,7 @@ def test_a_token_service_that_google_auth_cannot_reach_is_a_transport_error(
     }
 
     with pytest.raises(TransportError, match=r"127\.0\.0\.1: ConnectError"):
-        rerank(**CALL, vertex_credentials=info, http_client=Service().transport)
+        rerank(**CALL, vertex_credentials=info, http_client=Service())
 
 
 EXTERNAL = {"type": "external_account", "audience": "a", "token_url": "https://sts.googleapis.com"}
@@ -1143,13 +1018,8 @@ def test_every_type_of_credentials_is_known(info: dict[str, Any]) -> None:
 def test_no_representation_shows_a_secret() -> None:
     """Neither that of the token nor that of what signs."""
     auth = credentials_auth(json.dumps(USER))
-    flow = auth.sync_auth_flow(httpx.Request("POST", HOST))
-    next(flow)
-    reply = token("the-token")
-    reply.request = httpx.Request("POST", "https://oauth2.googleapis.com")
-    flow.send(reply)
 
-    shown = repr(auth) + repr(vars(auth))
+    shown = shown_with(auth, token("the-token"))
     assert "secret" not in shown
     assert "the-token" not in shown
 
