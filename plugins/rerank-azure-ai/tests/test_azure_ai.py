@@ -7,17 +7,14 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import parse_qs
 
 import azure.identity
 import httpx
 import pytest
-import trio
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 
@@ -36,18 +33,44 @@ from rerank_core import (
     PermissionDeniedError,
     RateLimitError,
     Reranker,
-    RerankResponse,
     ResponseParseError,
     ServerError,
     TransportError,
     UnsupportedParamError,
-    arerank,
-    list_providers,
     rerank,
 )
 from rerank_core.testing import Case, Check, Example, Ranking, conformance
+from service import (
+    NOTHING,
+    Difference,
+    Send,
+    both_ways,
+    differing,
+    every_way,
+    load,
+    send_async,
+    stated,
+)
+from token_service import (
+    FailedExchange,
+    TokenService,
+    call_thrice,
+    check_a_busy_token_service_is_asked_again,
+    check_a_failed_exchange,
+    check_a_refused_token_is_replaced,
+    check_a_token_is_kept,
+    check_exchanges,
+    check_no_third_attempt,
+    check_the_exchange_keeps_bounds_of_time,
+    form_of,
+    from_tasks,
+    from_threads,
+    shown_with,
+    slow,
+    token,
+    without_state,
+)
 
-CAPTURES = Path(__file__).parents[3] / "tests" / "fixtures" / "captures"
 RESOURCE = "https://my-resource.services.ai.azure.com"
 SERVERLESS = "https://my-deployment.eastus2.models.ai.azure.com"
 GATEWAY = "https://gateway.test/ai"
@@ -62,39 +85,8 @@ CALL: dict[str, Any] = {
 }
 KEYED = CALL | {"api_key": "the-secret-key"}
 APPLICATION = {"tenant_id": "ten/ant", "client_id": "app", "client_secret": "app-secret"}
-# What this project sends otherwise than the capture, on purpose: file, field, ours (None for
-# nothing), reason.
-RETURNED = "core attaches the caller's own documents"
-DIFFERENCES: list[tuple[str, str, Any, str]] = [
-    ("litellm-foundry-v2", "return_documents", None, RETURNED),
-    ("litellm-foundry-v2", "max_tokens_per_doc", 512, "v2 takes it; litellm loses it"),
-    ("litellm-root", "return_documents", None, RETURNED),
-]
-
-Send = Callable[..., RerankResponse]
-
-
-def send_blocking(**call: Any) -> RerankResponse:
-    """Make a call with `rerank`."""
-    return rerank(**call)
-
-
-def send_async(**call: Any) -> RerankResponse:
-    """Make a call with `arerank`."""
-    return asyncio.run(arerank(**call))
-
-
-def send_trio(**call: Any) -> RerankResponse:
-    """Make a call with `arerank` under trio."""
-
-    async def main() -> RerankResponse:
-        return await arerank(**call)
-
-    return trio.run(main)
-
-
-both_ways = pytest.mark.parametrize("send", [send_blocking, send_async])
-every_way = pytest.mark.parametrize("send", [send_blocking, send_async, send_trio])
+AS_APPLICATION = CALL | APPLICATION
+PLACE: dict[str, Any] = {name: CALL[name] for name in ("model", "api_base")}
 
 
 def encode(ranking: Ranking, documents: Sequence[str], top_n: int | None) -> dict[str, Any]:
@@ -135,29 +127,7 @@ def test_conformance(check: Check) -> None:
     check()
 
 
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let no key of this machine and no token of another test take part."""
-    facts = azure_facts()
-    tables = [*facts.options.values(), *facts.secret_options.values()]
-    for name in (
-        *facts.api_key_env,
-        *facts.base_url_env,
-        *(name for row in tables for name in row),
-    ):
-        monkeypatch.delenv(name, raising=False)
-    application_auth.cache_clear()
-    chain_auth.cache_clear()
-    yield
-    application_auth.cache_clear()
-    chain_auth.cache_clear()
-
-
-def azure_facts() -> Any:
-    """The facts as listings see them."""
-    (found,) = [found for found in list_providers() if found.name == "azure_ai"]
-    assert found.facts is not None, found.error
-    return found.facts
+bare_environment = without_state("azure_ai", application_auth, chain_auth)
 
 
 def ranking(count: int, **more: Any) -> dict[str, Any]:
@@ -167,90 +137,58 @@ def ranking(count: int, **more: Any) -> dict[str, Any]:
     return {"id": "2c7a51e0", "results": rows, "meta": meta, **more}
 
 
-def copied(reply: httpx.Response) -> httpx.Response:
-    """The reply, for one more client: each makes it its own."""
-    return httpx.Response(reply.status_code, headers=reply.headers, content=reply.content)
-
-
-def token(value: str, **fields: Any) -> httpx.Response:
-    """Entra ID's reply."""
-    body = {"access_token": value, "token_type": "Bearer", "expires_in": 3599} | fields
-    return httpx.Response(200, json=body)
-
-
-class Service:
-    """Stands in for Azure and for Entra ID, and keeps what each was sent.
-
-    Args:
-        reply: What the ranking endpoint answers, else a ranking.
-        tokens: What Entra ID answers in turn, the last one again and again.
-        accepted: The tokens that the ranking endpoint accepts, else all.
-    """
-
-    def __init__(
-        self,
-        reply: httpx.Response | None = None,
-        tokens: list[httpx.Response] | None = None,
-        accepted: set[str] | None = None,
-    ) -> None:
-        self.reply, self.tokens, self.accepted = reply, tokens, accepted
-        self.requests: list[httpx.Request] = []
-        self.authorizations: list[str] = []  # a request that is sent again is signed anew
-        self.exchanges: list[httpx.Request] = []
-        self.transport = httpx.MockTransport(self.answer)
-
-    @property
-    def sent(self) -> Any:
-        """The JSON of the last request for a ranking."""
-        return json.loads(self.requests[-1].content)
-
-    def answer(self, request: httpx.Request) -> httpx.Response:
-        """Reply as the endpoint does."""
-        if request.url.path.endswith("/oauth2/v2.0/token"):
-            self.exchanges.append(request)
-            made = self.tokens or [token(f"token-{len(self.exchanges)}")]
-            return copied(made[min(len(self.exchanges), len(made)) - 1])
-        self.requests.append(request)
-        self.authorizations.append(request.headers.get("authorization", ""))
-        bearer = self.authorizations[-1].removeprefix("Bearer ")
-        if self.accepted is not None and bearer not in self.accepted:
-            return httpx.Response(401, json={"statusCode": 401, "message": "Unauthorized."})
-        if self.reply is not None:
-            return copied(self.reply)
-        return httpx.Response(200, json=ranking(len(json.loads(request.content)["documents"])))
+Service = partial(
+    TokenService,
+    ranking=lambda asked: ranking(len(asked["documents"])),
+    refusal=httpx.Response(401, json={"statusCode": 401, "message": "Unauthorized."}),
+    path="/oauth2/v2.0/token",
+)
+COHERE_V1, COHERE_V2 = "azure_ai-cohere-v1-serverless-base", "azure_ai-cohere-v2-foundry-base"
+LITELLM_V2, LITELLM_ROOT = "azure_ai-litellm-foundry-v2", "azure_ai-litellm-root"
+# Where the captured call goes.
+BASES: Mapping[str, str] = {
+    COHERE_V1: SERVERLESS,
+    COHERE_V2: f"{GATEWAY}/providers/cohere",
+    LITELLM_V2: "http://127.0.0.1/providers/cohere/v2",
+    LITELLM_ROOT: "http://127.0.0.1",
+}
+# What this project sends otherwise, on purpose: where, what instead, why, in which captures.
+DIFFERENCES: tuple[Difference, ...] = (
+    (
+        "headers.accept",
+        "application/json",
+        "nothing else can be read",
+        (COHERE_V1, COHERE_V2),
+    ),
+    (
+        "path",
+        "/ai/providers/cohere/v2/rerank",
+        "the path of the gateway that is asked here",
+        (COHERE_V2,),
+    ),
+    (
+        "json.return_documents",
+        NOTHING,
+        "core attaches the caller's own documents",
+        (LITELLM_V2, LITELLM_ROOT),
+    ),
+    ("json.max_tokens_per_doc", 512, "v2 takes it; litellm loses it", (LITELLM_V2,)),
+)
 
 
 @both_ways
-@pytest.mark.parametrize(
-    ("name", "base"),
-    [
-        ("cohere-v1-serverless-base", SERVERLESS),
-        ("cohere-v2-foundry-base", f"{GATEWAY}/providers/cohere"),
-        ("litellm-foundry-v2", "http://127.0.0.1/providers/cohere/v2"),
-        ("litellm-root", "http://127.0.0.1"),
-    ],
-)
+@pytest.mark.parametrize("name", BASES)
 def test_the_same_call_sends_the_same_as_others_but_for_the_differences(
-    name: str, base: str, send: Send
+    name: str, send: Send
 ) -> None:
     """Method, path, query, headers and the whole body."""
-    capture = json.loads((CAPTURES / f"azure_ai-{name}.json").read_bytes())
-    call, expected, service = capture["call"]["kwargs"], capture["request"], Service()
-    asked = call | {"model": f"azure_ai/{call['model'].removeprefix('azure_ai/')}"}
-    changed = {field: ours for file, field, ours, _ in DIFFERENCES if file == name}
-    wanted = expected["json"] | changed
+    call, service = load(name)["call"]["kwargs"], Service()
+    call["model"] = f"azure_ai/{call['model'].removeprefix('azure_ai/')}"
 
-    send(**asked | {"api_base": base, "api_key": "test-key"}, http_client=service.transport)
+    send(**call | {"api_base": BASES[name], "api_key": "test-key"}, http_client=service)
 
     (request,) = service.requests
-    assert request.method == expected["method"]
-    assert request.url.path == expected["path"].replace("/providers", "/ai/providers") or (
-        request.url.path == expected["path"]
-    )
-    assert dict(request.url.params) == expected["query"]
-    assert service.sent == {field: at for field, at in wanted.items() if at is not None}
-    assert request.headers["authorization"] == expected["headers"]["authorization"]
-    assert request.headers["content-type"] == expected["headers"]["content-type"]
+    assert differing(name, service) == stated(name, DIFFERENCES)
     assert request.headers["content-length"] == str(len(request.content))
     assert "transfer-encoding" not in request.headers
 
@@ -300,9 +238,9 @@ def test_a_base_url_becomes_the_endpoint(base: str, url: str) -> None:
     """Whatever of it was copied from the portal; never with an api-version of ours."""
     service = Service()
 
-    rerank(**KEYED | {"api_base": base}, http_client=service.transport)
+    rerank(**KEYED | {"api_base": base}, http_client=service)
 
-    assert str(service.requests[0].url) == url
+    assert service.url == url
 
 
 def test_a_variable_names_the_base_url(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,11 +248,11 @@ def test_a_variable_names_the_base_url(monkeypatch: pytest.MonkeyPatch) -> None:
     service = Service()
 
     with pytest.raises(ConfigurationError, match="AZURE_AI_API_BASE"):
-        rerank(**KEYED | {"api_base": None}, http_client=service.transport)
+        rerank(**KEYED | {"api_base": None}, http_client=service)
     monkeypatch.setenv("AZURE_AI_API_BASE", SERVERLESS)
-    rerank(**KEYED | {"api_base": None}, http_client=service.transport)
+    rerank(**KEYED | {"api_base": None}, http_client=service)
 
-    assert str(service.requests[0].url) == f"{SERVERLESS}/v2/rerank"
+    assert service.url == f"{SERVERLESS}/v2/rerank"
 
 
 @pytest.mark.parametrize("base", [SERVERLESS, GATEWAY])
@@ -340,7 +278,7 @@ def test_the_params_choose_the_version_where_the_base_url_does_not(
     """v1 for what only v1 can do."""
     service = Service()
 
-    rerank(**KEYED | {"api_base": base} | params, http_client=service.transport)
+    rerank(**KEYED | {"api_base": base} | params, http_client=service)
 
     assert service.requests[0].url.path.endswith(f"/{version}/rerank")
 
@@ -364,12 +302,12 @@ def test_a_param_that_the_version_lacks_is_refused_or_left_out(
     service = Service()
 
     with pytest.raises(UnsupportedParamError, match=param):
-        rerank(**KEYED | changes, http_client=service.transport)
-    response = rerank(**KEYED | changes, drop_params=True, http_client=service.transport)
+        rerank(**KEYED | changes, http_client=service)
+    response = rerank(**KEYED | changes, drop_params=True, http_client=service)
 
     assert len(service.requests) == 1
     assert any(param in warning for warning in response.warnings)
-    assert not any(name.startswith(param) for name in service.sent)
+    assert not any(name.startswith(param) for name in service.body)
 
 
 @pytest.mark.parametrize(
@@ -383,7 +321,7 @@ def test_a_param_that_the_version_lacks_is_refused_or_left_out(
 def test_a_version_that_cannot_be_is_refused(changes: dict[str, Any], words: str) -> None:
     """Before anything is sent."""
     with pytest.raises(InvalidRequestError, match=words):
-        rerank(**KEYED | changes, http_client=Service().transport)
+        rerank(**KEYED | changes, http_client=Service())
 
 
 @pytest.mark.parametrize(
@@ -408,11 +346,11 @@ def test_documents_travel_as_the_version_takes_them(
     response = rerank(
         **KEYED | {"api_base": base, "documents": documents},
         rank_fields=rank_fields,
-        http_client=service.transport,
+        http_client=service,
     )
 
-    assert service.sent["documents"] == sent
-    assert service.sent.get("rank_fields") == fields
+    assert service.body["documents"] == sent
+    assert service.body.get("rank_fields") == fields
     assert len(response.results) == len(documents)
 
 
@@ -431,23 +369,23 @@ def test_nothing_is_sent_that_was_not_asked_for(
     params: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     """No default is restated, and the deployment's name stays as it is."""
-    service = Service(httpx.Response(200, json=ranking(3)))
+    service = Service(ranking(3))
 
-    rerank(**KEYED | params, http_client=service.transport)
+    rerank(**KEYED | params, http_client=service)
 
     always = {
         "model": "Cohere-rerank-v4.0-pro",
         "query": "capital of France?",
         "documents": DOCUMENTS,
     }
-    assert service.sent == always | expected
+    assert service.body == always | expected
 
 
 def test_a_long_list_is_split() -> None:
     """As Cohere advises, at 1,000 documents."""
     service = Service()
 
-    response = rerank(**KEYED | {"documents": ["x"] * 1001}, http_client=service.transport)
+    response = rerank(**KEYED | {"documents": ["x"] * 1001}, http_client=service)
 
     assert sorted(len(json.loads(r.content)["documents"]) for r in service.requests) == [500, 501]
     assert response.meta.billed_units.search_units == 2
@@ -470,9 +408,9 @@ def test_a_reply_is_read(send: Send) -> None:
             "warnings": ["cut"],
         },
     }
-    service = Service(httpx.Response(200, json=body))
+    service = Service(body)
 
-    response = send(**KEYED, top_n=2, http_client=service.transport)
+    response = send(**KEYED, top_n=2, http_client=service)
 
     rows = [(result.index, result.relevance_score) for result in response.results]
     assert rows == [(1, 0.9421), (0, 0.1107)]
@@ -489,7 +427,7 @@ def test_a_reply_without_id_and_meta_is_read() -> None:
     """An id is made, and unknown usage and cost stay unknown."""
     body = ranking(3, id=None, meta=None)
 
-    response = rerank(**KEYED, http_client=Service(httpx.Response(200, json=body)).transport)
+    response = rerank(**KEYED, http_client=Service(body))
 
     assert response.id
     assert response.cost is None
@@ -497,12 +435,12 @@ def test_a_reply_without_id_and_meta_is_read() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [{"id": "x"}, {"results": [{"index": 0}]}, {"results": []}, [], "text", {"results": {}}],
+    [{"id": "x"}, {"results": [{"index": 0}]}, {"results": []}, [], '"text"', {"results": {}}],
 )
 def test_a_reply_of_another_shape_is_no_ranking(body: Any) -> None:
     """Never an empty success."""
     with pytest.raises(ResponseParseError):
-        rerank(**KEYED, http_client=Service(httpx.Response(200, json=body)).transport)
+        rerank(**KEYED, http_client=Service(body))
 
 
 FOUNDRY_ERROR = {"error": {"code": "PermissionDenied", "message": "No data access."}}
@@ -537,7 +475,7 @@ def test_an_error_is_of_its_kind(
     service = Service(httpx.Response(status, text=text))
 
     with pytest.raises(APIStatusError) as caught:
-        send(**KEYED, http_client=service.transport)
+        send(**KEYED, http_client=service)
 
     assert type(caught.value) is kind
     assert caught.value.status_code == status
@@ -563,7 +501,7 @@ def test_a_refused_key_s_error_says_how_it_was_sent(
     service = Service(httpx.Response(401, json={"message": "no"}))
 
     with pytest.raises(AuthenticationError, match=words):
-        rerank(**KEYED | {"api_base": None}, auth_header=header, http_client=service.transport)
+        rerank(**KEYED | {"api_base": None}, auth_header=header, http_client=service)
 
 
 def test_what_may_pass_is_tried_again_when_the_service_says() -> None:
@@ -572,7 +510,7 @@ def test_what_may_pass_is_tried_again_when_the_service_says() -> None:
     service = Service(reply)
 
     with pytest.raises(RateLimitError) as caught:
-        rerank(**KEYED | {"max_retries": 1}, http_client=service.transport)
+        rerank(**KEYED | {"max_retries": 1}, http_client=service)
 
     assert caught.value.retry_after == 0.001
     assert len(service.requests) == 2
@@ -603,7 +541,7 @@ def test_a_key_goes_in_the_host_s_header_or_the_chosen_one(
     """In one of the two, never in both."""
     service = Service()
 
-    send(**KEYED | {"api_base": base}, auth_header=choice, http_client=service.transport)
+    send(**KEYED | {"api_base": base}, auth_header=choice, http_client=service)
 
     headers = service.requests[0].headers
     sent = {name: headers[name] for name in ("api-key", "authorization") if name in headers}
@@ -613,7 +551,7 @@ def test_a_key_goes_in_the_host_s_header_or_the_chosen_one(
 def test_a_header_that_there_is_not_is_refused() -> None:
     """Before anything is sent."""
     with pytest.raises(ConfigurationError, match="auth_header must be 'api-key' or 'bearer'"):
-        rerank(**KEYED, auth_header="both", http_client=Service().transport)
+        rerank(**KEYED, auth_header="both", http_client=Service())
 
 
 ENVIRONMENT = {
@@ -652,7 +590,7 @@ def test_the_first_of_what_is_known_signs_the_request(
         monkeypatch.setenv(name, value)
     service = Service()
 
-    send(**CALL | {"api_base": SERVERLESS} | given, http_client=service.transport)
+    send(**CALL | {"api_base": SERVERLESS} | given, http_client=service)
 
     assert service.authorizations == [f"Bearer {expected}"]
 
@@ -661,7 +599,7 @@ def test_the_caller_s_own_header_signs_alone() -> None:
     """No key is needed, and none is sent."""
     service = Service()
 
-    rerank(**CALL, extra_headers={"Authorization": "Basic own"}, http_client=service.transport)
+    rerank(**CALL, extra_headers={"Authorization": "Basic own"}, http_client=service)
 
     assert service.authorizations == ["Basic own"]
 
@@ -689,14 +627,13 @@ def test_an_application_exchanges_its_secret(options: dict[str, str], url: str, 
     """A form, to the tenant's token service, for the scope."""
     service = Service()
 
-    rerank(**CALL | APPLICATION | options, http_client=service.transport)
+    rerank(**AS_APPLICATION | options, http_client=service)
 
     (request,) = service.exchanges
-    form = {name: value[0] for name, value in parse_qs(request.content.decode()).items()}
     assert str(request.url) == f"{url}/ten%2Fant/oauth2/v2.0/token"
     assert request.method == "POST"
     assert request.headers["content-type"] == "application/x-www-form-urlencoded"
-    assert form == {
+    assert form_of(request) == {
         "grant_type": "client_credentials",
         "client_id": "app",
         "client_secret": "app-secret",
@@ -711,7 +648,7 @@ def test_scope_and_authority_have_variables(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("AZURE_AUTHORITY_HOST", "login.test")
     service = Service()
 
-    rerank(**CALL | APPLICATION, http_client=service.transport)
+    rerank(**AS_APPLICATION, http_client=service)
 
     assert service.exchanges[0].url.host == "login.test"
     assert b"scope.test" in service.exchanges[0].content
@@ -720,19 +657,13 @@ def test_scope_and_authority_have_variables(monkeypatch: pytest.MonkeyPatch) -> 
 def test_half_an_application_is_refused() -> None:
     """With what is missing."""
     with pytest.raises(ConfigurationError, match="tenant_id, client_id is missing"):
-        rerank(**CALL, client_secret="s3cret", http_client=Service().transport)  # noqa: S106 - a test's
+        rerank(**CALL, client_secret="s3cret", http_client=Service())  # noqa: S106 - a test's
 
 
 @every_way
 def test_a_token_is_kept_between_calls(send: Send) -> None:
     """Also between those that bring a client of their own."""
-    service = Service()
-
-    for _ in range(3):
-        send(**CALL | APPLICATION, http_client=service.transport)
-
-    assert len(service.exchanges) == 1
-    assert service.authorizations == ["Bearer token-1"] * 3
+    check_a_token_is_kept(AS_APPLICATION, Service(), send)
 
 
 @both_ways
@@ -741,10 +672,7 @@ def test_a_token_is_replaced_before_its_end(seconds: object, exchanges: int, sen
     """By 60 seconds; the older token service writes them as a string."""
     service = Service(tokens=[token("first", expires_in=seconds), token("second")])
 
-    for _ in range(2):
-        send(**CALL | APPLICATION, http_client=service.transport)
-
-    assert len(service.exchanges) == exchanges
+    check_exchanges(AS_APPLICATION, service, exchanges, send)
 
 
 @every_way
@@ -752,10 +680,7 @@ def test_a_refused_token_is_replaced_once(send: Send) -> None:
     """The request goes out again, with the new token, unseen by the caller."""
     service = Service(tokens=[token("revoked"), token("fresh")], accepted={"fresh"})
 
-    response = send(**CALL | APPLICATION, http_client=service.transport)
-
-    assert len(response.results) == 3
-    assert service.authorizations == ["Bearer revoked", "Bearer fresh"]
+    check_a_refused_token_is_replaced(AS_APPLICATION, service, send)
 
 
 @every_way
@@ -763,58 +688,41 @@ def test_a_fresh_token_that_is_refused_is_an_error(send: Send) -> None:
     """No third attempt: a role is missing, for example."""
     service = Service(accepted=set())
 
-    with pytest.raises(AuthenticationError, match="role Cognitive Services User"):
-        send(**CALL | APPLICATION, http_client=service.transport)
-
-    assert len(service.requests) == len(service.exchanges) == 2
+    check_no_third_attempt(AS_APPLICATION, service, "role Cognitive Services User", send)
 
 
 def test_the_exchange_keeps_the_attempt_s_bounds_of_time() -> None:
     """It would wait without end otherwise."""
-    service = Service()
-
-    rerank(**CALL | APPLICATION, timeout=7, http_client=service.transport)
-
-    assert service.exchanges[0].extensions["timeout"]["read"] == 7
+    check_the_exchange_keeps_bounds_of_time(AS_APPLICATION, Service())
 
 
 REFUSED = {"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret."}
 
 
+FAILED_EXCHANGES: list[FailedExchange] = [
+    (
+        httpx.Response(401, json=REFUSED),
+        AuthenticationError,
+        "login.microsoftonline.com gave no token: status 401: AADSTS7000215: Invalid",
+    ),
+    (httpx.Response(400, json={"error": "bad"}), AuthenticationError, "status 400: bad"),
+    (httpx.Response(403, text="<html>no</html>"), AuthenticationError, "status 403: <html>"),
+    (httpx.Response(429, json=["slow"]), TransportError, "status 429: slow"),
+    (httpx.Response(503), TransportError, "status 503"),
+    (httpx.Response(200, text="hello"), ResponseParseError, "no token that can be used"),
+    (httpx.Response(200, json={}), ResponseParseError, "no token that can be used"),
+    (token("two\nlines"), ResponseParseError, "no token that can be used"),
+    (token("ok", expires_in="soon"), ResponseParseError, "no token that can be used"),
+]
+
+
 @both_ways
-@pytest.mark.parametrize(
-    ("reply", "kind", "words"),
-    [
-        (
-            httpx.Response(401, json=REFUSED),
-            AuthenticationError,
-            "login.microsoftonline.com gave no token: status 401: AADSTS7000215: Invalid",
-        ),
-        (httpx.Response(400, json={"error": "bad"}), AuthenticationError, "status 400: bad"),
-        (httpx.Response(403, text="<html>no</html>"), AuthenticationError, "status 403: <html>"),
-        (httpx.Response(429, json=["slow"]), TransportError, "status 429: slow"),
-        (httpx.Response(503), TransportError, "status 503"),
-        (httpx.Response(200, text="hello"), ResponseParseError, "no token that can be used"),
-        (httpx.Response(200, json={}), ResponseParseError, "no token that can be used"),
-        (token("two\nlines"), ResponseParseError, "no token that can be used"),
-        (token("ok", expires_in="soon"), ResponseParseError, "no token that can be used"),
-    ],
-)
-def test_a_failed_exchange_says_so_without_secrets(
-    reply: httpx.Response, kind: type[Exception], words: str, send: Send
-) -> None:
+@pytest.mark.parametrize("failed", FAILED_EXCHANGES, ids=lambda row: row[2])
+def test_a_failed_exchange_says_so_without_secrets(failed: FailedExchange, send: Send) -> None:
     """And no request for a ranking goes out; the next call tries afresh."""
-    service = Service(tokens=[reply, token("good")])
+    service = Service(tokens=[failed[0], token("good")])
 
-    with pytest.raises(kind) as caught:
-        send(**CALL | APPLICATION, http_client=service.transport)
-
-    assert type(caught.value) is kind
-    assert words in str(caught.value)
-    assert "app-secret" not in repr(caught.value)
-    assert "two" not in str(caught.value)
-    assert service.requests == []
-    assert send(**CALL | APPLICATION, http_client=service.transport).reranked
+    check_a_failed_exchange(AS_APPLICATION, service, failed, "app-secret", send)
 
 
 @both_ways
@@ -823,9 +731,7 @@ def test_a_token_service_that_is_busy_is_asked_again(send: Send) -> None:
     busy = httpx.Response(503, headers={"retry-after": "0"})
     service = Service(tokens=[busy, token("late")])
 
-    send(**CALL | APPLICATION | {"max_retries": 1}, http_client=service.transport)
-
-    assert service.authorizations == ["Bearer late"]
+    check_a_busy_token_service_is_asked_again(AS_APPLICATION, service, send)
 
 
 class Credential:
@@ -863,36 +769,24 @@ def test_a_credential_s_token_is_kept_until_shortly_before_its_end(
 ) -> None:
     """One that runs a program each time is not run for each call."""
     service, credential = Service(), Credential(lifetime)
-    options = {name: CALL[name] for name in ("model", "api_base")}
-    call = {name: CALL[name] for name in ("query", "documents")}
-    reranker = Reranker(**options, azure_credential=credential, http_client=service.transport)
 
-    async def main() -> None:
-        for _ in range(3):
-            await reranker.arerank(**call)
-
-    if send is send_blocking:
-        for _ in range(3):
-            reranker.rerank(**call)
-    elif send is send_async:
-        asyncio.run(main())
-    else:
-        trio.run(main)
+    with Reranker(**PLACE, azure_credential=credential, http_client=service) as reranker:
+        call_thrice(reranker, send)
 
     assert credential.scopes == ["https://ai.azure.com/.default"] * asked
     assert service.authorizations[-1] == f"Bearer token-{asked}"
-    assert (threading.get_ident() in credential.threads) is (send is send_blocking)
+    assert (threading.get_ident() in credential.threads) is (send is rerank)
 
 
 def test_an_async_credential_serves_async_calls() -> None:
     """And only these: a blocking call says so."""
     service = Service()
 
-    send_async(**CALL, azure_credential=AsyncCredential(), http_client=service.transport)
+    send_async(**CALL, azure_credential=AsyncCredential(), http_client=service)
 
     assert service.authorizations == ["Bearer token-1"]
     with pytest.raises(ConfigurationError, match="is async: use arerank"):
-        rerank(**CALL, azure_credential=AsyncCredential(), http_client=service.transport)
+        rerank(**CALL, azure_credential=AsyncCredential(), http_client=service)
 
 
 async def give_token() -> str:
@@ -908,7 +802,7 @@ def test_an_async_token_provider_serves_async_calls() -> None:
         return give_token()
 
     for given in (give_token, provide):
-        send_async(**CALL, azure_ad_token_provider=given, http_client=service.transport)
+        send_async(**CALL, azure_ad_token_provider=given, http_client=service)
 
     assert service.authorizations == ["Bearer made"] * 2
 
@@ -920,8 +814,8 @@ def test_a_provider_that_gives_the_refused_token_again_is_not_heeded(send: Send)
     made = iter(["first", "second"])
 
     with pytest.raises(AuthenticationError):
-        send(**CALL, azure_ad_token_provider=lambda: "same", http_client=stale.transport)
-    send(**CALL, azure_ad_token_provider=lambda: next(made), http_client=fresh.transport)
+        send(**CALL, azure_ad_token_provider=lambda: "same", http_client=stale)
+    send(**CALL, azure_ad_token_provider=lambda: next(made), http_client=fresh)
 
     assert stale.authorizations == ["Bearer same"]
     assert fresh.authorizations == ["Bearer first", "Bearer second"]
@@ -962,7 +856,7 @@ def test_a_token_provider_that_fails_says_so(
     service = Service()
 
     with pytest.raises(kind, match=words) as caught:
-        send(**CALL, azure_ad_token_provider=provider, http_client=service.transport)
+        send(**CALL, azure_ad_token_provider=provider, http_client=service)
 
     assert type(caught.value) is kind
     assert "s3cret" not in str(caught.value)
@@ -975,18 +869,9 @@ def test_threads_that_need_a_token_ask_once(way: str) -> None:
     """The others wait for it."""
     service, credential = Service(), Credential()
     identity = APPLICATION if way == "exchange" else {"azure_credential": credential}
-    start = threading.Barrier(8)
-    options: dict[str, Any] = {name: CALL[name] for name in ("model", "api_base")}
 
-    def call(reranker: Reranker) -> None:
-        start.wait()
-        reranker.rerank("q", ["a", "b"])
-
-    with (
-        Reranker(**options | identity, http_client=service.transport) as reranker,
-        ThreadPoolExecutor(8) as pool,
-    ):
-        list(pool.map(call, [reranker] * 8))
+    with Reranker(**PLACE | identity, http_client=service) as reranker:
+        from_threads(lambda: reranker.rerank("q", ["a", "b"]))
 
     assert len(service.exchanges) + len(credential.scopes) == 1
     assert len(service.requests) == 8
@@ -997,19 +882,9 @@ def test_tasks_that_need_a_token_ask_once(way: str) -> None:
     """In every event loop, one after another."""
     service, credential = Service(), Credential()
     identity = APPLICATION if way == "exchange" else {"azure_credential": credential}
-    options: dict[str, Any] = {name: CALL[name] for name in ("model", "api_base")}
+    reranker = Reranker(**PLACE | identity, http_client=slow(service))
 
-    async def slow(request: httpx.Request) -> httpx.Response:
-        await asyncio.sleep(0.01)
-        return service.answer(request)
-
-    reranker = Reranker(**options | identity, http_client=httpx.MockTransport(slow))
-
-    async def main() -> None:
-        await asyncio.gather(*(reranker.arerank("q", ["a", "b"]) for _ in range(8)))
-
-    asyncio.run(main())
-    asyncio.run(main())
+    from_tasks(lambda: reranker.arerank("q", ["a", "b"]))
 
     assert len(service.exchanges) + len(credential.scopes) == 1
     assert len(service.requests) == 16
@@ -1031,7 +906,7 @@ def test_azure_s_default_chain_comes_last(
     service = Service()
 
     for _ in range(2):
-        send(**CALL, azure_authority_host=authority, http_client=service.transport)
+        send(**CALL, azure_authority_host=authority, http_client=service)
 
     assert made == [{"authority": authority} if authority else {}]
     assert service.authorizations == ["Bearer token-1"] * 2
@@ -1045,7 +920,7 @@ def test_without_azure_identity_every_way_is_named(
     monkeypatch.setitem(sys.modules, "azure.identity", None)
 
     with pytest.raises(MissingAPIKeyError) as caught:
-        send(**CALL, http_client=Service().transport)
+        send(**CALL, http_client=Service())
 
     for word in (*ENVIRONMENT, "api_key=", "azure_credential=", "rerank-azure-ai[entra]"):
         assert word in str(caught.value)
@@ -1054,13 +929,8 @@ def test_without_azure_identity_every_way_is_named(
 def test_no_representation_shows_a_secret() -> None:
     """Neither that of the token nor that of what signs."""
     auth = application_auth("https://login.test", "t", "app", "app-secret", "scope")
-    flow = auth.sync_auth_flow(httpx.Request("POST", RESOURCE))
-    next(flow)
-    reply = token("the-token")
-    reply.request = httpx.Request("POST", "https://login.test")
-    flow.send(reply)
 
-    shown = repr(auth) + repr(vars(auth))
+    shown = shown_with(auth, token("the-token"))
     assert "app-secret" not in shown
     assert "the-token" not in shown
 
