@@ -75,14 +75,12 @@ class TokenService(Service):
             self.exchanges.append(request)
             time.sleep(0.01)  # so that callers who do not wait for each other show
             return copied(self._give(None))
-        self.authorizations.append(request.headers.get("authorization", ""))
+        authorization = request.headers.get("authorization", "")
+        self.authorizations.append(authorization)
         reply = super().answer(request)
-        known = self._accepted is None or self._bearer in self._accepted
-        return reply if known else copied(self._refusal)
-
-    @property
-    def _bearer(self) -> str:
-        return self.authorizations[-1].removeprefix("Bearer ")
+        bearer = authorization.removeprefix("Bearer ")
+        refused = self._accepted is not None and bearer not in self._accepted
+        return copied(self._refusal) if refused else reply
 
     def _new_token(self, _: Any) -> httpx.Response:
         return token(f"token-{len(self.exchanges)}")

@@ -697,8 +697,6 @@ def test_the_exchange_keeps_the_attempt_s_bounds_of_time() -> None:
 
 
 REFUSED = {"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret."}
-
-
 FAILED_EXCHANGES: list[FailedExchange] = [
     (
         httpx.Response(401, json=REFUSED),

@@ -758,8 +758,6 @@ def test_the_exchange_keeps_the_attempt_s_bounds_of_time() -> None:
 
 
 GONE = {"error": "invalid_grant", "error_description": "Token has been expired or revoked."}
-
-
 FAILED_EXCHANGES: list[FailedExchange] = [
     (
         httpx.Response(400, json=GONE),
