@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ from rerank_core import (
     Reranker,
     RerankError,
     TransportError,
+    _asyncio_lanes,
     _channels,
     _lanes,
 )
@@ -259,3 +261,33 @@ def test_a_call_can_be_cancelled_at_any_moment(server: Loopback, way: str) -> No
             assert await will_come_true(lambda: not server.open_connections)
 
     _run(way, main)
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_call_can_be_cancelled_just_when_hands_were_shaken(
+    server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event loop watches no socket that was closed: its number would be the next one's."""
+
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        before = set(loop._selector.get_map())  # noqa: SLF001 - nothing public tells
+        made = _asyncio_lanes.Wire.connection_made
+        calls: list[asyncio.Task[Any]] = []
+
+        def cancel_now(wire: _asyncio_lanes.Wire, transport: asyncio.BaseTransport) -> None:
+            made(wire, transport)
+            loop.call_soon(calls.pop().cancel)
+
+        monkeypatch.setattr(_asyncio_lanes.Wire, "connection_made", cancel_now)
+        async with Reranker("m", provider=ScriptedPlugin(), api_base=server.url) as reranker:
+            for _ in range(10):
+                call = asyncio.ensure_future(reranker.arerank("q", DOCUMENTS))
+                calls.append(call)
+                with pytest.raises(asyncio.CancelledError):
+                    await call
+                await asyncio.sleep(0)
+                assert set(loop._selector.get_map()) == before  # noqa: SLF001 - likewise
+
+    asyncio.run(main())
+    assert comes_true(lambda: not server.open_connections)

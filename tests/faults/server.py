@@ -51,12 +51,12 @@ class Peer:
         self._received = bytearray(rest)
         return True
 
-    def read_body(self) -> None:
-        """Read the rest of the request; a client may leave before its end."""
+    def read_body(self, rest: float = 0.0) -> None:
+        """Read the rest of the request, resting now and then; a client may leave before its end."""
         assert self.request is not None
         length = int(self.request.headers.get("content-length", "0"))
         while len(self._received) < length and self._receive():
-            pass
+            self.server.ended.wait(rest)
         self.request = evolve(self.request, body=bytes(self._received[:length]))
         del self._received[:length]
 
@@ -117,6 +117,12 @@ def stall(peer: Peer) -> None:
 def read_body(peer: Peer) -> None:
     """Read the rest of a request of which only the head was read."""
     peer.read_body()
+
+
+def read_slowly(peer: Peer) -> None:
+    """The same, steadily but not as fast as it comes."""
+    peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    peer.read_body(0.01)
 
 
 def pause(seconds: float) -> Act:

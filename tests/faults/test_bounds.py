@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from faults.calls import MODEL, MakeCalls, Outcome, check_outcome
+from faults.calls import MODEL, MakeCalls, Outcome, check_outcome, shown
 from faults.server import (
     Step,
     after_head,
@@ -23,6 +23,7 @@ from faults.server import (
     rank,
     ranking,
     read_body,
+    read_slowly,
     reply,
     reset,
     serving,
@@ -90,6 +91,15 @@ def test_a_refused_connection_is_an_error(call: MakeCalls) -> None:
     check_outcome(outcome, TransportError, says="ConnectError")
 
 
+@pytest.mark.parametrize("host", ["a..b", "user:password@a..b", f"{'x' * 64}.example"])
+def test_a_name_that_no_host_can_have_is_an_error(call: MakeCalls, host: str) -> None:
+    """The same under each driver."""
+    outcome = call.once(f"http://{host}", max_retries=0)
+
+    check_outcome(outcome, TransportError, says="ConnectError")
+    assert "password" not in shown(outcome)
+
+
 def test_a_service_that_comes_up_late_is_reached(call: MakeCalls) -> None:
     """A connection broken off before the request is tried again as any other."""
     with serving(at_once(reset), at_once(close), step(rank)) as server:
@@ -144,6 +154,19 @@ def test_a_request_that_nobody_reads_is_bounded(call: MakeCalls) -> None:
         outcome = call.once(server.url, documents=BROAD, timeout=0.2, max_retries=0)
 
         check_outcome(outcome, RequestTimeoutError)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [b"", head(status=100)], ids=["at once", "after a 100"])
+def test_a_timeout_to_write_is_not_for_all_of_a_request(call: MakeCalls, first: bytes) -> None:
+    """As long as somebody reads on, it takes what it takes, under each driver."""
+    documents = ["x" * 20_000_000, "b"]
+    with serving(after_head(first, read_slowly, reply())) as server:
+        begin = time.monotonic()
+        outcome = call.once(server.url, documents=documents, timeout=1.5, max_retries=0)
+
+        check_outcome(outcome, None)
+        assert time.monotonic() - begin > 1.5  # so the bound was passed
 
 
 def test_a_deadline_bounds_retries(call: MakeCalls) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from faults.calls import QUICK, Fault, MakeCalls, check_fault, fault
+from faults.calls import QUICK, Fault, MakeCalls, check_fault, check_outcome, fault
 from faults.server import (
     after_head,
     at_once,
@@ -17,6 +17,7 @@ from faults.server import (
     read_body,
     reply,
     reset,
+    serving,
     stall,
     step,
     trickle,
@@ -199,3 +200,13 @@ EARLY = [
 def test_a_call_comes_to_what_is_promised(call: MakeCalls, found: Fault) -> None:
     """Whatever the connection does; and the next call gets its own answer in one request."""
     check_fault(call, found)
+
+
+@pytest.mark.parametrize("line", ["X-Odd: \xe9", "X-Odd: \xc3\xa9", "X-Odd: \xff\xfe\x80"])
+@pytest.mark.parametrize("account", ["", "user:password@"])
+def test_a_header_beyond_ascii_does_no_harm(call: MakeCalls, line: str, account: str) -> None:
+    """Whichever way the request goes: one with an account is httpx's to read."""
+    with serving(step(reply(None, line))) as server:
+        outcome = call.once(server.url.replace("//", f"//{account}"), max_retries=0)
+
+    check_outcome(outcome, None)

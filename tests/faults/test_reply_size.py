@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import tracemalloc
 import zlib
@@ -9,15 +10,17 @@ from typing import Any
 
 import pytest
 
-from faults.calls import Fault, MakeCalls, check_fault, check_outcome, fault
+from faults.calls import MODEL, Fault, MakeCalls, check_fault, check_outcome, fault
 from faults.server import Step, chunk, head, rank, ranking, repeat, reply, serving, step
 from rerank_core import (
     BadRequestError,
     ConfigurationError,
+    Reranker,
     RerankResponse,
     ResponseParseError,
     ServerError,
 )
+from rerank_core._bodies import Body
 
 # httpcore leaves its own generator behind where a reply is broken off, and only trio minds.
 pytestmark = pytest.mark.filterwarnings("ignore:Async generator 'httpcore:ResourceWarning")
@@ -75,6 +78,8 @@ def _taken(name: str, body: bytes, *lines: str, most: int | None = LIMIT) -> obj
         _too_large("gzip one byte too large", step(reply(gzip.compress(_filled(LIMIT + 1)), GZIP))),
         _too_large("a gzip bomb", step(reply(BOMB, GZIP))),
         _too_large("a gzip bomb in chunks", step(head(CHUNKED, GZIP), chunk(BOMB), chunk(b""))),
+        _too_large("gzip of nothing without end", step(head(GZIP),
+                   repeat(gzip.compress(b"") * 4096, PLENTY))),
         _too_large("a deflate bomb", step(reply(BOMB[10:], "Content-Encoding: deflate"))),
         fault("a bomb in a bomb", step(reply(gzip.compress(BOMB), "Content-Encoding: gzip, gzip")),
               outcome=ResponseParseError, options={"max_response_bytes": LIMIT}),
@@ -116,6 +121,48 @@ def test_a_reply_too_large_is_not_held_in_memory(
         check_outcome(outcome, ResponseParseError, says=f"{limit or DEFAULT:,}")
         assert peak <= (limit or DEFAULT) * 1.25 + OVERSHOOT
         assert not sent or server.sent <= (limit or DEFAULT) + OVERSHOOT
+
+
+def test_a_body_of_small_pieces_takes_no_more_than_its_size() -> None:
+    """As a service makes it that sends each two bytes as a chunk of their own."""
+    pieces = [bytes([at % 256, 0]) for at in range(MEGABYTE // 2)]
+    tracemalloc.start()
+    try:
+        body = Body(200)
+        for piece in pieces:
+            body.add(bytes(bytearray(piece)))  # one of its own, as a parser makes it
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert body.whole() == b"".join(pieces)
+    assert peak <= 4 * MEGABYTE
+
+
+def test_other_tasks_have_their_turn_while_small_chunks_are_read() -> None:
+    """A reply in tens of thousands of chunks that arrive together does not stop the event loop."""
+    turns = 0
+    script = step(head(CHUNKED), chunk(b" ") * 20_000, chunk(ranking()), chunk(b""))
+
+    async def main(url: str) -> RerankResponse:
+        async def tick() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+
+        ticking = asyncio.ensure_future(tick())
+        async with Reranker(MODEL, api_key="k-0123456789", api_base=url) as reranker:
+            await reranker.arerank("warm", ["a", "b"])
+            before = turns
+            response = await reranker.arerank("first", ["a", "b"])
+        ticking.cancel()
+        assert turns - before >= 20
+        return response
+
+    with serving(step(rank), script) as server:
+        response = asyncio.run(main(server.url))
+    assert [result.index for result in response.results] == [1, 0]
 
 
 @pytest.mark.parametrize(("status", "kind"), [(400, BadRequestError), (503, ServerError)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 from collections.abc import Iterator
@@ -13,10 +14,12 @@ from core.loopback import comes_true
 from faults.calls import MakeCalls, check_next_calls, check_outcome
 from faults.server import (
     FaultServer,
+    Peer,
     Step,
     close,
     head,
     pause,
+    rank,
     ranking,
     reply,
     serving,
@@ -70,6 +73,26 @@ def test_a_second_reply_is_nobodys(
     """Wherever in TLS, the event loop or the parser it waits."""
     server.answer(first)
     check_next_calls(call, server, url)
+    assert len(server.requests) == 3
+
+
+def break_record(peer: Peer) -> None:
+    """Send what looks like a record, and is none that anybody encrypted."""
+    os.write(peer.socket.fileno(), b"\x17\x03\x03\x00\x20" + bytes(32))
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("before", [b"", reply()[:-20]], ids=["at once", "within the reply"])
+def test_a_broken_record_is_a_connection_that_failed(
+    call: MakeCalls, server: FaultServer, url: str, before: bytes
+) -> None:
+    """So the call is made again; with an error of ours where that does not help."""
+    broken = step(before, break_record, pause(0.02), close)
+    server.answer(broken, broken, step(rank))
+    failed, ranked = call(url, "first", "second", between=lambda: None)
+
+    check_outcome(failed, TransportError)
+    check_outcome(ranked, None, query="second")
     assert len(server.requests) == 3
 
 

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -27,6 +28,7 @@ from .test_failures import logged
 ECHO = Reply(
     {"message": f"wrong key: {CANARY}"}, status=401, headers={"x-sent": quote(CANARY, safe="")}
 )
+_TESTS = str(Path(__file__).parents[1])
 PROVIDER = min(name for name, facts in PROVIDERS.items() if facts.api_key_env)
 
 
@@ -129,7 +131,7 @@ def _locals_of(error: BaseException) -> Iterator[str]:
     found = traceback.TracebackException.from_exception(error, capture_locals=True)
     for frame in found.stack:
         # What the caller gives to `needed_options` and this test stands in their frames.
-        if "rerank_" in frame.filename and "tests" not in frame.filename:
+        if "rerank_" in frame.filename and not frame.filename.startswith(_TESTS):
             for name, value in (frame.locals or {}).items():
                 yield f"{frame.name}.{name} = {value}"
 

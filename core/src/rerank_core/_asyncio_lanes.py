@@ -23,6 +23,7 @@ from rerank_core._sockets import connect
 
 _MOST_HEAD = 100 * 1024  # as httpcore has it
 _MOST_JOINED = 2**17  # of what is copied to be one write, and so one packet where it is short
+_MOST_LOOKS = 1000  # at parts of replies, before other tasks have their turn
 _SWITCHED = 101  # to what the caller asked for; no HTTP comes after it
 _PORTS = {b"http": 80, b"https": 443}
 
@@ -69,12 +70,15 @@ async def _open(request: httpcore.Request) -> Wire:
     try:
         async with asyncio.timeout(most):
             connected = await connect(url.host, url.port or _PORTS[url.scheme])
+        wire = Wire(loop)
         try:
             async with asyncio.timeout(most if tls else None):
-                _, wire = await loop.create_connection(lambda: Wire(loop), sock=connected, **tls)
+                await loop.create_connection(lambda: wire, sock=connected, **tls)
         except BaseException:
-            if connected.fileno() >= 0:
-                connected.close()
+            # In this order: a socket that is closed while the event loop still watches it has its
+            # number taken by the next one, which then cannot be used.
+            wire.close()
+            connected.close()
             raise
     except TimeoutError as error:
         raise httpcore.ConnectTimeout(str(error)) from error
@@ -97,6 +101,7 @@ class Wire(asyncio.Protocol):
         self._over = False
         self._error: Exception | None = None
         self._idle_since = 0.0
+        self._looks = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport, and be told whenever something waits to be sent."""
@@ -141,13 +146,14 @@ class Wire(asyncio.Protocol):
             waiter.set_result(in_time)
 
     async def _wait(self, most: float | None, late: type[httpcore.TimeoutException]) -> None:
-        """Wait until something happens."""
+        """Wait until something happens; while a request is still going out, that is something."""
+        left = self._transport.get_write_buffer_size()
         self._waiter = self._loop.create_future()
         timer = None
         if most is not None:
             timer = self._loop.call_later(most, self._time_out)
         try:
-            if not await self._waiter:
+            if not await self._waiter and self._transport.get_write_buffer_size() >= left:
                 raise late
         finally:
             self._waiter = None
@@ -200,6 +206,9 @@ class Wire(asyncio.Protocol):
 
     async def _next(self, patience: float | None) -> Any:
         """What comes next of the reply."""
+        self._looks += 1
+        if not self._looks % _MOST_LOOKS:
+            await self._let_others()
         while (event := self._parser.next_event()) is h11.NEED_DATA:
             if not self._over:
                 await self._wait(patience, httpcore.ReadTimeout)
@@ -210,6 +219,12 @@ class Wire(asyncio.Protocol):
             else:
                 self._parser.receive_data(b"")
         return event
+
+    async def _let_others(self) -> None:
+        """Keep the event loop from standing still over a reply of very many small chunks."""
+        self._transport.pause_reading()
+        await asyncio.sleep(0)
+        self._transport.resume_reading()
 
     def _complete(self, *, whole: bool) -> None:
         """Be ready for the next request, if nothing speaks against it."""
@@ -237,4 +252,5 @@ class Wire(asyncio.Protocol):
     def close(self) -> None:
         """Close at once: nothing that was not sent holds it open."""
         self._over = True
-        self._transport.abort()
+        if self._transport is not None:
+            self._transport.abort()

@@ -16,6 +16,7 @@ import httpcore
 
 _MOST_READ = 2**18
 _MOST_JOINED = 2**16  # to copy more takes longer than to send it apart
+_MOST_SENT = 2**18  # within the time that one write may take
 
 
 def has_more(connection: Any) -> bool:
@@ -65,7 +66,10 @@ class BlockingBackend(httpcore.SyncBackend):
 
     def connect_tcp(self, *args: Any, **keywords: Any) -> httpcore.NetworkStream:
         """Connect."""
-        return _BlockingStream(super().connect_tcp(*args, **keywords))
+        try:
+            return _BlockingStream(super().connect_tcp(*args, **keywords))
+        except UnicodeError as error:  # of a name that no host can have
+            raise httpcore.ConnectError(str(error)) from error
 
 
 class _BlockingStream(httpcore.NetworkStream):
@@ -108,12 +112,19 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - httpcore's interface
         await self.write(b"", timeout)
-        # asyncio reads so much at once, and nobody can see what is left of it.
-        return await self._stream.read(max(max_bytes, _MOST_READ), timeout)
+        try:
+            # asyncio reads so much at once, and nobody can see what is left of it.
+            return await self._stream.read(max(max_bytes, _MOST_READ), timeout)
+        except ssl.SSLError as error:  # which httpcore maps for blocking calls only
+            raise httpcore.ReadError(str(error)) from error
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - likewise
-        for piece in self._outgoing.add(buffer):
-            await self._stream.write(piece, timeout)
+        try:
+            for piece in self._outgoing.add(buffer):
+                for start in range(0, len(piece), _MOST_SENT):
+                    await self._stream.write(piece[start : start + _MOST_SENT], timeout)
+        except ssl.SSLError as error:
+            raise httpcore.WriteError(str(error)) from error
 
     async def aclose(self) -> None:
         await self._stream.aclose()

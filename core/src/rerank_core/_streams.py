@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from rerank_core._bodies import Body
-from rerank_core._network import AsyncBackend, has_more
+from rerank_core._network import AsyncBackend, BlockingBackend, has_more
 
 _UNPACKED_HERE = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 
@@ -103,13 +103,14 @@ def _innermost(stream: Any) -> Any:
 
 def keep_only_clean(client: httpx.Client | httpx.AsyncClient) -> None:
     """Have a client of our own use no connection again on which bytes were left."""
+    backend: BlockingBackend | AsyncBackend
     if isinstance(client, httpx.Client):
-        client.event_hooks = {"response": [_watch]}
-        return
-    client.event_hooks = {"response": [_awatch]}
+        client.event_hooks, backend = {"response": [_watch]}, BlockingBackend()
+    else:
+        client.event_hooks, backend = {"response": [_awatch]}, AsyncBackend()
     for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - no other way
         if transport is not None:
-            transport._pool._network_backend = AsyncBackend()  # type: ignore[attr-defined]  # noqa: SLF001 - likewise
+            transport._pool._network_backend = backend  # noqa: SLF001 - likewise
 
 
 def _watch(reply: httpx.Response) -> None:

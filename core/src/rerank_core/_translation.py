@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rerank_core._messages import shorten, without_userinfo
@@ -33,7 +34,7 @@ def translate_error(error: Exception, effect: Send, client: Any = None) -> NoRet
         for kind in type(error).__mro__
         if kind.__module__.partition(".")[0] in {"httpx", "httpcore"}
     }
-    if not kinds:
+    if not kinds and not isinstance(error, ssl.SSLError):  # httpcore lets it out under async
         own_hooks = client is not None and any(client.event_hooks.values())
         if isinstance(error, RerankError) or own_hooks or not callable(effect.target.provider.auth):
             raise error

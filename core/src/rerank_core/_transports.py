@@ -76,7 +76,12 @@ def _to_httpcore(request: httpx.Request) -> httpcore.Request:
 
 
 def _to_httpx(reply: HTTPResponse) -> httpx.Response:
-    headers = {name: value for name, value in reply.headers.items() if name not in _UNDONE}
+    # As bytes: httpx takes text for ASCII.
+    headers = [
+        (name.encode("latin-1"), value.encode())
+        for name, value in reply.headers.items()
+        if name not in _UNDONE
+    ]
     return httpx.Response(reply.status_code, headers=headers, content=reply.content)
 
 
