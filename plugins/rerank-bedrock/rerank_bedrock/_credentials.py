@@ -152,6 +152,14 @@ def _translated() -> Iterator[None]:
     except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
         message = f"the service that gives AWS credentials does not answer: {error}"
         raise TransportError(message) from error
+    except (exceptions.CredentialRetrievalError, exceptions.MetadataRetrievalError) as error:
+        # Not chained: it quotes what a program or service said, credentials perhaps.
+        name, source = type(error).__name__, error.kwargs.get("provider", "a metadata service")
+        message = (
+            f"AWS credentials cannot be had: {name} ({source}), whose text may hold a secret:"
+            " `aws sts get-caller-identity` shows it"
+        )
+        raise ConfigurationError(message) from None
     except (exceptions.BotoCoreError, exceptions.ClientError, OSError) as error:
         raise ConfigurationError(f"AWS credentials cannot be had: {error}") from error
     except (ValueError, LookupError) as error:
