@@ -929,6 +929,30 @@ def test_a_text_that_is_too_long_is_refused(documents: list[str], words: str) ->
     assert len(service.requests) == 1
 
 
+INVOKE_ENDS = [{"model": f"invoke/{AMAZON}"}, {"api_base": f"{LOCAL}/model/x/invoke"}]
+
+
+@pytest.mark.parametrize("place", INVOKE_ENDS)
+def test_only_what_is_sent_counts_for_the_limit(place: dict[str, Any]) -> None:
+    """Not a field that rank_fields leaves out."""
+    service = Service(rank_as_sent)
+
+    ask(service, [{"text": "a", "blob": "x" * 25_000_000}], rank_fields=["text"], **place)
+
+    assert service.body["documents"] == ["a"]
+
+
+@pytest.mark.parametrize("place", INVOKE_ENDS)
+def test_the_limit_counts_what_mappings_become(place: dict[str, Any]) -> None:
+    """A list of a mapping travels as JSON within JSON, which may be twice as long."""
+    service = Service(rank_as_sent)
+
+    with pytest.raises(InvalidRequestError, match=r"documents\[0\] is too large"):
+        ask(service, [{"quotes": ['"' * 7_000_000]}], **place)
+
+    assert service.requests == []
+
+
 @pytest.mark.parametrize("model", [AMAZON, f"invoke/{AMAZON}"])
 def test_blank_documents_are_held_back(model: str) -> None:
     """Bedrock refuses them; they come last, without a score."""
