@@ -92,7 +92,7 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
     """State Bedrock's facts."""
     prefix, name = split_route(model)
     route = options.get("route") or prefix
-    if route and (route not in SERVICES or prefix not in {None, route}):
+    if route and (route not in (*SERVICES,) or prefix not in (None, route)):  # may be unhashable
         message = f"route must be 'rerank' or 'invoke', as the model's prefix, not {route!r}"
         raise InvalidRequestError(message)
     settled = route or route_by_path(options.get("api_base"))  # else credentials choose
@@ -193,7 +193,12 @@ def _build_rerank(
     provider: Provider, request: RerankRequest, fields: Mapping[str, Any], token: str | None = None
 ) -> HTTPRequest:
     """The Rerank operation's envelope; without a number it is said to rank only five."""
-    fields = {**(request.options.get("additional_model_request_fields") or {}), **fields}
+    given = request.options.get("additional_model_request_fields") or {}
+    if not isinstance(given, Mapping):
+        kind = type(given).__name__
+        message = f"additional_model_request_fields must be a mapping, not {kind}"
+        raise InvalidRequestError(message)
+    fields = {**given, **fields}
     model = {"modelArn": arn_of(request)}
     configuration = {
         "numberOfResults": request.top_n or len(request.documents),

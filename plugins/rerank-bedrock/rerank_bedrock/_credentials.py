@@ -78,6 +78,18 @@ class RouteByCredentials:
         return "rerank" if any(name in profile for name in _PROFILE_SETTINGS) else "invoke"
 
 
+def check_types(options: Mapping[str, Any]) -> None:
+    """Refuse credentials that are no text, without showing them.
+
+    Raises:
+        ConfigurationError: One is none.
+    """
+    for name in ("aws_access_key_id", *_PARTS):
+        if not isinstance(value := options.get(name) or "", str):
+            message = f"{name} must be a string, not {type(value).__name__}"
+            raise ConfigurationError(message)
+
+
 def without_foreign(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options without what variables add to an access key that the caller gave.
 

@@ -503,6 +503,12 @@ def test_an_endpoint_comes_from_the_environment(
     [
         (f"invoke/{AMAZON}", {"route": "rerank"}, "route must be"),
         (AMAZON, {"route": "converse"}, "route must be"),
+        (AMAZON, {"route": ["invoke"]}, "route must be"),
+        (
+            AMAZON,
+            {"additional_model_request_fields": "x"},
+            "additional_model_request_fields must be a mapping, not str",
+        ),
         (f"invoke/{AMAZON}", {"api_base": f"{LOCAL}/rerank"}, "the base URL ends in /rerank"),
         (f"rerank/{AMAZON}", {"api_base": f"{LOCAL}/invoke"}, "the base URL ends in /invoke"),
         (PROFILE_ARN, {}, "ARN of a foundation model"),

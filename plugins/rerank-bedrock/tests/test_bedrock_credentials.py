@@ -418,6 +418,11 @@ def test_roles_are_taken_on(
         ({"aws_profile_name": "nobody"}, ConfigurationError, ("nobody", "could not be found")),
         ({**KEYS, "aws_session_token": "two\nlines"}, ConfigurationError, ("cannot stand",)),
         ({**KEYS, "aws_access_key_id": "ÄKID"}, ConfigurationError, ("cannot stand",)),
+        *(
+            ({**KEYS, name: value}, ConfigurationError, (f"{name} must be a string, not {kind}",))
+            for name in (*KEYS, "aws_session_token", "aws_bearer_token")
+            for value, kind in ((TOKEN.encode(), "bytes"), (7, "int"))
+        ),
     ],
 )
 def test_credentials_that_cannot_work_are_refused(

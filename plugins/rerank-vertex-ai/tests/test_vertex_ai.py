@@ -255,6 +255,16 @@ def test_a_base_url_becomes_the_endpoint(
     assert service.url == url
 
 
+def test_a_project_may_be_a_number() -> None:
+    """Google knows each by a number as well."""
+    service = Service()
+
+    rerank(**READY | {"vertex_project": 123456}, http_client=service)
+
+    assert service.requests[0].url.path.startswith("/v1/projects/123456/locations/")
+    assert service.requests[0].headers["x-goog-user-project"] == "123456"
+
+
 def test_variables_name_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
     """Base URL, project and location."""
     monkeypatch.setenv("DISCOVERYENGINE_API_BASE", "https://from.test")
@@ -615,6 +625,10 @@ def test_without_credentials_every_way_is_named(send: Send) -> None:
         (
             {"vertex_credentials": {"type": "external_account", "audience": "s3cret"}},
             "of the type 'external_account' cannot be used",
+        ),
+        *(
+            ({"access_token": "ready-made", name: [7]}, f"{name} must be a string, not list")
+            for name in ("vertex_project", "vertex_location", "ranking_config")
         ),
         (
             {"access_token": "ready-made", "vertex_project": None},

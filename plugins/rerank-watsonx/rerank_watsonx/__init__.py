@@ -48,7 +48,7 @@ _PLACES = {
 def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
     """State watsonx.ai's facts; a region or place that the caller gives silences variables."""
     region = options.get("region")
-    if region is not None and region not in _REGIONS:
+    if region not in (None, *_REGIONS):  # a tuple: what is given may be unhashable
         message = f"region must be one of {', '.join(_REGIONS)}, not {region!r}"
         raise ConfigurationError(message, provider="watsonx", model=model)
     return Provider(

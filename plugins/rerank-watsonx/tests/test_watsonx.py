@@ -283,6 +283,7 @@ def test_without_a_base_url_nothing_is_sent() -> None:
     ("changes", "words"),
     [
         ({"region": "mars"}, "region must be one of us-south"),
+        ({"region": ["eu-de"]}, "region must be one of us-south"),
         ({"project_id": None}, "give project_id= or space_id=, or set WATSONX_PROJECT_ID"),
         (
             {"api_base": f"{BASE}?version=2024-01-02", "api_version": "2025-01-01"},
