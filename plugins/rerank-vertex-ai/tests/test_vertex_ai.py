@@ -255,6 +255,21 @@ def test_a_base_url_becomes_the_endpoint(
     assert service.url == url
 
 
+def test_a_whole_base_url_and_its_own_parts_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A location of the environment's may be another API's."""
+    service = Service()
+    parts: dict[str, Any] = {
+        "vertex_location": "global",
+        "ranking_config": "default_ranking_config",
+    }
+
+    rerank(**READY, **parts, api_base=HOST + PATH, http_client=service)
+    monkeypatch.setenv("VERTEXAI_LOCATION", "us-central1")
+    rerank(**READY, api_base=HOST + PATH, http_client=service)
+
+    assert [str(request.url) for request in service.requests] == [HOST + PATH] * 2
+
+
 def test_a_project_may_be_a_number() -> None:
     """Google knows each by a number as well."""
     service = Service()
@@ -625,6 +640,13 @@ def test_without_credentials_every_way_is_named(send: Send) -> None:
         (
             {"vertex_credentials": {"type": "external_account", "audience": "s3cret"}},
             "of the type 'external_account' cannot be used",
+        ),
+        *(
+            (
+                {"access_token": "ready-made", "api_base": HOST + PATH, **option},
+                f"{next(iter(option))}='.*' contradicts the base URL",
+            )
+            for option in ({"vertex_location": "eu"}, {"ranking_config": "mine"})
         ),
         *(
             ({"access_token": "ready-made", name: [7]}, f"{name} must be a string, not list")
