@@ -14,6 +14,7 @@ from rerank_core import (
     AuthenticationError,
     HTTPRequest,
     InvalidRequestError,
+    PermissionDeniedError,
     Price,
     Provider,
     RerankRequest,
@@ -54,7 +55,7 @@ def resolve_provider(model: str) -> Provider:
         max_documents=1000,  # advised; 10,000 are refused
         max_tokens=4096 if "v3" in model else 32768,
         score_kind="probability",
-        error_types={498: AuthenticationError},  # a blocked token
+        error_types={402: PermissionDeniedError, 498: AuthenticationError},  # unpaid, blocked
         retry_statuses=frozenset({409}),
         reset_headers=("x-ratelimit-reset",),
         price=Price(price, "search_units", "2026-11-22") if price else None,

@@ -6,7 +6,7 @@ https://www.alibabacloud.com/help/en/model-studio/text-rerank-api
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -85,7 +85,6 @@ _HINTS: Mapping[int | str, str] = {
     "DataInspectionFailed": "the content filter refused query or documents",
     "Model.AccessDenied": "the key's workspace may not use this model",
 }
-_VISUAL = {"text", "image", "video"}
 _MOST_VISUAL = {"image": 40, "video": 4}
 
 
@@ -216,10 +215,8 @@ def _to_documents(provider: Provider, request: RerankRequest) -> Any:
     if not provider.takes_mappings:
         return request.documents
     documents = [
-        document
-        if isinstance(document, str) or (request.rank_fields is None and set(document) <= _VISUAL)
-        else wire.render_document(document, request.rank_fields)
-        for document in request.documents
+        document if isinstance(document, str) else _to_document(at, document, request.rank_fields)
+        for at, document in enumerate(request.documents)
     ]
     for kind, most in _MOST_VISUAL.items():
         if sum(kind in document for document in documents if not isinstance(document, str)) > most:
@@ -228,3 +225,20 @@ def _to_documents(provider: Provider, request: RerankRequest) -> Any:
     if all(isinstance(document, str) for document in documents):
         return documents
     return [{"text": item} if isinstance(item, str) else item for item in documents]
+
+
+def _to_document(
+    at: int, document: Mapping[str, Any], rank_fields: Sequence[str] | None
+) -> str | dict[str, Any]:
+    """What is to be seen as an object, with the text beside it; anything else as text."""
+    names = document if rank_fields is None else rank_fields
+    ranked = {name: document[name] for name in names if document.get(name) is not None}
+    if ranked.keys().isdisjoint(_MOST_VISUAL):
+        return wire.render_document(document, rank_fields)
+    if ranked.keys() <= {"text", *_MOST_VISUAL}:
+        return ranked
+    message = (
+        f"documents[{at}] has other fields than text beside its image or video, which could only be"
+        " sent as text: choose by rank_fields, for example rank_fields=['image']"
+    )
+    raise InvalidRequestError(message)

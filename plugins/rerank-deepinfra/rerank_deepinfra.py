@@ -43,8 +43,9 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         base_url_env=("DEEPINFRA_API_BASE", "DEEPINFRA_BASE_URL"),
         api_key_env=("DEEPINFRA_API_KEY", "DEEPINFRA_TOKEN"),
         # `webhook` is left out: with it the reply has no scores.
-        extra_params={"instruction": "instruction", "service_tier": "service_tier"},
-        options={"broadcast_query": ()},
+        extra_params={"instruction": "instruction"},
+        # The tier is none of a call's parameters, because the price depends on it.
+        options={"broadcast_query": (), "service_tier": ()},
         max_documents=1000,  # no limit is documented; so many were seen to work
         max_tokens=32768 if is_qwen or price else None,
         score_kind="probability" if is_qwen else "opaque",
@@ -72,9 +73,15 @@ def build_request(
     """Build the request: the model in the path, and a query for each document."""
     # The documented form repeats it; the service was also seen to spread a single one over all.
     count = 1 if request.options.get("broadcast_query") else len(request.documents)
+    tier = request.options.get("service_tier")
     return HTTPRequest(
         url=_to_url(provider.base_url or "", request.model),
-        body={"queries": [request.query] * count, "documents": request.documents, **params},
+        body={
+            "queries": [request.query] * count,
+            "documents": request.documents,
+            **params,
+            **({"service_tier": tier} if tier else {}),
+        },
     )
 
 

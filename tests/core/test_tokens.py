@@ -325,6 +325,28 @@ def test_the_exchange_has_the_bound_of_size_of_its_request(send: Send) -> None:
 # Many at once
 
 
+@pytest.mark.parametrize(
+    ("headers", "sent"), [({}, "Basic dXNlcjpwYXNz"), ({"Authorization": "Own"}, "Own")]
+)
+def test_a_user_in_a_token_service_s_url_goes_into_a_header(
+    headers: dict[str, str], sent: str
+) -> None:
+    """Unless there is one already; the URL is logged."""
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, json={"access_token": "token", "expires_in": 3600})
+
+    def exchange() -> Steps:
+        url = TOKENS.replace("://", "://user:pass@")
+        return read_token((yield httpx.Request("POST", url, headers=headers)))
+
+    send_blocking(TokenAuth(exchange), httpx.MockTransport(answer))
+
+    assert (str(asked[0].url), asked[0].headers["authorization"]) == (TOKENS, sent)
+
+
 def test_threads_that_need_a_token_ask_once() -> None:
     """Seven wait for the eighth."""
     service, auth, start = Service(pause=0.02), TokenAuth(exchange), threading.Barrier(8)

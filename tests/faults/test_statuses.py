@@ -47,7 +47,7 @@ ONCE = [
     for status, kind in (
         (400, BadRequestError),
         (401, AuthenticationError),
-        (402, APIStatusError),
+        (402, PermissionDeniedError),  # as Cohere states it
         (403, PermissionDeniedError),
         (404, NotFoundError),
         (405, APIStatusError),

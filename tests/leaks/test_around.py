@@ -114,6 +114,58 @@ def test_no_error_shows_what_was_exchanged(
     assert refused or any(TOKEN in text for text in sent)
 
 
+KEY_FILE = {"type": "authorized_user", "client_id": "c", "client_secret": "x", "refresh_token": "y"}
+TOKEN_SERVICES: list[tuple[str, Any]] = [
+    ("watsonx", lambda url: {"api_key": "a-key", "project_id": "p", "iam_url": url}),
+    (
+        "azure_ai",
+        lambda url: {
+            "tenant_id": "t",
+            "client_id": "c",
+            "client_secret": "x",
+            "azure_authority_host": url,
+        },
+    ),
+    (
+        "vertex_ai",
+        lambda url: {"vertex_project": "p", "vertex_credentials": {**KEY_FILE, "token_uri": url}},
+    ),
+]
+
+
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize(
+    ("name", "options_at"), TOKEN_SERVICES, ids=[name for name, _ in TOKEN_SERVICES]
+)
+def test_a_token_service_s_password_is_sent_and_not_shown(
+    name: str, options_at: Any, monkeypatch: pytest.MonkeyPatch, *, refused: bool
+) -> None:
+    """As with that of a base URL: in a header, so that it is in no URL that httpx logs."""
+    facts, sent = PROVIDERS[name], list[httpx.Request]()
+    clear_environment(facts, monkeypatch)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return answering(lambda _: httpx.Response(403), refuse_tokens=refused)(request)
+
+    user = f"user-{refused}"  # of its own, as a token is kept
+    reranker = Reranker(
+        model_of(facts),
+        api_base="https://service.test",
+        max_retries=0,
+        http_client=httpx.MockTransport(answer),
+        **options_at(f"https://{user}:{quote(CANARY, safe='')}@tokens.test"),
+    )
+    with logged(everything=True) as log, pytest.raises(RerankError) as caught:
+        reranker.rerank("q", ["a", "b"])
+
+    basic = base64.b64encode(f"{user}:{CANARY}".encode()).decode()
+    assert sent[0].headers["authorization"] == f"Basic {basic}"
+    assert sent[0].url.host == "tokens.test"
+    shown = repr(reranker._targets[0])  # noqa: SLF001 - whose repr is looked at
+    assert found_in([shown, *log, *texts_of_error(caught.value)], {CANARY}) == []
+
+
 @pytest.mark.parametrize("hook", ["map_params", "build_request", "parse_response"])
 def test_a_broken_plugin_shows_no_key(hook: str) -> None:
     """Nor does what it raised."""

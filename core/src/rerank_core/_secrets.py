@@ -84,6 +84,9 @@ def given_secrets(options: Options, facts: Provider) -> Iterator[str]:
     yield from named_secrets(options.extra_body)
     for url in (options.api_base, facts.base_url, *map(get, (*facts.base_url_env, *_PROXIES))):
         yield from url_secrets(url)
+    for text in (*extra.values(), *map(get, chain.from_iterable(facts.options.values()))):
+        if isinstance(text, str) and "@" in text:  # the URL of a token service, for example
+            yield from url_secrets(text if "://" in text else f"https://{text}")
 
 
 def clean(error: BaseException, redact: Callable[[str], str]) -> None:

@@ -50,7 +50,7 @@ class Target:
     provider: Provider
     model: str
     options: Options
-    provider_options: Mapping[str, Any]
+    provider_options: Mapping[str, Any] = field(repr=False)
     secrets: Mapping[str, Secret]
     params: Mapping[str, Any]
     api_key: Secret | None

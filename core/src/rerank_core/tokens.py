@@ -50,7 +50,8 @@ _UNAUTHORIZED = 401
 _NO_TOKEN = Token("none")  # it has ended, so that it is never sent
 
 # What an exchange yields. A request is sent, within the bounds of time and size of the one that the
-# token is for unless it has its own; the reply comes back, read. A function is called, in a worker
+# token is for unless it has its own, and with what stands before an `@` in its URL as a header; the
+# reply comes back, read. A function is called, in a worker
 # thread under async, and awaited if it is async; what it raises is raised at the `yield`.
 Step: TypeAlias = httpx.Request | Callable[[], Any]
 Steps: TypeAlias = Generator[Step, Any, Token]
@@ -154,9 +155,19 @@ def _advance(steps: Generator[Step, Any, None], outcome: Any) -> Step | None:
 
 def _bound(question: httpx.Request, request: httpx.Request) -> httpx.Request:
     """The question, within the bounds of time and size of the request that it is for."""
+    _hide_user(question)
     question.extensions.setdefault("timeout", request.extensions.get("timeout", {}))
     question.extensions.setdefault(MOST_BYTES, request.extensions.get(MOST_BYTES))
     return question
+
+
+def _hide_user(question: httpx.Request) -> None:
+    """Send user name and password in a header: httpx logs the URL."""
+    url = question.url
+    if url.userinfo:
+        if "authorization" not in question.headers:
+            next(httpx.BasicAuth(url.username, url.password).auth_flow(question))
+        question.url = url.copy_with(username=None, password=None)
 
 
 def _call(function: Callable[[], Any]) -> Any:

@@ -53,7 +53,7 @@ _NOT_COHERES = re.compile(r"(^|/models|/openai(/v1)?|/api/projects/[^/]+)$")
 def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
     """State Azure's facts, by the deployment's model where that is known."""
     header = options.get("auth_header")
-    if header not in {None, "api-key", "bearer"}:
+    if header not in (None, "api-key", "bearer"):  # a tuple: what is given may be unhashable
         message = f"auth_header must be 'api-key' or 'bearer', not {header!r}"
         raise ConfigurationError(message, provider="azure_ai", model=model)
     name = str(options.get("base_model") or model).lower()
@@ -191,7 +191,7 @@ def _find_api(base_url: str) -> SplitResult:
 
 def _choose_version(path: str, chosen: Any, wanted: str) -> str:
     """What the base URL states, else what the caller chose, else what the parameters need."""
-    if chosen not in {None, "v1", "v2"}:
+    if chosen not in (None, "v1", "v2"):
         message = f"api_version must be 'v1' or 'v2', not {chosen!r}"
         raise InvalidRequestError(message)
     stated = path.removesuffix("/rerank").rpartition("/")[2]

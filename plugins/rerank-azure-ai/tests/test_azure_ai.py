@@ -314,6 +314,7 @@ def test_a_param_that_the_version_lacks_is_refused_or_left_out(
     ("changes", "words"),
     [
         ({"api_version": "2024-05-01"}, "api_version must be 'v1' or 'v2'"),
+        ({"api_version": ["v2"]}, "api_version must be 'v1' or 'v2'"),
         ({"api_version": "v1"}, "contradicts the base URL, which is v2's"),
         ({"api_version": "v2", "api_base": f"{SERVERLESS}/v1"}, "contradicts"),
     ],
@@ -550,8 +551,9 @@ def test_a_key_goes_in_the_host_s_header_or_the_chosen_one(
 
 def test_a_header_that_there_is_not_is_refused() -> None:
     """Before anything is sent."""
-    with pytest.raises(ConfigurationError, match="auth_header must be 'api-key' or 'bearer'"):
-        rerank(**KEYED, auth_header="both", http_client=Service())
+    for header in ("both", ["bearer"]):
+        with pytest.raises(ConfigurationError, match="auth_header must be 'api-key' or 'bearer'"):
+            rerank(**KEYED, auth_header=header, http_client=Service())
 
 
 ENVIRONMENT = {

@@ -19,6 +19,7 @@ from rerank_bedrock._endpoints import (
     SERVICES,
     arn_of,
     endpoint_of,
+    route_by_path,
     route_of,
     split_route,
 )
@@ -91,9 +92,10 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
     """State Bedrock's facts."""
     prefix, name = split_route(model)
     route = options.get("route") or prefix
-    if route and (route not in SERVICES or prefix not in {None, route}):
+    if route and (route not in (*SERVICES,) or prefix not in (None, route)):  # may be unhashable
         message = f"route must be 'rerank' or 'invoke', as the model's prefix, not {route!r}"
         raise InvalidRequestError(message)
+    settled = route or route_by_path(options.get("api_base"))  # else credentials choose
     arn, is_cohere = ARN.fullmatch(name), "cohere." in name
     profile = options.get("aws_profile_name")
     usd = next((price for known, price in _PRICES.items() if name.endswith(known)), None)
@@ -119,11 +121,11 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         secret_options=dict.fromkeys(_CREDENTIALS, ()) if profile else _CREDENTIALS,
         option_sources={"aws_region_name": _Stated(arn[1]) if arn else RegionOfProfile(profile)}
         | ({} if route else {"route": RouteByCredentials(profile)}),
-        takes_mappings=True,  # the Rerank operation does; for InvokeModel they are rendered below
+        takes_mappings=settled != "invoke",  # InvokeModel gets, and its limit counts, their text
         max_documents=1000,
-        max_request_bytes=24_900_000 if route == "invoke" else None,  # of 25,000,000 in all
-        max_document_chars=None if route == "invoke" else 32_000,
-        max_query_chars=None if route == "invoke" else 32_000,
+        max_request_bytes=24_900_000 if settled == "invoke" else None,  # of 25,000,000 in all
+        max_document_chars=None if settled == "invoke" else 32_000,
+        max_query_chars=None if settled == "invoke" else 32_000,
         max_tokens=4096 if is_cohere else None,
         score_kind="probability",
         error_types=dict.fromkeys(_UNKNOWN_CALLER, AuthenticationError),
@@ -191,7 +193,12 @@ def _build_rerank(
     provider: Provider, request: RerankRequest, fields: Mapping[str, Any], token: str | None = None
 ) -> HTTPRequest:
     """The Rerank operation's envelope; without a number it is said to rank only five."""
-    fields = {**(request.options.get("additional_model_request_fields") or {}), **fields}
+    given = request.options.get("additional_model_request_fields") or {}
+    if not isinstance(given, Mapping):
+        kind = type(given).__name__
+        message = f"additional_model_request_fields must be a mapping, not {kind}"
+        raise InvalidRequestError(message)
+    fields = {**given, **fields}
     model = {"modelArn": arn_of(request)}
     configuration = {
         "numberOfResults": request.top_n or len(request.documents),

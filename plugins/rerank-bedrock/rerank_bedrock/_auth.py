@@ -13,7 +13,7 @@ from typing import Any
 import anyio.to_thread
 import httpx
 
-from rerank_bedrock._credentials import freeze, load_credentials, without_foreign
+from rerank_bedrock._credentials import check_types, freeze, load_credentials, without_foreign
 from rerank_core import AuthenticationError, ConfigurationError, HTTPResponse
 
 _SERVICE = "bedrock"  # of both endpoints
@@ -32,6 +32,7 @@ class BedrockAuth(httpx.Auth):
     requires_request_body = True
 
     def __init__(self, key: str | None, options: Mapping[str, Any], *, chosen: bool) -> None:
+        check_types(options)
         self._key, self._chosen = key, chosen
         self._options = without_foreign(options)
         self._credentials: Any = None

@@ -78,6 +78,18 @@ class RouteByCredentials:
         return "rerank" if any(name in profile for name in _PROFILE_SETTINGS) else "invoke"
 
 
+def check_types(options: Mapping[str, Any]) -> None:
+    """Refuse credentials that are no text, without showing them.
+
+    Raises:
+        ConfigurationError: One is none.
+    """
+    for name in ("aws_access_key_id", *_PARTS):
+        if not isinstance(value := options.get(name) or "", str):
+            message = f"{name} must be a string, not {type(value).__name__}"
+            raise ConfigurationError(message)
+
+
 def without_foreign(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options without what variables add to an access key that the caller gave.
 
@@ -152,6 +164,14 @@ def _translated() -> Iterator[None]:
     except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
         message = f"the service that gives AWS credentials does not answer: {error}"
         raise TransportError(message) from error
+    except (exceptions.CredentialRetrievalError, exceptions.MetadataRetrievalError) as error:
+        # Not chained: it quotes what a program or service said, credentials perhaps.
+        name, source = type(error).__name__, error.kwargs.get("provider", "a metadata service")
+        message = (
+            f"AWS credentials cannot be had: {name} ({source}), whose text may hold a secret:"
+            " `aws sts get-caller-identity` shows it"
+        )
+        raise ConfigurationError(message) from None
     except (exceptions.BotoCoreError, exceptions.ClientError, OSError) as error:
         raise ConfigurationError(f"AWS credentials cannot be had: {error}") from error
     except (ValueError, LookupError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from rerank_core import (
     ConfigurationError,
@@ -21,6 +21,7 @@ ARN = re.compile(r"arn:[^:]+:bedrock:([^:]+):[^:]*:(.+)")
 _AWS_HOST = re.compile(
     r"//bedrock(-agent)?-runtime(?=[.-])(?=[^/:]*\.(amazonaws\.(com|com\.cn|eu)|api\.aws)(/|:|$))"
 )
+_ROUTE_OF_PATH = re.compile(rf"\w+://[^/?#]+[^?#]*/({'|'.join(SERVICES)})/*([?#]|$)")
 # The beginning of a region's name, its partition and its domain.
 _PARTITIONS = (
     ("cn-", "aws-cn", "amazonaws.com.cn"),
@@ -36,6 +37,12 @@ def split_route(model: str) -> tuple[str | None, str]:
     return (prefix, name) if name and prefix in SERVICES else (None, model)
 
 
+def route_by_path(base_url: str | None) -> str | None:
+    """The route that a base URL states by its end."""
+    found = _ROUTE_OF_PATH.match(base_url or "")
+    return found[1] if found else None
+
+
 def route_of(provider: Provider, request: RerankRequest) -> str:
     """What model or caller state, else what the credentials allow, else the base URL's end.
 
@@ -46,8 +53,7 @@ def route_of(provider: Provider, request: RerankRequest) -> str:
     chosen = split_route(request.model)[0] or (
         "invoke" if base_url == INVOKE_BASE else request.options.get("route")
     )
-    end = urlsplit(base_url).path.rstrip("/").rpartition("/")[2]
-    by_path = end if end in SERVICES else None
+    by_path = route_by_path(base_url)
     if chosen and by_path and chosen != by_path:
         message = f"the base URL ends in /{by_path}, which is not where bedrock/{chosen}/ goes"
         raise InvalidRequestError(message)

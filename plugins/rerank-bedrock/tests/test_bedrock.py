@@ -503,6 +503,12 @@ def test_an_endpoint_comes_from_the_environment(
     [
         (f"invoke/{AMAZON}", {"route": "rerank"}, "route must be"),
         (AMAZON, {"route": "converse"}, "route must be"),
+        (AMAZON, {"route": ["invoke"]}, "route must be"),
+        (
+            AMAZON,
+            {"additional_model_request_fields": "x"},
+            "additional_model_request_fields must be a mapping, not str",
+        ),
         (f"invoke/{AMAZON}", {"api_base": f"{LOCAL}/rerank"}, "the base URL ends in /rerank"),
         (f"rerank/{AMAZON}", {"api_base": f"{LOCAL}/invoke"}, "the base URL ends in /invoke"),
         (PROFILE_ARN, {}, "ARN of a foundation model"),
@@ -927,6 +933,30 @@ def test_a_text_that_is_too_long_is_refused(documents: list[str], words: str) ->
     ask(service, documents, model=f"invoke/{AMAZON}")
 
     assert len(service.requests) == 1
+
+
+INVOKE_ENDS = [{"model": f"invoke/{AMAZON}"}, {"api_base": f"{LOCAL}/model/x/invoke"}]
+
+
+@pytest.mark.parametrize("place", INVOKE_ENDS)
+def test_only_what_is_sent_counts_for_the_limit(place: dict[str, Any]) -> None:
+    """Not a field that rank_fields leaves out."""
+    service = Service(rank_as_sent)
+
+    ask(service, [{"text": "a", "blob": "x" * 25_000_000}], rank_fields=["text"], **place)
+
+    assert service.body["documents"] == ["a"]
+
+
+@pytest.mark.parametrize("place", INVOKE_ENDS)
+def test_the_limit_counts_what_mappings_become(place: dict[str, Any]) -> None:
+    """A list of a mapping travels as JSON within JSON, which may be twice as long."""
+    service = Service(rank_as_sent)
+
+    with pytest.raises(InvalidRequestError, match=r"documents\[0\] is too large"):
+        ask(service, [{"quotes": ['"' * 7_000_000]}], **place)
+
+    assert service.requests == []
 
 
 @pytest.mark.parametrize("model", [AMAZON, f"invoke/{AMAZON}"])

@@ -66,7 +66,7 @@ credential_process = {python} -c "print('''{output}''')"
 [profile broken]
 credential_process = {python} -c "print('no JSON but given-secret-key')"
 [profile failing]
-credential_process = {python} -c "raise SystemExit('ask the help desk')"
+credential_process = {python} -c "raise SystemExit('given-secret-key is refused')"
 [profile sso]
 sso_start_url = https://sso.test
 sso_region = us-west-2
@@ -340,7 +340,7 @@ class _Handler(BaseHTTPRequestHandler):
             "/latest/meta-data/iam/security-credentials/": "some-role",
             "/": assumed,
         }.get(self.path, json.dumps(temporary))
-        self.send_response(200)
+        self.send_response(500 if self.path == "/broken" else 200)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body.encode())
@@ -418,6 +418,11 @@ def test_roles_are_taken_on(
         ({"aws_profile_name": "nobody"}, ConfigurationError, ("nobody", "could not be found")),
         ({**KEYS, "aws_session_token": "two\nlines"}, ConfigurationError, ("cannot stand",)),
         ({**KEYS, "aws_access_key_id": "ÄKID"}, ConfigurationError, ("cannot stand",)),
+        *(
+            ({**KEYS, name: value}, ConfigurationError, (f"{name} must be a string, not {kind}",))
+            for name in (*KEYS, "aws_session_token", "aws_bearer_token")
+            for value, kind in ((TOKEN.encode(), "bytes"), (7, "int"))
+        ),
     ],
 )
 def test_credentials_that_cannot_work_are_refused(
@@ -441,7 +446,7 @@ def test_credentials_that_cannot_work_are_refused(
     ("profile", "words"),
     [
         ("broken", "cannot be read (JSONDecodeError)"),
-        ("failing", "ask the help desk"),
+        ("failing", "CredentialRetrievalError (custom-process)"),
         ("sso", "SSO"),
     ],
 )
@@ -453,6 +458,20 @@ def test_a_profile_that_fails_says_why(profile: str, words: str) -> None:
 
     assert words in str(caught.value)
     assert "given-secret-key" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_service_that_fails_with_credentials_shows_none(
+    loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although botocore quotes the whole of its reply."""
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{loopback.url}/broken")
+    monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME", 0)
+
+    with pytest.raises(ConfigurationError, match=r"CredentialRetrievalError \(container") as caught:
+        ask(Service(rank))
+
+    assert "GET /broken" in loopback.asked
+    assert "role-secret-key" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_damaged_file_is_an_error_of_ours(tmp_path: Path) -> None:

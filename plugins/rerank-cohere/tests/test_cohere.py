@@ -472,7 +472,7 @@ def test_a_client_name_that_no_header_can_hold_is_refused(name: object) -> None:
     [
         (400, BadRequestError),
         (401, AuthenticationError),
-        (402, APIStatusError),
+        (402, PermissionDeniedError),
         (403, PermissionDeniedError),
         (404, NotFoundError),
         (409, APIStatusError),

@@ -510,6 +510,10 @@ PICTURE, FILM = {"image": "https://pictures.test/1.png"}, {"video": "https://fil
         ([{"title": "a", "text": "b"}, PICTURE], None, [{"text": "title: a\ntext: b"}, PICTURE]),
         ([{"title": "a", "text": "b"}], None, ["title: a\ntext: b"]),
         ([{"title": "a", "text": "b"}, "c"], ["text"], ["b", "c"]),
+        ([{**PICTURE, "title": "cat"}, "c"], ["image"], [PICTURE, {"text": "c"}]),
+        ([{**PICTURE, "title": "cat"}], ["title"], ["title: cat"]),
+        ([{**PICTURE, "text": None, "title": None}], None, [PICTURE]),
+        ([{**FILM, "text": "a"}], ["video"], [FILM]),
     ],
 )
 def test_documents_of_every_kind_go_to_the_model_that_sees(
@@ -521,6 +525,25 @@ def test_documents_of_every_kind_go_to_the_model_that_sees(
     ask(service, documents, model=VL, rank_fields=rank_fields)
 
     assert documents_of(service) == sent
+
+
+@pytest.mark.parametrize("seen", [PICTURE, FILM, {"image": "data:image/png;base64,aGk="}])
+@pytest.mark.parametrize("named", [False, True])
+def test_other_fields_beside_a_picture_or_film_are_refused(
+    seen: dict[str, str], *, named: bool
+) -> None:
+    """They would make its URL a text to rank."""
+    service = Service(rank_either)
+
+    with pytest.raises(InvalidRequestError, match=r"documents\[1\].*rank_fields=\['image'\]"):
+        ask(
+            service,
+            ["a", {**seen, "title": "cat"}],
+            model=VL,
+            rank_fields=[*seen, "title"] if named else None,
+        )
+
+    assert service.requests == []
 
 
 @pytest.mark.parametrize(("document", "most"), [(PICTURE, 40), (FILM, 4)])

@@ -18,9 +18,11 @@ from rerank_core import (
     PermissionDeniedError,
     Price,
     RateLimitError,
+    Reranker,
     ResponseParseError,
     ServerError,
     Tokens,
+    UnsupportedParamError,
     rerank,
 )
 from rerank_core.testing import Case, Check, Example, conformance
@@ -95,7 +97,7 @@ CASE = Case(
         "inference_status": {"status": "succeeded", "cost": 4.2e-07, "tokens_input": 42},
     },
     encode_error=lambda message: {"detail": {"error": message}},
-    params={"instruction": "Find capitals.", "service_tier": "priority"},
+    params={"instruction": "Find capitals."},
     positional=True,
     error_in_200={"error": "the model failed"},
 )
@@ -299,6 +301,16 @@ def test_a_price_that_is_not_known_is_no_cost() -> None:
 
     assert priority.cost is None
     assert unlisted.cost is None
+
+
+def test_the_tier_belongs_to_the_connection() -> None:
+    """A call could not change the price that its cost is reckoned by."""
+    service = Service(REPLY)
+    reranker = Reranker(f"deepinfra/{MODEL}", api_key="key-0123456789", http_client=service)
+
+    with pytest.raises(UnsupportedParamError, match=r"'service_tier' .* Reranker\("):
+        reranker.rerank("q", ["a", "b"], service_tier="priority")
+    assert service.requests == []
 
 
 @pytest.mark.parametrize("scores", [[0.5], [0.5, 0.5, 0.5], []])

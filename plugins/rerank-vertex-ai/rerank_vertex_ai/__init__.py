@@ -5,6 +5,7 @@ https://cloud.google.com/generative-ai-app-builder/docs/ranking
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from rerank_core import (
     BilledUnits,
     ConfigurationError,
     HTTPRequest,
+    InvalidRequestError,
     Meta,
     Price,
     Provider,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _BASE = "https://discoveryengine.googleapis.com"
 _REGIONS = {name: f"https://{name}-discoveryengine.googleapis.com" for name in ("us", "eu")}
+_LOCATION = "VERTEXAI_LOCATION"
 _SHORT = (
     "semantic-ranker-default-003",
     "semantic-ranker-default-002",
@@ -51,7 +54,7 @@ def resolve_provider(model: str) -> Provider:
         extra_params={"user_labels": "userLabels"},
         options={
             "vertex_project": ("VERTEXAI_PROJECT", "GOOGLE_CLOUD_PROJECT"),
-            "vertex_location": ("VERTEXAI_LOCATION",),
+            "vertex_location": (_LOCATION,),
             "ranking_config": (),
         },
         secret_options={
@@ -85,7 +88,7 @@ def build_request(
     provider: Provider, request: RerankRequest, params: Mapping[str, Any]
 ) -> HTTPRequest:
     """Build the request; a user's credentials are refused without the project in a header."""
-    project = request.options.get("vertex_project")
+    project = _read_name(request.options, "vertex_project")
     return HTTPRequest(
         url=_build_url(provider.base_url or _BASE, request.options),
         body={
@@ -128,22 +131,47 @@ def _find_project(secrets: Mapping[str, Any]) -> str | None:
 
 def _build_url(base_url: str, options: Mapping[str, Any]) -> str:
     """The endpoint: the base URL may be an origin, end in a version, or be all of it."""
-    location = options.get("vertex_location") or "global"
+    location = _read_name(options, "vertex_location") or "global"
+    project, config = (_read_name(options, name) for name in ("vertex_project", "ranking_config"))
     parts = urlsplit(_REGIONS.get(location, _BASE) if base_url == _BASE else base_url)
     path = parts.path.rstrip("/")
-    if not path.endswith(":rank"):
+    if path.endswith(":rank"):
+        _refuse_contradictions(path, options)
+    else:
         if not re.search(r"/v1(alpha|beta)?$", path):
             path += "/v1"
-        if not options.get("vertex_project"):
+        if not project:
             message = "no project: give vertex_project=, or set VERTEXAI_PROJECT"
             raise ConfigurationError(message)
-        config = options.get("ranking_config") or "default_ranking_config"
-        steps = ("projects", options["vertex_project"], "locations", location)
-        path = "/".join(
-            [path, *(quote(step, safe=":") for step in (*steps, "rankingConfigs", config))]
-        )
+        steps = ("projects", project, "locations", location, "rankingConfigs")
+        names = (*steps, config or "default_ranking_config")
+        path = "/".join([path, *(quote(name, safe=":") for name in names)])
         path += ":rank"
     return urlunsplit(parts._replace(path=path, fragment=""))
+
+
+def _refuse_contradictions(path: str, options: Mapping[str, Any]) -> None:
+    """Refuse what the caller gave, and a URL that is whole does not say."""
+    steps = path.removesuffix(":rank") + "/"
+    for name, step in (("vertex_location", "locations"), ("ranking_config", "rankingConfigs")):
+        value = _read_name(options, name)
+        # A location of the environment's, which other APIs have too, was not given.
+        if not value or (name == "vertex_location" and value == os.environ.get(_LOCATION)):
+            continue
+        if f"/{step}/{quote(value, safe=':')}/" not in steps:
+            message = f"{name}={value!r} contradicts the base URL, which is whole: give one of them"
+            raise InvalidRequestError(message)
+
+
+def _read_name(options: Mapping[str, Any], name: str) -> str | None:
+    """An option that is part of the URL; a project may be known by its number."""
+    value = options.get(name)
+    if type(value) is int and name == "vertex_project":
+        return str(value)
+    if value is None or isinstance(value, str):
+        return value
+    message = f"{name} must be a string, not {type(value).__name__}"
+    raise InvalidRequestError(message)
 
 
 def _to_record(

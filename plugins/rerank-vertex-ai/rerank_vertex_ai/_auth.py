@@ -15,7 +15,13 @@ from typing import Any
 
 import httpx
 
-from rerank_core import ConfigurationError, MissingAPIKeyError
+from rerank_core import (
+    AuthenticationError,
+    ConfigurationError,
+    MissingAPIKeyError,
+    RerankError,
+    TransportError,
+)
 from rerank_core.auth import HeaderAuth
 from rerank_core.tokens import Exchange, Steps, Token, TokenAuth, check_token, fetch, read_token
 from rerank_vertex_ai._credentials import is_on_google, metadata_url, read_credentials
@@ -157,7 +163,7 @@ def _calling(function: Callable[[], Any]) -> Exchange:
     """Asks a function; where it returns a string, it keeps that itself."""
 
     def exchange() -> Steps:
-        found = yield from fetch(function, library="google", may_pass=_is_retryable)
+        found = yield from fetch(function, may_pass=_is_retryable)
         return found if isinstance(found, Token) else Token(found)
 
     return exchange
@@ -173,13 +179,32 @@ def _refresh(credentials: Any) -> Token:
 
     scope: Any = with_scopes_if_required
     scoped = scope(credentials, [_SCOPE])
-    if not scoped.valid:
-        scoped.refresh(_send)
+    if not scoped.valid and (failure := _try_to_refresh(scoped)):
+        raise failure  # here, where nothing of google-auth's is its context
     ends = scoped.expiry.replace(tzinfo=UTC).timestamp() if scoped.expiry else 0.0
     return Token(scoped.token, ends)
 
 
+def _try_to_refresh(credentials: Any) -> RerankError | None:
+    """Our error for google-auth's, without its text.
+
+    That quotes what a service or a program says, which may be what was exchanged, or a token.
+    """
+    told: list[str] = []
+    try:
+        credentials.refresh(functools.partial(_send, told))
+    except RerankError:
+        raise
+    except Exception as error:  # noqa: BLE001 - ours instead
+        what = ": ".join(("no token can be had", type(error).__name__, *told[-1:]))
+        message = f"{what}; what google-auth says may hold a secret, and is left out"
+        passes = isinstance(error, OSError) or _is_retryable(error)
+        return (TransportError if passes else AuthenticationError)(message)
+    return None
+
+
 def _send(
+    told: list[str],
     url: str,
     method: str = "GET",
     body: Any = None,
@@ -187,16 +212,21 @@ def _send(
     timeout: float | None = None,
     **_: Any,
 ) -> SimpleNamespace:
-    """What google-auth calls a transport; its own would need another HTTP client."""
-    from google.auth.exceptions import TransportError  # noqa: PLC0415 - heavy
+    """What google-auth calls a transport; its own would need another HTTP client.
 
+    It tells in our words what became of a request.
+    """
+    from google.auth import exceptions  # noqa: PLC0415 - heavy
+
+    host = httpx.URL(url).host
     try:
         reply = httpx.request(
             method, url, content=body, headers=headers, timeout=timeout or _TIMEOUT
         )
     except httpx.HTTPError as error:
-        message = f"{httpx.URL(url).host}: {type(error).__name__}"
-        raise TransportError(message, retryable=True) from error  # type: ignore[no-untyped-call]
+        told.append(f"{host}: {type(error).__name__}")
+        raise exceptions.TransportError(told[-1], retryable=True) from error  # type: ignore[no-untyped-call]
+    told.append(f"{host} answered with status {reply.status_code}")
     return SimpleNamespace(status=reply.status_code, headers=reply.headers, data=reply.content)
 
 

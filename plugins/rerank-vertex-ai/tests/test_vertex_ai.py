@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -253,6 +253,31 @@ def test_a_base_url_becomes_the_endpoint(
     rerank(**READY | {"api_base": base} | options, http_client=service)
 
     assert service.url == url
+
+
+def test_a_whole_base_url_and_its_own_parts_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A location of the environment's may be another API's."""
+    service = Service()
+    parts: dict[str, Any] = {
+        "vertex_location": "global",
+        "ranking_config": "default_ranking_config",
+    }
+
+    rerank(**READY, **parts, api_base=HOST + PATH, http_client=service)
+    monkeypatch.setenv("VERTEXAI_LOCATION", "us-central1")
+    rerank(**READY, api_base=HOST + PATH, http_client=service)
+
+    assert [str(request.url) for request in service.requests] == [HOST + PATH] * 2
+
+
+def test_a_project_may_be_a_number() -> None:
+    """Google knows each by a number as well."""
+    service = Service()
+
+    rerank(**READY | {"vertex_project": 123456}, http_client=service)
+
+    assert service.requests[0].url.path.startswith("/v1/projects/123456/locations/")
+    assert service.requests[0].headers["x-goog-user-project"] == "123456"
 
 
 def test_variables_name_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -616,6 +641,17 @@ def test_without_credentials_every_way_is_named(send: Send) -> None:
             {"vertex_credentials": {"type": "external_account", "audience": "s3cret"}},
             "of the type 'external_account' cannot be used",
         ),
+        *(
+            (
+                {"access_token": "ready-made", "api_base": HOST + PATH, **option},
+                f"{next(iter(option))}='.*' contradicts the base URL",
+            )
+            for option in ({"vertex_location": "eu"}, {"ranking_config": "mine"})
+        ),
+        *(
+            ({"access_token": "ready-made", name: [7]}, f"{name} must be a string, not list")
+            for name in ("vertex_project", "vertex_location", "ranking_config")
+        ),
         (
             {"access_token": "ready-made", "vertex_project": None},
             "no project: give vertex_project=, or set VERTEXAI_PROJECT",
@@ -909,8 +945,8 @@ def test_an_object_of_google_auth_is_asked_for_its_token(
 @pytest.mark.parametrize(
     ("failure", "kind", "words"),
     [
-        (exceptions.RefreshError("reauth is needed"), AuthenticationError, "reauth is needed"),  # type: ignore[no-untyped-call]
-        (exceptions.TransportError("away", retryable=True), TransportError, "TransportError: away"),  # type: ignore[no-untyped-call]
+        (exceptions.RefreshError("s3cret"), AuthenticationError, "RefreshError; what google-auth"),  # type: ignore[no-untyped-call]
+        (exceptions.TransportError("s3cret", retryable=True), TransportError, "TransportError"),  # type: ignore[no-untyped-call]
         (OSError("s3cret"), TransportError, "no token can be had: OSError"),
         (KeyError("s3cret"), AuthenticationError, "no token can be had: KeyError"),
         (ConfigurationError("mine"), ConfigurationError, "mine"),
@@ -919,14 +955,56 @@ def test_an_object_of_google_auth_is_asked_for_its_token(
 def test_credentials_that_fail_say_so(
     failure: Exception, kind: type[Exception], words: str, send: Send
 ) -> None:
-    """In google-auth's own words, in nobody else's: they may hold a secret."""
+    """In our words, and nowhere in google-auth's or anybody else's: they may hold a secret."""
     service = Service()
 
     with pytest.raises(kind, match=words) as caught:
         send(**CALL, vertex_credentials=Credentials(failure), http_client=service)
 
     assert type(caught.value) is kind
-    assert "s3cret" not in str(caught.value)
+    assert not any("s3cret" in text for text in _texts_of_chain(caught.value))
+
+
+def _texts_of_chain(error: BaseException | None) -> Iterator[str]:
+    """What an error and those behind it say, shown in a traceback or not."""
+    while error is not None:
+        yield repr(error)
+        error = error.__cause__ or error.__context__
+
+
+WORKLOAD = {
+    "type": "external_account",
+    "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p",
+    "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+}
+CONSENT = {
+    "type": "external_account_authorized_user",
+    "audience": "//iam.googleapis.com/locations/global/workforcePools/p",
+    "refresh_token": "s3cret-refresh-token",
+    "client_id": "client",
+    "client_secret": "s3cret-of-client",
+    "token_info_url": "https://sts.googleapis.com/v1/introspect",
+}
+
+
+@both_ways
+@pytest.mark.parametrize("kind", [WORKLOAD, CONSENT], ids=lambda kind: kind["type"])
+def test_a_token_service_that_quotes_what_google_auth_sent_shows_nothing(
+    kind: dict[str, Any], send: Send, tmp_path: Path
+) -> None:
+    """Whose text google-auth passes on."""
+    subject = tmp_path / "subject"
+    subject.write_text("s3cret-subject-token", encoding="utf-8")
+    said = "refused: subject_token=s3cret-subject-token&refresh_token=s3cret-refresh-token"
+    with recording(Reply({"error": "invalid_grant", "error_description": said}, 400)) as server:
+        url, source = f"{server.base_url}/v1/token", {"file": str(subject)}
+        path = tmp_path / "credentials.json"
+        path.write_text(json.dumps({**kind, "token_url": url, "credential_source": source}))
+        with pytest.raises(AuthenticationError, match="answered with status 400") as caught:
+            send(**CALL, vertex_credentials=path, http_client=Service())
+
+    assert b"s3cret" in server.requests[0].body
+    assert not any("s3cret" in text for text in _texts_of_chain(caught.value))
 
 
 @both_ways

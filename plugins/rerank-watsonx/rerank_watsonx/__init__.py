@@ -48,7 +48,7 @@ _PLACES = {
 def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
     """State watsonx.ai's facts; a region or place that the caller gives silences variables."""
     region = options.get("region")
-    if region is not None and region not in _REGIONS:
+    if region not in (None, *_REGIONS):  # a tuple: what is given may be unhashable
         message = f"region must be one of {', '.join(_REGIONS)}, not {region!r}"
         raise ConfigurationError(message, provider="watsonx", model=model)
     return Provider(
@@ -101,6 +101,7 @@ def build_request(
     provider: Provider, request: RerankRequest, params: Mapping[str, Any]
 ) -> HTTPRequest:
     """Build the request; inputs are objects, a bare string is refused."""
+    _refuse_two_hosts(provider.base_url or "", request.options.get("region"))
     body = {
         "model_id": request.model,
         "query": request.query,
@@ -148,6 +149,15 @@ def _choose_variables(options: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """The variables that name a place; none where the caller names one."""
     given = any(options.get(name) is not None for name in _PLACES)
     return dict.fromkeys(_PLACES, ()) if given else dict(_PLACES)
+
+
+def _refuse_two_hosts(base_url: str, region: str | None) -> None:
+    """Refuse a region that is not the base URL's, which the caller gave besides."""
+    if region and urlsplit(base_url).hostname != urlsplit(_REGIONS[region]).hostname:
+        message = (
+            f"region={region!r} contradicts api_base=, which is another host: give one of them"
+        )
+        raise InvalidRequestError(message)
 
 
 def _choose_place(options: Mapping[str, Any]) -> dict[str, str]:

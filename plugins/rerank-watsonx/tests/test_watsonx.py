@@ -257,8 +257,9 @@ def test_a_region_names_the_host(region: str, host: str, monkeypatch: pytest.Mon
     service = Service()
 
     rerank(**CALL | {"api_base": None, "region": region}, http_client=service)
+    rerank(**CALL | {"api_base": f"https://{host}/ml/v1", "region": region}, http_client=service)
 
-    assert service.requests[0].url.host == host
+    assert [request.url.host for request in service.requests] == [host, host]
 
 
 @pytest.mark.parametrize("name", ["WATSONX_API_BASE", "WATSONX_URL", "WX_URL", "WML_URL"])
@@ -283,6 +284,8 @@ def test_without_a_base_url_nothing_is_sent() -> None:
     ("changes", "words"),
     [
         ({"region": "mars"}, "region must be one of us-south"),
+        ({"region": ["eu-de"]}, "region must be one of us-south"),
+        ({"region": "eu-de", "api_base": BASE}, "region='eu-de' contradicts api_base="),
         ({"project_id": None}, "give project_id= or space_id=, or set WATSONX_PROJECT_ID"),
         (
             {"api_base": f"{BASE}?version=2024-01-02", "api_version": "2025-01-01"},
