@@ -5,7 +5,6 @@ https://cloud.google.com/generative-ai-app-builder/docs/ranking
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 _BASE = "https://discoveryengine.googleapis.com"
 _REGIONS = {name: f"https://{name}-discoveryengine.googleapis.com" for name in ("us", "eu")}
-_LOCATION = "VERTEXAI_LOCATION"
 _SHORT = (
     "semantic-ranker-default-003",
     "semantic-ranker-default-002",
@@ -54,7 +52,7 @@ def resolve_provider(model: str) -> Provider:
         extra_params={"user_labels": "userLabels"},
         options={
             "vertex_project": ("VERTEXAI_PROJECT", "GOOGLE_CLOUD_PROJECT"),
-            "vertex_location": (_LOCATION,),
+            "vertex_location": ("VERTEXAI_LOCATION",),
             "ranking_config": (),
         },
         secret_options={
@@ -136,7 +134,7 @@ def _build_url(base_url: str, options: Mapping[str, Any]) -> str:
     parts = urlsplit(_REGIONS.get(location, _BASE) if base_url == _BASE else base_url)
     path = parts.path.rstrip("/")
     if path.endswith(":rank"):
-        _refuse_contradictions(path, options)
+        _refuse_contradiction(path, config)
     else:
         if not re.search(r"/v1(alpha|beta)?$", path):
             path += "/v1"
@@ -150,17 +148,16 @@ def _build_url(base_url: str, options: Mapping[str, Any]) -> str:
     return urlunsplit(parts._replace(path=path, fragment=""))
 
 
-def _refuse_contradictions(path: str, options: Mapping[str, Any]) -> None:
-    """Refuse what the caller gave, and a URL that is whole does not say."""
-    steps = path.removesuffix(":rank") + "/"
-    for name, step in (("vertex_location", "locations"), ("ranking_config", "rankingConfigs")):
-        value = _read_name(options, name)
-        # A location of the environment's, which other APIs have too, was not given.
-        if not value or (name == "vertex_location" and value == os.environ.get(_LOCATION)):
-            continue
-        if f"/{step}/{quote(value, safe=':')}/" not in steps:
-            message = f"{name}={value!r} contradicts the base URL, which is whole: give one of them"
-            raise InvalidRequestError(message)
+def _refuse_contradiction(path: str, config: str | None) -> None:
+    """Refuse a configuration that a URL which is whole does not say.
+
+    A location is not compared: it may be the environment's, which other APIs have too.
+    """
+    if config and f"/rankingConfigs/{quote(config, safe=':')}:rank" not in path:
+        message = (
+            f"ranking_config={config!r} contradicts the base URL, which is whole: give one of them"
+        )
+        raise InvalidRequestError(message)
 
 
 def _read_name(options: Mapping[str, Any], name: str) -> str | None:

@@ -641,12 +641,9 @@ def test_without_credentials_every_way_is_named(send: Send) -> None:
             {"vertex_credentials": {"type": "external_account", "audience": "s3cret"}},
             "of the type 'external_account' cannot be used",
         ),
-        *(
-            (
-                {"access_token": "ready-made", "api_base": HOST + PATH, **option},
-                f"{next(iter(option))}='.*' contradicts the base URL",
-            )
-            for option in ({"vertex_location": "eu"}, {"ranking_config": "mine"})
+        (
+            {"access_token": "ready-made", "api_base": HOST + PATH, "ranking_config": "mine"},
+            "ranking_config='mine' contradicts the base URL",
         ),
         *(
             ({"access_token": "ready-made", name: [7]}, f"{name} must be a string, not list")
