@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import tokenizers
 from attrs import evolve, field, frozen
 
@@ -17,6 +16,7 @@ from rerank_core import ConfigurationError
 from rerank_local._folder import Export, describe_content, read_folder
 from rerank_local._minilm import read_minilm
 from rerank_local._options import Source
+from rerank_local._runtime import onnxruntime
 
 Array = npt.NDArray[Any]
 # By preference: where an export has both, its own pooling is the right one.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import socket
 import subprocess
@@ -782,10 +783,10 @@ def test_an_extra_that_cannot_be_imported_is_asked_for(monkeypatch: pytest.Monke
         rerank("local/minilm", "a", ["cat"])
 
 
-def run_fresh(code: str) -> str:
+def run_fresh(code: str, env: Mapping[str, str] | None = None) -> str:
     """What a fresh interpreter prints."""
     command = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own code
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=env)  # noqa: S603 - our own code
 
     assert done.stderr == ""
     return done.stdout
@@ -851,6 +852,37 @@ print([name for name in ("huggingface_hub", "torch", "transformers") if name in 
 
     assert response.results[0].index == 1
     assert run_fresh(code) == "[]\n"
+
+
+def test_nothing_is_written_and_no_telemetry_begins(tmp_path: Path) -> None:
+    """Files and reports of onnxruntime are off, also where no variable says that this is CI."""
+    needed = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
+    places = ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "XDG_CACHE_HOME")
+    code = """
+import rerank_core
+print(rerank_core.rerank("local/minilm", "a fox", ["A fox is red."]).results[0].index)
+"""
+
+    said = run_fresh(code, {**needed, **dict.fromkeys(places, str(tmp_path))})
+
+    assert said == "0\n"
+    assert [*tmp_path.rglob("*")] == []
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"), [({}, "off\n1\n"), ({"ORT_DISABLE_TELEMETRY": "0"}, "0\n")], ids=str
+)
+def test_telemetry_that_began_before_is_ended(chosen: Mapping[str, str], said: str) -> None:
+    """Where the program imported onnxruntime first; what the program chose stays."""
+    code = """
+import os, onnxruntime, rerank_core
+onnxruntime.disable_telemetry_events = lambda: print("off")
+rerank_core.rerank("local/minilm", "a fox", ["A fox is red."])
+print(os.environ["ORT_DISABLE_TELEMETRY"])
+"""
+    inherited = {name: value for name, value in os.environ.items() if "TELEMETRY" not in name}
+
+    assert run_fresh(code, {**inherited, "CI": "true", **chosen}) == said
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
