@@ -56,9 +56,14 @@ def score_steps(
     owners: list[list[int]] = []
     waiting: list[int] = []
     for at, document in enumerate(documents):
-        tokens = template.encode(model.tokenizer, document)[: settings.max_tokens]
+        tokens, kept = template.encode(model.tokenizer, document)
+        most = None if settings.max_tokens is None else kept + settings.max_tokens
         cut = cut_windows(
-            tokens, template, max_length=model.export.max_length, max_chunks=settings.max_chunks
+            tokens[:most],
+            template,
+            max_length=model.export.max_length,
+            max_chunks=settings.max_chunks,
+            kept=kept,
         )
         for window in cut:
             row = rows.setdefault(window.tobytes(), len(windows))
@@ -111,7 +116,7 @@ def _prepare(
         template = make_template(tokenizer, before_document, documents, before_query + query)
         return template, functools.partial(read_logits, options.get("activation")), 0
     template = make_template(tokenizer, before_query, [query])
-    tokens = template.encode(tokenizer, query)
+    tokens, _ = template.encode(tokenizer, query)
     if len(template) + len(tokens) > export.max_length:
         message = (
             f"the query is too long: {len(template) + len(tokens)} tokens with the special ones,"
@@ -144,7 +149,8 @@ def embed(model: Model, template: Template, output: Array, mask: Array) -> Array
     vectors = output.astype(np.float32, copy=False)
     if model.output != "sentence_embedding":
         if template.prompt and not model.export.pools_prompt:
-            mask[:, : len(template.head)] = False
+            # As long as the prompt is alone, as sentence-transformers has it.
+            mask[:, : len(template.head) + len(template.prompt_ids)] = False
         vectors = pool(vectors, mask, model.export.pooling)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: Array = vectors / np.maximum(norms, np.finfo(np.float32).tiny)

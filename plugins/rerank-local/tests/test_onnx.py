@@ -331,6 +331,67 @@ def test_a_prompt_can_be_left_out_of_the_pooling(write_export: WriteExport) -> N
     assert found == pytest.approx([cosine("king cat", "cat")])
 
 
+@pytest.fixture
+def merging(write_export: WriteExport) -> Callable[..., Path]:
+    """A bi-encoder of characters, two of which, `:"`, are one token side by side."""
+
+    def write(**files: Any) -> Path:
+        folder = write_export(np.eye(12)[:, 4:], "last_hidden_state", files=files)
+        words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "q", ":", '"', ':"', "a", "b"]
+        vocab = {word: at for at, word in enumerate(words)}
+        path = folder / "tokenizer.json"
+        tokenizer = json.loads(path.read_text(encoding="utf-8"))
+        model = {"type": "BPE", "vocab": vocab, "merges": [[":", '"']], "unk_token": "[UNK]"}
+        tokenizer |= {"model": model, "pre_tokenizer": None}
+        path.write_text(json.dumps(tokenizer), encoding="utf-8")
+        return folder
+
+    return write
+
+
+def test_a_token_may_span_prompt_and_text(merging: Callable[..., Path]) -> None:
+    """They are encoded as one string."""
+    params = {"kind": "bi-encoder", "query_prompt": "q:"}
+
+    found = score(merging(), '"a', [':"a', '"a', "a"], **params)
+    documents = score(merging(), ':"a', ['"a', "a"], kind="bi-encoder", document_prompt="q:")
+
+    shares = [cosine('q :" a', text) for text in (':" a', '" a', "a")]
+    assert found == pytest.approx(shares)
+    assert documents == pytest.approx([cosine(':" a', 'q :" a'), cosine(':" a', "q : a")])
+
+
+def test_a_token_that_spans_both_counts_as_the_document_s(merging: Callable[..., Path]) -> None:
+    """For `max_tokens_per_doc`, as it holds some of it."""
+    params = {"kind": "bi-encoder", "document_prompt": "q:", "max_tokens_per_doc": 1}
+
+    found = score(merging(), 'q:"', ['"ab', "ab"], **params)
+
+    assert found == pytest.approx([1.0, cosine('q :"', "q : a")])
+
+
+def test_the_pooling_leaves_out_as_many_tokens_as_the_prompt_has_alone(
+    merging: Callable[..., Path],
+) -> None:
+    """The one that spans both among them, as in sentence-transformers."""
+    pooling = {"pooling_mode_mean_tokens": True, "include_prompt": False}
+    folder = merging(**{"1_Pooling/config.json": pooling})
+
+    found = score(folder, '"a', ["a", "ab"], kind="bi-encoder", query_prompt="q:")
+
+    assert found == pytest.approx([1.0, cosine("a", "a b")])
+
+
+def test_every_window_begins_with_the_prompt(write_export: WriteExport, weights: Weights) -> None:
+    """Only the document is cut."""
+    folder = limited(write_export, weights)
+
+    found = score(folder, "a", [LONG], document_prompt="king a ", max_chunks_per_doc=2)
+
+    windows = ("cat dog", "king fox")
+    assert found == [max(add_up(weights, "a", f"king a {window}") for window in windows)]
+
+
 def test_a_cross_encoder_has_prompts_too(cross_encoder: Path, weights: Weights) -> None:
     """They count as text."""
     found = score(cross_encoder, "cat", ["fox"], query_prompt="query: ", document_prompt="a ")
