@@ -105,10 +105,19 @@ def read_source(model: str, options: Mapping[str, Any]) -> Source:
         raise ConfigurationError(message)
     session = ("intra_op_num_threads", "enable_cpu_mem_arena")
     return Source(
-        folder=None if chosen is None else Path(chosen).expanduser(),
+        folder=None if chosen is None else _locate(chosen),
         variant=options.get("variant"),
         **{name: options[name] for name in session if name in options},
     )
+
+
+def _locate(path: str | Path) -> Path:
+    """The folder whole: models are kept by it, and the working directory may change."""
+    try:
+        return Path(path).expanduser().absolute()
+    except (OSError, RuntimeError) as error:  # no such user, or the working directory is gone
+        message = f"model_path: expected a folder, found {str(path)!r}: {error}"
+        raise ConfigurationError(message) from error
 
 
 def read_settings(params: Mapping[str, Any]) -> Settings:

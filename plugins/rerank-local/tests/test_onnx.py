@@ -633,6 +633,20 @@ def test_a_model_is_loaded_once_from_any_number_of_threads(
     assert all(scores == found[0] for scores in found)
 
 
+def test_a_relative_folder_is_that_of_the_working_directory(
+    write_export: WriteExport, weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where another of the same name was loaded before."""
+    found = []
+    for value in (1.0, 2.0):
+        (tmp_path / str(value)).mkdir()
+        write_export([[value] for _ in weights]).rename(tmp_path / str(value) / "model")
+        monkeypatch.chdir(tmp_path / str(value))
+        found.append(score(Path("model"), "a", ["cat"]))
+
+    assert found == [[5.0], [10.0]]
+
+
 def test_both_functions_give_the_same_ranking(cross_encoder: Path) -> None:
     """`arerank` computes in a worker thread."""
 
@@ -731,6 +745,12 @@ def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
         score(file, "a", ["cat"])
     with pytest.raises(ConfigurationError, match="found an empty folder"):
         score(damage(tmp_path, "model.onnx", None), "a", ["cat"])
+
+
+def test_the_home_of_a_user_who_is_none_is_refused() -> None:
+    """By the path as it was written."""
+    with pytest.raises(ConfigurationError, match="expected a folder, found '~no-such-user/model'"):
+        rerank("local/onnx:~no-such-user/model", "a", ["cat"])
 
 
 def test_several_models_are_to_be_chosen_from(write_export: WriteExport, weights: Weights) -> None:
