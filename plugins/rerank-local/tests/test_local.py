@@ -290,6 +290,13 @@ def test_a_language_without_a_stemmer_has_its_stop_words() -> None:
     assert score("cat", ["a cat", "a dog"], language="korean")[0] != 0.0
 
 
+@pytest.mark.parametrize("model", ["bm25", "minilm", "hybrid"])
+def test_text_that_was_decoded_wrongly_is_refused(model: str) -> None:
+    """By its document, whatever would come of it."""
+    with pytest.raises(InvalidRequestError, match=r"documents\[1\] has a lone surrogate at pos"):
+        rerank(f"local/{model}", "cat", ["a cat", "a \udcff cat"])
+
+
 def test_mappings_are_scored_by_their_text() -> None:
     """All fields, or those of rank_fields; the caller's own mapping comes back."""
     documents: list[Any] = [
