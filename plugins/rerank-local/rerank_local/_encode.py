@@ -18,6 +18,9 @@ OVERLAP = 8
 # attention takes memory with the square of the length.
 _TOKENS_PER_ROW = 512
 
+# Characters that take some milliseconds.
+_LONG = 10_000
+
 
 @frozen(eq=False)
 class Template:
@@ -102,7 +105,13 @@ def _count_common(one: Array, other: Array) -> int:
 
 def encode_text(tokenizer: Any, text: str) -> Array:
     """The tokens of a text alone."""
-    return np.array(tokenizer.encode(text, add_special_tokens=False).ids, np.int32)
+    if len(text) < _LONG:
+        encoding = tokenizer.encode(text, add_special_tokens=False)
+    else:
+        # Only batches let other threads run meanwhile. Early releases print a warning in a process
+        # that is forked after one, so that they are left to texts that need them.
+        (encoding,) = tokenizer.encode_batch_fast([text], add_special_tokens=False)
+    return np.array(encoding.ids, np.int32)
 
 
 def cut_windows(

@@ -17,7 +17,7 @@ from rerank_local._options import Settings
 
 Array = npt.NDArray[Any]
 Reader = Callable[[Array, Array], Array]
-_ENCODED_PER_STEP = 64
+_DOCUMENTS_PER_STEP, _CHARACTERS_PER_STEP = 64, 100_000
 
 
 def score_steps(
@@ -55,6 +55,7 @@ def score_steps(
     windows: list[Array] = []
     owners: list[list[int]] = []
     waiting: list[int] = []
+    characters = 0
     for at, document in enumerate(documents):
         tokens, kept = template.encode(model.tokenizer, document)
         most = None if settings.max_tokens is None else kept + settings.max_tokens
@@ -72,7 +73,9 @@ def score_steps(
                 owners.append([])
             owners[row].append(at)
         waiting.append(len(cut))
-        if at % _ENCODED_PER_STEP == 0:
+        characters += len(document)
+        if at % _DOCUMENTS_PER_STEP == 0 or characters >= _CHARACTERS_PER_STEP:
+            characters = 0
             yield
     scores = [-math.inf] * len(documents)
     for batch in make_batches(

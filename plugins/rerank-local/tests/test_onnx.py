@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import os
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -34,8 +36,8 @@ from rerank_core.testing import Case, Check, Example, Ranking, conformance
 from rerank_local import _minilm, _onnx
 from rerank_local._encode import cut_windows, make_batches, make_template
 from rerank_local._onnx import load_model
-from rerank_local._options import Source
-from rerank_local._score import pool, read_logits
+from rerank_local._options import Settings, Source
+from rerank_local._score import pool, read_logits, score_steps
 
 WriteExport = Callable[..., Path]
 Weights = Mapping[str, float]
@@ -654,6 +656,37 @@ def test_both_functions_give_the_same_ranking(cross_encoder: Path) -> None:
         return await arerank("local/onnx", "a cat", DOCUMENTS, model_path=cross_encoder)
 
     assert anyio.run(ask).results == rank_by(cross_encoder, "a cat", DOCUMENTS).results
+
+
+def test_the_event_loop_runs_while_a_long_document_is_encoded(cross_encoder: Path) -> None:
+    """Nothing holds the interpreter for more than a part of the time."""
+
+    async def ask() -> tuple[float, float]:
+        begun = last = time.perf_counter()
+        longest = 0.0
+        asked = asyncio.create_task(
+            arerank("local/onnx", "a", ["cat dog " * 200_000], model_path=cross_encoder)
+        )
+        while not asked.done():
+            await asyncio.sleep(0.001)
+            longest = max(longest, time.perf_counter() - last)
+            last = time.perf_counter()
+        await asked
+        return longest, last - begun
+
+    score(cross_encoder, "a", ["cat"])  # loads
+    longest, whole = asyncio.run(ask())
+
+    assert longest < whole / 2
+
+
+def test_a_call_can_be_given_up_between_long_documents(cross_encoder: Path) -> None:
+    """Steps are of so many characters, too."""
+    model = load_model(Source(cross_encoder))
+    few = [*score_steps(model, "a", ["cat"] * 5, Settings(), {})]
+    long = [*score_steps(model, "a", ["cat dog " * 15_000] * 5, Settings(), {})]
+
+    assert len(long) == len(few) + 4
 
 
 # Folders and faults
