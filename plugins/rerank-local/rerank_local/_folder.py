@@ -13,7 +13,12 @@ from rerank_core import ConfigurationError, ResponseParseError, wire
 DEFAULT_MAX_LENGTH = 512
 POOLINGS = ("mean", "cls", "max", "lasttoken", "weightedmean", "mean_sqrt_len_tokens")
 # As 1_Pooling/config.json calls them, in flags or in one word.
-_POOLING_NAMES = {"cls_token": "cls", "mean_tokens": "mean", "max_tokens": "max"}
+_POOLING_NAMES = {
+    "cls_token": "cls",
+    "mean_tokens": "mean",
+    "max_tokens": "max",
+    "weightedmean_tokens": "weightedmean",
+}
 _UNDERSTOOD_MODULES = {"Transformer", "Pooling", "Normalize"}
 _QUERY_PROMPTS = ("query",)
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
@@ -175,7 +180,8 @@ def _read_pooling(pooling: Mapping[str, Any], folder: Path) -> str:
     prefix, named = "pooling_mode_", pooling.get("pooling_mode")
     flags = [name.removeprefix(prefix) for name, value in pooling.items() if value is True]
     flags = [name for name in flags if prefix + name in pooling]
-    modes = [named] if isinstance(named, str) else flags
+    modes = flags if named is None else named if isinstance(named, list) else [named]
+    modes = [mode if isinstance(mode, str) else repr(mode) for mode in modes]
     known = [_POOLING_NAMES.get(mode, mode) for mode in modes]
     if len(known) != 1 or known[0] not in POOLINGS:
         message = (

@@ -278,8 +278,12 @@ def test_pooling_leaves_padding_out(pooling: str, expected: list[list[float]]) -
 
 @pytest.mark.parametrize(
     "config",
-    [{"pooling_mode_max_tokens": True, "pooling_mode_mean_tokens": False}, {"pooling_mode": "max"}],
-    ids=["flags", "word"],
+    [
+        {"pooling_mode_max_tokens": True, "pooling_mode_mean_tokens": False},
+        {"pooling_mode": "max"},
+        {"pooling_mode": ["max"]},
+    ],
+    ids=["flags", "word", "list"],
 )
 def test_pooling_is_read_from_its_file(write_export: WriteExport, config: Any) -> None:
     """In the old form and the new."""
@@ -290,6 +294,29 @@ def test_pooling_is_read_from_its_file(write_export: WriteExport, config: Any) -
     found = score(folder, "cat", ["cat cat cat dog"], kind="bi-encoder")
 
     assert found == pytest.approx([math.sqrt(0.5)])
+
+
+@pytest.mark.parametrize(
+    ("flag", "pooling"),
+    [
+        ("cls_token", "cls"),
+        ("mean_tokens", "mean"),
+        ("max_tokens", "max"),
+        ("mean_sqrt_len_tokens", "mean_sqrt_len_tokens"),
+        ("weightedmean_tokens", "weightedmean"),
+        ("lasttoken", "lasttoken"),
+    ],
+)
+def test_every_pooling_is_known_by_its_flag(
+    write_export: WriteExport, flag: str, pooling: str
+) -> None:
+    """As sentence-transformers writes them, all six in a file."""
+    names = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens", "lasttoken")
+    config = {f"pooling_mode_{name}": name == flag for name in (*names, "weightedmean_tokens")}
+    files = {"1_Pooling/config.json": config}
+    folder = write_export(np.eye(12)[:, 4:], "last_hidden_state", files=files)
+
+    assert load_model(Source(folder)).export.pooling == pooling
 
 
 # Prompts
@@ -747,6 +774,8 @@ def damage(folder: Path, name: str, content: bytes | None) -> Path:
         ("config.json", b"[]", r"config\.json: expected a JSON object, found list"),
         ("1_Pooling/config.json", b'{"pooling_mode": "odd"}', "expected one pooling of .* odd"),
         ("1_Pooling/config.json", b'{"pooling_mode_x": false}', "expected one pooling .* none"),
+        ("1_Pooling/config.json", b'{"pooling_mode": ["mean", "cls"]}', "one .* found mean, cls"),
+        ("1_Pooling/config.json", b'{"pooling_mode": 5}', "expected one pooling .* found 5"),
     ],
 )
 def test_a_fault_of_the_folder_says_what_is_expected_and_found(
