@@ -65,6 +65,17 @@ def read_folder(folder: Path, variant: str | None) -> Export:
     Raises:
         ConfigurationError: Something that is needed is not there, or not what it should be.
     """
+    try:
+        return _read_folder(folder, variant)
+    except OSError as error:
+        message = (
+            "model_path: expected a folder with files that can be read, found"
+            f" {error.strerror}: {error.filename}"
+        )
+        raise ConfigurationError(message) from error
+
+
+def _read_folder(folder: Path, variant: str | None) -> Export:
     model = find_model(folder, variant)
     tokenizer = _find_beside(model, folder, "tokenizer.json")
     if tokenizer is None:
@@ -79,8 +90,10 @@ def read_folder(folder: Path, variant: str | None) -> Export:
         return {} if path is None else _read_object(path)
 
     config, prompts = read("config.json"), read("config_sentence_transformers.json")
+    where = f"{folder}: config_sentence_transformers.json"
+    default = _read_stated(prompts, "default_prompt_name", str, where)
     pooling = read("1_Pooling/config.json")
-    pad_id = config.get("pad_token_id")
+    pad_id = _read_stated(config, "pad_token_id", int, f"{folder}: config.json")
     return Export(
         name=str(folder),
         model=model,
@@ -88,11 +101,11 @@ def read_folder(folder: Path, variant: str | None) -> Export:
         max_length=_read_max_length(
             config, read("sentence_bert_config.json"), read("tokenizer_config.json")
         ),
-        pad_id=pad_id if isinstance(pad_id, int) else None,
+        pad_id=pad_id,
         pooling=_read_pooling(pooling, folder),
         pools_prompt=pooling.get("include_prompt") is not False,
-        query_prompt=_choose_prompt(prompts, _QUERY_PROMPTS),
-        document_prompt=_choose_prompt(prompts, _DOCUMENT_PROMPTS),
+        query_prompt=_choose_prompt(prompts, (*_QUERY_PROMPTS, default)),
+        document_prompt=_choose_prompt(prompts, (*_DOCUMENT_PROMPTS, default)),
         further_modules=_read_modules(_find_beside(model, folder, "modules.json")),
     )
 
@@ -149,12 +162,29 @@ def _read_json(path: Path) -> Any:
         raise ConfigurationError(message) from error
 
 
+def _read_stated(config: Mapping[str, Any], name: str, kind: type, where: str) -> Any:
+    """What a file says of something; `None` where it says nothing."""
+    value = config.get(name)
+    if value is not None and not isinstance(value, kind):
+        message = f"{where}: expected {name} to be of type {kind.__name__}, found {value!r}"
+        raise ConfigurationError(message)
+    return value
+
+
 def _read_object(path: Path) -> Mapping[str, Any]:
     value = _read_json(path)
     if not isinstance(value, dict):
         message = f"{path}: expected a JSON object, found {type(value).__name__}"
         raise ConfigurationError(message)
     return value
+
+
+def describe_file(path: Path) -> str:
+    """How a file begins, or why it cannot be read, for messages."""
+    try:
+        return describe_content(path.read_bytes())
+    except OSError as error:
+        return "a folder" if path.is_dir() else f"a file that cannot be read ({error.strerror})"
 
 
 def describe_content(content: bytes) -> str:
@@ -168,7 +198,7 @@ def _read_max_length(
     """The least of what the files say; a tokenizer without a limit says 10**30."""
     positions = config.get("max_position_embeddings")
     if isinstance(positions, int) and config.get("model_type") in _OFFSET_POSITIONS:
-        positions -= int(config.get("pad_token_id") or 0) + 1
+        positions -= (config.get("pad_token_id") or 0) + 1
     stated = (positions, sentence_bert.get("max_seq_length"), tokenizer.get("model_max_length"))
     limits = [limit for limit in stated if isinstance(limit, int) and 0 < limit < 10**9]
     return min(limits, default=DEFAULT_MAX_LENGTH)
@@ -192,12 +222,12 @@ def _read_pooling(pooling: Mapping[str, Any], folder: Path) -> str:
     return known[0]
 
 
-def _choose_prompt(config: Mapping[str, Any], names: tuple[str, ...]) -> str:
-    """The prompt for queries or documents, else the default one, else none."""
+def _choose_prompt(config: Mapping[str, Any], names: tuple[str | None, ...]) -> str:
+    """The first prompt of these names that there is, else none."""
     prompts = config.get("prompts")
     if not isinstance(prompts, dict):
         return ""
-    found = (prompts.get(name) for name in (*names, config.get("default_prompt_name")))
+    found = (prompts.get(name) for name in names)
     return next((prompt for prompt in found if isinstance(prompt, str)), "")
 
 

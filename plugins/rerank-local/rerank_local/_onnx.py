@@ -13,7 +13,7 @@ import tokenizers
 from attrs import evolve, field, frozen
 
 from rerank_core import ConfigurationError
-from rerank_local._folder import Export, describe_content, read_folder
+from rerank_local._folder import Export, describe_content, describe_file, read_folder
 from rerank_local._minilm import read_minilm
 from rerank_local._options import Source
 from rerank_local._runtime import onnxruntime
@@ -165,11 +165,13 @@ def _load_session(export: Export, source: Source) -> Any:
             providers=["CPUExecutionProvider"],
         )
     except Exception as error:
-        content = model if isinstance(model, bytes) else model.read_bytes()
-        name = export.name if isinstance(model, bytes) else model
+        if isinstance(model, bytes):
+            name, found = export.name, describe_content(model)
+        else:
+            name, found = str(model), describe_file(model)
         message = (
             f"{name}: expected an ONNX model that onnxruntime {onnxruntime.__version__} can load,"
-            f" found {describe_content(content)}: {error}"
+            f" found {found}: {error}"
         )
         raise ConfigurationError(message) from error
 

@@ -44,11 +44,10 @@ def score_steps(
 
     Raises:
         ConfigurationError: The model is of another kind than the options say.
-        InvalidRequestError: The query leaves no room.
+        InvalidRequestError: The query leaves no room, or `progress` raised.
     """
     _check_kind(model, options)
-    tell = settings.progress or (lambda *_: None)
-    tell(0, len(documents))
+    _tell(settings, 0, len(documents))
     template, read, used = _prepare(model, query, documents, settings, options)
     yield
     rows: dict[bytes, int] = {}
@@ -88,9 +87,19 @@ def score_steps(
             for at in owners[row]:
                 scores[at] = score if math.isnan(score) else max(scores[at], score)
                 waiting[at] -= 1
-        tell(waiting.count(0), len(documents))
+        _tell(settings, waiting.count(0), len(documents))
         yield
     return {"scores": scores, "input_tokens": used, "kind": model.kind}
+
+
+def _tell(settings: Settings, done: int, total: int) -> None:
+    if settings.progress is None:
+        return
+    try:
+        settings.progress(done, total)
+    except Exception as error:  # the caller's own function, and no fault of this one
+        message = f"progress raised {type(error).__name__}: {error}"
+        raise InvalidRequestError(message) from error
 
 
 def _check_kind(model: Model, options: Mapping[str, Any]) -> None:

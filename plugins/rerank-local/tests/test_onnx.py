@@ -236,7 +236,8 @@ def test_a_zero_vector_scores_zero(bi_encoder: Path) -> None:
         ({"kind": "other"}, "kind must be 'cross-encoder' or 'bi-encoder', not 'other'"),
         ({"activation": "tanh"}, "activation must be 'none' or 'sigmoid', not 'tanh'"),
         ({"kind": "bi-encoder", "activation": "sigmoid"}, "activation is for a cross-encoder"),
-        ({"intra_op_num_threads": -1}, "intra_op_num_threads must be an integer from 0, not -1"),
+        ({"intra_op_num_threads": -1}, "intra_op_num_threads must be .* from 0 to 1024, not -1"),
+        ({"intra_op_num_threads": 1025}, "intra_op_num_threads must be .* to 1024, not 1025"),
         ({"enable_cpu_mem_arena": 1}, "enable_cpu_mem_arena must be True or False, not 1"),
         ({"variant": ""}, "variant must be a name"),
         ({"model_path": "x"}, "the folder is given twice"),
@@ -565,6 +566,19 @@ def test_the_least_limit_counts(
 # Batches
 
 
+def test_what_progress_raises_is_no_fault_of_the_plugin(cross_encoder: Path) -> None:
+    """It is the caller's, and says so."""
+
+    def fail(done: int, total: int) -> None:
+        message = f"{done} of {total}"
+        raise ValueError(message)
+
+    with pytest.raises(InvalidRequestError, match="progress raised ValueError: 0 of 1") as caught:
+        score(cross_encoder, "a", ["cat"], progress=fail)
+
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
 def test_batches_are_sorted_by_length_and_bounded() -> None:
     """Long rows come first, and fewer of them together."""
     lengths = [3, 2000, 5, 600, 4, 900, 1, 2]
@@ -771,6 +785,17 @@ def damage(folder: Path, name: str, content: bytes | None) -> Path:
         ("tokenizer.json", b"{}", r"tokenizer\.json: expected a tokenizer .* found 2 bytes"),
         ("tokenizer.json", b"\xff\xfe", r"tokenizer\.json: expected a tokenizer"),
         ("config.json", b"<html>", r"config\.json: expected JSON, found 6 bytes that begin"),
+        ("config.json", b'{"pad_token_id": [1]}', r"config\.json: expected pad_token_id .* \[1\]"),
+        (
+            "config.json",
+            b'{"pad_token_id": "x", "max_position_embeddings": 9, "model_type": "roberta"}',
+            "expected pad_token_id to be of type int, found 'x'",
+        ),
+        (
+            "config_sentence_transformers.json",
+            b'{"prompts": {"query": "a"}, "default_prompt_name": ["x"]}',
+            r"expected default_prompt_name to be of type str, found \['x'\]",
+        ),
         ("config.json", b"[]", r"config\.json: expected a JSON object, found list"),
         ("1_Pooling/config.json", b'{"pooling_mode": "odd"}', "expected one pooling of .* odd"),
         ("1_Pooling/config.json", b'{"pooling_mode_x": false}', "expected one pooling .* none"),
@@ -813,6 +838,43 @@ def test_the_home_of_a_user_who_is_none_is_refused() -> None:
     """By the path as it was written."""
     with pytest.raises(ConfigurationError, match="expected a folder, found '~no-such-user/model'"):
         rerank("local/onnx:~no-such-user/model", "a", ["cat"])
+
+
+def test_a_path_that_cannot_be_is_refused() -> None:
+    """With what the system says of it."""
+    with pytest.raises(ConfigurationError, match="expected a folder"):
+        rerank("local/onnx", "a", ["cat"], model_path="x" * 5000)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "config.json", "model.onnx"])
+def test_a_file_that_must_not_be_read_is_named(
+    cross_encoder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the reason."""
+    read = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        if path.name == name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path)
+
+    if name == "model.onnx":  # which onnxruntime reads for itself
+        (cross_encoder / name).write_bytes(b"")
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+
+    with pytest.raises(ConfigurationError, match="Permission denied") as caught:
+        score(cross_encoder, "a", ["cat"])
+
+    assert str(cross_encoder / name) in str(caught.value)
+
+
+def test_a_folder_in_place_of_the_model_is_named(cross_encoder: Path) -> None:
+    """Where a tool has put its files into one."""
+    damage(cross_encoder, "model.onnx", None)
+    (cross_encoder / "model.onnx").mkdir()
+
+    with pytest.raises(ConfigurationError, match=r"model\.onnx: expected .* found a folder"):
+        score(cross_encoder, "a", ["cat"])
 
 
 def test_several_models_are_to_be_chosen_from(write_export: WriteExport, weights: Weights) -> None:
