@@ -68,6 +68,11 @@ def _import_bm25s() -> Any:
 
     # It sets its logger to DEBUG, which fills the log of whoever has a handler at the root.
     logging.getLogger("bm25s").setLevel(logging.NOTSET)
+    # Its bars, also those that are not shown, start a thread that would stay: these start none,
+    # and tqdm itself is left as it is. Where tqdm is not installed, they are plain functions.
+    for module in (bm25s, bm25s.tokenization, bm25s.scoring):
+        if isinstance(module.tqdm, type):  # pragma: no branch - where tqdm is installed
+            module.tqdm = type("tqdm", (module.tqdm,), {"monitor_interval": 0})
     return bm25s
 
 

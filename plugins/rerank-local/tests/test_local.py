@@ -405,6 +405,21 @@ print(json.dumps(stream.getvalue()))
     assert run_fresh(code) == ""
 
 
+def test_scoring_leaves_no_thread_behind() -> None:
+    """As tqdm's bars would, which bm25s makes whether they are shown or not."""
+    code = """
+import json, threading, tqdm
+import rerank_core
+rerank_core.rerank("local/bm25", "cat", ["a cat"])
+left = len(threading.enumerate())
+[*tqdm.tqdm([1], disable=True)]
+print(json.dumps([left, len(threading.enumerate())]))
+"""
+    pytest.importorskip("tqdm")
+
+    assert run_fresh(code) == [1, 2]
+
+
 def test_what_the_listing_says() -> None:
     """No key, no price, and scores that depend on the other documents."""
     (listed,) = (listed for listed in list_providers() if listed.name == "local")
