@@ -41,6 +41,7 @@ def score_bm25(
     _check_number("k1", k1, sys.float_info.max)
     _check_number("b", b, 1)
     _check_language(language)
+    _check_stem(stem)
     stopwords = None if language == "none" else language
     tokenize = functools.partial(
         bm25s.tokenize,
@@ -51,7 +52,10 @@ def score_bm25(
     try:
         words = tokenize([query], return_ids=False)[0]
     except ValueError as error:
-        message = f"language {language!r} is not known: {error}"
+        message = (
+            f"language {language!r} is not known: it is a name in small letters, such as 'english'"
+            " or 'german', or 'none'"
+        )
         raise InvalidRequestError(message) from error
     tokens = tokenize(list(documents))
     if not words or not tokens.vocab:  # bm25s divides by the mean length, which may be 0
@@ -85,6 +89,12 @@ def _check_number(name: str, value: object, most: float) -> None:
 def _check_language(value: object) -> None:
     if not isinstance(value, str):
         message = f"language must be a name such as 'english', not {value!r}"
+        raise InvalidRequestError(message)
+
+
+def _check_stem(value: object) -> None:
+    if value is not None and not isinstance(value, bool):
+        message = f"stem must be True or False, not {value!r}"
         raise InvalidRequestError(message)
 
 

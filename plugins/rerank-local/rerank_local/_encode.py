@@ -127,14 +127,17 @@ def cut_windows(
         kept: How many of the first tokens are the prompt's, and stand in every window.
 
     Raises:
-        InvalidRequestError: There is no room beside the query.
+        InvalidRequestError: There is no room beside the query and the prompt.
     """
     around = len(template) + kept
     room = max_length - around
     if room < 1:
+        query_alone = len(template) >= max_length
+        what = "the query is" if query_alone else "query and document_prompt are"
         message = (
-            f"the query is too long: {around} tokens with the special ones, where the"
-            f" model takes {max_length} for query and document: shorten it"
+            f"{what} too long: {around} tokens with the special ones, where the"
+            f" model takes {max_length} for query and document:"
+            f" shorten {'it' if query_alone else 'one of them'}"
         )
         raise InvalidRequestError(message)
     prompt, own = tokens[:kept], tokens[kept:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ class Export:
         model: The ONNX file: its path, or its content.
         tokenizer: The content of `tokenizer.json`.
         max_length: The most tokens of one input, special ones included.
+        lowers: Whether texts are put in small letters first.
         pad_id: The token that fills up; `None` for what the tokenizer says.
         pooling: How token vectors become one, for a bi-encoder; see `POOLINGS`.
         pools_prompt: Whether the prompt's tokens count in that.
@@ -47,6 +49,7 @@ class Export:
     model: Path | bytes = field(repr=False)
     tokenizer: bytes = field(repr=False)
     max_length: int = DEFAULT_MAX_LENGTH
+    lowers: bool = False
     pad_id: int | None = None
     pooling: str = "mean"
     pools_prompt: bool = True
@@ -92,15 +95,15 @@ def _read_folder(folder: Path, variant: str | None) -> Export:
     config, prompts = read("config.json"), read("config_sentence_transformers.json")
     where = f"{folder}: config_sentence_transformers.json"
     default = _read_stated(prompts, "default_prompt_name", str, where)
+    sentence_bert = read("sentence_bert_config.json")
     pooling = read("1_Pooling/config.json")
     pad_id = _read_stated(config, "pad_token_id", int, f"{folder}: config.json")
     return Export(
         name=str(folder),
         model=model,
         tokenizer=tokenizer.read_bytes(),
-        max_length=_read_max_length(
-            config, read("sentence_bert_config.json"), read("tokenizer_config.json")
-        ),
+        max_length=_read_max_length(config, sentence_bert, read("tokenizer_config.json")),
+        lowers=sentence_bert.get("do_lower_case") is True,
         pad_id=pad_id,
         pooling=_read_pooling(pooling, folder),
         pools_prompt=pooling.get("include_prompt") is not False,
@@ -156,7 +159,7 @@ def _find_beside(model: Path, folder: Path, name: str) -> Path | None:
 def _read_json(path: Path) -> Any:
     content = path.read_bytes()
     try:
-        return wire.decode_json(content)
+        return wire.decode_json(content.removeprefix(BOM_UTF8))
     except ResponseParseError as error:
         message = f"{path}: expected JSON, found {describe_content(content)}"
         raise ConfigurationError(message) from error

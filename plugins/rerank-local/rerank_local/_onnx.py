@@ -126,6 +126,9 @@ def _load(source: Source) -> Model:
     padding = tokenizer.padding or {}
     tokenizer.no_padding()
     tokenizer.no_truncation()
+    if export.lowers:
+        steps = [tokenizers.normalizers.Lowercase(), tokenizer.normalizer]
+        tokenizer.normalizer = tokenizers.normalizers.Sequence([step for step in steps if step])
     session = _load_session(export, source)
     output = _choose_output(session, export)
     return Model(

@@ -211,6 +211,13 @@ def test_a_number_out_of_its_range_is_refused(name: str, value: object) -> None:
         score("cat", DOCUMENTS, **{name: value})
 
 
+@pytest.mark.parametrize("value", ["x", 1, 0])
+def test_stem_is_true_or_false(value: object) -> None:
+    """Nothing else is taken for either."""
+    with pytest.raises(InvalidRequestError, match=f"stem must be True or False, not {value!r}"):
+        score("cat", DOCUMENTS, stem=value)
+
+
 def test_b_is_at_most_one() -> None:
     """It is a share."""
     assert score("cat", DOCUMENTS, b=1)
@@ -223,6 +230,12 @@ def test_an_unknown_language_is_refused(language: object) -> None:
     """With its name."""
     with pytest.raises(InvalidRequestError, match="language"):
         score("cat", DOCUMENTS, language=language)
+
+
+def test_a_language_in_capitals_is_told_how_to_be_written() -> None:
+    """Rather than asked for a list of stop words, which is not possible here."""
+    with pytest.raises(InvalidRequestError, match="'English' is not known: it is a name in small"):
+        score("cat", DOCUMENTS, language="English")
 
 
 def test_no_language_leaves_every_word_as_it_is() -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -484,6 +485,14 @@ def test_a_query_that_leaves_no_room_is_refused(
         score(folder, "a a a a a", [LONG])
 
 
+def test_a_prompt_that_leaves_no_room_is_named(write_export: WriteExport, weights: Weights) -> None:
+    """It is not the query alone."""
+    folder = limited(write_export, weights)
+
+    with pytest.raises(InvalidRequestError, match="query and document_prompt are too long: 8 tok"):
+        score(folder, "a a", [LONG], document_prompt="a a a ")
+
+
 def test_a_bi_encoder_takes_no_longer_query_either(write_export: WriteExport) -> None:
     """It is not cut in silence."""
     files = {"sentence_bert_config.json": {"max_seq_length": 4}}
@@ -561,6 +570,22 @@ def test_the_least_limit_counts(
     folder = write_export([[weight] for weight in weights.values()], files=files)
 
     assert load_model(Source(folder)).export.max_length == limit
+
+
+@pytest.mark.parametrize("normalizer", [None, {"type": "Strip"}], ids=["none", "one"])
+def test_texts_are_put_in_small_letters_where_the_export_says_so(
+    write_export: WriteExport, normalizer: Any
+) -> None:
+    """As sentence-transformers does, before the tokenizer."""
+    files = {"sentence_bert_config.json": {"do_lower_case": True}}
+    folder = write_export(np.eye(12)[:, 4:], "last_hidden_state", files=files)
+    tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    tokenizer["normalizer"] = normalizer and {"strip_left": True, "strip_right": True, **normalizer}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+
+    found = score(folder, "A CAT", ["a Cat", "DOG"], kind="bi-encoder")
+
+    assert found == pytest.approx([1.0, 0.0])
 
 
 # Batches
@@ -763,6 +788,14 @@ def test_files_may_stand_beside_the_model(write_export: WriteExport, weights: We
     (folder / "tokenizer.json").rename(folder / "onnx" / "tokenizer.json")
 
     assert score(folder, "a", ["cat"]) == [5.0]
+
+
+def test_a_byte_order_mark_is_passed_over(cross_encoder: Path) -> None:
+    """As some editors write it."""
+    text = json.dumps({"max_position_embeddings": 7})
+    (cross_encoder / "config.json").write_text(text, encoding="utf-8-sig")
+
+    assert load_model(Source(cross_encoder)).export.max_length == 7
 
 
 def damage(folder: Path, name: str, content: bytes | None) -> Path:
@@ -981,10 +1014,19 @@ except rerank_core.ConfigurationError as error:
 
 
 def test_an_extra_that_cannot_be_imported_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where a library of the system is missing."""
+    """As where its own module is not there."""
     monkeypatch.setitem(sys.modules, "rerank_local._onnx", None)
 
     with pytest.raises(ConfigurationError, match=r"local/minilm needs pip install 'rerank-local"):
+        rerank("local/minilm", "a", ["cat"])
+
+
+def test_an_import_that_fails_is_no_reason_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a library of the system is missing, or Ctrl-C came in between."""
+    broken = types.ModuleType("rerank_local._onnx")
+    monkeypatch.setitem(sys.modules, "rerank_local._onnx", broken)
+
+    with pytest.raises(ConfigurationError, match="local/minilm: what it needs cannot be imported"):
         rerank("local/minilm", "a", ["cat"])
 
 
