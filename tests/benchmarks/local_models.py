@@ -47,7 +47,7 @@ def make_batches_of(model: Model, texts: Sequence[str]) -> list[tuple[list[int],
     template = make_template(model.tokenizer, "", texts)
     windows = [
         cut_windows(
-            template.encode(model.tokenizer, text), template, max_length=model.export.max_length
+            template.encode(model.tokenizer, text)[0], template, max_length=model.export.max_length
         )[0]
         for text in texts
     ]

@@ -14,6 +14,7 @@ import pytest
 
 from rerank_core import (
     Compute,
+    InvalidRequestError,
     PluginError,
     Provider,
     RequestTimeoutError,
@@ -64,6 +65,16 @@ def test_what_the_generator_returns_is_the_payload() -> None:
 
     assert [result.index for result in awaited.results] == [1, 0]
     assert reranker.rerank("q", ["a", "b"]).results == awaited.results
+
+
+def test_a_lone_surrogate_is_refused_before_the_work_begins() -> None:
+    """As where documents are sent: by its place."""
+    begun = iter([[0.25, 0.75]])
+
+    with pytest.raises(InvalidRequestError, match=r"documents\[1\] has a lone surrogate"):
+        Reranker("m", provider=Steps(lambda: next(begun))).rerank("q", ["a", "b\ud83d"])
+
+    assert next(begun)
 
 
 def test_what_a_step_raises_is_the_plugin_s_fault() -> None:

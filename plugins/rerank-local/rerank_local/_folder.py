@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,12 @@ from rerank_core import ConfigurationError, ResponseParseError, wire
 DEFAULT_MAX_LENGTH = 512
 POOLINGS = ("mean", "cls", "max", "lasttoken", "weightedmean", "mean_sqrt_len_tokens")
 # As 1_Pooling/config.json calls them, in flags or in one word.
-_POOLING_NAMES = {"cls_token": "cls", "mean_tokens": "mean", "max_tokens": "max"}
+_POOLING_NAMES = {
+    "cls_token": "cls",
+    "mean_tokens": "mean",
+    "max_tokens": "max",
+    "weightedmean_tokens": "weightedmean",
+}
 _UNDERSTOOD_MODULES = {"Transformer", "Pooling", "Normalize"}
 _QUERY_PROMPTS = ("query",)
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
@@ -30,6 +36,7 @@ class Export:
         model: The ONNX file: its path, or its content.
         tokenizer: The content of `tokenizer.json`.
         max_length: The most tokens of one input, special ones included.
+        lowers: Whether texts are put in small letters first.
         pad_id: The token that fills up; `None` for what the tokenizer says.
         pooling: How token vectors become one, for a bi-encoder; see `POOLINGS`.
         pools_prompt: Whether the prompt's tokens count in that.
@@ -42,6 +49,7 @@ class Export:
     model: Path | bytes = field(repr=False)
     tokenizer: bytes = field(repr=False)
     max_length: int = DEFAULT_MAX_LENGTH
+    lowers: bool = False
     pad_id: int | None = None
     pooling: str = "mean"
     pools_prompt: bool = True
@@ -60,6 +68,17 @@ def read_folder(folder: Path, variant: str | None) -> Export:
     Raises:
         ConfigurationError: Something that is needed is not there, or not what it should be.
     """
+    try:
+        return _read_folder(folder, variant)
+    except OSError as error:
+        message = (
+            "model_path: expected a folder with files that can be read, found"
+            f" {error.strerror}: {error.filename}"
+        )
+        raise ConfigurationError(message) from error
+
+
+def _read_folder(folder: Path, variant: str | None) -> Export:
     model = find_model(folder, variant)
     tokenizer = _find_beside(model, folder, "tokenizer.json")
     if tokenizer is None:
@@ -74,20 +93,22 @@ def read_folder(folder: Path, variant: str | None) -> Export:
         return {} if path is None else _read_object(path)
 
     config, prompts = read("config.json"), read("config_sentence_transformers.json")
+    where = f"{folder}: config_sentence_transformers.json"
+    default = _read_stated(prompts, "default_prompt_name", str, where)
+    sentence_bert = read("sentence_bert_config.json")
     pooling = read("1_Pooling/config.json")
-    pad_id = config.get("pad_token_id")
+    pad_id = _read_stated(config, "pad_token_id", int, f"{folder}: config.json")
     return Export(
         name=str(folder),
         model=model,
         tokenizer=tokenizer.read_bytes(),
-        max_length=_read_max_length(
-            config, read("sentence_bert_config.json"), read("tokenizer_config.json")
-        ),
-        pad_id=pad_id if isinstance(pad_id, int) else None,
+        max_length=_read_max_length(config, sentence_bert, read("tokenizer_config.json")),
+        lowers=sentence_bert.get("do_lower_case") is True,
+        pad_id=pad_id,
         pooling=_read_pooling(pooling, folder),
         pools_prompt=pooling.get("include_prompt") is not False,
-        query_prompt=_choose_prompt(prompts, _QUERY_PROMPTS),
-        document_prompt=_choose_prompt(prompts, _DOCUMENT_PROMPTS),
+        query_prompt=_choose_prompt(prompts, (*_QUERY_PROMPTS, default)),
+        document_prompt=_choose_prompt(prompts, (*_DOCUMENT_PROMPTS, default)),
         further_modules=_read_modules(_find_beside(model, folder, "modules.json")),
     )
 
@@ -138,10 +159,19 @@ def _find_beside(model: Path, folder: Path, name: str) -> Path | None:
 def _read_json(path: Path) -> Any:
     content = path.read_bytes()
     try:
-        return wire.decode_json(content)
+        return wire.decode_json(content.removeprefix(BOM_UTF8))
     except ResponseParseError as error:
         message = f"{path}: expected JSON, found {describe_content(content)}"
         raise ConfigurationError(message) from error
+
+
+def _read_stated(config: Mapping[str, Any], name: str, kind: type, where: str) -> Any:
+    """What a file says of something; `None` where it says nothing."""
+    value = config.get(name)
+    if value is not None and not isinstance(value, kind):
+        message = f"{where}: expected {name} to be of type {kind.__name__}, found {value!r}"
+        raise ConfigurationError(message)
+    return value
 
 
 def _read_object(path: Path) -> Mapping[str, Any]:
@@ -150,6 +180,14 @@ def _read_object(path: Path) -> Mapping[str, Any]:
         message = f"{path}: expected a JSON object, found {type(value).__name__}"
         raise ConfigurationError(message)
     return value
+
+
+def describe_file(path: Path) -> str:
+    """How a file begins, or why it cannot be read, for messages."""
+    try:
+        return describe_content(path.read_bytes())
+    except OSError as error:
+        return "a folder" if path.is_dir() else f"a file that cannot be read ({error.strerror})"
 
 
 def describe_content(content: bytes) -> str:
@@ -163,7 +201,7 @@ def _read_max_length(
     """The least of what the files say; a tokenizer without a limit says 10**30."""
     positions = config.get("max_position_embeddings")
     if isinstance(positions, int) and config.get("model_type") in _OFFSET_POSITIONS:
-        positions -= int(config.get("pad_token_id") or 0) + 1
+        positions -= (config.get("pad_token_id") or 0) + 1
     stated = (positions, sentence_bert.get("max_seq_length"), tokenizer.get("model_max_length"))
     limits = [limit for limit in stated if isinstance(limit, int) and 0 < limit < 10**9]
     return min(limits, default=DEFAULT_MAX_LENGTH)
@@ -175,7 +213,8 @@ def _read_pooling(pooling: Mapping[str, Any], folder: Path) -> str:
     prefix, named = "pooling_mode_", pooling.get("pooling_mode")
     flags = [name.removeprefix(prefix) for name, value in pooling.items() if value is True]
     flags = [name for name in flags if prefix + name in pooling]
-    modes = [named] if isinstance(named, str) else flags
+    modes = flags if named is None else named if isinstance(named, list) else [named]
+    modes = [mode if isinstance(mode, str) else repr(mode) for mode in modes]
     known = [_POOLING_NAMES.get(mode, mode) for mode in modes]
     if len(known) != 1 or known[0] not in POOLINGS:
         message = (
@@ -186,12 +225,12 @@ def _read_pooling(pooling: Mapping[str, Any], folder: Path) -> str:
     return known[0]
 
 
-def _choose_prompt(config: Mapping[str, Any], names: tuple[str, ...]) -> str:
-    """The prompt for queries or documents, else the default one, else none."""
+def _choose_prompt(config: Mapping[str, Any], names: tuple[str | None, ...]) -> str:
+    """The first prompt of these names that there is, else none."""
     prompts = config.get("prompts")
     if not isinstance(prompts, dict):
         return ""
-    found = (prompts.get(name) for name in (*names, config.get("default_prompt_name")))
+    found = (prompts.get(name) for name in names)
     return next((prompt for prompt in found if isinstance(prompt, str)), "")
 
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import tokenizers
 from attrs import evolve, field, frozen
 
 from rerank_core import ConfigurationError
-from rerank_local._folder import Export, describe_content, read_folder
+from rerank_local._folder import Export, describe_content, describe_file, read_folder
 from rerank_local._minilm import read_minilm
 from rerank_local._options import Source
+from rerank_local._runtime import onnxruntime
 
 Array = npt.NDArray[Any]
 # By preference: where an export has both, its own pooling is the right one.
@@ -126,6 +126,9 @@ def _load(source: Source) -> Model:
     padding = tokenizer.padding or {}
     tokenizer.no_padding()
     tokenizer.no_truncation()
+    if export.lowers:
+        steps = [tokenizers.normalizers.Lowercase(), tokenizer.normalizer]
+        tokenizer.normalizer = tokenizers.normalizers.Sequence([step for step in steps if step])
     session = _load_session(export, source)
     output = _choose_output(session, export)
     return Model(
@@ -165,11 +168,13 @@ def _load_session(export: Export, source: Source) -> Any:
             providers=["CPUExecutionProvider"],
         )
     except Exception as error:
-        content = model if isinstance(model, bytes) else model.read_bytes()
-        name = export.name if isinstance(model, bytes) else model
+        if isinstance(model, bytes):
+            name, found = export.name, describe_content(model)
+        else:
+            name, found = str(model), describe_file(model)
         message = (
             f"{name}: expected an ONNX model that onnxruntime {onnxruntime.__version__} can load,"
-            f" found {describe_content(content)}: {error}"
+            f" found {found}: {error}"
         )
         raise ConfigurationError(message) from error
 

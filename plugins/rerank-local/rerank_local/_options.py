@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +14,8 @@ from rerank_core import ConfigurationError, InvalidRequestError, RerankError
 KINDS = ("cross-encoder", "bi-encoder")
 ACTIVATIONS = ("none", "sigmoid")
 FUSIONS = ("rrf", "weighted")
+# More than any machine has use for; each takes memory, and onnxruntime starts as many as are asked.
+MOST_THREADS = 1024
 Progress = Callable[[int, int], object]
 
 
@@ -81,7 +83,8 @@ def check_options(options: Mapping[str, Any]) -> None:
     _check(options, "variant", _is_name, "a name such as 'quantized'", fail)
     _check(options, "kind", KINDS.__contains__, _either(KINDS), fail)
     _check(options, "activation", ACTIVATIONS.__contains__, _either(ACTIVATIONS), fail)
-    _check(options, "intra_op_num_threads", _is_count, "an integer from 0", fail)
+    threads = f"an integer from 0 to {MOST_THREADS}"
+    _check(options, "intra_op_num_threads", _is_thread_count, threads, fail)
     _check(options, "enable_cpu_mem_arena", _is_bool, "True or False", fail)
     if options.get("kind") == "bi-encoder" and options.get("activation") is not None:
         message = "activation is for a cross-encoder: a bi-encoder's score is a cosine"
@@ -105,10 +108,19 @@ def read_source(model: str, options: Mapping[str, Any]) -> Source:
         raise ConfigurationError(message)
     session = ("intra_op_num_threads", "enable_cpu_mem_arena")
     return Source(
-        folder=None if chosen is None else Path(chosen).expanduser(),
+        folder=None if chosen is None else _locate(chosen),
         variant=options.get("variant"),
         **{name: options[name] for name in session if name in options},
     )
+
+
+def _locate(path: str | Path) -> Path:
+    """The folder whole: models are kept by it, and the working directory may change."""
+    try:
+        return Path(path).expanduser().absolute()
+    except (OSError, RuntimeError) as error:  # no such user, or the working directory is gone
+        message = f"model_path: expected a folder, found {str(path)!r}: {error}"
+        raise ConfigurationError(message) from error
 
 
 def read_settings(params: Mapping[str, Any]) -> Settings:
@@ -178,13 +190,17 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
 
 
+def _is_thread_count(value: object) -> bool:
+    return _is_count(value) and value <= MOST_THREADS  # type: ignore[operator]
+
+
 def _is_positive(value: object) -> bool:
     return _is_count(value) and value != 0
 
 
 def _is_number(value: object) -> bool:
     whole = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return whole and 0 <= value < math.inf  # type: ignore[operator]
+    return whole and 0 <= value <= sys.float_info.max  # type: ignore[operator]
 
 
 def _is_share(value: object) -> bool:

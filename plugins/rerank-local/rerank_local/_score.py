@@ -17,7 +17,7 @@ from rerank_local._options import Settings
 
 Array = npt.NDArray[Any]
 Reader = Callable[[Array, Array], Array]
-_ENCODED_PER_STEP = 64
+_DOCUMENTS_PER_STEP, _CHARACTERS_PER_STEP = 64, 100_000
 
 
 def score_steps(
@@ -44,21 +44,26 @@ def score_steps(
 
     Raises:
         ConfigurationError: The model is of another kind than the options say.
-        InvalidRequestError: The query leaves no room.
+        InvalidRequestError: The query leaves no room, or `progress` raised.
     """
     _check_kind(model, options)
-    tell = settings.progress or (lambda *_: None)
-    tell(0, len(documents))
+    _tell(settings, 0, len(documents))
     template, read, used = _prepare(model, query, documents, settings, options)
     yield
     rows: dict[bytes, int] = {}
     windows: list[Array] = []
     owners: list[list[int]] = []
     waiting: list[int] = []
+    characters = 0
     for at, document in enumerate(documents):
-        tokens = template.encode(model.tokenizer, document)[: settings.max_tokens]
+        tokens, kept = template.encode(model.tokenizer, document)
+        most = None if settings.max_tokens is None else kept + settings.max_tokens
         cut = cut_windows(
-            tokens, template, max_length=model.export.max_length, max_chunks=settings.max_chunks
+            tokens[:most],
+            template,
+            max_length=model.export.max_length,
+            max_chunks=settings.max_chunks,
+            kept=kept,
         )
         for window in cut:
             row = rows.setdefault(window.tobytes(), len(windows))
@@ -67,7 +72,9 @@ def score_steps(
                 owners.append([])
             owners[row].append(at)
         waiting.append(len(cut))
-        if at % _ENCODED_PER_STEP == 0:
+        characters += len(document)
+        if at % _DOCUMENTS_PER_STEP == 0 or characters >= _CHARACTERS_PER_STEP:
+            characters = 0
             yield
     scores = [-math.inf] * len(documents)
     for batch in make_batches(
@@ -80,9 +87,19 @@ def score_steps(
             for at in owners[row]:
                 scores[at] = score if math.isnan(score) else max(scores[at], score)
                 waiting[at] -= 1
-        tell(waiting.count(0), len(documents))
+        _tell(settings, waiting.count(0), len(documents))
         yield
     return {"scores": scores, "input_tokens": used, "kind": model.kind}
+
+
+def _tell(settings: Settings, done: int, total: int) -> None:
+    if settings.progress is None:
+        return
+    try:
+        settings.progress(done, total)
+    except Exception as error:  # the caller's own function, and no fault of this one
+        message = f"progress raised {type(error).__name__}: {error}"
+        raise InvalidRequestError(message) from error
 
 
 def _check_kind(model: Model, options: Mapping[str, Any]) -> None:
@@ -111,7 +128,7 @@ def _prepare(
         template = make_template(tokenizer, before_document, documents, before_query + query)
         return template, functools.partial(read_logits, options.get("activation")), 0
     template = make_template(tokenizer, before_query, [query])
-    tokens = template.encode(tokenizer, query)
+    tokens, _ = template.encode(tokenizer, query)
     if len(template) + len(tokens) > export.max_length:
         message = (
             f"the query is too long: {len(template) + len(tokens)} tokens with the special ones,"
@@ -144,7 +161,8 @@ def embed(model: Model, template: Template, output: Array, mask: Array) -> Array
     vectors = output.astype(np.float32, copy=False)
     if model.output != "sentence_embedding":
         if template.prompt and not model.export.pools_prompt:
-            mask[:, : len(template.head)] = False
+            # As long as the prompt is alone, as sentence-transformers has it.
+            mask[:, : len(template.head) + len(template.prompt_ids)] = False
         vectors = pool(vectors, mask, model.export.pooling)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: Array = vectors / np.maximum(norms, np.finfo(np.float32).tiny)

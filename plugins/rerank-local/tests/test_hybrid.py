@@ -146,6 +146,7 @@ def test_a_bi_encoder_is_fused_without_a_warning(bi_encoder: Path) -> None:
         ("weight", "1"),
         ("rrf_k", -1),
         ("rrf_k", float("inf")),
+        pytest.param("rrf_k", 10**400, id="rrf_k-huge"),
         ("rrf_k", True),
         ("k1", -1),
     ],

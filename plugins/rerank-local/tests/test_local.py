@@ -211,6 +211,13 @@ def test_a_number_out_of_its_range_is_refused(name: str, value: object) -> None:
         score("cat", DOCUMENTS, **{name: value})
 
 
+@pytest.mark.parametrize("value", ["x", 1, 0])
+def test_stem_is_true_or_false(value: object) -> None:
+    """Nothing else is taken for either."""
+    with pytest.raises(InvalidRequestError, match=f"stem must be True or False, not {value!r}"):
+        score("cat", DOCUMENTS, stem=value)
+
+
 def test_b_is_at_most_one() -> None:
     """It is a share."""
     assert score("cat", DOCUMENTS, b=1)
@@ -223,6 +230,12 @@ def test_an_unknown_language_is_refused(language: object) -> None:
     """With its name."""
     with pytest.raises(InvalidRequestError, match="language"):
         score("cat", DOCUMENTS, language=language)
+
+
+def test_a_language_in_capitals_is_told_how_to_be_written() -> None:
+    """Rather than asked for a list of stop words, which is not possible here."""
+    with pytest.raises(InvalidRequestError, match="'English' is not known: it is a name in small"):
+        score("cat", DOCUMENTS, language="English")
 
 
 def test_no_language_leaves_every_word_as_it_is() -> None:
@@ -288,6 +301,13 @@ def test_a_language_that_cannot_be_stemmed_is_refused_where_it_was_insisted_on()
 def test_a_language_without_a_stemmer_has_its_stop_words() -> None:
     """Korean, for one."""
     assert score("cat", ["a cat", "a dog"], language="korean")[0] != 0.0
+
+
+@pytest.mark.parametrize("model", ["bm25", "minilm", "hybrid"])
+def test_text_that_was_decoded_wrongly_is_refused(model: str) -> None:
+    """By its document, whatever would come of it."""
+    with pytest.raises(InvalidRequestError, match=r"documents\[1\] has a lone surrogate at pos"):
+        rerank(f"local/{model}", "cat", ["a cat", "a \udcff cat"])
 
 
 def test_mappings_are_scored_by_their_text() -> None:
@@ -396,6 +416,21 @@ print(json.dumps(stream.getvalue()))
 """
 
     assert run_fresh(code) == ""
+
+
+def test_scoring_leaves_no_thread_behind() -> None:
+    """As tqdm's bars would, which bm25s makes whether they are shown or not."""
+    code = """
+import json, threading, tqdm
+import rerank_core
+rerank_core.rerank("local/bm25", "cat", ["a cat"])
+left = len(threading.enumerate())
+[*tqdm.tqdm([1], disable=True)]
+print(json.dumps([left, len(threading.enumerate())]))
+"""
+    pytest.importorskip("tqdm")
+
+    assert run_fresh(code) == [1, 2]
 
 
 def test_what_the_listing_says() -> None:

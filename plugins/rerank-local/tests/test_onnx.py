@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
+import os
 import shutil
 import socket
 import subprocess
 import sys
 import threading
+import time
+import types
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -33,8 +37,8 @@ from rerank_core.testing import Case, Check, Example, Ranking, conformance
 from rerank_local import _minilm, _onnx
 from rerank_local._encode import cut_windows, make_batches, make_template
 from rerank_local._onnx import load_model
-from rerank_local._options import Source
-from rerank_local._score import pool, read_logits
+from rerank_local._options import Settings, Source
+from rerank_local._score import pool, read_logits, score_steps
 
 WriteExport = Callable[..., Path]
 Weights = Mapping[str, float]
@@ -233,7 +237,8 @@ def test_a_zero_vector_scores_zero(bi_encoder: Path) -> None:
         ({"kind": "other"}, "kind must be 'cross-encoder' or 'bi-encoder', not 'other'"),
         ({"activation": "tanh"}, "activation must be 'none' or 'sigmoid', not 'tanh'"),
         ({"kind": "bi-encoder", "activation": "sigmoid"}, "activation is for a cross-encoder"),
-        ({"intra_op_num_threads": -1}, "intra_op_num_threads must be an integer from 0, not -1"),
+        ({"intra_op_num_threads": -1}, "intra_op_num_threads must be .* from 0 to 1024, not -1"),
+        ({"intra_op_num_threads": 1025}, "intra_op_num_threads must be .* to 1024, not 1025"),
         ({"enable_cpu_mem_arena": 1}, "enable_cpu_mem_arena must be True or False, not 1"),
         ({"variant": ""}, "variant must be a name"),
         ({"model_path": "x"}, "the folder is given twice"),
@@ -275,8 +280,12 @@ def test_pooling_leaves_padding_out(pooling: str, expected: list[list[float]]) -
 
 @pytest.mark.parametrize(
     "config",
-    [{"pooling_mode_max_tokens": True, "pooling_mode_mean_tokens": False}, {"pooling_mode": "max"}],
-    ids=["flags", "word"],
+    [
+        {"pooling_mode_max_tokens": True, "pooling_mode_mean_tokens": False},
+        {"pooling_mode": "max"},
+        {"pooling_mode": ["max"]},
+    ],
+    ids=["flags", "word", "list"],
 )
 def test_pooling_is_read_from_its_file(write_export: WriteExport, config: Any) -> None:
     """In the old form and the new."""
@@ -287,6 +296,29 @@ def test_pooling_is_read_from_its_file(write_export: WriteExport, config: Any) -
     found = score(folder, "cat", ["cat cat cat dog"], kind="bi-encoder")
 
     assert found == pytest.approx([math.sqrt(0.5)])
+
+
+@pytest.mark.parametrize(
+    ("flag", "pooling"),
+    [
+        ("cls_token", "cls"),
+        ("mean_tokens", "mean"),
+        ("max_tokens", "max"),
+        ("mean_sqrt_len_tokens", "mean_sqrt_len_tokens"),
+        ("weightedmean_tokens", "weightedmean"),
+        ("lasttoken", "lasttoken"),
+    ],
+)
+def test_every_pooling_is_known_by_its_flag(
+    write_export: WriteExport, flag: str, pooling: str
+) -> None:
+    """As sentence-transformers writes them, all six in a file."""
+    names = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens", "lasttoken")
+    config = {f"pooling_mode_{name}": name == flag for name in (*names, "weightedmean_tokens")}
+    files = {"1_Pooling/config.json": config}
+    folder = write_export(np.eye(12)[:, 4:], "last_hidden_state", files=files)
+
+    assert load_model(Source(folder)).export.pooling == pooling
 
 
 # Prompts
@@ -328,6 +360,67 @@ def test_a_prompt_can_be_left_out_of_the_pooling(write_export: WriteExport) -> N
     found = score(folder, "king cat", ["cat"], kind="bi-encoder")
 
     assert found == pytest.approx([cosine("king cat", "cat")])
+
+
+@pytest.fixture
+def merging(write_export: WriteExport) -> Callable[..., Path]:
+    """A bi-encoder of characters, two of which, `:"`, are one token side by side."""
+
+    def write(**files: Any) -> Path:
+        folder = write_export(np.eye(12)[:, 4:], "last_hidden_state", files=files)
+        words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "q", ":", '"', ':"', "a", "b"]
+        vocab = {word: at for at, word in enumerate(words)}
+        path = folder / "tokenizer.json"
+        tokenizer = json.loads(path.read_text(encoding="utf-8"))
+        model = {"type": "BPE", "vocab": vocab, "merges": [[":", '"']], "unk_token": "[UNK]"}
+        tokenizer |= {"model": model, "pre_tokenizer": None}
+        path.write_text(json.dumps(tokenizer), encoding="utf-8")
+        return folder
+
+    return write
+
+
+def test_a_token_may_span_prompt_and_text(merging: Callable[..., Path]) -> None:
+    """They are encoded as one string."""
+    params = {"kind": "bi-encoder", "query_prompt": "q:"}
+
+    found = score(merging(), '"a', [':"a', '"a', "a"], **params)
+    documents = score(merging(), ':"a', ['"a', "a"], kind="bi-encoder", document_prompt="q:")
+
+    shares = [cosine('q :" a', text) for text in (':" a', '" a', "a")]
+    assert found == pytest.approx(shares)
+    assert documents == pytest.approx([cosine(':" a', 'q :" a'), cosine(':" a', "q : a")])
+
+
+def test_a_token_that_spans_both_counts_as_the_document_s(merging: Callable[..., Path]) -> None:
+    """For `max_tokens_per_doc`, as it holds some of it."""
+    params = {"kind": "bi-encoder", "document_prompt": "q:", "max_tokens_per_doc": 1}
+
+    found = score(merging(), 'q:"', ['"ab', "ab"], **params)
+
+    assert found == pytest.approx([1.0, cosine('q :"', "q : a")])
+
+
+def test_the_pooling_leaves_out_as_many_tokens_as_the_prompt_has_alone(
+    merging: Callable[..., Path],
+) -> None:
+    """The one that spans both among them, as in sentence-transformers."""
+    pooling = {"pooling_mode_mean_tokens": True, "include_prompt": False}
+    folder = merging(**{"1_Pooling/config.json": pooling})
+
+    found = score(folder, '"a', ["a", "ab"], kind="bi-encoder", query_prompt="q:")
+
+    assert found == pytest.approx([1.0, cosine("a", "a b")])
+
+
+def test_every_window_begins_with_the_prompt(write_export: WriteExport, weights: Weights) -> None:
+    """Only the document is cut."""
+    folder = limited(write_export, weights)
+
+    found = score(folder, "a", [LONG], document_prompt="king a ", max_chunks_per_doc=2)
+
+    windows = ("cat dog", "king fox")
+    assert found == [max(add_up(weights, "a", f"king a {window}") for window in windows)]
 
 
 def test_a_cross_encoder_has_prompts_too(cross_encoder: Path, weights: Weights) -> None:
@@ -390,6 +483,14 @@ def test_a_query_that_leaves_no_room_is_refused(
 
     with pytest.raises(InvalidRequestError, match="the query is too long: 8 tokens"):
         score(folder, "a a a a a", [LONG])
+
+
+def test_a_prompt_that_leaves_no_room_is_named(write_export: WriteExport, weights: Weights) -> None:
+    """It is not the query alone."""
+    folder = limited(write_export, weights)
+
+    with pytest.raises(InvalidRequestError, match="query and document_prompt are too long: 8 tok"):
+        score(folder, "a a", [LONG], document_prompt="a a a ")
 
 
 def test_a_bi_encoder_takes_no_longer_query_either(write_export: WriteExport) -> None:
@@ -471,7 +572,36 @@ def test_the_least_limit_counts(
     assert load_model(Source(folder)).export.max_length == limit
 
 
+@pytest.mark.parametrize("normalizer", [None, {"type": "Strip"}], ids=["none", "one"])
+def test_texts_are_put_in_small_letters_where_the_export_says_so(
+    write_export: WriteExport, normalizer: Any
+) -> None:
+    """As sentence-transformers does, before the tokenizer."""
+    files = {"sentence_bert_config.json": {"do_lower_case": True}}
+    folder = write_export(np.eye(12)[:, 4:], "last_hidden_state", files=files)
+    tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    tokenizer["normalizer"] = normalizer and {"strip_left": True, "strip_right": True, **normalizer}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+
+    found = score(folder, "A CAT", ["a Cat", "DOG"], kind="bi-encoder")
+
+    assert found == pytest.approx([1.0, 0.0])
+
+
 # Batches
+
+
+def test_what_progress_raises_is_no_fault_of_the_plugin(cross_encoder: Path) -> None:
+    """It is the caller's, and says so."""
+
+    def fail(done: int, total: int) -> None:
+        message = f"{done} of {total}"
+        raise ValueError(message)
+
+    with pytest.raises(InvalidRequestError, match="progress raised ValueError: 0 of 1") as caught:
+        score(cross_encoder, "a", ["cat"], progress=fail)
+
+    assert isinstance(caught.value.__cause__, ValueError)
 
 
 def test_batches_are_sorted_by_length_and_bounded() -> None:
@@ -571,6 +701,20 @@ def test_a_model_is_loaded_once_from_any_number_of_threads(
     assert all(scores == found[0] for scores in found)
 
 
+def test_a_relative_folder_is_that_of_the_working_directory(
+    write_export: WriteExport, weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where another of the same name was loaded before."""
+    found = []
+    for value in (1.0, 2.0):
+        (tmp_path / str(value)).mkdir()
+        write_export([[value] for _ in weights]).rename(tmp_path / str(value) / "model")
+        monkeypatch.chdir(tmp_path / str(value))
+        found.append(score(Path("model"), "a", ["cat"]))
+
+    assert found == [[5.0], [10.0]]
+
+
 def test_both_functions_give_the_same_ranking(cross_encoder: Path) -> None:
     """`arerank` computes in a worker thread."""
 
@@ -578,6 +722,37 @@ def test_both_functions_give_the_same_ranking(cross_encoder: Path) -> None:
         return await arerank("local/onnx", "a cat", DOCUMENTS, model_path=cross_encoder)
 
     assert anyio.run(ask).results == rank_by(cross_encoder, "a cat", DOCUMENTS).results
+
+
+def test_the_event_loop_runs_while_a_long_document_is_encoded(cross_encoder: Path) -> None:
+    """Nothing holds the interpreter for more than a part of the time."""
+
+    async def ask() -> tuple[float, float]:
+        begun = last = time.perf_counter()
+        longest = 0.0
+        asked = asyncio.create_task(
+            arerank("local/onnx", "a", ["cat dog " * 200_000], model_path=cross_encoder)
+        )
+        while not asked.done():
+            await asyncio.sleep(0.001)
+            longest = max(longest, time.perf_counter() - last)
+            last = time.perf_counter()
+        await asked
+        return longest, last - begun
+
+    score(cross_encoder, "a", ["cat"])  # loads
+    longest, whole = asyncio.run(ask())
+
+    assert longest < whole / 2
+
+
+def test_a_call_can_be_given_up_between_long_documents(cross_encoder: Path) -> None:
+    """Steps are of so many characters, too."""
+    model = load_model(Source(cross_encoder))
+    few = [*score_steps(model, "a", ["cat"] * 5, Settings(), {})]
+    long = [*score_steps(model, "a", ["cat dog " * 15_000] * 5, Settings(), {})]
+
+    assert len(long) == len(few) + 4
 
 
 # Folders and faults
@@ -615,6 +790,14 @@ def test_files_may_stand_beside_the_model(write_export: WriteExport, weights: We
     assert score(folder, "a", ["cat"]) == [5.0]
 
 
+def test_a_byte_order_mark_is_passed_over(cross_encoder: Path) -> None:
+    """As some editors write it."""
+    text = json.dumps({"max_position_embeddings": 7})
+    (cross_encoder / "config.json").write_text(text, encoding="utf-8-sig")
+
+    assert load_model(Source(cross_encoder)).export.max_length == 7
+
+
 def damage(folder: Path, name: str, content: bytes | None) -> Path:
     """The folder with a file gone, or another."""
     if content is None:
@@ -635,9 +818,22 @@ def damage(folder: Path, name: str, content: bytes | None) -> Path:
         ("tokenizer.json", b"{}", r"tokenizer\.json: expected a tokenizer .* found 2 bytes"),
         ("tokenizer.json", b"\xff\xfe", r"tokenizer\.json: expected a tokenizer"),
         ("config.json", b"<html>", r"config\.json: expected JSON, found 6 bytes that begin"),
+        ("config.json", b'{"pad_token_id": [1]}', r"config\.json: expected pad_token_id .* \[1\]"),
+        (
+            "config.json",
+            b'{"pad_token_id": "x", "max_position_embeddings": 9, "model_type": "roberta"}',
+            "expected pad_token_id to be of type int, found 'x'",
+        ),
+        (
+            "config_sentence_transformers.json",
+            b'{"prompts": {"query": "a"}, "default_prompt_name": ["x"]}',
+            r"expected default_prompt_name to be of type str, found \['x'\]",
+        ),
         ("config.json", b"[]", r"config\.json: expected a JSON object, found list"),
         ("1_Pooling/config.json", b'{"pooling_mode": "odd"}', "expected one pooling of .* odd"),
         ("1_Pooling/config.json", b'{"pooling_mode_x": false}', "expected one pooling .* none"),
+        ("1_Pooling/config.json", b'{"pooling_mode": ["mean", "cls"]}', "one .* found mean, cls"),
+        ("1_Pooling/config.json", b'{"pooling_mode": 5}', "expected one pooling .* found 5"),
     ],
 )
 def test_a_fault_of_the_folder_says_what_is_expected_and_found(
@@ -669,6 +865,49 @@ def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
         score(file, "a", ["cat"])
     with pytest.raises(ConfigurationError, match="found an empty folder"):
         score(damage(tmp_path, "model.onnx", None), "a", ["cat"])
+
+
+def test_the_home_of_a_user_who_is_none_is_refused() -> None:
+    """By the path as it was written."""
+    with pytest.raises(ConfigurationError, match="expected a folder, found '~no-such-user/model'"):
+        rerank("local/onnx:~no-such-user/model", "a", ["cat"])
+
+
+def test_a_path_that_cannot_be_is_refused() -> None:
+    """With what the system says of it."""
+    with pytest.raises(ConfigurationError, match="expected a folder"):
+        rerank("local/onnx", "a", ["cat"], model_path="x" * 5000)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "config.json", "model.onnx"])
+def test_a_file_that_must_not_be_read_is_named(
+    cross_encoder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the reason."""
+    read = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        if path.name == name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path)
+
+    if name == "model.onnx":  # which onnxruntime reads for itself
+        (cross_encoder / name).write_bytes(b"")
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+
+    with pytest.raises(ConfigurationError, match="Permission denied") as caught:
+        score(cross_encoder, "a", ["cat"])
+
+    assert str(cross_encoder / name) in str(caught.value)
+
+
+def test_a_folder_in_place_of_the_model_is_named(cross_encoder: Path) -> None:
+    """Where a tool has put its files into one."""
+    damage(cross_encoder, "model.onnx", None)
+    (cross_encoder / "model.onnx").mkdir()
+
+    with pytest.raises(ConfigurationError, match=r"model\.onnx: expected .* found a folder"):
+        score(cross_encoder, "a", ["cat"])
 
 
 def test_several_models_are_to_be_chosen_from(write_export: WriteExport, weights: Weights) -> None:
@@ -775,17 +1014,26 @@ except rerank_core.ConfigurationError as error:
 
 
 def test_an_extra_that_cannot_be_imported_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where a library of the system is missing."""
+    """As where its own module is not there."""
     monkeypatch.setitem(sys.modules, "rerank_local._onnx", None)
 
     with pytest.raises(ConfigurationError, match=r"local/minilm needs pip install 'rerank-local"):
         rerank("local/minilm", "a", ["cat"])
 
 
-def run_fresh(code: str) -> str:
+def test_an_import_that_fails_is_no_reason_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a library of the system is missing, or Ctrl-C came in between."""
+    broken = types.ModuleType("rerank_local._onnx")
+    monkeypatch.setitem(sys.modules, "rerank_local._onnx", broken)
+
+    with pytest.raises(ConfigurationError, match="local/minilm: what it needs cannot be imported"):
+        rerank("local/minilm", "a", ["cat"])
+
+
+def run_fresh(code: str, env: Mapping[str, str] | None = None) -> str:
     """What a fresh interpreter prints."""
     command = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own code
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=env)  # noqa: S603 - our own code
 
     assert done.stderr == ""
     return done.stdout
@@ -851,6 +1099,37 @@ print([name for name in ("huggingface_hub", "torch", "transformers") if name in 
 
     assert response.results[0].index == 1
     assert run_fresh(code) == "[]\n"
+
+
+def test_nothing_is_written_and_no_telemetry_begins(tmp_path: Path) -> None:
+    """Files and reports of onnxruntime are off, also where no variable says that this is CI."""
+    needed = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
+    places = ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "XDG_CACHE_HOME")
+    code = """
+import rerank_core
+print(rerank_core.rerank("local/minilm", "a fox", ["A fox is red."]).results[0].index)
+"""
+
+    said = run_fresh(code, {**needed, **dict.fromkeys(places, str(tmp_path))})
+
+    assert said == "0\n"
+    assert [*tmp_path.rglob("*")] == []
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"), [({}, "off\n1\n"), ({"ORT_DISABLE_TELEMETRY": "0"}, "0\n")], ids=str
+)
+def test_telemetry_that_began_before_is_ended(chosen: Mapping[str, str], said: str) -> None:
+    """Where the program imported onnxruntime first; what the program chose stays."""
+    code = """
+import os, onnxruntime, rerank_core
+onnxruntime.disable_telemetry_events = lambda: print("off")
+rerank_core.rerank("local/minilm", "a fox", ["A fox is red."])
+print(os.environ["ORT_DISABLE_TELEMETRY"])
+"""
+    inherited = {name: value for name, value in os.environ.items() if "TELEMETRY" not in name}
+
+    assert run_fresh(code, {**inherited, "CI": "true", **chosen}) == said
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
