@@ -309,6 +309,32 @@ def test_the_table_shows_a_blank_document_without_a_score() -> None:
 
 
 @pytest.mark.usefixtures("terminal", "echo")
+@pytest.mark.parametrize("columns", ["5", "20", "28"])
+def test_the_text_gives_way_before_scores_and_indices(
+    columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However narrow the terminal is; it wraps what does not fit."""
+    monkeypatch.setenv("COLUMNS", columns)
+    rows = [line.split() for line in rank(input="fox " * 20 + "\nb\n").stdout.splitlines()]
+
+    assert rows[3][:3] == ["1", "80.00", "0"]
+    assert rows[4][:3] == ["2", "1.000", "1"]
+
+
+@pytest.mark.usefixtures("echo")
+def test_a_terminal_that_cannot_show_a_character_is_shown_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In place of the whole ranking."""
+    monkeypatch.setattr(_cli, "is_terminal", lambda: True)
+    args = ["rank", "--model", "echo/m", "q", "-"]
+    result = CliRunner(charset="ascii").invoke(_cli.cli, args, input="Zürich".encode())
+
+    assert result.exit_code == 0
+    assert "Z?rich" in result.stdout
+
+
+@pytest.mark.usefixtures("terminal", "echo")
 def test_json_on_a_terminal() -> None:
     """`--json` asks for it."""
     assert [row["index"] for row in rows(rank("--json"))] == [2, 1, 0]
@@ -886,6 +912,42 @@ def test_a_broken_pipe_is_quiet() -> None:
         process.stdin.close()
 
         assert process.stderr.read() == b""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell closes streams otherwise there")
+@pytest.mark.parametrize(
+    ("redirection", "said"),
+    [
+        (">&-", "error: standard output is closed\n"),
+        ("<&-", "standard input is closed\n"),
+        pytest.param(
+            ">/dev/full",
+            "error: No space left on device\n",
+            marks=pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it"),
+        ),
+    ],
+)
+def test_streams_that_cannot_be_used_exit_with_2(redirection: str, said: str) -> None:
+    """The message says which, and nothing else is shown."""
+    command = f'"{sys.executable}" -m rerank_core rank --model local/bm25 red - {redirection}'
+    result = subprocess.run(  # noqa: S602 - our own command
+        command, shell=True, input=DOCUMENTS, capture_output=True, text=True, check=False
+    )
+
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.endswith(said)
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell closes streams otherwise there")
+def test_results_need_no_standard_error() -> None:
+    """There is nothing to say on it."""
+    command = f'"{sys.executable}" -m rerank_core rank --model local/bm25 red - 2>&-'
+    result = subprocess.run(  # noqa: S602 - our own command
+        command, shell=True, input=DOCUMENTS, capture_output=True, text=True, check=False
+    )
+
+    assert (result.returncode, result.stdout.count("\n")) == (0, 3)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import platform
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from inspect import signature
+from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,16 +32,27 @@ from rerank_core._version import __version__
 from rerank_core.errors import ConfigurationError, PluginError, RerankError, ResponseParseError
 from rerank_core.wire import decode_json, encode_json, render_document
 
-_CONFIGURATION, _FAILED, _INTERRUPTED = 3, 4, 130
+_USAGE, _CONFIGURATION, _FAILED, _INTERRUPTED = 2, 3, 4, 130
 # What --param may not set: it has an option of its own or, as a key, would show in `ps`.
 _RESERVED = {"", *signature(Reranker).parameters, *signature(rerank).parameters}
 _RESERVED -= {"max_chunks_per_doc", "max_tokens_per_doc", "extra"}
 _NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _SECONDS = click.FloatRange(min=0, min_open=True)
+_LEAST_COLUMNS = 28  # narrower, a score and an index would be cut; a terminal wraps lines itself
 
 
 class _Commands(click.Group):
     """Ends with an exit code and a line on standard error where something fails."""
+
+    def main(self, *args: Any, **named: Any) -> Any:
+        """Run a command where there is something to write to."""
+        try:
+            _prepare_output()
+            return super().main(*args, **named)
+        except OSError as error:  # click itself ends in silence where a pipe is closed
+            click.echo(printable(f"error: {error.strerror or error}"), err=True)
+            _write_no_more()
+            sys.exit(_USAGE)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -51,6 +66,30 @@ class _Commands(click.Group):
             ctx.exit(_INTERRUPTED)
 
 
+def _prepare_output() -> None:
+    # Python has no stream for a descriptor that is closed.
+    if (output := sys.stdout) is None:
+        raise OSError(errno.EBADF, "standard output is closed")
+    if isinstance(output, TextIOWrapper):
+        output.reconfigure(errors="replace")
+
+
+def _write_no_more() -> None:
+    """Keep Python from writing once more at its end what could not be written."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Readable(click.File):
+    """A file, or standard input where there is one."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Open it."""
+        if value == "-" and sys.stdin is None:
+            self.fail("standard input is closed", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
@@ -58,7 +97,8 @@ def cli() -> None:
 
     API keys come from the environment; `rerank doctor` says which variables are looked at.
 
-    Exit codes: 0 done, 2 usage, 3 configuration or plugin, 4 provider failed, 130 interrupted.
+    Exit codes: 0 done, 2 usage, or what cannot be read or written, 3 configuration or plugin,
+    4 provider failed, 130 interrupted.
     """
 
 
@@ -90,7 +130,7 @@ def _read_params(_: click.Context, __: click.Parameter, pairs: Iterable[str]) ->
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON Lines on a terminal, too.")
 @click.argument("query")
-@click.argument("file", type=click.File("rb"), metavar="FILE|-")
+@click.argument("file", type=_Readable("rb"), metavar="FILE|-")
 def rank(file: BinaryIO, params: Mapping[str, Any], *, as_json: bool, **options: Any) -> None:
     """Rank the documents of a file, or of standard input (-).
 
@@ -119,13 +159,18 @@ def rank(file: BinaryIO, params: Mapping[str, Any], *, as_json: bool, **options:
             row = {"index": result.index, "relevance_score": result.relevance_score}
             click.echo(encode_json({**row, "document": documents[result.index]}))
         return
-    table = Table("rank", "score", "index", box=SIMPLE_HEAD, pad_edge=False, expand=True)
-    table.add_column("text", ratio=1, no_wrap=True, overflow="ellipsis")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, expand=True)
+    for name in ("rank", "score", "index"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("text", ratio=1)  # wrapping, as rich has it: the first to give way
     for place, result in enumerate(response.results, 1):
         score = "-" if result.relevance_score is None else f"{result.relevance_score:#.4g}"
-        text = Text(printable(render_document(documents[result.index], options["rank_fields"])))
-        table.add_row(str(place), score, str(result.index), text)
-    Console().print(table)
+        text = printable(render_document(documents[result.index], options["rank_fields"]))
+        cell = Text(text, no_wrap=True, overflow="ellipsis")
+        table.add_row(str(place), score, str(result.index), cell)
+    console = Console()
+    console.width = max(console.width, _LEAST_COLUMNS)
+    console.print(table)
 
 
 def _read_documents(file: BinaryIO) -> list[Any]:

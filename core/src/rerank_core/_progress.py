@@ -31,7 +31,7 @@ def show_progress(facts: Provider) -> Iterator[dict[str, Callable[[int, int], No
     Yields:
         The parameter that moves the bar, or none.
     """
-    if "progress" not in facts.extra_params or not sys.stderr.isatty():
+    if "progress" not in facts.extra_params or not (sys.stderr and sys.stderr.isatty()):
         yield {}
         return
     from rich.console import Console  # noqa: PLC0415 - only where a bar is shown
