@@ -202,22 +202,58 @@ def test_index_counts_documents_not_blank_lines(echo: Echo) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "documents", "line"),
+    ("content", "said"),
     [
-        ('{"text": "a"}\nb\n', ['{"text": "a"}', "b"], 2),
-        ('\n"a"\n3\n', ['"a"', "3"], 3),
-        ('["a", "b"]\n', ['["a", "b"]'], 1),
-        ("{\n}\n", ["{", "}"], 1),
+        ('{"text": "a"}\nb\n', "line 2 is not JSON (unexpected character"),
+        ('b\n\n{"text": "a"}\n', "line 1 is not JSON"),
+        ('\n"a"\n3\n', "line 3 is JSON, but neither a string nor an object"),
+        ('{"text": "a"}\n"\\ud800 fox"\n', "line 2 is not JSON (no low surrogate in string"),
+        ('["a", "b"]\n', "it is one JSON value"),
+        ("{\n}\n", "it is one JSON value"),
     ],
 )
-def test_warns_where_json_is_taken_as_text(
-    echo: Echo, content: str, documents: list[str], line: int
-) -> None:
-    """A file that is JSON, but not JSON Lines, is text, and the warning names the line."""
+def test_a_broken_line_of_json_lines_is_wrong_usage(echo: Echo, content: str, said: str) -> None:
+    """To rank all lines as text would be another ranking; the message says how to have that."""
     result = rank(input=content)
 
-    assert echo.documents == documents
-    assert f"warning: line {line} is no JSON string or object" in result.stderr
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert "--format text" in result.stderr
+    assert not echo.documents
+
+    rank("--format", "text", input=content)
+
+    assert echo.documents == [line for line in content.split("\n") if line]
+
+
+@pytest.mark.parametrize("name", ["documents.jsonl", "documents.ndjson"])
+@pytest.mark.usefixtures("echo")
+def test_a_file_named_json_lines_is_json_lines(name: str, tmp_path: Path) -> None:
+    """Also where no line of it is."""
+    file = tmp_path / name
+    file.write_text("a\nb\n", encoding="utf-8")
+    result = run("rank", "--model", "echo/m", "red", str(file))
+
+    assert result.exit_code == 2
+    assert "line 1 is not JSON" in result.stderr
+
+
+@pytest.mark.usefixtures("echo")
+def test_json_lines_can_be_asked_for() -> None:
+    """Of standard input, which has no name."""
+    result = rank("--format", "jsonl", input="a\n")
+
+    assert result.exit_code == 2
+    assert "line 1 is not JSON" in result.stderr
+
+
+def test_text_may_hold_a_line_in_quotes(echo: Echo) -> None:
+    """Which is a JSON string as well: a warning says that it was not taken for one."""
+    result = rank(input='he said\n"Yes."\n')
+
+    assert echo.documents == ["he said", '"Yes."']
+    assert "warning: line 1 is not JSON" in result.stderr
+    assert "all is text" in result.stderr
 
 
 def test_takes_a_byte_order_mark_off(echo: Echo) -> None:

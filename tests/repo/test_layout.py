@@ -20,7 +20,7 @@ PACKAGES = [ROOT / "core", *PLUGINS, ROOT / "plugin-template"]
 CEILING = 250
 # Imports point one way: each module may import only those after it.
 _LAYERS = """
-__main__ _cli_plugins _cli _new_plugin _client _reranker
+__main__ _cli_plugins _cli _cli_documents _new_plugin _client _reranker
 _progress _fallbacks
 _drivers _threads _pools _channels _clients _sending auth tokens _token_reply
 _transports _asyncio_lanes _sockets _streams _lanes _network _direct _bodies _translation

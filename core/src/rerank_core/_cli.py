@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
 import platform
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from inspect import signature
-from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,17 +18,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rerank_core._cli_documents import FORMATS, Readable, decode_or, read_documents
 from rerank_core._client import rerank
 from rerank_core._facts import Provider
 from rerank_core._plugins import InstalledProvider, find_plugin, list_providers
-from rerank_core._progress import is_terminal, printable, show_progress
+from rerank_core._progress import checked_output, is_terminal, printable, show_progress
 from rerank_core._reranker import Reranker
 from rerank_core._target import split_model
 from rerank_core._version import __version__
-from rerank_core.errors import ConfigurationError, PluginError, RerankError, ResponseParseError
-from rerank_core.wire import decode_json, encode_json, render_document
+from rerank_core.errors import ConfigurationError, PluginError, RerankError
+from rerank_core.wire import encode_json, render_document
 
-_USAGE, _CONFIGURATION, _FAILED, _INTERRUPTED = 2, 3, 4, 130
+_CONFIGURATION, _FAILED, _INTERRUPTED = 3, 4, 130
 # What --param may not set: it has an option of its own or, as a key, would show in `ps`.
 _RESERVED = {"", *signature(Reranker).parameters, *signature(rerank).parameters}
 _RESERVED -= {"max_chunks_per_doc", "max_tokens_per_doc", "extra"}
@@ -46,13 +43,8 @@ class _Commands(click.Group):
 
     def main(self, *args: Any, **named: Any) -> Any:
         """Run a command where there is something to write to."""
-        try:
-            _prepare_output()
+        with checked_output():
             return super().main(*args, **named)
-        except OSError as error:  # click itself ends in silence where a pipe is closed
-            click.echo(printable(f"error: {error.strerror or error}"), err=True)
-            _write_no_more()
-            sys.exit(_USAGE)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -64,30 +56,6 @@ class _Commands(click.Group):
             ctx.exit(_CONFIGURATION if ours else _FAILED)
         except KeyboardInterrupt:
             ctx.exit(_INTERRUPTED)
-
-
-def _prepare_output() -> None:
-    # Python has no stream for a descriptor that is closed.
-    if (output := sys.stdout) is None:
-        raise OSError(errno.EBADF, "standard output is closed")
-    if isinstance(output, TextIOWrapper):
-        output.reconfigure(errors="replace")
-
-
-def _write_no_more() -> None:
-    """Keep Python from writing once more at its end what could not be written."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-class _Readable(click.File):
-    """A file, or standard input where there is one."""
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Open it."""
-        if value == "-" and sys.stdin is None:
-            self.fail("standard input is closed", param, ctx)
-        return super().convert(value, param, ctx)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -107,7 +75,7 @@ def _read_params(_: click.Context, __: click.Parameter, pairs: Iterable[str]) ->
     for name, equals, value in (pair.partition("=") for pair in pairs):
         if not equals or name in _RESERVED:
             raise click.BadParameter(f"write NAME=VALUE, a name only the provider knows: {name!r}")
-        params[name] = _decode(value, value) if value else value
+        params[name] = decode_or(value, value) if value else value
     return params
 
 
@@ -128,15 +96,27 @@ def _read_params(_: click.Context, __: click.Parameter, pairs: Iterable[str]) ->
     help="A parameter that only this provider knows, max_tokens_per_doc or max_chunks_per_doc."
     " The value is JSON where it reads as JSON, else text. May be repeated. Never a key.",
 )
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default=FORMATS[0],
+    show_default=True,
+    help="How FILE has its documents: jsonl, a JSON string or object in each line; text, each line"
+    " as it stands; auto, as its name and its lines look.",
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON Lines on a terminal, too.")
 @click.argument("query")
-@click.argument("file", type=_Readable("rb"), metavar="FILE|-")
-def rank(file: BinaryIO, params: Mapping[str, Any], *, as_json: bool, **options: Any) -> None:
+@click.argument("file", type=Readable("rb"), metavar="FILE|-")
+def rank(
+    file: BinaryIO, params: Mapping[str, Any], *, form: str, as_json: bool, **options: Any
+) -> None:
     """Rank the documents of a file, or of standard input (-).
 
-    FILE is UTF-8. Where every line is a JSON string or object, each is one document (JSON Lines);
-    else every line as it stands is one document. Blank lines are skipped, and the index of a
-    result is the position among the documents, from 0.
+    FILE is UTF-8, with one document in each line: JSON Lines where its name ends in .jsonl or
+    .ndjson, its first line is a JSON string or object, or any line is an object; then all must be.
+    Else it is text. Blank lines are skipped, and the index of a result is the position among the
+    documents, from 0.
 
     Prints a table on a terminal; elsewhere JSON Lines with index, relevance_score and document.
     """
@@ -147,7 +127,7 @@ def rank(file: BinaryIO, params: Mapping[str, Any], *, as_json: bool, **options:
     if shown := [name for name in params if name in facts.secret_options]:
         hint = f"{shown[0]} is secret: set {' or '.join(facts.secret_options[shown[0]])} instead"
         raise click.BadParameter(hint, param_hint="--param")
-    documents = _read_documents(file)
+    documents = read_documents(file, form)
     given = {name: value for name, value in options.items() if value is not None}
     with show_progress(facts) as progress:
         given |= {**progress, **params}
@@ -171,29 +151,6 @@ def rank(file: BinaryIO, params: Mapping[str, Any], *, as_json: bool, **options:
     console = Console()
     console.width = max(console.width, _LEAST_COLUMNS)
     console.print(table)
-
-
-def _read_documents(file: BinaryIO) -> list[Any]:
-    try:
-        content = file.read().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise click.BadParameter(f"not UTF-8 (byte {error.start})", param_hint="FILE") from None
-    # Not str.splitlines: a JSON string may hold U+2028 and the like as they are.
-    lines = {
-        at: line.rstrip("\r") for at, line in enumerate(content.split("\n"), 1) if line.strip()
-    }
-    decoded = {at: _decode(line) for at, line in lines.items()}
-    plain = [at for at, value in decoded.items() if not isinstance(value, (str, dict))]
-    if plain and (len(plain) < len(lines) or isinstance(_decode(content), (list, dict))):
-        click.echo(f"warning: line {plain[0]} is no JSON string or object; all is text", err=True)
-    return list(lines.values() if plain else decoded.values())
-
-
-def _decode(text: str, default: Any = None) -> Any:
-    try:
-        return decode_json(text.encode())
-    except ResponseParseError:
-        return default
 
 
 @cli.command()

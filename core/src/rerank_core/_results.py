@@ -20,7 +20,8 @@ class Subscriptable:
         return [name for name in self._names() if name in self]
 
     def _names(self) -> list[str]:
-        return [field.alias or field.name for field in fields(type(self))]
+        own: Any = type(self)
+        return [field.alias or field.name for field in fields(own)]
 
     def __getitem__(self, name: str) -> Any:
         """The field called `name`; raises `KeyError` where there is none."""
