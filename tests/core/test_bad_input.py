@@ -338,13 +338,13 @@ def test_a_model_names_its_provider(call: Ask, model: str) -> None:
 def test_a_misspelt_provider_is_answered_with_the_nearest(
     call: Ask, model: str, keywords: dict[str, str]
 ) -> None:
-    """With what is installed, and with what would bring it."""
+    """With what is installed, and without a package that anybody may publish."""
     with pytest.raises(ProviderNotFoundError) as caught:
         call(model, "q", ["a"], api_key=KEY, **keywords)
 
     assert "did you mean 'cohere'?" in str(caught.value)
     assert "local" in str(caught.value)
-    assert "pip install rerank-coheer" in str(caught.value)
+    assert "pip install" not in str(caught.value)
 
 
 @pytest.mark.parametrize("provider", ["", 5, ["cohere"], b"cohere", True])
