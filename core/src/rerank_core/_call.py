@@ -12,13 +12,9 @@ from attrs import define, field
 
 from rerank_core.errors import InvalidRequestError
 
-CALL_PARAMS = (
-    "top_n",
-    "rank_fields",
-    "return_documents",
-    "max_chunks_per_doc",
-    "max_tokens_per_doc",
-)
+# For whatever provider: core does where the service does not.
+HONOURED = ("top_n", "rank_fields", "return_documents")
+CALL_PARAMS = (*HONOURED, "max_chunks_per_doc", "max_tokens_per_doc")
 _STRINGS = {str}
 
 
