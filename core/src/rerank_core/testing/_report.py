@@ -55,7 +55,7 @@ def _advise(module_name: str, error: ImportError) -> str:
         return "the plugin needs that; install it, and name it in the plugin's dependencies"
     if importlib.util.find_spec(f"rerank_{own}"):
         return f"the plugin for the provider {own!r} is rerank_{own}"
-    return f"pip install the plugin {own.replace('_', '-')} first"
+    return "pip install that plugin first"
 
 
 def _usual_places(module: ModuleType) -> Iterator[Path]:
