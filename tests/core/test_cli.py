@@ -202,22 +202,58 @@ def test_index_counts_documents_not_blank_lines(echo: Echo) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "documents", "line"),
+    ("content", "said"),
     [
-        ('{"text": "a"}\nb\n', ['{"text": "a"}', "b"], 2),
-        ('\n"a"\n3\n', ['"a"', "3"], 3),
-        ('["a", "b"]\n', ['["a", "b"]'], 1),
-        ("{\n}\n", ["{", "}"], 1),
+        ('{"text": "a"}\nb\n', "line 2 is not JSON (unexpected character"),
+        ('b\n\n{"text": "a"}\n', "line 1 is not JSON"),
+        ('\n"a"\n3\n', "line 3 is JSON, but neither a string nor an object"),
+        ('{"text": "a"}\n"\\ud800 fox"\n', "line 2 is not JSON (no low surrogate in string"),
+        ('["a", "b"]\n', "it is one JSON value"),
+        ("{\n}\n", "it is one JSON value"),
     ],
 )
-def test_warns_where_json_is_taken_as_text(
-    echo: Echo, content: str, documents: list[str], line: int
-) -> None:
-    """A file that is JSON, but not JSON Lines, is text, and the warning names the line."""
+def test_a_broken_line_of_json_lines_is_wrong_usage(echo: Echo, content: str, said: str) -> None:
+    """To rank all lines as text would be another ranking; the message says how to have that."""
     result = rank(input=content)
 
-    assert echo.documents == documents
-    assert f"warning: line {line} is no JSON string or object" in result.stderr
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert "--format text" in result.stderr
+    assert not echo.documents
+
+    rank("--format", "text", input=content)
+
+    assert echo.documents == [line for line in content.split("\n") if line]
+
+
+@pytest.mark.parametrize("name", ["documents.jsonl", "documents.ndjson"])
+@pytest.mark.usefixtures("echo")
+def test_a_file_named_json_lines_is_json_lines(name: str, tmp_path: Path) -> None:
+    """Also where no line of it is."""
+    file = tmp_path / name
+    file.write_text("a\nb\n", encoding="utf-8")
+    result = run("rank", "--model", "echo/m", "red", str(file))
+
+    assert result.exit_code == 2
+    assert "line 1 is not JSON" in result.stderr
+
+
+@pytest.mark.usefixtures("echo")
+def test_json_lines_can_be_asked_for() -> None:
+    """Of standard input, which has no name."""
+    result = rank("--format", "jsonl", input="a\n")
+
+    assert result.exit_code == 2
+    assert "line 1 is not JSON" in result.stderr
+
+
+def test_text_may_hold_a_line_in_quotes(echo: Echo) -> None:
+    """Which is a JSON string as well: a warning says that it was not taken for one."""
+    result = rank(input='he said\n"Yes."\n')
+
+    assert echo.documents == ["he said", '"Yes."']
+    assert "warning: line 1 is not JSON" in result.stderr
+    assert "all is text" in result.stderr
 
 
 def test_takes_a_byte_order_mark_off(echo: Echo) -> None:
@@ -306,6 +342,32 @@ def test_the_table_shows_a_blank_document_without_a_score() -> None:
     result = rank(input='""\n"a"\n')
 
     assert result.stdout.splitlines()[4].split() == ["2", "-", "0"]
+
+
+@pytest.mark.usefixtures("terminal", "echo")
+@pytest.mark.parametrize("columns", ["5", "20", "28"])
+def test_the_text_gives_way_before_scores_and_indices(
+    columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However narrow the terminal is; it wraps what does not fit."""
+    monkeypatch.setenv("COLUMNS", columns)
+    rows = [line.split() for line in rank(input="fox " * 20 + "\nb\n").stdout.splitlines()]
+
+    assert rows[3][:3] == ["1", "80.00", "0"]
+    assert rows[4][:3] == ["2", "1.000", "1"]
+
+
+@pytest.mark.usefixtures("echo")
+def test_a_terminal_that_cannot_show_a_character_is_shown_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In place of the whole ranking."""
+    monkeypatch.setattr(_cli, "is_terminal", lambda: True)
+    args = ["rank", "--model", "echo/m", "q", "-"]
+    result = CliRunner(charset="ascii").invoke(_cli.cli, args, input="Zürich".encode())
+
+    assert result.exit_code == 0
+    assert "Z?rich" in result.stdout
 
 
 @pytest.mark.usefixtures("terminal", "echo")
@@ -886,6 +948,42 @@ def test_a_broken_pipe_is_quiet() -> None:
         process.stdin.close()
 
         assert process.stderr.read() == b""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell closes streams otherwise there")
+@pytest.mark.parametrize(
+    ("redirection", "said"),
+    [
+        (">&-", "error: standard output is closed\n"),
+        ("<&-", "standard input is closed\n"),
+        pytest.param(
+            ">/dev/full",
+            "error: No space left on device\n",
+            marks=pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it"),
+        ),
+    ],
+)
+def test_streams_that_cannot_be_used_exit_with_2(redirection: str, said: str) -> None:
+    """The message says which, and nothing else is shown."""
+    command = f'"{sys.executable}" -m rerank_core rank --model local/bm25 red - {redirection}'
+    result = subprocess.run(  # noqa: S602 - our own command
+        command, shell=True, input=DOCUMENTS, capture_output=True, text=True, check=False
+    )
+
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.endswith(said)
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell closes streams otherwise there")
+def test_results_need_no_standard_error() -> None:
+    """There is nothing to say on it."""
+    command = f'"{sys.executable}" -m rerank_core rank --model local/bm25 red - 2>&-'
+    result = subprocess.run(  # noqa: S602 - our own command
+        command, shell=True, input=DOCUMENTS, capture_output=True, text=True, check=False
+    )
+
+    assert (result.returncode, result.stdout.count("\n")) == (0, 3)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")

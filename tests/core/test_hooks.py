@@ -125,6 +125,17 @@ def test_an_unexpected_payload_is_the_reply_s_fault(error: Exception) -> None:
     assert type(error).__name__ in caught.value.message
 
 
+def test_a_fact_of_the_wrong_type_is_told_in_a_sentence() -> None:
+    """The field, what it must be and what it is: without all that attrs knows of it."""
+    wrong: Any = "MINE_API_KEY"
+    hooks = make_hooks(resolve_provider=hookimpl(lambda: Provider(name="mine", api_key_env=wrong)))
+
+    with pytest.raises(PluginError, match="'api_key_env' must be <class 'tuple'>") as caught:
+        call(hooks, "resolve_provider")
+
+    assert "Attribute(" not in caught.value.message
+
+
 @pytest.mark.parametrize("name", HOOKS)
 def test_any_other_exception_is_the_plugin_s_fault(name: str) -> None:
     """It becomes a `PluginError` that names hook, distribution and version, with its cause."""

@@ -79,6 +79,41 @@ def test_whether_there_is_a_field_can_be_asked() -> None:
     assert "to_dict" not in RESPONSE
 
 
+@pytest.mark.parametrize(
+    ("record", "wanted"),
+    [
+        (Tokens(4), {"input_tokens": 4}),
+        (RerankResult(1, 0.5), {"index": 1, "relevance_score": 0.5}),
+        (Document("x"), {"text": "x"}),
+        (
+            Document("x", {"title": "t", "note": None}),
+            {"text": "x", "fields": {"title": "t", "note": None}, "title": "t"},
+        ),
+        (Document("x", {"text": "own"}), {"text": "own", "fields": {"text": "own"}}),
+    ],
+)
+def test_a_record_becomes_a_dict_of_what_it_says(record: Any, wanted: dict[str, Any]) -> None:
+    """With `dict(...)` and `**`, as the dicts of litellm; `in` says yes to each of them."""
+    assert dict(record) == dict(**record) == wanted
+    assert all(name in record for name in wanted)
+
+
+def test_a_response_becomes_a_dict() -> None:
+    """Of its own fields, as records; `to_dict` is for JSON."""
+    plain = dict(RESPONSE)
+
+    assert plain["results"] is RESPONSE.results
+    assert plain["id"] == "id-1"
+    assert "cost" not in plain
+
+
+@pytest.mark.parametrize("record", [RESPONSE, RESPONSE.results[0], Document("x"), Meta()])
+def test_a_record_is_no_list(record: Any) -> None:
+    """What iterates over it is told so."""
+    with pytest.raises(TypeError, match="is not iterable"):
+        iter(record)
+
+
 def test_a_field_of_the_mapping_comes_before_one_of_the_document() -> None:
     """The caller's own words win, also where core has them too."""
     document = Document("rendered", {"fields": "own", "text": None})

@@ -260,6 +260,15 @@ def test_nothing_is_overwritten(kind: str, tmp_path: Path) -> None:
     assert [*tmp_path.iterdir()] == [there]
 
 
+def test_a_name_too_long_for_a_folder_is_refused(tmp_path: Path) -> None:
+    """In one line, like whatever else cannot be written."""
+    ran = CliRunner().invoke(cli, ["new-plugin", "a" * 300, "--directory", str(tmp_path)])
+
+    assert ran.exit_code == 3
+    assert "nothing was written" in ran.output
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_nothing_is_left_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the disk is full after some files."""
     write, count = Path.write_text, 0

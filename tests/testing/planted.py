@@ -184,6 +184,17 @@ class _Environmental(Healthy):
         return FACTS
 
 
+class _BuildingFromTheEnvironment(Healthy):
+    """Reads the environment where the request is built."""
+
+    @hookimpl
+    def build_request(
+        self, provider: Provider, request: RerankRequest, params: Mapping[str, Any]
+    ) -> HTTPRequest:
+        os.getenv("HEALTHY_REGION")
+        return Healthy.build_request(self, provider, request, params)
+
+
 class _Counting(Healthy):
     """Numbers its requests."""
 
@@ -367,6 +378,7 @@ FAULTS: Mapping[str, Mapping[str, Case]] = {
     },
     "check_hooks_are_pure": {
         "a hook that reads the environment": evolve(CASE, plugin=_Environmental()),
+        "a request built from the environment": evolve(CASE, plugin=_BuildingFromTheEnvironment()),
         "a request that changes": evolve(CASE, plugin=_Counting()),
     },
     "check_query_and_documents_are_carried": {

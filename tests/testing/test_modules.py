@@ -110,7 +110,7 @@ def test_a_distribution_of_another_name_is_found(folder: Path) -> None:
     found = _finding("check_names_agree", folder)
 
     assert "the distribution is 'planted-reranker'" in found
-    assert "Why it matters: core tells users to pip install rerank-planted" in found
+    assert "Why it matters: users look for rerank-planted" in found
     assert "Where to look: name in pyproject.toml" in found
 
 

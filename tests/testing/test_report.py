@@ -11,7 +11,7 @@ import pytest
 from attrs import evolve
 from click.testing import CliRunner
 
-from rerank_core import ConfigurationError, ResponseParseError
+from rerank_core import ConfigurationError, Provider, ResponseParseError, hookimpl
 from rerank_core._cli_plugins import cli
 from rerank_core._new_plugin import write_plugin
 from rerank_core.testing import CHECKS, Case, Check, conformance, run_checks
@@ -92,6 +92,48 @@ def test_a_module_that_is_not_there_is_named(folder: Path) -> None:
     """With what to do."""
     with pytest.raises(ConfigurationError, match=r"rerank_nothing cannot be imported.*pip install"):
         _find(folder, "rerank_nothing")
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        ("reported", "the plugin for the provider 'reported' is rerank_reported"),
+        ("home/rerank_reported.py", "is no module's name: write 'rerank_reported'"),
+        ("./rerank_reported.py", "is no module's name: write 'rerank_reported'"),
+    ],
+)
+def test_what_is_not_the_module_is_answered_with_it(module: str, said: str, folder: Path) -> None:
+    """The provider's name, or a file."""
+    with pytest.raises(ConfigurationError) as caught:
+        _find(folder, module)
+
+    assert said in caught.value.message
+
+
+def test_what_a_plugin_lacks_is_told_from_the_plugin(folder: Path) -> None:
+    """It is not the plugin that is to be installed."""
+    module = folder / "rerank_reported.py"
+    module.write_text(f"{module.read_text()}\nimport no_such_module\n")
+
+    with pytest.raises(ConfigurationError, match=r"'no_such_module'\): the plugin needs that"):
+        _find(folder)
+
+
+def test_a_finding_is_told_once(few_checks: Sequence[str]) -> None:
+    """A hook that fails whatever is checked would fill the report with one message."""
+
+    class Failing(type(CASE.plugin)):  # type: ignore[misc]
+        @hookimpl
+        def resolve_provider(self) -> Provider:
+            message = "moon"
+            raise RuntimeError(message)
+
+    lines, failed = write_report([evolve(CASE, plugin=Failing())])
+    report = "\n".join(lines)
+
+    assert failed == len(few_checks) - 1
+    assert report.count("moon") == failed - 1  # what fails elsewhere is told in its own words
+    assert "         the same as check_query_and_documents_are_carried" in lines
 
 
 @pytest.mark.parametrize("line", ["raise RuntimeError('moon')", "raise SystemExit('moon')", "1 +"])

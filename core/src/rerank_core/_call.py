@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -10,13 +12,9 @@ from attrs import define, field
 
 from rerank_core.errors import InvalidRequestError
 
-CALL_PARAMS = (
-    "top_n",
-    "rank_fields",
-    "return_documents",
-    "max_chunks_per_doc",
-    "max_tokens_per_doc",
-)
+# For whatever provider: core does where the service does not.
+HONOURED = ("top_n", "rank_fields", "return_documents")
+CALL_PARAMS = (*HONOURED, "max_chunks_per_doc", "max_tokens_per_doc")
 _STRINGS = {str}
 
 
@@ -69,7 +67,7 @@ def make_call(
     listed, has_mappings = _checked_documents(documents)
     params: dict[str, Any] = {}
     if top_n is not None:
-        params["top_n"] = _checked_count("top_n", top_n)
+        params["top_n"] = top_n = _checked_count("top_n", top_n)
     if rank_fields is not None:
         params["rank_fields"] = rank_fields = _checked_fields(rank_fields)
     if max_chunks_per_doc is not None:
@@ -109,6 +107,10 @@ def _checked_documents(documents: Any) -> tuple[list[str | Mapping[str, Any]], b
 def _checked_count(name: str, value: Any) -> int:
     if type(value) is int and value > 0:
         return value
+    if not isinstance(value, bool):
+        with contextlib.suppress(TypeError):  # an integer of numpy's, for example
+            if (count := operator.index(value)) > 0:
+                return count
     message = f"{name} must be an integer from 1, not {_shown(value)}"
     raise InvalidRequestError(message)
 

@@ -18,15 +18,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rerank_core._cli_documents import FORMATS, Readable, decode_or, read_documents
 from rerank_core._client import rerank
 from rerank_core._facts import Provider
 from rerank_core._plugins import InstalledProvider, find_plugin, list_providers
-from rerank_core._progress import is_terminal, printable, show_progress
+from rerank_core._progress import checked_output, is_terminal, printable, show_progress
 from rerank_core._reranker import Reranker
 from rerank_core._target import split_model
 from rerank_core._version import __version__
-from rerank_core.errors import ConfigurationError, PluginError, RerankError, ResponseParseError
-from rerank_core.wire import decode_json, encode_json, render_document
+from rerank_core.errors import ConfigurationError, PluginError, RerankError
+from rerank_core.wire import encode_json, render_document
 
 _CONFIGURATION, _FAILED, _INTERRUPTED = 3, 4, 130
 # What --param may not set: it has an option of its own or, as a key, would show in `ps`.
@@ -34,10 +35,16 @@ _RESERVED = {"", *signature(Reranker).parameters, *signature(rerank).parameters}
 _RESERVED -= {"max_chunks_per_doc", "max_tokens_per_doc", "extra"}
 _NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _SECONDS = click.FloatRange(min=0, min_open=True)
+_LEAST_COLUMNS = 28  # narrower, a score and an index would be cut; a terminal wraps lines itself
 
 
 class _Commands(click.Group):
     """Ends with an exit code and a line on standard error where something fails."""
+
+    def main(self, *args: Any, **named: Any) -> Any:
+        """Run a command where there is something to write to."""
+        with checked_output():
+            return super().main(*args, **named)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -58,7 +65,8 @@ def cli() -> None:
 
     API keys come from the environment; `rerank doctor` says which variables are looked at.
 
-    Exit codes: 0 done, 2 usage, 3 configuration or plugin, 4 provider failed, 130 interrupted.
+    Exit codes: 0 done, 2 usage, or what cannot be read or written, 3 configuration or plugin,
+    4 provider failed, 130 interrupted.
     """
 
 
@@ -67,7 +75,7 @@ def _read_params(_: click.Context, __: click.Parameter, pairs: Iterable[str]) ->
     for name, equals, value in (pair.partition("=") for pair in pairs):
         if not equals or name in _RESERVED:
             raise click.BadParameter(f"write NAME=VALUE, a name only the provider knows: {name!r}")
-        params[name] = _decode(value, value) if value else value
+        params[name] = decode_or(value, value) if value else value
     return params
 
 
@@ -88,15 +96,27 @@ def _read_params(_: click.Context, __: click.Parameter, pairs: Iterable[str]) ->
     help="A parameter that only this provider knows, max_tokens_per_doc or max_chunks_per_doc."
     " The value is JSON where it reads as JSON, else text. May be repeated. Never a key.",
 )
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default=FORMATS[0],
+    show_default=True,
+    help="How FILE has its documents: jsonl, a JSON string or object in each line; text, each line"
+    " as it stands; auto, as its name and its lines look.",
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON Lines on a terminal, too.")
 @click.argument("query")
-@click.argument("file", type=click.File("rb"), metavar="FILE|-")
-def rank(file: BinaryIO, params: Mapping[str, Any], *, as_json: bool, **options: Any) -> None:
+@click.argument("file", type=Readable("rb"), metavar="FILE|-")
+def rank(
+    file: BinaryIO, params: Mapping[str, Any], *, form: str, as_json: bool, **options: Any
+) -> None:
     """Rank the documents of a file, or of standard input (-).
 
-    FILE is UTF-8. Where every line is a JSON string or object, each is one document (JSON Lines);
-    else every line as it stands is one document. Blank lines are skipped, and the index of a
-    result is the position among the documents, from 0.
+    FILE is UTF-8, with one document in each line: JSON Lines where its name ends in .jsonl or
+    .ndjson, its first line is a JSON string or object, or any line is an object; then all must be.
+    Else it is text. Blank lines are skipped, and the index of a result is the position among the
+    documents, from 0.
 
     Prints a table on a terminal; elsewhere JSON Lines with index, relevance_score and document.
     """
@@ -107,7 +127,7 @@ def rank(file: BinaryIO, params: Mapping[str, Any], *, as_json: bool, **options:
     if shown := [name for name in params if name in facts.secret_options]:
         hint = f"{shown[0]} is secret: set {' or '.join(facts.secret_options[shown[0]])} instead"
         raise click.BadParameter(hint, param_hint="--param")
-    documents = _read_documents(file)
+    documents = read_documents(file, form)
     given = {name: value for name, value in options.items() if value is not None}
     with show_progress(facts) as progress:
         given |= {**progress, **params}
@@ -119,36 +139,18 @@ def rank(file: BinaryIO, params: Mapping[str, Any], *, as_json: bool, **options:
             row = {"index": result.index, "relevance_score": result.relevance_score}
             click.echo(encode_json({**row, "document": documents[result.index]}))
         return
-    table = Table("rank", "score", "index", box=SIMPLE_HEAD, pad_edge=False, expand=True)
-    table.add_column("text", ratio=1, no_wrap=True, overflow="ellipsis")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, expand=True)
+    for name in ("rank", "score", "index"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("text", ratio=1)  # wrapping, as rich has it: the first to give way
     for place, result in enumerate(response.results, 1):
         score = "-" if result.relevance_score is None else f"{result.relevance_score:#.4g}"
-        text = Text(printable(render_document(documents[result.index], options["rank_fields"])))
-        table.add_row(str(place), score, str(result.index), text)
-    Console().print(table)
-
-
-def _read_documents(file: BinaryIO) -> list[Any]:
-    try:
-        content = file.read().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise click.BadParameter(f"not UTF-8 (byte {error.start})", param_hint="FILE") from None
-    # Not str.splitlines: a JSON string may hold U+2028 and the like as they are.
-    lines = {
-        at: line.rstrip("\r") for at, line in enumerate(content.split("\n"), 1) if line.strip()
-    }
-    decoded = {at: _decode(line) for at, line in lines.items()}
-    plain = [at for at, value in decoded.items() if not isinstance(value, (str, dict))]
-    if plain and (len(plain) < len(lines) or isinstance(_decode(content), (list, dict))):
-        click.echo(f"warning: line {plain[0]} is no JSON string or object; all is text", err=True)
-    return list(lines.values() if plain else decoded.values())
-
-
-def _decode(text: str, default: Any = None) -> Any:
-    try:
-        return decode_json(text.encode())
-    except ResponseParseError:
-        return default
+        text = printable(render_document(documents[result.index], options["rank_fields"]))
+        cell = Text(text, no_wrap=True, overflow="ellipsis")
+        table.add_row(str(place), score, str(result.index), cell)
+    console = Console()
+    console.width = max(console.width, _LEAST_COLUMNS)
+    console.print(table)
 
 
 @cli.command()

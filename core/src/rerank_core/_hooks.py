@@ -143,7 +143,9 @@ class ProviderHooks:
         return self.source.error(f"{name} returned {type(answer).__name__}")
 
     def _fail(self, name: str, error: BaseException) -> NoReturn:
-        raise self.source.error(f"{name} raised {type(error).__name__}: {error}") from error
+        # The validators of attrs hand over more beside their message: the field, the value.
+        said = error.args[0] if isinstance(error, TypeError) and error.args[1:] else error
+        raise self.source.error(f"{name} raised {type(error).__name__}: {said}") from error
 
 
 def _function_of(hook: pluggy.HookCaller, names: tuple[str, ...]) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
 from collections.abc import Callable, Collection, Mapping
@@ -104,7 +105,7 @@ def write_plugin(
         message = f"a plugin for {name!r} is installed: choose another name, or uninstall it first"
         raise ConfigurationError(message)
     folder = directory / f"rerank-{name.replace('_', '-')}"
-    if folder.exists() or folder.is_symlink():
+    if os.path.lexists(folder):
         message = f"{folder} exists: nothing was written"
         raise ConfigurationError(message)
     files = make_files(name, shape or next(iter(SHAPES)))

@@ -172,10 +172,14 @@ def _describe(entry: EntryPoint) -> str:
 
 
 def _not_found(name: str) -> str:
-    known = provider_names()
+    from rerank_core._known import DISTRIBUTIONS  # noqa: PLC0415 - only needed for an error
+
+    installed = provider_names()
+    if brings := DISTRIBUTIONS.get(name):
+        advice = f": pip install {brings}."
+    else:
+        advice = suggestion(name, [*installed, *DISTRIBUTIONS]) or "."
     return (
-        f"no installed plugin answers to the provider {name!r}{suggestion(name, known) or '.'}"
-        f" Installed: {', '.join(known) or 'none'}."
-        f" By convention `pip install rerank-{name.replace('_', '-')}` brings it,"
-        " if such a plugin is published."
+        f"no installed plugin answers to the provider {name!r}{advice}"
+        f" Installed: {', '.join(installed) or 'none'}."
     )

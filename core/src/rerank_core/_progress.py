@@ -1,14 +1,44 @@
-"""What a terminal is shown: text that cannot steer it, and how far a long computation is."""
+"""What is shown, and where: text that cannot steer a terminal, and how far a computation is."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import sys
 from collections.abc import Callable, Iterator
+from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rerank_core._facts import Provider
+
+_USAGE = 2
+
+
+@contextlib.contextmanager
+def checked_output() -> Iterator[None]:
+    """Standard output that takes any character; what it cannot show is replaced.
+
+    Where it is closed, or nothing can be read or written, ends the program with a line.
+    """
+    try:
+        if (output := sys.stdout) is None:  # so Python shows a descriptor that is closed
+            raise OSError(errno.EBADF, "standard output is closed")  # noqa: TRY301 - one way out
+        if isinstance(output, TextIOWrapper):
+            output.reconfigure(errors="replace")
+        yield
+    except OSError as error:  # but for a closed pipe, where click ends in silence
+        if sys.stderr:
+            sys.stderr.write(printable(f"error: {error.strerror or error}") + "\n")
+        _write_no_more()
+        sys.exit(_USAGE)
+
+
+def _write_no_more() -> None:
+    """Keep Python from writing once more at its end what could not be written."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def is_terminal() -> bool:
@@ -31,7 +61,7 @@ def show_progress(facts: Provider) -> Iterator[dict[str, Callable[[int, int], No
     Yields:
         The parameter that moves the bar, or none.
     """
-    if "progress" not in facts.extra_params or not sys.stderr.isatty():
+    if "progress" not in facts.extra_params or not (sys.stderr and sys.stderr.isatty()):
         yield {}
         return
     from rich.console import Console  # noqa: PLC0415 - only where a bar is shown

@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from attrs import define
+from attrs import define, fields
 
 
 class Subscriptable:
-    """Reads fields by subscript as well, as code written for litellm does."""
+    """Reads fields by subscript as well, as code written for litellm does, or as `dict(...)`."""
 
     __slots__ = ()
+    # Without it, Python would iterate by asking for the fields 0, 1, 2.
+    __iter__ = None
+
+    def keys(self) -> list[str]:
+        """The names of the fields that say something."""
+        return [name for name in self._names() if name in self]
+
+    def _names(self) -> list[str]:
+        own: Any = type(self)
+        return [field.alias or field.name for field in fields(own)]
 
     def __getitem__(self, name: str) -> Any:
         """The field called `name`; raises `KeyError` where there is none."""
@@ -48,6 +58,9 @@ class Document(Subscriptable):
         if self.fields is not None and name in self.fields:
             return self.fields[name]
         return super().__getitem__(name)
+
+    def _names(self) -> list[str]:
+        return [*dict.fromkeys((*super()._names(), *(self.fields or ())))]
 
 
 # Made once per result, so neither frozen nor validated here: core checks all results in bulk.

@@ -142,7 +142,7 @@ def check_names_agree(case: Case) -> None:
     require(
         dist is None or re.sub(r"[-_.]+", "_", dist.name).lower() == module,
         f"the distribution is {dist and dist.name!r}",
-        why=f"core tells users to pip install rerank-{name.replace('_', '-')}",
+        why=f"users look for rerank-{name.replace('_', '-')}",
         where="name in pyproject.toml",
     )
 

@@ -10,6 +10,8 @@ from typing import Any
 from unittest import mock
 from urllib.parse import unquote
 
+from rerank_core._call import make_call
+from rerank_core._exchange import prepare
 from rerank_core._models import JSON
 from rerank_core.errors import RerankError
 from rerank_core.testing._case import CANARY, Case
@@ -100,6 +102,7 @@ def check_hooks_are_pure(case: Case) -> None:
     documents: list[Any] = [*TEXTS, {"title": "a title", "text": "a text"}]
     before = copy.deepcopy(documents)
     build(case, QUERY, documents)  # late imports are done, and may read what they like
+    call = make_call(QUERY, documents)
     why = "a retry, a split and a test build again, and rely on the same coming out"
     with (
         mock.patch.object(os, "environ", _NoEnvironment()),
@@ -109,14 +112,15 @@ def check_hooks_are_pure(case: Case) -> None:
         try:
             resolved = hooks.resolve_provider(case.model, dict(target.provider_options))
             mapped = [hooks.map_params(provider, {}) for _ in range(2)]
+            works = [prepare(call, target).parts[0].work for _ in range(2)]
         except (AssertionError, RerankError) as error:
             cause = error.__cause__ or error
-            require(False, f"a hook {cause}", why=why, where="resolve_provider, map_params")  # noqa: FBT003 - a failure
+            where = f"resolve_provider, map_params, {_BUILD}"
+            require(False, f"a hook {cause}", why=why, where=where)  # noqa: FBT003 - a failure
     require(
         mapped[0] == mapped[1], "map_params differs from call to call", why=why, where="map_params"
     )
     require(resolved.name == provider.name, "the name changes", why=why, where="resolve_provider")
-    works = [build(case, QUERY, documents) for _ in range(2)]
     if not computes(case):
         require(
             works[0] == works[1], "the request differs from call to call", why=why, where=_BUILD

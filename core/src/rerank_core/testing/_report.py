@@ -25,10 +25,14 @@ def find_cases(module_name: str, path: str | None = None) -> list[Case]:
     Raises:
         ConfigurationError: No such module, no such file, one that fails, or no case in it.
     """
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        message = f"{module_name!r} is no module's name: write {Path(module_name).stem!r}"
+        raise ConfigurationError(message)
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        message = f"{module_name} cannot be imported ({error}): pip install it first"
+        advice = _advise(module_name, error)
+        message = f"{module_name} cannot be imported ({error}): {advice}"
         raise ConfigurationError(message) from error
     except (Exception, SystemExit) as error:
         raise ConfigurationError(_failed(module_name, error)) from error
@@ -43,6 +47,15 @@ def find_cases(module_name: str, path: str | None = None) -> list[Case]:
         message = f"{found} states no rerank_core.testing.Case at its top level"
         raise ConfigurationError(message)
     return cases
+
+
+def _advise(module_name: str, error: ImportError) -> str:
+    own = module_name.partition(".")[0]
+    if error.name is None or error.name.partition(".")[0] != own:
+        return "the plugin needs that; install it, and name it in the plugin's dependencies"
+    if importlib.util.find_spec(f"rerank_{own}"):
+        return f"the plugin for the provider {own!r} is rerank_{own}"
+    return "pip install that plugin first"
 
 
 def _usual_places(module: ModuleType) -> Iterator[Path]:
@@ -74,11 +87,15 @@ def write_report(cases: list[Case]) -> tuple[list[str], int]:
     """The report's lines, and how many checks found something."""
     lines, failed = [], 0
     for case in cases:
+        first: dict[str, str] = {}
         name = getattr(case.plugin, "__name__", type(case.plugin).__name__)
         lines.append(f"{name}, model {case.model}")
         for outcome in run_checks(case):
             failed += bool(outcome.finding)
             word = "FAILED" if outcome.finding else "ok"
             lines.append(f"  {word:6} {outcome.name}: {outcome.promise}")
-            lines += [f"         {line}" for line in outcome.finding.splitlines()]
+            # A hook that is missing, or facts that are wrong, fail nearly every check.
+            same = first.setdefault(outcome.finding, outcome.name)
+            finding = outcome.finding if same == outcome.name else f"the same as {same}"
+            lines += [f"         {line}" for line in finding.splitlines() if outcome.finding]
     return lines, failed
