@@ -12,7 +12,6 @@ import pytest
 
 import rerank_core
 from rerank_core import list_providers
-from rerank_core._known import DISTRIBUTIONS
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "core" / "src" / "rerank_core"
@@ -29,7 +28,7 @@ _flow _steps _exchange _extras _status _effects _documents
 _target _keys _connections _prices _retry _ranking _call _options
 _plugins _hooks hookspecs
 _secrets _redaction
-wire _dicts _json _facts _models _results _messages _requirement _suggest _known _version errors
+wire _dicts _json _facts _models _results _messages _requirement _suggest _version errors
 """
 LAYERS = _LAYERS.split()
 MAY_IMPORT_HTTPX = {
@@ -164,35 +163,18 @@ def test_only_what_sends_knows_httpx(module: Path) -> None:
 def test_core_names_no_provider_but_the_one_in_this_process() -> None:
     """What differs between providers is a fact in a plugin, never a branch in core.
 
-    `local/bm25` may stand in an example: it is the one that everybody can run. `_known` says what
-    to install, and nothing but that message reads it.
+    `local/bm25` may stand in an example: it is the one that everybody can run.
     """
     names = {found.name for found in list_providers()} - {"local"}
     pattern = re.compile("|".join(rf"['\"/`_-]{name}['\"/`]" for name in names))
     found = [
         f"{module.name}:{number}: {line}"
         for module in CORE.rglob("*.py")
-        if module.stem != "_known"
         for number, line in enumerate(module.read_text(encoding="utf-8").splitlines(), 1)
         if pattern.search(line)
     ]
-    readers = [
-        path.stem for path in CORE.rglob("*.py") if "rerank_core._known" in dict(_imports(path))
-    ]
 
     assert found == []
-    assert readers == ["_plugins"]
-
-
-def test_what_to_install_for_a_provider_is_what_brings_it() -> None:
-    """Every name that a plugin of this repository answers to, with its distribution."""
-    brought = {
-        name: project["name"]
-        for project in map(_metadata, PLUGINS)
-        for name in project["entry-points"]["rerank_core.providers"]
-    }
-
-    assert brought == DISTRIBUTIONS
 
 
 def test_nothing_of_one_machine_is_tracked() -> None:

@@ -172,13 +172,11 @@ def _describe(entry: EntryPoint) -> str:
 
 
 def _not_found(name: str) -> str:
-    from rerank_core._known import DISTRIBUTIONS  # noqa: PLC0415 - only needed for an error
-
     installed = provider_names()
-    if brings := DISTRIBUTIONS.get(name):
-        advice = f": pip install {brings}."
-    else:
-        advice = suggestion(name, [*installed, *DISTRIBUTIONS]) or "."
+    # Not the package by the name that was asked for, which whoever likes may have published.
+    advice = suggestion(name, installed) or (
+        ": each comes with a package of its own, by convention `rerank-<provider>`."
+    )
     return (
         f"no installed plugin answers to the provider {name!r}{advice}"
         f" Installed: {', '.join(installed) or 'none'}."
