@@ -571,6 +571,58 @@ def test_a_fallback_leaves_out_what_it_cannot_honour(ask: Ask) -> None:
 
 
 @pytest.mark.usefixtures("waits")
+@pytest.mark.parametrize("takes", [True, False])
+@pytest.mark.parametrize("made", [True, False])
+def test_a_parameter_that_only_the_first_was_given_reaches_a_fallback_of_another_provider(
+    ask: Ask,
+    registered: Callable[[Plugin], str],
+    shared_pool: Callable[[Service], None],
+    takes: bool,  # noqa: FBT001 - whether the fallback knows it as well
+    made: bool,  # noqa: FBT001 - whether the fallback is a `Reranker`
+) -> None:
+    """Functions take it beside the options: it is about the ranking all the same."""
+    other = Service()
+    facts = {"name": "second", "base_url": "https://second.test", "api_key_required": False}
+    plugin = Plugin(**facts, extra_params={"instruction": "prompt"} if takes else {})
+    shared_pool(other)
+    fallback = (
+        Reranker("m2", provider=plugin, http_client=other) if made else f"{registered(plugin)}/m2"
+    )
+
+    response = ask(
+        Service(failed(503)),
+        plugin=Plugin(extra_params={"instruction": "instruct"}, options={"region": ()}),
+        instruction="Find",
+        region="eu",
+        max_retries=0,
+        fallbacks=[fallback],
+    )
+
+    assert response.provider == "second"
+    assert other.bodies[0].get("prompt") == ("Find" if takes else None)
+    left_out = [said for said in response.warnings if said.endswith(": left out")]
+    assert left_out == ([] if takes else ["second does not take 'instruction': left out"])
+
+
+def test_a_parameter_of_the_fallbacks_own_stays(ask: Ask) -> None:
+    """What its `Reranker` was made with counts more than what the first was given."""
+    other, params = Service(), {"instruction": "prompt"}
+    plugin = Plugin(name="second", base_url="https://second.test", extra_params=params)
+    fallback = Reranker("m2", provider=plugin, api_key=KEY, http_client=other, instruction="mine")
+
+    ask(
+        Service(failed(503)),
+        plugin=Plugin(extra_params={**params, "user": "user"}),
+        instruction="Find",
+        user="u",
+        max_retries=0,
+        fallbacks=[fallback],
+    )
+
+    assert other.bodies[0]["prompt"] == "mine"
+
+
+@pytest.mark.usefixtures("waits")
 def test_a_fallback_of_the_same_provider_inherits_the_connection(
     call: Ask, registered: Callable[[Plugin], str]
 ) -> None:
