@@ -23,6 +23,7 @@ from rerank_core import (
     NotFoundError,
     PermissionDeniedError,
     PluginError,
+    Provider,
     ProviderNotFoundError,
     RateLimitError,
     RequestTimeoutError,
@@ -31,7 +32,9 @@ from rerank_core import (
     ResponseParseError,
     ServerError,
     TransportError,
+    UnsupportedParamError,
     arerank,
+    hookimpl,
     rerank,
 )
 
@@ -650,6 +653,34 @@ def test_a_fallback_of_the_same_provider_inherits_the_connection(
     for name in ("authorization", "x-team"):
         assert first.headers[name] == then.headers[name]
     assert response.model == "m2"
+
+
+@pytest.mark.usefixtures("waits")
+def test_a_fallback_of_the_same_provider_leaves_out_what_its_model_does_not_know(
+    call: Ask, registered: Callable[[Plugin], str]
+) -> None:
+    """Parameters and options of the first model alone, with a warning each; a typo is refused."""
+
+    class TwoModels(Plugin):
+        @hookimpl
+        def resolve_provider(self, model: str) -> Provider:
+            known: dict[str, Any] = {"extra_params": {"instruct": "i"}, "options": {"batch": ()}}
+            return Provider(**self.facts, **known if model == "m" else {})
+
+    name = registered(TwoModels())
+    service = Service(failed(503), ranking(1.0))
+    options = {"api_key": KEY, "http_client": service, "max_retries": 0, "instruct": "x"}
+
+    response = call(f"{name}/m", "q", ["a"], **options, batch=8, fallbacks=[f"{name}/m2"])
+
+    assert response.model == "m2"
+    assert service.bodies[1] == {"model": "m2", "query": "q", "documents": ["a"]}
+    left_out = [said for said in response.warnings if said.endswith(": left out")]
+    assert sorted(left_out) == [
+        f"{name} does not take {p!r}: left out" for p in ("batch", "instruct")
+    ]
+    with pytest.raises(UnsupportedParamError, match="instrukt"):
+        call(f"{name}/m", "q", ["a"], **options, instrukt=8, fallbacks=[f"{name}/m2"])
 
 
 @pytest.mark.usefixtures("waits")

@@ -32,7 +32,8 @@ def resolve_fallbacks(fallbacks: Any, first: Target) -> Iterator[Target]:
             continue
         name, model = split_model(fallback, None)
         if find_plugin(name).resolve_provider(model, {}).name == first.provider.name:
-            options, connections = first.options, first.connections
+            # Another model may not know what the first does: left out, as in a call.
+            options, connections = evolve(first.options, drop_params=True), first.connections
         else:
             # A key, a base URL and a client belong to the provider they were given for.
             options, connections = first.options.for_another_provider(), SHARED
