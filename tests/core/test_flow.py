@@ -224,6 +224,43 @@ def test_a_fallback_leaves_out_what_it_cannot_honour() -> None:
     assert "max_tokens_per_doc" in response.warnings[-1]
 
 
+def _narrow(name: str) -> Reranker:
+    plugin = ScriptedPlugin(name, max_document_chars=3)
+    return Reranker("m", provider=plugin, max_retries=0)
+
+
+def test_a_limit_of_a_fallback_is_no_mistake_of_the_caller() -> None:
+    """What it refuses without being asked is a failure of its own: the next one is asked."""
+    driver = _driver(in_turn(DOWN, Reply(body=rank({"a": 0.1, "long": 0.2}))))
+    fallbacks = [_narrow("second"), _fallback("third")]
+    response = _ask(driver, documents=["a", "long"], max_retries=0, fallbacks=fallbacks)
+
+    assert response.provider == "third"
+    assert _order(response) == [1, 0]
+    assert "second/m: documents[1] has 4 characters" in response.warnings[1]
+
+
+def test_where_the_last_fallback_refuses_the_outage_is_what_is_raised() -> None:
+    """And with `on_failure="passthrough"`, the caller's own order comes back."""
+    options: dict[str, Any] = {"max_retries": 0, "fallbacks": [_narrow("second")]}
+    with pytest.raises(ServerError) as caught:
+        _ask(_driver(in_turn(DOWN)), documents=["long"], **options)
+    passed = _ask(_driver(in_turn(DOWN)), documents=["long"], **options, on_failure="passthrough")
+
+    assert "documents[0] has 4 characters" in caught.value.__notes__[0]
+    assert not passed.reranked
+    assert "documents[0] has 4 characters" in passed.warnings[1]
+
+
+def test_a_limit_of_the_first_provider_is_raised() -> None:
+    """It was named by the caller, who has to shorten the document or name another."""
+    driver = _driver(in_turn(GOOD))
+    plugin = ScriptedPlugin(max_document_chars=3)
+
+    with pytest.raises(InvalidRequestError, match="at most 3"):
+        _ask(driver, plugin, ["long"], fallbacks=[_fallback("second")], on_failure="passthrough")
+
+
 def test_pages_are_put_together() -> None:
     """Asked for one after another, checked and sorted as one ranking."""
     driver = _driver(in_turn(_rows(0, 1, next="/2"), _rows(2, next="/3"), _rows(3)))

@@ -80,7 +80,9 @@ def run_plan(plan: Plan) -> Flow:
         try:
             response = yield from _ask(plan, target, deadline)
         except RerankError as error:
-            if not falls_back(error, target.provider):
+            # What a fallback alone refuses, a document too long for it for example, is no mistake.
+            refused = bool(failures) and isinstance(error, InvalidRequestError)
+            if not (refused or falls_back(error, target.provider)):
                 for earlier in failures:
                     error.add_note(f"Asked as a fallback, because of: {earlier}")
                 raise
