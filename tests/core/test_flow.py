@@ -224,6 +224,37 @@ def test_a_fallback_leaves_out_what_it_cannot_honour() -> None:
     assert "max_tokens_per_doc" in response.warnings[-1]
 
 
+BUSY = Reply(body=b'{"error": {"code": "Busy", "message": "later"}}')
+WRONG = Reply(body=b'{"error": {"code": "Wrong", "message": "never"}}')
+
+
+@pytest.mark.parametrize("kind", [RateLimitError, ServerError])
+def test_an_error_in_a_good_reply_may_pass(kind: type[APIStatusError]) -> None:
+    """Where the plugin says that it is one that does: tried again, and then elsewhere."""
+    plugin = ScriptedPlugin(error_types={"Busy": kind})
+    again = _driver(in_turn(BUSY, GOOD))
+    elsewhere = _driver(in_turn(BUSY, BUSY, GOOD))
+
+    assert _ask(again, plugin).provider == "scripted"
+    response = _ask(elsewhere, plugin, max_retries=1, fallbacks=[_fallback("second")])
+    assert response.provider == "second"
+    assert "the reply is an error: later" in response.warnings[0]
+    passed = _ask(_driver(in_turn(BUSY)), plugin, max_retries=0, on_failure="passthrough")
+    assert not passed.reranked
+
+
+def test_any_other_error_in_a_good_reply_is_raised_at_once() -> None:
+    """Nobody knows that it passes, so that another provider might hide a mistake."""
+    driver = _driver(in_turn(WRONG, GOOD))
+    plugin = ScriptedPlugin(error_types={"Busy": RateLimitError})
+
+    with pytest.raises(APIStatusError, match="never") as caught:
+        _ask(driver, plugin, fallbacks=[_fallback("second")], on_failure="passthrough")
+
+    assert caught.value.status_code == 200
+    assert len(driver.attempts) == 1
+
+
 def _narrow(name: str) -> Reranker:
     plugin = ScriptedPlugin(name, max_document_chars=3)
     return Reranker("m", provider=plugin, max_retries=0)

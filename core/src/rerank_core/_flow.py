@@ -133,8 +133,7 @@ def _exchange(part: Part, target: Target, deadline: float | None, clock: Clock) 
                 yield from _wait(request.delay, deadline, clock, None)
             elif asked and (request.url, content) in asked:
                 break
-            reply = yield from _send(target, request, content, deadline, clock)
-            page = read_reply(part, target, reply)
+            reply, page = yield from _send(part, target, request, content, deadline, clock)
             if page.response is not None:
                 pages.append(page)
             if page.following is None:
@@ -160,9 +159,14 @@ def _encode(request: HTTPRequest, part: Part) -> bytes:
 
 
 def _send(
-    target: Target, request: HTTPRequest, content: bytes, deadline: float | None, clock: Clock
+    part: Part,
+    target: Target,
+    request: HTTPRequest,
+    content: bytes,
+    deadline: float | None,
+    clock: Clock,
 ) -> Flow:
-    """One request: sent, and sent again after failures that may pass."""
+    """One request: sent and its reply read, and sent again after failures that may pass."""
     headers: Mapping[str, str] = JSON_HEADERS
     if request.headers or request.body is None:
         headers = _headers_of(request)
@@ -171,14 +175,15 @@ def _send(
     attempt = 1
     while True:
         failure: RerankError | None
+        reply: HTTPResponse | None = None
         try:
-            reply: HTTPResponse = yield effect
+            reply = yield effect
             failure = status_error(target, reply, clock.time())
-        except RerankError as error:  # of the way there, authentication included
+            if failure is None:
+                return reply, read_reply(part, target, reply)
+        except RerankError as error:  # of the way there, authentication included, or in the reply
             failure = error
-        if failure is None:
-            return reply
-        describe(failure, target)
+        describe(failure, target, reply)
         if attempt > options.max_retries or not is_retryable(failure, provider):
             raise failure
         wait = choose_wait(failure.retry_after, attempt, clock)
