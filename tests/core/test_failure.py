@@ -89,6 +89,8 @@ def everything_said(error: BaseException) -> str:
         (503, ServerError, 3),
         (504, ServerError, 3),
         (529, ServerError, 3),
+        (600, APIStatusError, 1),
+        (999, APIStatusError, 1),
     ],
 )
 def test_a_status_decides_about_error_and_retries(

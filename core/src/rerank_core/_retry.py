@@ -73,7 +73,7 @@ def _may_pass(error: RerankError, provider: Provider) -> bool:
             return False
         if 200 <= status < 300:  # noqa: PLR2004 - a good one, so that only the plugin knows
             return isinstance(error, (RateLimitError, ServerError))
-        return status in _RETRIED or status in provider.retry_statuses or status >= 500  # noqa: PLR2004 - the 5xx
+        return status in _RETRIED or status in provider.retry_statuses or 500 <= status < 600  # noqa: PLR2004 - the 5xx
     return isinstance(error, TransportError)
 
 
