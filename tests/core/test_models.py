@@ -193,3 +193,12 @@ def test_to_dict_has_everything_that_is_not_raw() -> None:
         "cost": 0.5,
         "reranked": False,
     }
+
+
+def test_a_request_shows_neither_password_nor_query_of_its_url() -> None:
+    """Nor body and headers' values, as neither `Provider` nor the options do."""
+    request = HTTPRequest("https://u:password@h.test/x?key=abcdef", {"q": 1}, headers={"a": "bcd"})
+
+    assert repr(request) == (
+        "HTTPRequest(url='https://h.test/x', method='POST', headers=['a'], delay=0.0)"
+    )

@@ -23,6 +23,7 @@ from rerank_core._exchange import (
     read_reply,
 )
 from rerank_core._extras import follow
+from rerank_core._keys import Secret
 from rerank_core._messages import shorten
 from rerank_core._models import (
     Compute,
@@ -124,21 +125,21 @@ def _exchange(part: Part, target: Target, deadline: float | None, clock: Clock) 
         return conclude(part, [page])
     request = part.work
     pages: list[Page] = []
-    asked: set[tuple[str, bytes]] = set()
+    asked: set[Secret] = set()
     reply: HTTPResponse | None = None
     try:
         for _ in range(MOST_REPLIES):
-            content = _encode(request, part)
+            effect = _attempt(target, request, part, deadline)
             if request.delay > 0:
                 yield from _wait(request.delay, deadline, clock, None)
-            elif asked and (request.url, content) in asked:
+            elif asked and Secret((request.url, effect.content)) in asked:
                 break
-            reply, page = yield from _send(part, target, request, content, deadline, clock)
+            reply, page = yield from _send(part, effect, clock)
             if page.response is not None:
                 pages.append(page)
             if page.following is None:
                 return conclude(part, pages)
-            asked.add((request.url, content))
+            asked.add(Secret((request.url, effect.content)))
             request = follow(page.following, target, request)
         message = "the service says without end that there is more"
         raise ResponseParseError(message)
@@ -158,20 +159,19 @@ def _encode(request: HTTPRequest, part: Part) -> bytes:
         raise
 
 
-def _send(
-    part: Part,
-    target: Target,
-    request: HTTPRequest,
-    content: bytes,
-    deadline: float | None,
-    clock: Clock,
-) -> Flow:
-    """One request: sent and its reply read, and sent again after failures that may pass."""
+def _attempt(target: Target, request: HTTPRequest, part: Part, deadline: float | None) -> Send:
+    """The effect of sending a request; what is secret of it is in no frame that goes on."""
     headers: Mapping[str, str] = JSON_HEADERS
     if request.headers or request.body is None:
         headers = _headers_of(request)
+    content = _encode(request, part)
+    return Send(target, request, content, headers, target.options.timeout, deadline)
+
+
+def _send(part: Part, effect: Send, clock: Clock) -> Flow:
+    """One request: sent and its reply read, and sent again after failures that may pass."""
+    target, deadline = effect.target, effect.deadline
     options, provider = target.options, target.provider
-    effect = Send(target, request, content, headers, options.timeout, deadline)
     attempt = 1
     while True:
         failure: RerankError | None
