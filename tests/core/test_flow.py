@@ -211,6 +211,20 @@ def test_passthrough_gives_the_callers_order() -> None:
     assert response.id
 
 
+def test_passthrough_says_what_was_left_out() -> None:
+    """A misspelt parameter is no less so because the service is down."""
+    options: dict[str, Any] = {"drop_params": True, "max_retries": 0, "on_failure": "passthrough"}
+    driver = _driver(in_turn(DOWN))
+    reranker = Reranker("m", provider=ScriptedPlugin(), **options, misspelt=1)
+    plan = plan_call(reranker, DOCUMENTS, driver.clock.to_clock(), max_tokens_per_doc=9)
+    response = driver.run(run_plan(plan))
+
+    assert response.warnings[0].startswith("not reranked: ")
+    assert response.warnings[1].endswith("'misspelt': left out")
+    assert "'max_tokens_per_doc'" in response.warnings[2]
+    assert len(response.warnings) == 3
+
+
 def test_a_fallback_leaves_out_what_it_cannot_honour() -> None:
     """A parameter of the first provider does not stop the second, and is not dropped silently."""
     plugin = ScriptedPlugin(params={"max_tokens_per_doc": "max_tokens"})

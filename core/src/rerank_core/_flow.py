@@ -18,6 +18,7 @@ from rerank_core._exchange import (
     Part,
     conclude,
     finish,
+    left_out,
     prepare,
     read_payload,
     read_reply,
@@ -234,6 +235,9 @@ def _pass_through(plan: Plan, failures: Sequence[RerankError]) -> RerankResponse
         id=str(uuid4()),
         model=target.model,
         provider=target.provider.name,
-        warnings=tuple(f"not reranked: {shorten(str(error))}" for error in failures),
+        warnings=(
+            *(f"not reranked: {shorten(str(error))}" for error in failures),
+            *left_out(call, target),
+        ),
         reranked=False,
     )
