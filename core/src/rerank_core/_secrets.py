@@ -90,10 +90,9 @@ def given_secrets(options: Options, facts: Provider) -> Iterator[str]:
 def client_secrets(http_client: Any) -> Iterator[str]:
     """What the caller's own client brings that is secret: headers, cookies and query values."""
     yield from named_secrets(getattr(http_client, "headers", {}))
-    if (cookies := getattr(http_client, "cookies", None)) is not None:
-        yield from (cookie.value or "" for cookie in cookies.jar)
-    if (params := getattr(http_client, "params", None)) is not None:
-        yield from url_secrets(f"?{params}")
+    jar = getattr(getattr(http_client, "cookies", None), "jar", ())
+    yield from (cookie.value or "" for cookie in jar)
+    yield from url_secrets(f"?{getattr(http_client, 'params', '')}")
 
 
 def clean(error: BaseException, redact: Callable[[str], str]) -> None:
