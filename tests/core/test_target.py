@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import traceback
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -489,6 +490,29 @@ def test_the_functions_see_a_changed_environment(monkeypatch: pytest.MonkeyPatch
         ("Bearer key-number-three", "eu-west"),
     ]
     assert [sent.path for sent in two.requests] == ["/prefix/rerank"]
+
+
+def test_the_functions_see_that_a_variable_was_changed_which_only_the_plugin_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that names a file, for example."""
+    plugin = make_plugin(
+        options={"region": ()},
+        option_sources={"region": lambda _: os.environ.get("TARGET_FILE")},
+        watched_env=("TARGET_FILE",),
+    )
+    register(plugin)
+    monkeypatch.delenv("TARGET_FILE", raising=False)
+    try:
+        with recording(Reply(RANKING)) as recorder:
+            for path in ("one", "two", "two"):
+                rerank("target/m", "query", ["a"], api_key=KEY, api_base=recorder.base_url)
+                monkeypatch.setenv("TARGET_FILE", path)
+    finally:
+        unregister("target")
+
+    seen = [request.headers.get("x-region") for request in recorder.requests]
+    assert seen == [None, "one", "two"]
 
 
 @pytest.mark.usefixtures("registered")

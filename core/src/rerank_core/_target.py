@@ -170,6 +170,7 @@ def _fill(
     connections: Connections,
 ) -> Target:
     environment = Environment()
+    environment.watch(facts.watched_env)
     extra = {name: value for name, value in options.extra.items() if value is not None}
     # Hidden at once: tools that collect errors write down the local variables of a frame.
     hidden = {k: Secret(v) for k, v in _take(extra, facts.secret_options, environment).items()}
