@@ -492,6 +492,16 @@ def test_the_functions_see_a_changed_environment(monkeypatch: pytest.MonkeyPatch
     assert [sent.path for sent in two.requests] == ["/prefix/rerank"]
 
 
+@pytest.mark.usefixtures("registered")
+def test_the_functions_take_a_list_of_rerankers() -> None:
+    """They are the caller's own, and not kept."""
+    with recording(Reply({"message": "no"}, 503)) as recorder, Reranker("local/bm25") as fallback:
+        options: dict[str, Any] = {"api_base": recorder.base_url, "max_retries": 0}
+        response = rerank("target/m", "q", ["a"], api_key=KEY, fallbacks=[fallback], **options)
+
+    assert response.provider == "local"
+
+
 def test_the_functions_see_that_a_variable_was_changed_which_only_the_plugin_reads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
