@@ -23,6 +23,7 @@ from rerank_core import (
     NotFoundError,
     PermissionDeniedError,
     PluginError,
+    Provider,
     ProviderNotFoundError,
     RateLimitError,
     RequestTimeoutError,
@@ -31,7 +32,9 @@ from rerank_core import (
     ResponseParseError,
     ServerError,
     TransportError,
+    UnsupportedParamError,
     arerank,
+    hookimpl,
     rerank,
 )
 
@@ -86,6 +89,8 @@ def everything_said(error: BaseException) -> str:
         (503, ServerError, 3),
         (504, ServerError, 3),
         (529, ServerError, 3),
+        (600, APIStatusError, 1),
+        (999, APIStatusError, 1),
     ],
 )
 def test_a_status_decides_about_error_and_retries(
@@ -571,6 +576,58 @@ def test_a_fallback_leaves_out_what_it_cannot_honour(ask: Ask) -> None:
 
 
 @pytest.mark.usefixtures("waits")
+@pytest.mark.parametrize("takes", [True, False])
+@pytest.mark.parametrize("made", [True, False])
+def test_a_parameter_that_only_the_first_was_given_reaches_a_fallback_of_another_provider(
+    ask: Ask,
+    registered: Callable[[Plugin], str],
+    shared_pool: Callable[[Service], None],
+    takes: bool,  # noqa: FBT001 - whether the fallback knows it as well
+    made: bool,  # noqa: FBT001 - whether the fallback is a `Reranker`
+) -> None:
+    """Functions take it beside the options: it is about the ranking all the same."""
+    other = Service()
+    facts = {"name": "second", "base_url": "https://second.test", "api_key_required": False}
+    plugin = Plugin(**facts, extra_params={"instruction": "prompt"} if takes else {})
+    shared_pool(other)
+    fallback = (
+        Reranker("m2", provider=plugin, http_client=other) if made else f"{registered(plugin)}/m2"
+    )
+
+    response = ask(
+        Service(failed(503)),
+        plugin=Plugin(extra_params={"instruction": "instruct"}, options={"region": ()}),
+        instruction="Find",
+        region="eu",
+        max_retries=0,
+        fallbacks=[fallback],
+    )
+
+    assert response.provider == "second"
+    assert other.bodies[0].get("prompt") == ("Find" if takes else None)
+    left_out = [said for said in response.warnings if said.endswith(": left out")]
+    assert left_out == ([] if takes else ["second does not take 'instruction': left out"])
+
+
+def test_a_parameter_of_the_fallbacks_own_stays(ask: Ask) -> None:
+    """What its `Reranker` was made with counts more than what the first was given."""
+    other, params = Service(), {"instruction": "prompt"}
+    plugin = Plugin(name="second", base_url="https://second.test", extra_params=params)
+    fallback = Reranker("m2", provider=plugin, api_key=KEY, http_client=other, instruction="mine")
+
+    ask(
+        Service(failed(503)),
+        plugin=Plugin(extra_params={**params, "user": "user"}),
+        instruction="Find",
+        user="u",
+        max_retries=0,
+        fallbacks=[fallback],
+    )
+
+    assert other.bodies[0]["prompt"] == "mine"
+
+
+@pytest.mark.usefixtures("waits")
 def test_a_fallback_of_the_same_provider_inherits_the_connection(
     call: Ask, registered: Callable[[Plugin], str]
 ) -> None:
@@ -598,6 +655,34 @@ def test_a_fallback_of_the_same_provider_inherits_the_connection(
     for name in ("authorization", "x-team"):
         assert first.headers[name] == then.headers[name]
     assert response.model == "m2"
+
+
+@pytest.mark.usefixtures("waits")
+def test_a_fallback_of_the_same_provider_leaves_out_what_its_model_does_not_know(
+    call: Ask, registered: Callable[[Plugin], str]
+) -> None:
+    """Parameters and options of the first model alone, with a warning each; a typo is refused."""
+
+    class TwoModels(Plugin):
+        @hookimpl
+        def resolve_provider(self, model: str) -> Provider:  # type: ignore[override]  # a hook names what it uses
+            known: dict[str, Any] = {"extra_params": {"instruct": "i"}, "options": {"batch": ()}}
+            return Provider(**self.facts, **known if model == "m" else {})
+
+    name = registered(TwoModels())
+    service = Service(failed(503), ranking(1.0))
+    options = {"api_key": KEY, "http_client": service, "max_retries": 0, "instruct": "x"}
+
+    response = call(f"{name}/m", "q", ["a"], **options, batch=8, fallbacks=[f"{name}/m2"])
+
+    assert response.model == "m2"
+    assert service.bodies[1] == {"model": "m2", "query": "q", "documents": ["a"]}
+    left_out = [said for said in response.warnings if said.endswith(": left out")]
+    assert sorted(left_out) == [
+        f"{name} does not take {p!r}: left out" for p in ("batch", "instruct")
+    ]
+    with pytest.raises(UnsupportedParamError, match="instrukt"):
+        call(f"{name}/m", "q", ["a"], **options, instrukt=8, fallbacks=[f"{name}/m2"])
 
 
 @pytest.mark.usefixtures("waits")

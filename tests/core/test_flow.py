@@ -211,6 +211,20 @@ def test_passthrough_gives_the_callers_order() -> None:
     assert response.id
 
 
+def test_passthrough_says_what_was_left_out() -> None:
+    """A misspelt parameter is no less so because the service is down."""
+    options: dict[str, Any] = {"drop_params": True, "max_retries": 0, "on_failure": "passthrough"}
+    driver = _driver(in_turn(DOWN))
+    reranker = Reranker("m", provider=ScriptedPlugin(), **options, misspelt=1)
+    plan = plan_call(reranker, DOCUMENTS, driver.clock.to_clock(), max_tokens_per_doc=9)
+    response = driver.run(run_plan(plan))
+
+    assert response.warnings[0].startswith("not reranked: ")
+    assert response.warnings[1].endswith("'misspelt': left out")
+    assert "'max_tokens_per_doc'" in response.warnings[2]
+    assert len(response.warnings) == 3
+
+
 def test_a_fallback_leaves_out_what_it_cannot_honour() -> None:
     """A parameter of the first provider does not stop the second, and is not dropped silently."""
     plugin = ScriptedPlugin(params={"max_tokens_per_doc": "max_tokens"})
@@ -222,6 +236,74 @@ def test_a_fallback_leaves_out_what_it_cannot_honour() -> None:
     sent = [orjson.loads(attempt.effect.content) for attempt in driver.attempts]
     assert [body.get("max_tokens") for body in sent] == [9, None]
     assert "max_tokens_per_doc" in response.warnings[-1]
+
+
+BUSY = Reply(body=b'{"error": {"code": "Busy", "message": "later"}}')
+WRONG = Reply(body=b'{"error": {"code": "Wrong", "message": "never"}}')
+
+
+@pytest.mark.parametrize("kind", [RateLimitError, ServerError])
+def test_an_error_in_a_good_reply_may_pass(kind: type[APIStatusError]) -> None:
+    """Where the plugin says that it is one that does: tried again, and then elsewhere."""
+    plugin = ScriptedPlugin(error_types={"Busy": kind})
+    again = _driver(in_turn(BUSY, GOOD))
+    elsewhere = _driver(in_turn(BUSY, BUSY, GOOD))
+
+    assert _ask(again, plugin).provider == "scripted"
+    response = _ask(elsewhere, plugin, max_retries=1, fallbacks=[_fallback("second")])
+    assert response.provider == "second"
+    assert "the reply is an error: later" in response.warnings[0]
+    passed = _ask(_driver(in_turn(BUSY)), plugin, max_retries=0, on_failure="passthrough")
+    assert not passed.reranked
+
+
+def test_any_other_error_in_a_good_reply_is_raised_at_once() -> None:
+    """Nobody knows that it passes, so that another provider might hide a mistake."""
+    driver = _driver(in_turn(WRONG, GOOD))
+    plugin = ScriptedPlugin(error_types={"Busy": RateLimitError})
+
+    with pytest.raises(APIStatusError, match="never") as caught:
+        _ask(driver, plugin, fallbacks=[_fallback("second")], on_failure="passthrough")
+
+    assert caught.value.status_code == 200
+    assert len(driver.attempts) == 1
+
+
+def _narrow(name: str) -> Reranker:
+    plugin = ScriptedPlugin(name, max_document_chars=3)
+    return Reranker("m", provider=plugin, max_retries=0)
+
+
+def test_a_limit_of_a_fallback_is_no_mistake_of_the_caller() -> None:
+    """What it refuses without being asked is a failure of its own: the next one is asked."""
+    driver = _driver(in_turn(DOWN, Reply(body=rank({"a": 0.1, "long": 0.2}))))
+    fallbacks = [_narrow("second"), _fallback("third")]
+    response = _ask(driver, documents=["a", "long"], max_retries=0, fallbacks=fallbacks)
+
+    assert response.provider == "third"
+    assert _order(response) == [1, 0]
+    assert "second/m: documents[1] has 4 characters" in response.warnings[1]
+
+
+def test_where_the_last_fallback_refuses_the_outage_is_what_is_raised() -> None:
+    """And with `on_failure="passthrough"`, the caller's own order comes back."""
+    options: dict[str, Any] = {"max_retries": 0, "fallbacks": [_narrow("second")]}
+    with pytest.raises(ServerError) as caught:
+        _ask(_driver(in_turn(DOWN)), documents=["long"], **options)
+    passed = _ask(_driver(in_turn(DOWN)), documents=["long"], **options, on_failure="passthrough")
+
+    assert "documents[0] has 4 characters" in caught.value.__notes__[0]
+    assert not passed.reranked
+    assert "documents[0] has 4 characters" in passed.warnings[1]
+
+
+def test_a_limit_of_the_first_provider_is_raised() -> None:
+    """It was named by the caller, who has to shorten the document or name another."""
+    driver = _driver(in_turn(GOOD))
+    plugin = ScriptedPlugin(max_document_chars=3)
+
+    with pytest.raises(InvalidRequestError, match="at most 3"):
+        _ask(driver, plugin, ["long"], fallbacks=[_fallback("second")], on_failure="passthrough")
 
 
 def test_pages_are_put_together() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -228,3 +230,24 @@ def test_to_dict_has_everything_that_is_not_raw() -> None:
         "cost": 0.5,
         "reranked": False,
     }
+
+
+def test_a_request_shows_neither_password_nor_query_of_its_url() -> None:
+    """Nor body and headers' values, as neither `Provider` nor the options do."""
+    request = HTTPRequest("https://u:password@h.test/x?key=abcdef", {"q": 1}, headers={"a": "bcd"})
+
+    assert repr(request) == (
+        "HTTPRequest(url='https://h.test/x', method='POST', headers=['a'], delay=0.0)"
+    )
+
+
+def test_a_response_as_a_dict_is_plain_all_the_way_down() -> None:
+    """Whatever mappings and sequences a document is made of; it shares none with the caller."""
+    tags, inner = ["a"], MappingProxyType({"x": ({"y": 1},)})
+    fields = {"text": "t", "tags": tags, "inner": inner}
+    response = RerankResponse([RerankResult(0, 0.5, Document("t", fields))])
+
+    document = response.to_dict()["results"][0]["document"]
+    tags.append("b")
+    assert json.loads(json.dumps(document)) == document
+    assert document == {"text": "t", "tags": ["a"], "inner": {"x": [{"y": 1}]}}

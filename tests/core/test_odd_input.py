@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rerank_core import ConfigurationError, InvalidRequestError, RerankError
+from rerank_core import ConfigurationError, InvalidRequestError, Reranker, RerankError
 
 from .conftest import KEY, Ask, Plugin, Service, refuse
 
@@ -239,6 +239,33 @@ def test_an_odd_option_is_refused_before_anything_is_sent(
 def test_an_option_that_no_request_can_honour_is_refused(ask: Ask, option: str, value: Any) -> None:
     """As an error of ours."""
     assert option in str(refuse(ask, **{option: value}))
+
+
+def test_what_is_changed_after_a_reranker_was_made_is_not_sent() -> None:
+    """Headers and body were checked as they were then."""
+    service = Service()
+    headers = {"x-team": "search"}
+    body: dict[str, Any] = {"user": {"tags": ["a"]}, "pair": ("b", {"c": 1})}
+    options: dict[str, Any] = {"extra_headers": headers, "extra_body": body}
+    reranker = Reranker("m", provider=Plugin(), api_key=KEY, http_client=service, **options)
+    headers |= {"x-team": "a\r\nb", "content-length": "1"}
+    body["user"]["tags"].append("changed")
+    body["pair"][1]["c"] = 2
+    body["query"] = "another"
+
+    reranker.rerank("q", ["a"])
+
+    assert service.requests[0].headers["x-team"] == "search"
+    sent = service.bodies[0]
+    assert (sent["query"], sent["user"], sent["pair"]) == ("q", {"tags": ["a"]}, ["b", {"c": 1}])
+
+
+def test_a_body_that_holds_itself_is_refused(ask: Ask) -> None:
+    """There is no end to it."""
+    body: dict[str, Any] = {}
+    body["user"] = [body]
+
+    assert "extra_body is nested too deeply" in str(refuse(ask, extra_body=body))
 
 
 @pytest.mark.parametrize(

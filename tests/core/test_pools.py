@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
+import pickle
 import socket
 import threading
 import time
@@ -632,3 +634,13 @@ def test_a_connection_that_is_just_being_closed_is_not_used(left: Any) -> None:
             assert wire.has_expired()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("twin", [pickle.dumps, copy.deepcopy])
+def test_a_reranker_refuses_to_be_copied_deeply(twin: Callable[[Any], Any]) -> None:
+    """Clearly, and without half of one left behind: sockets and locks stay in their process."""
+    with Reranker("local/bm25") as reranker:
+        with pytest.raises(TypeError, match="Reranker cannot be pickled or copied deeply"):
+            twin(reranker)
+
+        assert copy.copy(reranker).rerank("a", ["a"]).results

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import os
 import traceback
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -491,6 +493,39 @@ def test_the_functions_see_a_changed_environment(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.usefixtures("registered")
+def test_the_functions_take_a_list_of_rerankers() -> None:
+    """They are the caller's own, and not kept."""
+    with recording(Reply({"message": "no"}, 503)) as recorder, Reranker("local/bm25") as fallback:
+        options: dict[str, Any] = {"api_base": recorder.base_url, "max_retries": 0}
+        response = rerank("target/m", "q", ["a"], api_key=KEY, fallbacks=[fallback], **options)
+
+    assert response.provider == "local"
+
+
+def test_the_functions_see_that_a_variable_was_changed_which_only_the_plugin_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that names a file, for example."""
+    plugin = make_plugin(
+        options={"region": ()},
+        option_sources={"region": lambda _: os.environ.get("TARGET_FILE")},
+        watched_env=("TARGET_FILE",),
+    )
+    register(plugin)
+    monkeypatch.delenv("TARGET_FILE", raising=False)
+    try:
+        with recording(Reply(RANKING)) as recorder:
+            for path in ("one", "two", "two"):
+                rerank("target/m", "query", ["a"], api_key=KEY, api_base=recorder.base_url)
+                monkeypatch.setenv("TARGET_FILE", path)
+    finally:
+        unregister("target")
+
+    seen = [request.headers.get("x-region") for request in recorder.requests]
+    assert seen == [None, "one", "two"]
+
+
+@pytest.mark.usefixtures("registered")
 def test_the_functions_do_not_confuse_options_that_are_equal_but_not_the_same() -> None:
     """`True == 1` in Python, but not on the wire."""
     values = (True, 1, 1.0)
@@ -500,6 +535,76 @@ def test_the_functions_do_not_confuse_options_that_are_equal_but_not_the_same() 
             rerank("target/model", "query", ["document"], level=value, **options)  # type: ignore[arg-type]
 
     assert [repr(sent.json["level"]) for sent in recorder.requests] == ["True", "1", "1.0"]
+
+
+@pytest.mark.usefixtures("registered")
+def test_the_functions_do_not_confuse_lists_that_are_equal_but_not_the_same() -> None:
+    """Neither in tuples nor inside of lists and mappings, nor one caller's for another's."""
+    values = [(True,), (1,), (1.0,), [True], [1], [1.0], [[1, 2]], [[1], 2], {"a": 1}, {"a": True}]
+    with recording(Reply(RANKING)) as recorder:
+        options = {"api_base": recorder.base_url}
+        for key in ("key-of-the-first", "key-of-the-second"):
+            for value in values:
+                rerank("target/model", "query", ["document"], level=value, api_key=key, **options)  # type: ignore[arg-type]
+
+    sent = [repr(request.json["level"]) for request in recorder.requests]
+    assert sent == [repr(list(v) if isinstance(v, tuple) else v) for v in values] * 2
+    assert [request.headers["authorization"][-5:] for request in recorder.requests] == [
+        *["first"] * len(values),
+        *["econd"] * len(values),
+    ]
+
+
+@pytest.mark.usefixtures("registered")
+def test_the_functions_see_that_a_list_or_mapping_was_changed() -> None:
+    """It is looked up by what it holds; what is kept is a copy."""
+    level, headers = [0], {"x-team": "one"}
+    with recording(Reply(RANKING)) as recorder:
+        options: dict[str, Any] = {"api_key": KEY, "api_base": recorder.base_url}
+        options |= {"level": level, "extra_headers": headers}
+        for number in (1, 2, 1):
+            headers["x-team"], level[0] = f"team {number}", number
+            rerank("target/model", "query", ["document"], **options)
+
+    seen = [(request.headers["x-team"], request.json["level"]) for request in recorder.requests]
+    assert seen == [("team 1", [1]), ("team 2", [2]), ("team 1", [1])]
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"fallbacks": ["local/bm25"]},
+        {"fallbacks": ("local/bm25",)},
+        {"extra_headers": {"x-team": "search"}},
+        {"extra_body": {"user": {"tags": ["a", 1, None]}}},
+        {"timeout": httpx.Timeout(5)},
+        {"level": (1, 2)},
+    ],
+    ids=repr,
+)
+def test_the_functions_resolve_once_for_the_same_options(option: dict[str, Any]) -> None:
+    """Lists and mappings included: credentials would be fetched anew with each call."""
+    resolved, counts = list[str](), list[int]()
+    facts = Provider(name="target", api_key_env=(), extra_params={"level": "level"})
+
+    @hookimpl
+    def resolve_provider(model: str) -> Provider:
+        resolved.append(model)
+        return facts
+
+    plugin = make_plugin()
+    plugin.resolve_provider = resolve_provider
+    register(plugin)
+    try:
+        with recording(Reply(RANKING)) as recorder:
+            for _ in range(3):
+                options = {"api_key": KEY, "api_base": recorder.base_url, **copy.deepcopy(option)}
+                rerank("target/model", "query", ["document"], **options)
+                counts.append(len(resolved))
+    finally:
+        unregister("target")
+
+    assert counts == counts[:1] * 3
 
 
 def test_a_reranker_reads_the_environment_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,6 @@ from rerank_core import (
     BadRequestError,
     RequestTimeoutError,
     ResponseParseError,
-    ServerError,
     TransportError,
 )
 
@@ -143,7 +142,7 @@ HEADS = [
           outcome=TransportError, requests=2),
     fault("a status that is no number", step(b"HTTP/1.1 two Fine\r\n\r\n"), outcome=TransportError,
           requests=2),
-    fault("a status of 999", step(reply(b"{}", status=999)), outcome=ServerError, requests=2),
+    fault("a status of 999", step(reply(b"{}", status=999)), outcome=APIStatusError),
     fault("the reply of another protocol", step(b"SSH-2.0-OpenSSH_9.9\r\n", close),
           outcome=TransportError, requests=2),
     fault("a greeting before the request", at_once(b"220 mail ESMTP\r\n", pause(0.05), close),

@@ -333,3 +333,28 @@ def test_a_header_of_the_callers_comes_before_what_stands_before_an_at() -> None
         )
 
     assert sent[0].headers["authorization"] == "Bearer mine"
+
+
+@pytest.mark.parametrize(
+    "brings",
+    [
+        {"cookies": {"session": "secret-of-the-client"}},
+        {"params": {"code": "secret-of-the-client"}},
+        {"headers": {"x-api-key": "secret-of-the-client"}},
+    ],
+    ids=lambda brings: next(iter(brings)),
+)
+def test_no_error_shows_what_the_callers_own_client_brings(brings: dict[str, Any]) -> None:
+    """Its headers, cookies and query are sent like those that are given here."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        said = f"{request.url} {request.headers.get('cookie')} {request.headers.get('x-api-key')}"
+        return httpx.Response(403, json={"message": said})
+
+    client = httpx.Client(transport=httpx.MockTransport(answer), **brings)
+    with client, pytest.raises(RerankError) as caught:
+        ask(answer, model="cohere/rerank-v3.5", api_key="not-the-canary", http_client=client)
+
+    texts = list(texts_of_error(caught.value))
+    assert found_in(texts, {"secret-of-the-client"}) == []
+    assert any("[redacted]" in text for text in texts)

@@ -55,6 +55,26 @@ def test_the_header_of_a_user_gives_the_password_away() -> None:
     assert header_secrets("Basic !")[0] == header_secrets("Basic /w==")[0][:6] + "!"
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["a=b;session=secret-1", "a=b; session=secret-1", 'Digest response="secret-1"', "s=secret-1"],
+)
+def test_what_a_header_names_is_secret(value: str) -> None:
+    """However its parts are set apart."""
+    assert "secret-1" in header_secrets(value)
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["%{:02x}", "%{:02X}", "%25{:02x}", "&#{};", "&#x{:x};", "\\u{:04x}", "\\\\u{:04X}"],
+)
+def test_a_secret_is_hidden_where_each_of_its_characters_is_escaped(form: str) -> None:
+    """Letters and digits among them, which need no escape."""
+    escaped = "".join(form.format(ord(character)) for character in CANARY)
+
+    assert hide(f"key {escaped} is wrong", [CANARY]) == "key [redacted] is wrong"
+
+
 def test_the_longer_secret_goes_first() -> None:
     """Else the rest of it would stay."""
     assert hide("secret-and-more", ["secret", "secret-and-more"]) == "[redacted]"
@@ -90,6 +110,7 @@ def test_a_url_keeps_its_version() -> None:
 
     assert {"us/er", "pass/word", "us%2Fer:pass%2Fword", "c0de"} <= {*found}
     assert "2024-05-01" not in found
+    assert "signed-c0de" in url_secrets("https://h.test/v1?sig_version=signed-c0de")
     assert list(filter(None, url_secrets("https://[::1") + url_secrets(None))) == []
 
 
@@ -99,5 +120,7 @@ def test_what_is_called_a_secret_is_one() -> None:
 
     assert {*named_secrets(value)} >= {"a1\nb2", "b2"}
     assert {"https://t.test", "x"} & {*named_secrets(value)} == set()
+    below = {"api_keys": [CANARY], "auth": {"value": {"of": "below-auth"}}}
+    assert {*named_secrets(below)} >= {CANARY, "below-auth"}
     assert CANARY in secrets_in(json.dumps({"client_secret": CANARY}))
     assert list(secrets_in(object())) == []

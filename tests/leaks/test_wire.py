@@ -208,3 +208,31 @@ def test_no_local_variable_of_a_call_shows_a_key(
     seen = list(_locals_of(caught.value))
     assert any(text.startswith("rerank.self") for text in seen)
     assert found_in(seen, {CANARY, TOKEN}) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"extra_headers": {"x-token": CANARY}},
+        {"extra_body": {"token": CANARY}},
+        {"extra_body": {"token": CANARY, "query": "another"}},
+        {"api_base": f"https://user:{quote(CANARY, safe='')}@own.test"},
+        {"api_base": f"https://own.test/v2?code={quote(CANARY)}"},
+    ],
+    ids=["header", "body", "refused body", "user", "query"],
+)
+@pytest.mark.parametrize("status", [200, 401, 503])
+def test_no_local_variable_of_a_call_shows_what_is_sent_beside_the_key(
+    status: int, options: dict[str, Any]
+) -> None:
+    """Headers, a body and what stands in the base URL, whatever the call fails of."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(status, content=b"<html>"))
+    own = {"api_key": "not-the-canary", "max_retries": 0, "http_client": transport, **options}
+    reranker = Reranker("cohere/rerank-v3.5", **own)
+
+    with pytest.raises(RerankError) as caught:
+        reranker.rerank("query", ["one"])
+
+    seen = list(_locals_of(caught.value))
+    assert any(text.startswith("rerank.self") for text in seen)
+    assert found_in(seen, {CANARY}) == []

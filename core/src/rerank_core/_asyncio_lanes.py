@@ -75,9 +75,7 @@ async def _open(request: httpcore.Request) -> Wire:
             async with asyncio.timeout(most if tls else None):
                 await loop.create_connection(lambda: wire, sock=connected, **tls)
         except BaseException:
-            # In this order: a socket that is closed while the event loop still watches it has its
-            # number taken by the next one, which then cannot be used.
-            wire.close()
+            wire.close()  # first: a watched socket's number would be the next one's as well
             connected.close()
             raise
     except TimeoutError as error:
@@ -208,7 +206,9 @@ class Wire(asyncio.Protocol):
         """What comes next of the reply."""
         self._looks += 1
         if not self._looks % _MOST_LOOKS:
-            await self._let_others()
+            self._transport.pause_reading()
+            await asyncio.sleep(0)
+            self._transport.resume_reading()
         while (event := self._parser.next_event()) is h11.NEED_DATA:
             if not self._over:
                 await self._wait(patience, httpcore.ReadTimeout)
@@ -219,12 +219,6 @@ class Wire(asyncio.Protocol):
             else:
                 self._parser.receive_data(b"")
         return event
-
-    async def _let_others(self) -> None:
-        """Keep the event loop from standing still over a reply of very many small chunks."""
-        self._transport.pause_reading()
-        await asyncio.sleep(0)
-        self._transport.resume_reading()
 
     def _complete(self, *, whole: bool) -> None:
         """Be ready for the next request, if nothing speaks against it."""

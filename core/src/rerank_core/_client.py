@@ -6,11 +6,15 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from attrs import field, frozen
+
 from rerank_core._connections import SHARED
 from rerank_core._models import RerankResponse
+from rerank_core._options import to_timeout
 from rerank_core._reranker import Documents, Reranker
 
 _MOST_KEPT = 256
+_PLAIN = {str, bytes, int, float, bool, type(None)}
 
 
 def rerank(  # noqa: PLR0913, PLR0917 - litellm's signature
@@ -158,8 +162,13 @@ def _reranker(model: str, *, http_client: Any, **options: Any) -> Reranker:
         return Reranker(model, http_client=http_client, **options)
     try:
         kept = _keep(model, **options)
-    except TypeError:  # an option that cannot be looked up by, a dict for example
-        return Reranker(model, _connections=SHARED, **options)
+    except TypeError:  # an option that cannot be looked up by, a list for example
+        kept = None
+    if kept is None:
+        keys = _to_keys(model, options)
+        if keys is None:
+            return Reranker(model, _connections=SHARED, **options)
+        options, kept = keys, _keep(model, **keys)
     if kept.is_current():
         return kept
     _keep.cache_clear()
@@ -168,4 +177,51 @@ def _reranker(model: str, *, http_client: Any, **options: Any) -> Reranker:
 
 @functools.lru_cache(_MOST_KEPT, typed=True)  # typed: 1 is a number of retries, and True is not
 def _keep(model: str, **options: Any) -> Reranker:
-    return Reranker(model, _connections=SHARED, **options)
+    for value in options.values():
+        # The types of what is inside are not looked at: (1,) would be found for (True,).
+        if isinstance(value, tuple) and not {str, Reranker}.issuperset(map(type, value)):
+            raise TypeError
+    values = {
+        name: value.value if isinstance(value, _Copy) else value for name, value in options.items()
+    }
+    return Reranker(model, _connections=SHARED, **values)
+
+
+@frozen
+class _Copy:
+    """An option that may change, as it was, and what it can be looked up by."""
+
+    key: str = field(repr=False)
+    value: Any = field(eq=False, repr=False)
+
+
+def _to_keys(model: Any, options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The options as they can be looked up by; `None` where one of them cannot be."""
+    try:
+        hash(model)
+        return {name: _to_key(name, value) for name, value in options.items()}
+    except (TypeError, ValueError, RecursionError):
+        return None
+
+
+def _to_key(name: str, value: Any) -> Any:
+    if name == "timeout":
+        value = to_timeout(value)  # httpx's own may change
+    elif type(value) in {dict, list, tuple}:
+        value = _copy(value)
+    else:
+        hash(value)
+        return value
+    return _Copy(repr(value), value)  # of plain values, `repr` tells all, types among it
+
+
+def _copy(value: Any) -> Any:
+    """A copy of plain values in lists and mappings; anything else is a `TypeError`."""
+    kind = type(value)
+    if kind is dict:
+        return {_copy(name): _copy(inner) for name, inner in value.items()}
+    if kind in {list, tuple}:
+        return kind(map(_copy, value))
+    if kind in _PLAIN:
+        return value
+    raise TypeError(kind)

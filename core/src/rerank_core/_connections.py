@@ -49,8 +49,14 @@ class Connections:
 
     def __del__(self) -> None:
         """Close the clients of a `Reranker` that nobody closed."""
-        if self._pools is not None:
-            self._pools.abandon()
+        pools = getattr(self, "_pools", None)  # one that was never made whole has none
+        if pools is not None:
+            pools.abandon()
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Refuse to be copied or pickled: sockets and locks are this process's."""
+        message = "a Reranker cannot be pickled or copied deeply: make another one instead"
+        raise TypeError(message)
 
     def forget(self) -> None:
         """Leave the clients to the process that made them, without touching their locks."""

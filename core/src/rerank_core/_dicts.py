@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import cattrs
@@ -17,7 +18,16 @@ _required = override(omit_if_default=False)
 
 
 def _document_to_dict(document: Document) -> dict[str, Any]:
-    return {**(document.fields or {}), "text": document.text}
+    return {**_plain(document.fields or {}), "text": document.text}
+
+
+def _plain(value: Any) -> Any:
+    """The value in dicts and lists of its own: what is in a document may be any mapping."""
+    if isinstance(value, Mapping):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)):
+        return list(map(_plain, value))
+    return value
 
 
 def _meta_to_dict(plain: Callable[[Meta], dict[str, Any]]) -> Callable[[Meta], dict[str, Any]]:

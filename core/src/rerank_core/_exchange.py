@@ -108,6 +108,13 @@ def prepare(call: Call, target: Target, *, drop_params: bool = False) -> Prepare
     return Prepared(call, target, parts, fitted.held_back, tuple(dict.fromkeys(warnings)))
 
 
+def left_out(call: Call, target: Target) -> tuple[str, ...]:
+    """The warnings about parameters and options that a target that was asked does not take."""
+    warnings = list(target.warnings)
+    _choose_params(call, target, warnings, drop=True)
+    return tuple(dict.fromkeys(warnings))
+
+
 def _choose_params(
     call: Call, target: Target, warnings: list[str], *, drop: bool
 ) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from attrs import evolve
@@ -15,7 +15,8 @@ from rerank_core.errors import InvalidRequestError, ResponseParseError
 _SCHEMES = ("https://", "http://")
 
 if TYPE_CHECKING:
-    from rerank_core._models import HTTPRequest
+    from rerank_core._models import JSON, HTTPRequest
+    from rerank_core._options import Options
     from rerank_core._target import Target
 
 
@@ -33,20 +34,24 @@ def add_extras(work: HTTPRequest, target: Target) -> HTTPRequest:
             " base_url from resolve_provider, or api_base= from the caller"
         )
         raise target.hooks.source.error(message)
-    extra_body, extra_headers = target.options.extra_body, target.options.extra_headers
-    if not (extra_body or extra_headers or work.headers):
+    options = target.options
+    if not (options.extra_body or options.extra_headers or work.headers):
         return work
-    body = work.body
-    if extra_body and body is not None:
-        if not isinstance(body, Mapping):
-            message = "extra_body cannot be added: this request's body is not an object"
-            raise InvalidRequestError(message)
-        if clash := sorted(extra_body.keys() & body.keys()):
-            message = f"extra_body repeats {', '.join(clash)}: give it as a parameter instead"
-            raise InvalidRequestError(message)
-        body = {**body, **extra_body}
     check_headers("the request's headers", work.headers)
-    return evolve(work, body=body, headers={**work.headers, **extra_headers})
+    body = work.body
+    if options.extra_body and body is not None:
+        body = _with_extras(body, options)
+    return evolve(work, body=body, headers={**work.headers, **options.extra_headers})
+
+
+def _with_extras(body: JSON, options: Options) -> dict[str, Any]:
+    if not isinstance(body, Mapping):
+        message = "extra_body cannot be added: this request's body is not an object"
+        raise InvalidRequestError(message)
+    if clash := sorted(options.extra_body.keys() & body.keys()):
+        message = f"extra_body repeats {', '.join(clash)}: give it as a parameter instead"
+        raise InvalidRequestError(message)
+    return {**body, **options.extra_body}
 
 
 def follow(following: HTTPRequest, target: Target, before: HTTPRequest) -> HTTPRequest:

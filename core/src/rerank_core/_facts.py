@@ -78,6 +78,8 @@ class Provider:
         option_sources: For an option that neither the caller nor a variable gives, a function
             from the secret options to its value: a profile's region, for example. Asked once per
             `Reranker`; this one may read files.
+        watched_env: Variables that `auth` and `option_sources` read for themselves, one that names
+            a file of credentials for example: where one changes, `rerank` resolves anew.
         takes_mappings: Whether mapping documents travel as they are; core renders them as text
             for a provider that takes only strings.
         takes_blank_documents: Whether a document may be blank; core holds blank ones back if not.
@@ -122,6 +124,7 @@ class Provider:
     options: Mapping[str, tuple[str, ...]] = field(factory=dict)
     secret_options: Mapping[str, tuple[str, ...]] = field(factory=dict)
     option_sources: Mapping[str, Callable[[Mapping[str, Any]], Any]] = field(factory=dict)
+    watched_env: tuple[str, ...] = field(default=(), validator=instance_of(tuple))
     takes_mappings: bool = False
     takes_blank_documents: bool = False
     max_documents: int | None = field(default=None, validator=_count)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from attrs import evolve
+
 from rerank_core._connections import SHARED
 from rerank_core._plugins import find_plugin
 from rerank_core._target import Target, resolve_target, split_model
@@ -26,12 +28,23 @@ def resolve_fallbacks(fallbacks: Any, first: Target) -> Iterator[Target]:
         raise ConfigurationError(message)
     for fallback in fallbacks or ():
         if (targets := getattr(fallback, "_targets", None)) is not None:
-            yield from targets
+            yield from (_with_params(target, first) for target in targets)
             continue
         name, model = split_model(fallback, None)
         if find_plugin(name).resolve_provider(model, {}).name == first.provider.name:
-            options, connections = first.options, first.connections
+            # Another model may not know what the first does: left out, as in a call.
+            options, connections = evolve(first.options, drop_params=True), first.connections
         else:
             # A key, a base URL and a client belong to the provider they were given for.
             options, connections = first.options.for_another_provider(), SHARED
-        yield resolve_target(fallback, options, connections)
+        yield _with_params(resolve_target(fallback, options, connections), first)
+
+
+def _with_params(target: Target, first: Target) -> Target:
+    """The target with the parameters that were given for the first, as if in the call.
+
+    They are about the ranking, not about the connection: what the target does not take is left
+    out, with a warning, when it is asked.
+    """
+    missing = first.params.keys() - target.params.keys()
+    return evolve(target, params={**first.params, **target.params}) if missing else target

@@ -18,11 +18,13 @@ from rerank_core._exchange import (
     Part,
     conclude,
     finish,
+    left_out,
     prepare,
     read_payload,
     read_reply,
 )
 from rerank_core._extras import follow
+from rerank_core._keys import Secret
 from rerank_core._messages import shorten
 from rerank_core._models import (
     Compute,
@@ -80,7 +82,9 @@ def run_plan(plan: Plan) -> Flow:
         try:
             response = yield from _ask(plan, target, deadline)
         except RerankError as error:
-            if not falls_back(error, target.provider):
+            # What a fallback alone refuses, a document too long for it for example, is no mistake.
+            refused = bool(failures) and isinstance(error, InvalidRequestError)
+            if not (refused or falls_back(error, target.provider)):
                 for earlier in failures:
                     error.add_note(f"Asked as a fallback, because of: {earlier}")
                 raise
@@ -123,22 +127,21 @@ def _exchange(part: Part, target: Target, deadline: float | None, clock: Clock) 
         return conclude(part, [page])
     request = part.work
     pages: list[Page] = []
-    asked: set[tuple[str, bytes]] = set()
+    asked: set[Secret] = set()
     reply: HTTPResponse | None = None
     try:
         for _ in range(MOST_REPLIES):
-            content = _encode(request, part)
+            effect = _attempt(target, request, part, deadline)
             if request.delay > 0:
                 yield from _wait(request.delay, deadline, clock, None)
-            elif asked and (request.url, content) in asked:
+            elif asked and Secret((request.url, effect.content)) in asked:
                 break
-            reply = yield from _send(target, request, content, deadline, clock)
-            page = read_reply(part, target, reply)
+            reply, page = yield from _send(part, effect, clock)
             if page.response is not None:
                 pages.append(page)
             if page.following is None:
                 return conclude(part, pages)
-            asked.add((request.url, content))
+            asked.add(Secret((request.url, effect.content)))
             request = follow(page.following, target, request)
         message = "the service says without end that there is more"
         raise ResponseParseError(message)
@@ -158,26 +161,31 @@ def _encode(request: HTTPRequest, part: Part) -> bytes:
         raise
 
 
-def _send(
-    target: Target, request: HTTPRequest, content: bytes, deadline: float | None, clock: Clock
-) -> Flow:
-    """One request: sent, and sent again after failures that may pass."""
+def _attempt(target: Target, request: HTTPRequest, part: Part, deadline: float | None) -> Send:
+    """The effect of sending a request; what is secret of it is in no frame that goes on."""
     headers: Mapping[str, str] = JSON_HEADERS
     if request.headers or request.body is None:
         headers = _headers_of(request)
+    content = _encode(request, part)
+    return Send(target, request, content, headers, target.options.timeout, deadline)
+
+
+def _send(part: Part, effect: Send, clock: Clock) -> Flow:
+    """One request: sent and its reply read, and sent again after failures that may pass."""
+    target, deadline = effect.target, effect.deadline
     options, provider = target.options, target.provider
-    effect = Send(target, request, content, headers, options.timeout, deadline)
     attempt = 1
     while True:
         failure: RerankError | None
+        reply: HTTPResponse | None = None
         try:
-            reply: HTTPResponse = yield effect
+            reply = yield effect
             failure = status_error(target, reply, clock.time())
-        except RerankError as error:  # of the way there, authentication included
+            if failure is None:
+                return reply, read_reply(part, target, reply)
+        except RerankError as error:  # of the way there, authentication included, or in the reply
             failure = error
-        if failure is None:
-            return reply
-        describe(failure, target)
+        describe(failure, target, reply)
         if attempt > options.max_retries or not is_retryable(failure, provider):
             raise failure
         wait = choose_wait(failure.retry_after, attempt, clock)
@@ -228,6 +236,9 @@ def _pass_through(plan: Plan, failures: Sequence[RerankError]) -> RerankResponse
         id=str(uuid4()),
         model=target.model,
         provider=target.provider.name,
-        warnings=tuple(f"not reranked: {shorten(str(error))}" for error in failures),
+        warnings=(
+            *(f"not reranked: {shorten(str(error))}" for error in failures),
+            *left_out(call, target),
+        ),
         reranked=False,
     )

@@ -43,6 +43,10 @@ class Environment:
                 return value
         return None
 
+    def watch(self, names: Sequence[str]) -> None:
+        """Remember the variables, which somebody else will read."""
+        self.seen |= {name: os.environ.get(name) for name in names}
+
 
 def choose_key(
     facts: Provider, options: Options, environment: Environment

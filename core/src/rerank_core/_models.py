@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from rerank_core._messages import shown_url
 from rerank_core._results import Document, RerankResult, Results, Subscriptable
 
 __all__ = [
@@ -180,7 +181,7 @@ class HTTPRequest:
         delay: Seconds to wait before sending, where a service says "come back later".
     """
 
-    url: str = field(validator=_is(str))
+    url: str = field(repr=shown_url, validator=_is(str))
     body: JSON = field(default=None, repr=False)
     method: str = field(default="POST", validator=_is(str))
     headers: Mapping[str, str] = field(factory=dict, repr=lambda headers: repr(list(headers)))

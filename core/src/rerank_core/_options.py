@@ -11,7 +11,7 @@ from attrs import astuple, field, fields, frozen
 from attrs.validators import optional
 
 from rerank_core._messages import shown_url
-from rerank_core.errors import ConfigurationError
+from rerank_core.errors import ConfigurationError, InvalidRequestError
 
 DEFAULT_TIMEOUT = 60.0
 CONNECT_TIMEOUT = 10.0
@@ -119,8 +119,19 @@ def either(name: str, value: Any, other_name: str, other: Any) -> Any:
     return other if value is None else value
 
 
-def _mapping(value: Any) -> Any:
-    return {} if value is None else value
+def _copied(value: Any) -> Any:
+    """A copy of mappings and lists: what the caller changes later was not checked."""
+    try:
+        return {} if value is None else _copy(value)
+    except RecursionError:
+        message = "extra_body is nested too deeply"
+        raise InvalidRequestError(message) from None
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _copy(inner) for name, inner in value.items()}
+    return [_copy(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
 def _retries(value: Any) -> Any:
@@ -147,13 +158,13 @@ class Options:
     on_failure: Literal["raise", "passthrough"] = field(default="raise", validator=_on_failure)
     extra_headers: Mapping[str, str] = field(
         default=None,
-        converter=_mapping,
+        converter=_copied,
         repr=False,
         validator=[_of_kind(Mapping, "a mapping"), _headers],
     )
     extra_body: Mapping[str, Any] = field(
         default=None,
-        converter=_mapping,
+        converter=_copied,
         repr=False,
         validator=_of_kind(Mapping, "a mapping"),
     )

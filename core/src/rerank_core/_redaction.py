@@ -20,6 +20,7 @@ _ESCAPE = re.compile(
     rb"|\\\\*(?:u[0-9A-Fa-f]{4}(?:\\+u[0-9A-Fa-f]{4})*)?"
     rb"|&(?:#[0-9]{1,9}|#[Xx][0-9A-Fa-f]{1,9}|[A-Za-z]{2,6});"
 )
+_ESCAPED_WORD = re.compile(rb"%(?:25)*[3-7][0-9a-f]|&#|\\u00[3-7]")
 _HALF_ESCAPE = re.compile(rb"(?:%(?:25)*[0-9A-Fa-f]?|\\+u?[0-9A-Fa-f]{0,3}|&[#0-9A-Za-z]{0,9})$")
 _LONGEST_ESCAPE = 12
 _LEAST_HIDDEN = 6  # what is shorter stands in too many harmless words
@@ -41,7 +42,9 @@ def hider(secrets: Iterable[str]) -> Callable[[str], str]:
         # As bytes: there, the lower case of a letter is as long as the letter.
         raw = text.encode(errors="surrogatepass")
         low = raw.lower()
-        likely = [form for form, sign in signs.items() if sign in low]
+        # Where letters and digits are escaped as well, a secret need not leave any of its own.
+        escaped = _ESCAPED_WORD.search(low)
+        likely = [form for form, sign in signs.items() if escaped or sign in low]
         found = {*_places(raw, likely)} if likely else set()
         if _CUT in raw:
             found.update(_cut_places(raw, signs, longest))

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from rerank_core.errors import APIStatusError, RerankError, ResponseParseError, TransportError
+from rerank_core.errors import (
+    APIStatusError,
+    RateLimitError,
+    RerankError,
+    ResponseParseError,
+    ServerError,
+    TransportError,
+)
 
 if TYPE_CHECKING:
     from rerank_core._facts import Provider
@@ -64,7 +71,9 @@ def _may_pass(error: RerankError, provider: Provider) -> bool:
         status = error.status_code
         if status in provider.final_statuses:
             return False
-        return status in _RETRIED or status in provider.retry_statuses or status >= 500  # noqa: PLR2004 - the 5xx
+        if 200 <= status < 300:  # noqa: PLR2004 - a good one, so that only the plugin knows
+            return isinstance(error, (RateLimitError, ServerError))
+        return status in _RETRIED or status in provider.retry_statuses or 500 <= status < 600  # noqa: PLR2004 - the 5xx
     return isinstance(error, TransportError)
 
 

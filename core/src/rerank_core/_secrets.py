@@ -22,13 +22,15 @@ _LEAST_LINE = 24  # of a key that takes several lines
 _SECRET_NAME = re.compile(
     "auth|key|token|secret|passw|pwd|credential|cookie|signature", re.IGNORECASE
 )
+_VERSION_NAME = re.compile("(api)?[-_.]?version", re.IGNORECASE)
 
 
 def header_secrets(value: str) -> list[str]:
     """What of a header's value is secret: all of it, and its words but for a scheme and names."""
-    words = re.split(r"[\s,]+", value)
+    words = re.split(r"[\s,;]+", value)
     behind = words[len(words) > 1 :]
-    found = [value, *behind, *(word.partition("=")[2] for word in behind)]
+    named = [word.partition("=")[2] for word in (words[0], *behind)]
+    found = [value, *behind, *named, *(text.strip('"') for text in (*behind, *named))]
     if words[0].lower() == "basic":
         with contextlib.suppress(ValueError):  # what is no base64, or no text
             user = binascii.a2b_base64(words[-1]).decode()
@@ -37,29 +39,28 @@ def header_secrets(value: str) -> list[str]:
 
 
 def url_secrets(url: str | None) -> list[str]:
-    """User name, password and query values of a URL, but for a version."""
+    """User name, password and query values of a URL, but for an API's version."""
     try:
         parts = urlsplit(url or "")
     except ValueError:
         return []
     user = parts.netloc.rpartition("@")[0]
-    values = [text for name, text in parse_qsl(parts.query) if "version" not in name.lower()]
+    values = [text for name, text in parse_qsl(parts.query) if not _VERSION_NAME.fullmatch(name)]
     return [user, *user.split(":"), unquote(user), *map(unquote, user.split(":")), *values]
 
 
-def named_secrets(value: Any) -> Iterator[str]:
-    """The strings in mappings and lists whose names say that they are secret."""
+def named_secrets(value: Any, *, secret: bool = False) -> Iterator[str]:
+    """The strings in mappings and lists whose names, or a name around them, say they are secret."""
     if isinstance(value, (list, tuple)):
         for item in value:
-            yield from named_secrets(item)
+            yield from named_secrets(item, secret=secret)
     elif isinstance(value, Mapping):
         for name, item in value.items():
-            if not (isinstance(item, str) and _SECRET_NAME.search(str(name))):
-                yield from named_secrets(item)
-            elif not item.startswith(("https://", "http://")):  # a `token_uri`
-                lines = item.splitlines() if "\n" in item else ()
-                long = (line for line in lines if len(line) >= _LEAST_LINE)
-                yield from (*header_secrets(item), *long)
+            yield from named_secrets(item, secret=secret or bool(_SECRET_NAME.search(str(name))))
+    elif secret and isinstance(value, str) and not value.startswith(("https://", "http://")):
+        # What is a URL is a `token_uri`.
+        lines = value.splitlines() if "\n" in value else ()
+        yield from (*header_secrets(value), *(line for line in lines if len(line) >= _LEAST_LINE))
 
 
 def secrets_in(value: Any) -> Iterator[str]:
@@ -87,6 +88,14 @@ def given_secrets(options: Options, facts: Provider) -> Iterator[str]:
     for text in (*extra.values(), *map(get, chain.from_iterable(facts.options.values()))):
         if isinstance(text, str) and "@" in text:  # the URL of a token service, for example
             yield from url_secrets(text if "://" in text else f"https://{text}")
+
+
+def client_secrets(http_client: Any) -> Iterator[str]:
+    """What the caller's own client brings that is secret: headers, cookies and query values."""
+    yield from named_secrets(getattr(http_client, "headers", {}))
+    jar = getattr(getattr(http_client, "cookies", None), "jar", ())
+    yield from (cookie.value or "" for cookie in jar)
+    yield from url_secrets(f"?{getattr(http_client, 'params', '')}")
 
 
 def clean(error: BaseException, redact: Callable[[str], str]) -> None:

@@ -55,7 +55,7 @@ def status_error(target: Target, reply: HTTPResponse, now: float) -> APIStatusEr
     if 200 <= status < 300:  # noqa: PLR2004 - the good ones
         return None
     provider = target.provider
-    usual = ServerError if status >= 500 else APIStatusError  # noqa: PLR2004 - the 5xx
+    usual = ServerError if 500 <= status < 600 else APIStatusError  # noqa: PLR2004 - the 5xx
     words: list[int | str] = [*read_error_codes(reply), status]
     kind = _first(provider.error_types, words) or _TYPES.get(status, usual)
     said = _said(target, reply)

@@ -17,7 +17,7 @@ from rerank_core._options import OPTION_NAMES
 from rerank_core._plugins import find_plugin, hooks_of, still_answers
 from rerank_core._prices import warn_of_retirement
 from rerank_core._redaction import hide, hider
-from rerank_core._secrets import clean, given_secrets, named_secrets, secrets_in
+from rerank_core._secrets import clean, client_secrets, given_secrets, secrets_in
 from rerank_core._suggest import suggestion_for_param
 from rerank_core.errors import ConfigurationError, RerankError, UnsupportedParamError
 
@@ -80,13 +80,12 @@ class Target:
     def find_secrets(self) -> set[str]:
         """What must not be shown: what was handed over, and what was had in exchange for it."""
         kept = filter(None, (self.api_key, *self.secrets.values()))
-        # The caller's own client may bring a key of its own.
-        brought = named_secrets(getattr(self.connections.http_client, "headers", {}))
         auth = self.made.get("auth")
         return {
             *chain.from_iterable(secrets_in(secret.value) for secret in kept),
             *given_secrets(self.options, self.provider),
-            *brought,
+            # The caller's own client may bring a key of its own.
+            *client_secrets(self.connections.http_client),
             *(auth.secrets() if auth else ()),
         }
 
@@ -171,6 +170,7 @@ def _fill(
     connections: Connections,
 ) -> Target:
     environment = Environment()
+    environment.watch(facts.watched_env)
     extra = {name: value for name, value in options.extra.items() if value is not None}
     # Hidden at once: tools that collect errors write down the local variables of a frame.
     hidden = {k: Secret(v) for k, v in _take(extra, facts.secret_options, environment).items()}

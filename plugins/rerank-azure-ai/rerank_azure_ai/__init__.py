@@ -49,6 +49,18 @@ _RESOURCE = re.compile(
 _NOT_COHERES = re.compile(r"(^|/models|/openai(/v1)?|/api/projects/[^/]+)$")
 
 
+# What azure-identity's default chain reads for itself, beside the options.
+_OF_THE_CHAIN = (
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_CONFIG_DIR",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_PASSWORD",
+    "AZURE_USERNAME",
+    "IDENTITY_ENDPOINT",
+    "MSI_ENDPOINT",
+)
+
+
 @hookimpl
 def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
     """State Azure's facts, by the deployment's model where that is known."""
@@ -66,6 +78,7 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         api_key_env=("AZURE_AI_API_KEY",),
         api_key_required=False,  # Entra ID does as well: `auth` says what is missing
         auth=_make_auth,
+        watched_env=_OF_THE_CHAIN,
         params=_SHARED | _ONLY_V1 | _ONLY_V2,
         extra_params=_EXTRA_V2,
         options={

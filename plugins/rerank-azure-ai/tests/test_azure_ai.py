@@ -962,3 +962,17 @@ def test_a_retired_model_is_warned_of() -> None:
     """Its name tells."""
     with pytest.warns(FutureWarning, match="was switched off on 2025-06-30"):
         Reranker("azure_ai/Cohere-rerank-v3-english", api_base=SERVERLESS, api_key="k")
+
+
+@pytest.mark.parametrize("variable", ["AZURE_CONFIG_DIR", "AZURE_FEDERATED_TOKEN_FILE"])
+def test_a_variable_that_leads_to_credentials_is_watched(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`rerank` would keep asking with those of the old account."""
+    monkeypatch.delenv(variable, raising=False)
+    reranker = Reranker("azure_ai/cohere-rerank-v4.0-pro", api_base="https://h.test")
+    assert reranker.is_current()
+
+    monkeypatch.setenv(variable, "another")
+
+    assert not reranker.is_current()

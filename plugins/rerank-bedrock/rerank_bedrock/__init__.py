@@ -48,6 +48,15 @@ _CREDENTIALS: Mapping[str, tuple[str, ...]] = {
 _AGENT = "AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME"
 _RUNTIME = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"
 _ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_BEDROCK_RUNTIME_ENDPOINT", "BEDROCK_API_BASE")
+# What botocore reads for itself, to find credentials.
+_FILES_AND_ROLES = (
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CONFIG_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
 _PROFILE = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
 _REGION = ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION")
 # US dollars for a search unit: one query with up to 100 chunks of documents. Bedrock reports no
@@ -108,6 +117,7 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         base_urls_by_key=dict.fromkeys(() if route else ("ABSK", "bedrock-api-key-"), INVOKE_BASE),
         api_key_required=False,
         auth=_make_auth,
+        watched_env=_FILES_AND_ROLES,
         params={"top_n": "top_n" if route == "invoke" else "numberOfResults"}
         | ({"max_tokens_per_doc": "max_tokens_per_doc"} if is_cohere else {}),
         options={

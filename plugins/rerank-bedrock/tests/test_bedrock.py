@@ -1106,3 +1106,17 @@ def test_a_reply_that_quotes_the_signed_request_is_not_shown() -> None:
         assert token not in f"{info.value!r} {info.value} {info.value.response} "
         assert info.value.response is not None
         assert info.value.response.content == b""
+
+
+@pytest.mark.parametrize("variable", ["AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"])
+def test_a_variable_that_leads_to_credentials_is_watched(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`rerank` would keep asking with those of the old account."""
+    monkeypatch.delenv(variable, raising=False)
+    reranker = Reranker("bedrock/cohere.rerank-v3-5:0", aws_region_name="us-west-2")
+    assert reranker.is_current()
+
+    monkeypatch.setenv(variable, "another")
+
+    assert not reranker.is_current()

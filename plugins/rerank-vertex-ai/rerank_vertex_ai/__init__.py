@@ -48,6 +48,7 @@ def resolve_provider(model: str) -> Provider:
         base_url_env=("DISCOVERYENGINE_API_BASE",),
         api_key_required=False,  # there are none: `auth` says what is missing
         auth=_make_auth,
+        watched_env=("CLOUDSDK_CONFIG", "GCE_METADATA_HOST"),
         params={"top_n": "topN"},
         extra_params={"user_labels": "userLabels"},
         options={

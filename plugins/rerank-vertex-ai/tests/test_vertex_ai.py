@@ -1107,3 +1107,17 @@ def test_the_facts_are_the_documented_ones() -> None:
     assert newest.score_kind == "probability"
     assert newest.price is not None
     assert time.strptime(newest.price.as_of, "%Y-%m-%d")
+
+
+@pytest.mark.parametrize("variable", ["CLOUDSDK_CONFIG", "GOOGLE_APPLICATION_CREDENTIALS"])
+def test_a_variable_that_leads_to_credentials_is_watched(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`rerank` would keep asking with those of the old account."""
+    monkeypatch.delenv(variable, raising=False)
+    reranker = Reranker("vertex_ai/semantic-ranker-default-004", vertex_project="p")
+    assert reranker.is_current()
+
+    monkeypatch.setenv(variable, "another")
+
+    assert not reranker.is_current()
