@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import operator
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from types import MappingProxyType
 from typing import Any
 
@@ -107,10 +106,9 @@ def _checked_documents(documents: Any) -> tuple[list[str | Mapping[str, Any]], b
 def _checked_count(name: str, value: Any) -> int:
     if type(value) is int and value > 0:
         return value
-    if not isinstance(value, bool):
-        with contextlib.suppress(TypeError):  # an integer of numpy's, for example
-            if (count := operator.index(value)) > 0:
-                return count
+    # An integer of numpy's, for example; its booleans are none.
+    if type(value) is not bool and isinstance(value, Integral) and int(value) > 0:
+        return int(value)
     message = f"{name} must be an integer from 1, not {_shown(value)}"
     raise InvalidRequestError(message)
 
