@@ -22,10 +22,10 @@ CEILING = 250
 _LAYERS = """
 __main__ _cli_plugins _cli _cli_documents _new_plugin _client _reranker
 _progress _fallbacks
-_drivers _threads _pools _channels _clients _sending auth tokens _token_reply
+_drivers _threads _pools _channels _clients _sending _auth auth tokens _token_reply
 _transports _asyncio_lanes _sockets _streams _lanes _network _direct _bodies _translation
 _flow _steps _exchange _extras _status _effects _documents
-_target _keys _connections _prices _retry _ranking _call _options
+_target _params _keys _connections _prices _retry _ranking _call _options
 _plugins _hooks hookspecs
 _secrets _redaction
 wire _dicts _json _facts _models _results _messages _requirement _suggest _version errors
@@ -33,6 +33,7 @@ wire _dicts _json _facts _models _results _messages _requirement _suggest _versi
 LAYERS = _LAYERS.split()
 MAY_IMPORT_HTTPX = {
     "_asyncio_lanes.py",
+    "_auth.py",
     "_clients.py",
     "_direct.py",
     "_drivers.py",
