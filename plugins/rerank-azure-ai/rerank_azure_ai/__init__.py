@@ -147,11 +147,8 @@ def build_request(
 def parse_response(payload: Any) -> RerankResponse:
     """Read the reply, which both versions give the same shape."""
     results = wire.read_results(payload["results"])
-    for result, row in zip(results, payload["results"], strict=True):
-        if "relevant_spans" in row:
-            result.extra = {"relevant_spans": row["relevant_spans"]}
     return RerankResponse(
-        results,
+        wire.add_extra(results, payload["results"], "relevant_spans"),
         id=payload.get("id") or "",
         meta=wire.read_meta(payload),
         warnings=wire.read_strings((payload.get("meta") or {}).get("warnings")),
