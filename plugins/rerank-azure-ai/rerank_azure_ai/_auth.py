@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import httpx
 
-from rerank_azure_ai import choose_header
+from rerank_azure_ai._endpoints import choose_header
 from rerank_core import ConfigurationError, MissingAPIKeyError, Provider
 from rerank_core.auth import HeaderAuth
 from rerank_core.tokens import Steps, Token, TokenAuth, check_token, fetch, read_token
