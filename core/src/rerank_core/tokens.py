@@ -197,7 +197,7 @@ async def _await(function: Callable[[], Any]) -> Any:
 
 def fetch(
     function: Callable[[], Any],
-    failed: str = "no token can be had:",
+    failed: str = "no token could be obtained:",
     *,
     library: str | None = None,
     may_pass: Callable[[Exception], bool] = lambda _: False,
