@@ -84,7 +84,9 @@ def _read_params(_: click.Context, __: click.Parameter, pairs: Iterable[str]) ->
 @click.option("--top-n", type=click.IntRange(min=1), help="The most results; all by default.")
 @click.option("--rank-fields", metavar="A,B", help="The fields that count; all by default.")
 @click.option("--api-base", metavar="URL", help="The base URL, where it is not the usual one.")
-@click.option("--timeout", type=_SECONDS, help="Seconds for each attempt; 60 by default.")
+@click.option(
+    "--timeout", type=_SECONDS, help="Seconds for each step of an attempt; 60 by default."
+)
 @click.option("--max-retries", type=click.IntRange(min=0), help="Further attempts; 2 by default.")
 @click.option("--deadline", type=_SECONDS, help="Seconds for everything; no bound by default.")
 @click.option(

@@ -57,7 +57,7 @@ def rerank(  # noqa: PLR0913, PLR0917 - litellm's signature
         max_tokens_per_doc: Where the service takes it: tokens that a document is cut to, from 1.
         api_key: See `Reranker` for this and the following.
         api_base: The base URL.
-        timeout: Seconds for each attempt; 60 by default, 10 to connect.
+        timeout: Seconds for each step of an attempt; 60 by default, 10 to connect.
         max_retries: Further attempts after a failure that may pass; 2 by default.
         deadline: Seconds for everything.
         extra_headers: Sent as well.

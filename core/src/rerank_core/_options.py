@@ -24,7 +24,7 @@ _OF_THE_BODY = frozenset({"content-length", "transfer-encoding"})
 
 @frozen
 class Timeout:
-    """Bounds of one attempt in seconds, in httpx's meaning; `None` is no bound."""
+    """Bounds of the steps of an attempt in seconds, in httpx's meaning; `None` is no bound."""
 
     connect: float | None = CONNECT_TIMEOUT
     read: float | None = DEFAULT_TIMEOUT
@@ -119,10 +119,16 @@ def either(name: str, value: Any, other_name: str, other: Any) -> Any:
     return other if value is None else value
 
 
+def _copied_headers(value: Any) -> Any:
+    return dict(value or {}) if value is None or isinstance(value, Mapping) else value
+
+
 def _copied(value: Any) -> Any:
     """A copy of mappings and lists: what the caller changes later was not checked."""
+    if value is not None and not isinstance(value, Mapping):
+        return value  # refused as it is
     try:
-        return {} if value is None else _copy(value)
+        return _copy(value or {})
     except RecursionError:
         message = "extra_body is nested too deeply"
         raise InvalidRequestError(message) from None
@@ -161,7 +167,7 @@ class Options:
     on_failure: Literal["raise", "passthrough"] = field(default="raise", validator=_on_failure)
     extra_headers: Mapping[str, str] = field(
         default=None,
-        converter=_copied,
+        converter=_copied_headers,
         repr=False,
         validator=[_of_kind(Mapping, "a mapping"), _headers],
     )

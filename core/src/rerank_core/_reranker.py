@@ -37,8 +37,9 @@ class Reranker:
         api_key: The key, else the provider's variables; an empty one sends none to a base URL of
             your own.
         api_base: The base URL, else the provider's variables, else its own.
-        timeout: Seconds for each attempt, or an `httpx.Timeout`; `None` for no bound. 60 by
-            default, 10 to connect.
+        timeout: Seconds for each step of an attempt - to connect, to send on, to hear more - or
+            an `httpx.Timeout`; `None` for no bound. 60 by default, 10 to connect. What bounds the
+            whole is `deadline`.
         max_retries: Further attempts after a failure that may pass: no connection, a timeout, 408,
             425, 429, 5xx. `num_retries` is the same.
         deadline: Seconds for everything: attempts, waiting, split lists, fallbacks. `None` for no

@@ -10,7 +10,7 @@ Every one is a `RerankError`, and says what failed, for which provider, and what
         InvalidRequestError          query, documents or a parameter make no sense
       PluginError                  the plugin's fault: its distribution and version are named
       TransportError               no reply
-        RequestTimeoutError          one attempt, or the deadline
+        RequestTimeoutError          a step of an attempt, or the deadline
       APIStatusError               a reply that is an error
         BadRequestError              400, 413, 422
         AuthenticationError          401
@@ -133,7 +133,7 @@ class TransportError(RerankError):
 
 
 class RequestTimeoutError(TransportError):
-    """One attempt took longer than `timeout`, or everything longer than `deadline`."""
+    """A step of an attempt took longer than `timeout`, or everything longer than `deadline`."""
 
 
 class APIStatusError(RerankError):
