@@ -29,11 +29,12 @@ from core.loopback import (
     will_come_true,
 )
 from core.virtual import ScriptedPlugin
-from rerank_core import RequestTimeoutError, Reranker, TransportError, _channels, _lanes, _pools
-from rerank_core._asyncio_lanes import AsyncioLanes, Wire
-from rerank_core._lanes import AsyncLanes, Lanes
-from rerank_core._pools import Pools
-from rerank_core._transports import AsyncLanesTransport, LanesTransport
+from rerank_core import RequestTimeoutError, Reranker, TransportError
+from rerank_core._http import channel, open_channels, pool
+from rerank_core._http.asyncio_connection import AsyncioLanes, Wire
+from rerank_core._http.open_channels import Pools
+from rerank_core._http.pool import AsyncLanes, Lanes
+from rerank_core._http.transports import AsyncLanesTransport, LanesTransport
 
 DOCUMENTS = ["a 1", "b 2"]
 BACKENDS = ("asyncio", "trio")
@@ -51,7 +52,7 @@ def _run(way: str, function: Callable[..., Coroutine[Any, Any, Any]], *arguments
     """Run it in a new event loop; over httpcore's connections where the loop is another one."""
     with pytest.MonkeyPatch.context() as patch:
         if way == OTHER:
-            patch.setattr(_channels, "_open_lanes", lambda _: AsyncLanes())
+            patch.setattr(channel, "_open_lanes", lambda _: AsyncLanes())
         anyio.run(function, *arguments, backend="trio" if way == "trio" else "asyncio")
 
 
@@ -231,7 +232,7 @@ def test_an_idle_connection_expires(
     server: Loopback, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     """After its time a connection is closed and another one opened."""
-    monkeypatch.setattr(_lanes, "KEEPALIVE_SECONDS", 0.05)
+    monkeypatch.setattr(pool, "KEEPALIVE_SECONDS", 0.05)
 
     async def main() -> None:
         async with _reranker(server) as reranker:
@@ -261,7 +262,7 @@ def test_idle_connections_of_a_burst_are_closed_by_later_calls(
                 await anyio.sleep(0.02)
             assert server.open_connections == 1
 
-    monkeypatch.setattr(_lanes, "KEEPALIVE_SECONDS", 0.1)
+    monkeypatch.setattr(pool, "KEEPALIVE_SECONDS", 0.1)
     _run("asyncio", main)
 
 
@@ -358,7 +359,7 @@ def test_nothing_is_kept_of_an_event_loop_that_has_ended(server: Loopback, way: 
     gc.collect()
 
     assert not reranker._connections.pools()._of_loop  # noqa: SLF001 - seen nowhere else
-    assert not _pools._open  # noqa: SLF001 - likewise
+    assert not open_channels._open  # noqa: SLF001 - likewise
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -613,12 +614,11 @@ def test_each_loop_has_the_connections_that_it_can_carry() -> None:
     opened: list[type] = []
 
     async def main() -> None:
-        channel = _channels.open_async(current_token().native_token)
-        opened.append(type(channel.lanes))
+        opened.append(type(channel.open_async(current_token().native_token).lanes))
 
     anyio.run(main)
     anyio.run(main, backend="trio")
-    opened.append(type(_channels.open_async(object()).lanes))
+    opened.append(type(channel.open_async(object()).lanes))
 
     assert opened == [AsyncioLanes, AsyncLanes, AsyncLanes]
 

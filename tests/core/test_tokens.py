@@ -27,7 +27,7 @@ from rerank_core import (
     ServerError,
     TransportError,
 )
-from rerank_core._transports import MOST_BYTES
+from rerank_core._http.transports import MOST_BYTES
 from rerank_core.tokens import (
     Exchange,
     Steps,

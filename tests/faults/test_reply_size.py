@@ -20,7 +20,7 @@ from rerank_core import (
     ResponseParseError,
     ServerError,
 )
-from rerank_core._bodies import Body
+from rerank_core._http.bodies import Body
 
 # httpcore leaves its own generator behind where a reply is broken off, and only trio minds.
 pytestmark = pytest.mark.filterwarnings("ignore:Async generator 'httpcore:ResourceWarning")

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from recorder import Reply, recording
 from rerank_core import Provider, Reranker, RerankError
 from rerank_core._cli import cli
-from rerank_core._connections import Connections
+from rerank_core._http.lifetime import Connections
 
 from .canary import CANARY, TOKEN, found_in, texts_of_error
 from .failures import answering

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
-from rerank_core._connections import SHARED
+from rerank_core._http.lifetime import SHARED
 from rerank_core._models import RerankResponse
 from rerank_core._options import to_timeout
 from rerank_core._reranker import Documents, Reranker

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from rerank_core._direct import build_direct
 from rerank_core._effects import Flow, Gather, Run, Send, Sleep
+from rerank_core._http.direct import build_direct
 from rerank_core._threads import (
     Wait,
     deadline_passed,
@@ -81,7 +81,7 @@ class BlockingDriver:
                 most = effect.target.options.max_response_bytes
                 reply: HTTPResponse = channel.lanes.send(request, most)
                 return reply
-            from rerank_core._sending import send_by  # noqa: PLC0415 - httpx where it is needed
+            from rerank_core._http.client_sending import send_by  # noqa: PLC0415 - httpx where it is needed
 
             with channel.borrowed_client() as client:
                 return send_by(client, effect)
@@ -160,7 +160,7 @@ class AsyncDriver:
                 most = effect.target.options.max_response_bytes
                 reply: HTTPResponse = await channel.lanes.send(request, most)
                 return reply
-            from rerank_core._sending import asend_by  # noqa: PLC0415 - as above
+            from rerank_core._http.client_sending import asend_by  # noqa: PLC0415 - as above
 
             client = channel.client
             return await asend_by(client, effect)

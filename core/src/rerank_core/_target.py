@@ -22,8 +22,8 @@ from rerank_core._suggest import suggestion_for_param
 from rerank_core.errors import ConfigurationError, RerankError, UnsupportedParamError
 
 if TYPE_CHECKING:
-    from rerank_core._connections import Connections
     from rerank_core._hooks import ProviderHooks
+    from rerank_core._http.lifetime import Connections
     from rerank_core._options import Options
 
 

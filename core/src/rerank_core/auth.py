@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import httpx
 
 from rerank_core._facts import APIKeyHeader
+from rerank_core._http.reply_streams import bound
+from rerank_core._http.transports import MOST_BYTES
 from rerank_core._keys import values_of
 from rerank_core._secrets import header_secrets, named_secrets
-from rerank_core._streams import bound
 from rerank_core._token_reply import form_secrets
-from rerank_core._transports import MOST_BYTES
 from rerank_core.errors import RerankError
 
 if TYPE_CHECKING:

@@ -33,9 +33,9 @@ import anyio.to_thread
 import httpx
 from anyio.lowlevel import current_token
 
+from rerank_core._http.transports import MOST_BYTES
 from rerank_core._messages import shorten
 from rerank_core._token_reply import Token, check_token, read_token
-from rerank_core._transports import MOST_BYTES
 from rerank_core.errors import (
     AuthenticationError,
     ConfigurationError,

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import httpcore
 import httpx
 
-from rerank_core._bodies import Content
-from rerank_core._lanes import AsyncLanes, Lanes
+from rerank_core._http.bodies import Content
+from rerank_core._http.pool import AsyncLanes, Lanes
 from rerank_core._models import HTTPResponse
 
 if TYPE_CHECKING:
-    from rerank_core._asyncio_lanes import AsyncioLanes
+    from rerank_core._http.asyncio_connection import AsyncioLanes
 
 MOST_BYTES = "rerank_core.most_bytes"
 """The extension of a request that bounds its reply."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import httpcore
 from attrs import asdict, define, field
 
-from rerank_core._bodies import ACCEPT_ENCODING, Content
 from rerank_core._facts import APIKeyHeader
+from rerank_core._http.bodies import ACCEPT_ENCODING, Content
 from rerank_core._version import __version__
 
 if TYPE_CHECKING:

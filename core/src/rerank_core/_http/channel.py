@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rerank_core._lanes import AsyncLanes, Lanes
+from rerank_core._http.pool import AsyncLanes, Lanes
 
 
 class Channel:
@@ -89,7 +89,7 @@ def open_blocking() -> Channel:
     lanes = None if _has_proxies() else Lanes()
 
     def make() -> Any:
-        from rerank_core._clients import make_client  # noqa: PLC0415 - httpx where it is needed
+        from rerank_core._http.clients import make_client  # noqa: PLC0415 - httpx where it is needed
 
         return make_client(lanes)
 
@@ -101,7 +101,7 @@ def open_async(loop: Any) -> Channel:
     lanes = None if _has_proxies() else _open_lanes(loop)
 
     def make() -> Any:
-        from rerank_core._clients import make_async_client  # noqa: PLC0415 - as above
+        from rerank_core._http.clients import make_async_client  # noqa: PLC0415 - as above
 
         return make_async_client(lanes)
 
@@ -117,7 +117,7 @@ def _open_lanes(loop: Any) -> Any:
 
     if not isinstance(loop, asyncio.SelectorEventLoop) or not hasattr(select, "poll"):
         return AsyncLanes()
-    from rerank_core._asyncio_lanes import AsyncioLanes  # noqa: PLC0415 - likewise
+    from rerank_core._http.asyncio_connection import AsyncioLanes  # noqa: PLC0415 - likewise
 
     return AsyncioLanes()
 

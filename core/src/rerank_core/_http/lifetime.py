@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 if TYPE_CHECKING:
-    from rerank_core._pools import Pools
+    from rerank_core._http.open_channels import Pools
 
 _left_behind: list[Any] = []
 _all: WeakSet[Connections] = WeakSet()
@@ -31,7 +31,7 @@ class Connections:
     def pools(self) -> Pools:
         """The clients."""
         if self._pools is None:
-            from rerank_core._pools import Pools  # noqa: PLC0415 - httpx not before the first call
+            from rerank_core._http.open_channels import Pools  # noqa: PLC0415 - httpx not before the first call
 
             with self._lock:
                 self._pools = self._pools or Pools(self.http_client)

@@ -1,6 +1,6 @@
 """Bodies of replies that httpx's own connections bring: through a proxy, or by the caller's client.
 
-What `_lanes.py` sees to for connections of our own is seen to here: a bound on what is read, and
+What `pool.py` sees to for connections of our own is seen to here: a bound on what is read, and
 no second use of a connection on which more came than was asked for.
 """
 
@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 
-from rerank_core._bodies import Body
-from rerank_core._network import AsyncBackend, BlockingBackend, has_more
+from rerank_core._http.backends import AsyncBackend, BlockingBackend, has_more
+from rerank_core._http.bodies import Body
 
 _UNPACKED_HERE = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 

@@ -15,11 +15,11 @@ import anyio
 import h11
 import httpcore
 
-from rerank_core import _lanes
-from rerank_core._bodies import Body, read_headers
+from rerank_core._http import pool
+from rerank_core._http.backends import is_readable
+from rerank_core._http.bodies import Body, read_headers
+from rerank_core._http.happy_eyeballs import connect
 from rerank_core._models import HTTPResponse
-from rerank_core._network import is_readable
-from rerank_core._sockets import connect
 
 _MOST_HEAD = 100 * 1024  # as httpcore has it
 _MOST_JOINED = 2**17  # of what is copied to be one write, and so one packet where it is short
@@ -28,13 +28,13 @@ _SWITCHED = 101  # to what the caller asked for; no HTTP comes after it
 _PORTS = {b"http": 80, b"https": 443}
 
 
-class AsyncioLanes(_lanes.Pool["Wire"]):
+class AsyncioLanes(pool.Pool["Wire"]):
     """For async calls, of one event loop of asyncio's."""
 
     async def send(self, request: httpcore.Request, most: int | None) -> HTTPResponse:
         """`Lanes.send`, awaited."""
         idle = self._of(request.url)
-        while (wire := _lanes.pop(idle.pop)) is not None and wire.has_expired():
+        while (wire := pool.pop(idle.pop)) is not None and wire.has_expired():
             wire.close()
         wire = wire or await _open(request)
         try:
@@ -64,7 +64,7 @@ async def _open(request: httpcore.Request) -> Wire:
     most = request.extensions.get("timeout", {}).get("connect")
     tls: dict[str, Any] = {}
     if url.scheme == b"https":
-        context = _lanes.tls_context()
+        context = pool.tls_context()
         context.set_alpn_protocols(["http/1.1"])
         tls = {"ssl": context, "server_hostname": url.host.decode("ascii")}
     try:
@@ -238,7 +238,7 @@ class Wire(asyncio.Protocol):
 
     def has_expired(self) -> bool:
         """Whether it may not be used again: idle for long, closed, or with something unasked."""
-        if self._over or time.monotonic() > self._idle_since + _lanes.KEEPALIVE_SECONDS:
+        if self._over or time.monotonic() > self._idle_since + pool.KEEPALIVE_SECONDS:
             return True
         # What the event loop has not seen; TLS may have lost its socket and not said so yet.
         return is_readable(self._transport.get_extra_info("socket"))

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from rerank_core._bodies import Body, read_headers
-from rerank_core._direct import bounds
+from rerank_core._http.bodies import Body, read_headers
+from rerank_core._http.direct import bounds
+from rerank_core._http.reply_streams import bound
+from rerank_core._http.transports import MOST_BYTES
 from rerank_core._models import HTTPResponse
-from rerank_core._streams import bound
-from rerank_core._transports import MOST_BYTES
 from rerank_core.auth import NotedAuth, make_auth
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 import anyio
 import httpcore
 
-from rerank_core._bodies import Body, read_headers
+from rerank_core._http.backends import AsyncBackend, BlockingBackend, has_more
+from rerank_core._http.bodies import Body, read_headers
 from rerank_core._models import HTTPResponse
-from rerank_core._network import AsyncBackend, BlockingBackend, has_more
 from rerank_core.errors import ConfigurationError
 
 if TYPE_CHECKING:

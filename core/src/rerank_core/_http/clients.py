@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
-from rerank_core._direct import HEADERS
-from rerank_core._lanes import KEEPALIVE_SECONDS, AsyncLanes, Lanes, tls_context
-from rerank_core._streams import keep_only_clean
-from rerank_core._transports import AsyncLanesTransport, LanesTransport
+from rerank_core._http.direct import HEADERS
+from rerank_core._http.pool import KEEPALIVE_SECONDS, AsyncLanes, Lanes, tls_context
+from rerank_core._http.reply_streams import keep_only_clean
+from rerank_core._http.transports import AsyncLanesTransport, LanesTransport
 from rerank_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from rerank_core._asyncio_lanes import AsyncioLanes
+    from rerank_core._http.asyncio_connection import AsyncioLanes
 
 _UNBOUNDED = httpx.Limits(
     max_connections=None, max_keepalive_connections=None, keepalive_expiry=KEEPALIVE_SECONDS

@@ -11,7 +11,7 @@ from weakref import ref
 import anyio
 from anyio.lowlevel import current_token
 
-from rerank_core._channels import Channel, is_trio, open_async, open_blocking
+from rerank_core._http.channel import Channel, is_trio, open_async, open_blocking
 from rerank_core.errors import ConfigurationError, RequestTimeoutError
 
 
@@ -96,7 +96,7 @@ class Pools:
         self._blocking: Channel | None = None
         self._given_async: Channel | None = None
         if self._given:
-            from rerank_core._clients import adopt  # noqa: PLC0415 - httpx where it is needed
+            from rerank_core._http.clients import adopt  # noqa: PLC0415 - httpx where it is needed
 
             blocking, other = adopt(http_client)
             self._blocking = None if blocking is None else Channel(lambda: blocking)
