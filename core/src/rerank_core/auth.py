@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from rerank_core._facts import APIKeyHeader
-from rerank_core._http.reply_streams import bound
+from rerank_core._http.reply_streams import bound_reply
 from rerank_core._http.transports import MOST_BYTES
 from rerank_core._keys import values_of
 from rerank_core._secrets import header_secrets, named_secrets
@@ -103,7 +103,7 @@ class NotedAuth(httpx.Auth):
 def _bound(reply: httpx.Response, step: httpx.Request, request: httpx.Request) -> None:
     """Bound the reply to a step before anybody reads it: httpx does, where another step follows."""
     most = request.extensions.get(MOST_BYTES)
-    bound(reply, step.extensions.get(MOST_BYTES, most))
+    bound_reply(reply, step.extensions.get(MOST_BYTES, most))
 
 
 def make_auth(target: Target) -> httpx.Auth | None:

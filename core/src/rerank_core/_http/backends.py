@@ -19,7 +19,7 @@ _MOST_JOINED = 2**16  # to copy more takes longer than to send it apart
 _MOST_SENT = 2**18  # within the time that one write may take
 
 
-def has_more(connection: Any) -> bool:
+def has_leftover(connection: Any) -> bool:
     """Whether bytes were read behind the reply that a connection has just given."""
     try:
         parser = connection._connection._h11_state  # noqa: SLF001 - nothing public tells

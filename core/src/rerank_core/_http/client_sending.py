@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from rerank_core._http.bodies import Body, read_headers
-from rerank_core._http.direct import bounds
-from rerank_core._http.reply_streams import bound
+from rerank_core._http.bodies import ReplyBody, read_headers
+from rerank_core._http.direct import timeouts_of
+from rerank_core._http.reply_streams import bound_reply
 from rerank_core._http.transports import MOST_BYTES
 from rerank_core._models import HTTPResponse
 from rerank_core.auth import NotedAuth, make_auth
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Client = httpx.Client | httpx.AsyncClient
 
 
-def send_by(client: httpx.Client, effect: Send) -> HTTPResponse:
+def send_by_client(client: httpx.Client, effect: Send) -> HTTPResponse:
     """Send by a client, with the provider's authentication.
 
     Raises:
@@ -34,9 +34,10 @@ def send_by(client: httpx.Client, effect: Send) -> HTTPResponse:
     try:
         if (record := _read_already(reply)) is not None:
             return record
-        most = effect.target.options.max_response_bytes
-        bound(reply, most)
-        body = Body(reply.status_code, most=most)  # httpx may have something to unpack
+        max_bytes = effect.target.options.max_response_bytes
+        bound_reply(reply, max_bytes)
+        # Bounded again: httpx may have something to unpack.
+        body = ReplyBody(reply.status_code, max_bytes=max_bytes)
         try:
             for chunk in reply.iter_bytes():
                 if not body.add(chunk):
@@ -48,8 +49,8 @@ def send_by(client: httpx.Client, effect: Send) -> HTTPResponse:
         reply.close()
 
 
-async def asend_by(client: httpx.AsyncClient, effect: Send) -> HTTPResponse:
-    """`send_by`, awaited."""
+async def asend_by_client(client: httpx.AsyncClient, effect: Send) -> HTTPResponse:
+    """`send_by_client`, awaited."""
     try:
         reply = await client.send(_build_request(client, effect), **_policy(client, effect))
     except httpx.HTTPStatusError as error:
@@ -57,9 +58,10 @@ async def asend_by(client: httpx.AsyncClient, effect: Send) -> HTTPResponse:
     try:
         if (record := _read_already(reply)) is not None:
             return record
-        most = effect.target.options.max_response_bytes
-        bound(reply, most)
-        body = Body(reply.status_code, most=most)  # httpx may have something to unpack
+        max_bytes = effect.target.options.max_response_bytes
+        bound_reply(reply, max_bytes)
+        # Bounded again: httpx may have something to unpack.
+        body = ReplyBody(reply.status_code, max_bytes=max_bytes)
         try:
             async for chunk in reply.aiter_bytes():
                 if not body.add(chunk):
@@ -73,14 +75,14 @@ async def asend_by(client: httpx.AsyncClient, effect: Send) -> HTTPResponse:
 
 def _build_request(client: Client, effect: Send) -> httpx.Request:
     """The attempt as httpx takes it: the body is bytes, so that it has a Content-Length."""
-    most, url = effect.target.options.max_response_bytes, _parse(effect.request.url)
+    max_bytes, url = effect.target.options.max_response_bytes, _parse(effect.request.url)
     # httpx logs the URL, and would put into a header what stands before an @.
     return client.build_request(
         effect.request.method,
         url.copy_with(username=None, password=None) if url.userinfo else url,
         content=effect.content or None,
         headers=dict(effect.headers),
-        extensions={"timeout": bounds(effect), MOST_BYTES: most},
+        extensions={"timeout": timeouts_of(effect), MOST_BYTES: max_bytes},
     )
 
 
