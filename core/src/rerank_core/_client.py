@@ -13,7 +13,7 @@ from rerank_core._models import RerankResponse
 from rerank_core._options import to_timeout
 from rerank_core._reranker import Documents, Reranker
 
-_MOST_KEPT = 256
+_MAX_KEPT = 256
 _PLAIN = {str, bytes, int, float, bool, type(None)}
 
 
@@ -175,7 +175,7 @@ def _reranker(model: str, *, http_client: Any, **options: Any) -> Reranker:
     return _keep(model, **options)
 
 
-@functools.lru_cache(_MOST_KEPT, typed=True)  # typed: 1 is a number of retries, and True is not
+@functools.lru_cache(_MAX_KEPT, typed=True)  # typed: 1 is a number of retries, and True is not
 def _keep(model: str, **options: Any) -> Reranker:
     for value in options.values():
         # The types of what is inside are not looked at: (1,) would be found for (True,).

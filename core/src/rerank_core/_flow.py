@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from rerank_core._target import Target
 
 # More replies than this to one question is a service that will not come to an end.
-MOST_REPLIES = 1000
+MAX_REPLIES = 1000
 
 
 @define
@@ -130,7 +130,7 @@ def _exchange(part: Part, target: Target, deadline: float | None, clock: Clock) 
     asked: set[Secret] = set()
     reply: HTTPResponse | None = None
     try:
-        for _ in range(MOST_REPLIES):
+        for _ in range(MAX_REPLIES):
             effect = _attempt(target, request, part, deadline)
             if request.delay > 0:
                 yield from _wait(request.delay, deadline, clock, None)

@@ -9,7 +9,7 @@ import httpx
 
 from rerank_core._facts import APIKeyHeader
 from rerank_core._http.reply_streams import bound_reply
-from rerank_core._http.transports import MOST_BYTES
+from rerank_core._http.transports import MAX_BYTES
 from rerank_core._keys import values_of
 from rerank_core._secrets import header_secrets, named_secrets
 from rerank_core._token_reply import form_secrets
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rerank_core._target import Target
 
-_MOST_NOTED = 64  # signatures differ from request to request; tokens are few
+_MAX_NOTED = 64  # signatures differ from request to request; tokens are few
 
 
 class HeaderAuth(httpx.Auth):
@@ -95,15 +95,15 @@ class NotedAuth(httpx.Auth):
         for secret in (*named_secrets(step.headers), *exchanged):
             self._noted.pop(secret, None)
             self._noted[secret] = None  # the latest stand last
-        for secret in list(self._noted)[:-_MOST_NOTED]:
+        for secret in list(self._noted)[:-_MAX_NOTED]:
             self._noted.pop(secret, None)
         return step
 
 
 def _bound(reply: httpx.Response, step: httpx.Request, request: httpx.Request) -> None:
     """Bound the reply to a step before anybody reads it: httpx does, where another step follows."""
-    most = request.extensions.get(MOST_BYTES)
-    bound_reply(reply, step.extensions.get(MOST_BYTES, most))
+    most = request.extensions.get(MAX_BYTES)
+    bound_reply(reply, step.extensions.get(MAX_BYTES, most))
 
 
 def make_auth(target: Target) -> httpx.Auth | None:

@@ -18,9 +18,9 @@ from rerank_core._http.backends import is_readable
 from rerank_core._http.bodies import ReplyBody, read_headers
 from rerank_core._models import HTTPResponse
 
-_MOST_HEAD = 100 * 1024  # as httpcore has it
-_MOST_JOINED = 2**17  # of what is copied to be one write, and so one packet where it is short
-_MOST_LOOKS = 1000  # at parts of replies, before other tasks have their turn
+_MAX_HEAD_BYTES = 100 * 1024  # as httpcore has it
+_MAX_JOINED_BYTES = 2**17  # of what is copied to be one write, and so one packet where it is short
+_MAX_LOOKS = 1000  # at parts of replies, before other tasks have their turn
 _SWITCHED = 101  # to what the caller asked for; no HTTP comes after it
 
 
@@ -29,7 +29,7 @@ class AsyncioConnection(asyncio.Protocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST_HEAD)
+        self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD_BYTES)
         self._transport: Any = None
         self._waiter: asyncio.Future[bool] | None = None
         self._in_use = True
@@ -128,7 +128,7 @@ class AsyncioConnection(asyncio.Protocol):
             send(h11.Data(data=content)) if content else b"",
             send(h11.EndOfMessage()),
         ]
-        for part in [b"".join(parts)] if len(content) <= _MOST_JOINED else filter(None, parts):
+        for part in [b"".join(parts)] if len(content) <= _MAX_JOINED_BYTES else filter(None, parts):
             self._transport.write(part)
 
     async def _read(self, read_timeout: float | None, max_bytes: int | None) -> HTTPResponse:
@@ -146,7 +146,7 @@ class AsyncioConnection(asyncio.Protocol):
     async def _next(self, read_timeout: float | None) -> Any:
         """What comes next of the reply."""
         self._looks += 1
-        if not self._looks % _MOST_LOOKS:
+        if not self._looks % _MAX_LOOKS:
             self._transport.pause_reading()
             await asyncio.sleep(0)
             self._transport.resume_reading()

@@ -29,7 +29,7 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-_MOST_SAID = 2**20  # nobody reads more of an error, and secrets are looked for in all of it
+_MAX_ERROR_BYTES = 2**20  # nobody reads more of an error, and secrets are looked for in all of it
 
 
 class RequestContent:
@@ -84,7 +84,9 @@ class ReplyBody:
         self._read = bytearray()  # in one piece: a thousand small ones take much more
         self._taken = 0
         self._failed = status >= 300  # noqa: PLR2004 - the good ones are below
-        self._max_bytes = min(max_bytes or _MOST_SAID, _MOST_SAID) if self._failed else max_bytes
+        self._max_bytes = (
+            min(max_bytes or _MAX_ERROR_BYTES, _MAX_ERROR_BYTES) if self._failed else max_bytes
+        )
         self._inflate: _Inflate | None = None
         self._lost = False
         if encoding:

@@ -9,7 +9,7 @@ import httpx
 from rerank_core._http.bodies import ReplyBody, read_headers
 from rerank_core._http.direct import timeouts_of
 from rerank_core._http.reply_streams import bound_reply
-from rerank_core._http.transports import MOST_BYTES
+from rerank_core._http.transports import MAX_BYTES
 from rerank_core._models import HTTPResponse
 from rerank_core.auth import NotedAuth, make_auth
 
@@ -82,7 +82,7 @@ def _build_request(client: Client, effect: Send) -> httpx.Request:
         url.copy_with(username=None, password=None) if url.userinfo else url,
         content=effect.content or None,
         headers=dict(effect.headers),
-        extensions={"timeout": timeouts_of(effect), MOST_BYTES: max_bytes},
+        extensions={"timeout": timeouts_of(effect), MAX_BYTES: max_bytes},
     )
 
 

@@ -16,7 +16,7 @@ from rerank_core._models import HTTPResponse
 if TYPE_CHECKING:
     from rerank_core._http.asyncio_pool import AsyncioConnectionPool
 
-MOST_BYTES = "rerank_core.most_bytes"
+MAX_BYTES = "rerank_core.max_bytes"
 """The extension of a request that bounds its reply."""
 
 _UNDONE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
@@ -32,7 +32,7 @@ class PoolTransport(httpx.BaseTransport):
         """Send one request and read the whole reply."""
         request.read()
         with _translated(request):
-            reply = self._pool.send(_to_httpcore(request), request.extensions.get(MOST_BYTES))
+            reply = self._pool.send(_to_httpcore(request), request.extensions.get(MAX_BYTES))
         return _to_httpx(reply)
 
     def close(self) -> None:
@@ -50,7 +50,7 @@ class AsyncPoolTransport(httpx.AsyncBaseTransport):
         """Send one request and read the whole reply."""
         await request.aread()
         with _translated(request):
-            max_bytes = request.extensions.get(MOST_BYTES)
+            max_bytes = request.extensions.get(MAX_BYTES)
             reply = await self._pool.send(_to_httpcore(request), max_bytes)
         return _to_httpx(reply)
 
