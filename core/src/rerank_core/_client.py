@@ -77,7 +77,7 @@ def rerank(  # noqa: PLR0913, PLR0917 - litellm's signature
         ResponseParseError: The reply is no ranking.
         PluginError: The plugin is broken.
     """
-    reranker = _reranker(
+    reranker = _find_reranker(
         model,
         custom_llm_provider=custom_llm_provider,
         api_key=api_key,
@@ -129,7 +129,7 @@ async def arerank(  # noqa: PLR0913, PLR0917 - litellm's signature
     **extra: Any,
 ) -> RerankResponse:
     """`rerank`, awaited: the same arguments, results and errors, under asyncio or trio."""
-    reranker = _reranker(
+    reranker = _find_reranker(
         model,
         custom_llm_provider=custom_llm_provider,
         api_key=api_key,
@@ -156,7 +156,7 @@ async def arerank(  # noqa: PLR0913, PLR0917 - litellm's signature
     )
 
 
-def _reranker(model: str, *, http_client: Any, **options: Any) -> Reranker:
+def _find_reranker(model: str, *, http_client: Any, **options: Any) -> Reranker:
     """The `Reranker` for these options: kept, for as long as the environment stays the same."""
     if http_client is not None:  # not kept: it is the caller's, to be dropped when they like
         return Reranker(model, http_client=http_client, **options)
@@ -208,20 +208,20 @@ def _to_key(name: str, value: Any) -> Any:
     if name == "timeout":
         value = to_timeout(value)  # httpx's own may change
     elif type(value) in {dict, list, tuple}:
-        value = _copy(value)
+        value = _copy_plain(value)
     else:
         hash(value)
         return value
     return _Copy(repr(value), value)  # of plain values, `repr` tells all, types among it
 
 
-def _copy(value: Any) -> Any:
+def _copy_plain(value: Any) -> Any:
     """A copy of plain values in lists and mappings; anything else is a `TypeError`."""
     kind = type(value)
     if kind is dict:
-        return {_copy(name): _copy(inner) for name, inner in value.items()}
+        return {_copy_plain(name): _copy_plain(inner) for name, inner in value.items()}
     if kind in {list, tuple}:
-        return kind(map(_copy, value))
+        return kind(map(_copy_plain, value))
     if kind in _PLAIN:
         return value
     raise TypeError(kind)

@@ -126,11 +126,11 @@ def _choose_params(
             params[name] = value
         elif name not in _HONOURED_BY_CORE:
             message = unknown_param(facts, name)
-            _refuse(UnsupportedParamError(message, param=name), warnings, drop)
+            _refuse_or_warn(UnsupportedParamError(message, param=name), warnings, drop)
     return params
 
 
-def _refuse(error: UnsupportedParamError, warnings: list[str], drop: bool) -> None:  # noqa: FBT001 - a policy handed on
+def _refuse_or_warn(error: UnsupportedParamError, warnings: list[str], drop: bool) -> None:  # noqa: FBT001 - a policy handed on
     if not drop:
         raise error
     warnings.append(f"{error.message}: left out")
@@ -152,7 +152,7 @@ def _translate(
         except UnsupportedParamError as error:
             if error.param not in params:
                 raise
-            _refuse(error, warnings, drop)
+            _refuse_or_warn(error, warnings, drop)
             params = {name: value for name, value in params.items() if name != error.param}
         else:
             return add_extras(work, target) if isinstance(work, HTTPRequest) else work

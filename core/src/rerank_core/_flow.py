@@ -103,7 +103,7 @@ def _ask(plan: Plan, target: Target, deadline: float | None) -> Flow:
     try:
         # A fallback answers for another: it leaves out, with a warning, what it cannot honour.
         prepared = prepare(plan.call, target, drop_params=target is not plan.targets[0])
-        flows = [_exchange(part, target, deadline, plan.clock) for part in prepared.parts]
+        flows = [_run_exchange(part, target, deadline, plan.clock) for part in prepared.parts]
         if len(flows) == 1:
             pages = [(yield from flows[0])]
         elif flows:
@@ -116,7 +116,7 @@ def _ask(plan: Plan, target: Target, deadline: float | None) -> Flow:
         raise
 
 
-def _exchange(part: Part, target: Target, deadline: float | None, clock: Clock) -> Flow:
+def _run_exchange(part: Part, target: Target, deadline: float | None, clock: Clock) -> Flow:
     """One part: asked, and asked on for as long as the service says that there is more."""
     if isinstance(part.work, Compute):
         check_encodable(part.request.documents, part.indices)

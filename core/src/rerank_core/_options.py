@@ -122,16 +122,16 @@ def either(name: str, value: Any, other_name: str, other: Any) -> Any:
 def _copied(value: Any) -> Any:
     """A copy of mappings and lists: what the caller changes later was not checked."""
     try:
-        return {} if value is None else _copy(value)
+        return {} if value is None else _copy_nested(value)
     except RecursionError:
         message = "extra_body is nested too deeply"
         raise InvalidRequestError(message) from None
 
 
-def _copy(value: Any) -> Any:
+def _copy_nested(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {name: _copy(inner) for name, inner in value.items()}
-    return [_copy(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+        return {name: _copy_nested(inner) for name, inner in value.items()}
+    return [_copy_nested(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
 def _retries(value: Any) -> Any:

@@ -155,14 +155,14 @@ def resolve_target(
             given["api_base"] = api_base
         facts = hooks.resolve_provider(model, given)
         name = facts.name
-        return _fill(hooks, facts, model, options, connections)
+        return _make_target(hooks, facts, model, options, connections)
     except RerankError as error:
         error.provider, error.model = name, model
         clean(error, hider(given_secrets(options, first)))
         raise
 
 
-def _fill(
+def _make_target(
     hooks: ProviderHooks,
     facts: Provider,
     model: str,
