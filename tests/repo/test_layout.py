@@ -27,7 +27,7 @@ _http.open_channels _http.channel _http.clients _http.client_sending auth tokens
 _http.transports _http.asyncio_pool _http.asyncio_connection _http.happy_eyeballs
 _http.reply_streams _http.pool _http.backends _http.direct _http.bodies _translation
 _flow _steps _exchange _extras _status _effects _documents
-_target _keys _http.lifetime _prices _retry _ranking _call _options
+_target _keys _http.lifetime _http.made _prices _retry _ranking _call _options
 _plugins _hooks hookspecs
 _secrets _redaction
 wire _dicts _json _facts _models _results _messages _requirement _suggest _version errors

@@ -106,7 +106,7 @@ def _bound(reply: httpx.Response, step: httpx.Request, request: httpx.Request) -
     bound_reply(reply, step.extensions.get(MAX_BYTES, most))
 
 
-def make_auth(target: Target) -> httpx.Auth | None:
+def make_auth(target: Target) -> HeaderAuth | NotedAuth | None:
     """The authentication that the provider's facts ask for, or `None` where there is no key.
 
     Raises:

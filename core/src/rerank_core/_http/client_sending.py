@@ -105,15 +105,17 @@ def _choose_auth(client: Client, effect: Send) -> httpx.Auth | None:
     made = effect.target.made
     if client.auth is not None:
         # Threads share what is made: it is kept only when it is whole, and read once.
-        noted = made.get("auth")
+        noted = made.auth
         if not isinstance(noted, NotedAuth) or noted.auth is not client.auth:
-            made["auth"] = noted = NotedAuth(client.auth)
+            made.auth = noted = NotedAuth(client.auth)
+            made.auth_is_made = True
         return noted
     if effect.target.options.authorizes:
         return None
-    if "auth" not in made:  # made once: it may keep a token
-        made["auth"] = make_auth(effect.target)
-    auth: httpx.Auth | None = made["auth"]
+    if not made.auth_is_made:  # made once: it may keep a token
+        made.auth = make_auth(effect.target)
+        made.auth_is_made = True
+    auth = made.auth
     if auth is None and "@" in effect.request.url:
         url = _parse(effect.request.url)
         return httpx.BasicAuth(url.username, url.password) if url.userinfo else None

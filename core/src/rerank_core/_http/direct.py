@@ -55,9 +55,9 @@ def build_direct_request(effect: Send) -> httpcore.Request | None:
     """The attempt for a connection of our own, or `None` where it takes httpx."""
     made, url = effect.target.made, effect.request.url
     # Threads share what is made: it is kept only when it is whole, and read once.
-    direct: DirectParts | None = made.get("direct")
+    direct = made.direct
     if direct is None or direct.given_url != url or direct.given_headers != effect.headers:
-        made["direct"] = direct = _make_parts(effect)
+        made.direct = direct = _make_parts(effect)
     if direct.url is None:
         return None
     head, content, method = direct.head, effect.content, effect.request.method
