@@ -169,6 +169,16 @@ def test_the_package_of_connections_imports_nothing() -> None:
     assert not list(_imports(CORE / "_http" / "__init__.py"))
 
 
+def test_the_page_about_core_says_what_each_module_of_connections_is_for() -> None:
+    """The table is the package's map: nothing is missing, and nothing is left that is gone."""
+    page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    table = page.partition("| module | what it is for |")[2].partition("\n\n")[0]
+    named = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    modules = {path.stem for path in (CORE / "_http").glob("*.py")} - {"__init__"}
+
+    assert sorted(named) == sorted(modules)
+
+
 @pytest.mark.parametrize("module", MODULES, ids=_name)
 def test_only_what_sends_knows_httpx(module: Path) -> None:
     """What decides knows no client."""

@@ -1,4 +1,4 @@
-"""The HTTP clients behind a target, made when the first request needs them."""
+"""What a `Reranker` sends with: made on first use, closed at exit, left behind by a fork."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _all: WeakSet[Connections] = WeakSet()
 
 
 class Connections:
-    """Makes the clients on first use, so that importing and configuring need no httpx.
+    """Makes the channels on first use, so that importing and configuring need no httpx.
 
     Args:
         http_client: The caller's own client or transport.
@@ -29,7 +29,7 @@ class Connections:
         _all.add(self)
 
     def channels(self) -> OpenChannels:
-        """The clients."""
+        """The channels."""
         if self._channels is None:
             from rerank_core._http.open_channels import OpenChannels  # noqa: PLC0415 - httpx not before the first call
 
@@ -38,17 +38,17 @@ class Connections:
         return self._channels
 
     def close(self) -> None:
-        """Close the blocking client, if one was made."""
+        """Close the channel of blocking calls, if one was made."""
         if self._channels is not None:
             self._channels.close()
 
     async def aclose(self) -> None:
-        """Close the running event loop's client, if one was made."""
+        """Close the running event loop's channel, if one was made."""
         if self._channels is not None:
             await self._channels.aclose()
 
     def __del__(self) -> None:
-        """Close the clients of a `Reranker` that nobody closed."""
+        """Close the channels of a `Reranker` that nobody closed."""
         channels = getattr(self, "_channels", None)  # one that was never made whole has none
         if channels is not None:
             channels.abandon()
@@ -59,7 +59,7 @@ class Connections:
         raise TypeError(message)
 
     def forget(self) -> None:
-        """Leave the clients to the process that made them, without touching their locks."""
+        """Leave the channels to the process that made them, without touching their locks."""
         _left_behind.append(self._channels)
         self._channels, self._lock = None, threading.Lock()
 
