@@ -94,13 +94,9 @@ def build_request(
 @hookimpl
 def parse_response(payload: Any) -> RerankResponse:
     """Read the reply, which both versions give the same shape."""
-    rows = payload["results"]
-    results = wire.read_results(rows)
-    spans = [row.get("relevant_spans") for row in rows]
-    for result, found in zip(results, spans, strict=True) if any(spans) else ():
-        result.extra = None if found is None else {"relevant_spans": found}
+    results = wire.read_results(payload["results"])
     return RerankResponse(
-        results,
+        wire.add_extra(results, payload["results"], "relevant_spans"),
         id=payload.get("id") or "",
         meta=wire.read_meta(payload),
         warnings=wire.read_strings((payload.get("meta") or {}).get("warnings")),

@@ -92,7 +92,8 @@ def build_request(
     body = {"query": request.query, "texts": request.documents, **params}
     if _is_router(base_url):
         for name in params:
-            # Its published schema has only query and texts, and servers ignore what they ignore.
+            # Its published schema has only query and texts.
+            # Servers ignore fields they do not know.
             message = f"the router does not take {name!r}; a TEI server does, given as api_base="
             raise UnsupportedParamError(message, param=name)
         return HTTPRequest(url=_to_router_url(base_url, request.model), body={"inputs": body})

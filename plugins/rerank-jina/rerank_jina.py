@@ -106,10 +106,11 @@ def build_request(
 def parse_response(payload: Any) -> RerankResponse:
     """Read the reply; its documents, which come in four shapes, are not needed."""
     results = wire.read_results(payload["results"])
-    for result, row in zip(results, payload["results"], strict=True):
-        if row.get("embedding") is not None:
-            result.extra = {"embedding": row["embedding"]}
-    return RerankResponse(results, id=payload.get("id") or "", meta=wire.read_meta(payload))
+    return RerankResponse(
+        wire.add_extra(results, payload["results"], "embedding"),
+        id=payload.get("id") or "",
+        meta=wire.read_meta(payload),
+    )
 
 
 def _without_owner(model: str) -> str:

@@ -108,11 +108,7 @@ def parse_response(
     """Read the reply, or ask for it again later."""
     identifier = headers.get("nvcf-reqid", "")
     if status_code == 202:  # noqa: PLR2004 - accepted, and not done
-        if not (identifier and _is_hosted(provider.base_url or "")):
-            message = "the reply says 'come back later', but not where"
-            raise ResponseParseError(message)
-        url = f"https://{_STATUS_HOST}/v2/nvcf/pexec/status/{quote(identifier, safe='')}"
-        return NextRequest(HTTPRequest(url, method="GET", delay=_POLL_SECONDS))
+        return _ask_later(provider.base_url or "", identifier)
     rows = payload["rankings"]
     results = wire.read_results(
         rows, "rankings", score="score" if rows and "logit" not in rows[0] else "logit"
@@ -121,6 +117,20 @@ def parse_response(
         for result in results:
             result.relevance_score = _to_probability(result.relevance_score)
     return RerankResponse(results, id=identifier, meta=wire.read_meta(payload))
+
+
+def _ask_later(base_url: str, identifier: str) -> NextRequest:
+    """The request for the result of one that was accepted, which NVIDIA's host alone does."""
+    said = "status 202: the request was accepted and is not done"
+    if not _is_hosted(base_url):
+        # Its key is not NVIDIA's business.
+        message = f"{said}; a container does not answer so: look at what stands before it"
+        raise ResponseParseError(message)
+    if not identifier:
+        message = f"{said}, but no NVCF-REQID says where its result will be: call again"
+        raise ResponseParseError(message)
+    url = f"https://{_STATUS_HOST}/v2/nvcf/pexec/status/{quote(identifier, safe='')}"
+    return NextRequest(HTTPRequest(url, method="GET", delay=_POLL_SECONDS))
 
 
 def _is_hosted(base_url: str) -> bool:

@@ -59,6 +59,7 @@ class Echo:
             extra_params={"truncation": "truncation", "note": "note"},
             options={"region": ("ECHO_REGION",)},
             secret_options={"token": ("ECHO_TOKEN",)},
+            watched_env=("ECHO_HOME",),
             takes_mappings=True,
         )
         self.params: dict[str, Any] = {}
@@ -594,8 +595,8 @@ def test_doctor_says_what_is_installed_and_set(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("COHERE_API_KEY", KEY)
     monkeypatch.setenv("ECHO_TOKEN", KEY)
     monkeypatch.setenv("https_proxy", f"http://me:{KEY}@proxy.example")
-    monkeypatch.delenv("CO_API_KEY", raising=False)
-    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    for unset in ("CO_API_KEY", "SSL_CERT_FILE"):
+        monkeypatch.delenv(unset, raising=False)
     result = run("doctor")
 
     assert result.exit_code == 0
@@ -608,6 +609,7 @@ def test_doctor_says_what_is_installed_and_set(monkeypatch: pytest.MonkeyPatch) 
         "  INFINITY_API_BASE: ",
         "  extra stemmer: ",
         "  ECHO_REGION: not set\n  ECHO_TOKEN: set\n",
+        "  ECHO_HOME: not set\n",
         "  HTTPS_PROXY: set\n",
         "  SSL_CERT_FILE: not set\n",
         "nothing is broken\n",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -38,6 +38,7 @@ from rerank_core import (
     ResponseParseError,
     ServerError,
     TransportError,
+    UnsupportedParamError,
     hookimpl,
 )
 from rerank_core._flow import MAX_REPLIES, run_plan
@@ -225,6 +226,26 @@ def test_passthrough_says_what_was_left_out() -> None:
     assert len(response.warnings) == 3
 
 
+def test_passthrough_says_what_the_hooks_left_out() -> None:
+    """As an answer would; that blank documents come last is not so here."""
+
+    class Picky(ScriptedPlugin):
+        @hookimpl
+        def map_params(self, params: Mapping[str, Any]) -> dict[str, Any]:  # type: ignore[override]  # a hook names what it uses
+            if "max_tokens_per_doc" in params:
+                raise UnsupportedParamError("not here", param="max_tokens_per_doc")
+            return {}
+
+    plugin = Picky(params={"max_tokens_per_doc": "max_tokens"})
+    options: dict[str, Any] = {"drop_params": True, "max_retries": 0, "on_failure": "passthrough"}
+    driver = _driver(in_turn(DOWN))
+    reranker = Reranker("m", provider=plugin, **options)
+    plan = plan_call(reranker, ["a", " "], driver.clock.to_clock(), max_tokens_per_doc=9)
+    response = driver.run(run_plan(plan))
+
+    assert response.warnings[1:] == ("not here: left out",)
+
+
 def test_a_fallback_leaves_out_what_it_cannot_honour() -> None:
     """A parameter of the first provider does not stop the second, and is not dropped silently."""
     plugin = ScriptedPlugin(params={"max_tokens_per_doc": "max_tokens"})
@@ -255,6 +276,15 @@ def test_an_error_in_a_good_reply_may_pass(kind: type[APIStatusError]) -> None:
     assert "the reply is an error: later" in response.warnings[0]
     passed = _ask(_driver(in_turn(BUSY)), plugin, max_retries=0, on_failure="passthrough")
     assert not passed.reranked
+
+
+def test_an_error_in_a_good_reply_is_tried_again_when_the_service_says() -> None:
+    """As one with a status of its own."""
+    later = Reply(body=BUSY.body, headers={"retry-after": "7"})
+    driver = _driver(in_turn(later, GOOD))
+    _ask(driver, ScriptedPlugin(error_types={"Busy": RateLimitError}))
+
+    assert [attempt.began for attempt in driver.attempts] == [0.0, 7.0]
 
 
 def test_any_other_error_in_a_good_reply_is_raised_at_once() -> None:
@@ -314,6 +344,26 @@ def test_pages_are_put_together() -> None:
     assert _order(response) == RIGHT
     assert _urls(driver)[1:] == ["http://scripted.test/2", "http://scripted.test/3"]
     assert len(response.payload) == 3
+
+
+@pytest.mark.parametrize("following", ["/2", "/3"])
+def test_a_page_that_nobody_needs_is_not_asked_for(following: str) -> None:
+    """A service may point to one page more, or to the last one again, with all documents ranked."""
+    driver = _driver(in_turn(_rows(0, 1, next="/2"), _rows(2, 3, next=following)))
+    response = _ask(driver)
+
+    assert _order(response) == RIGHT
+    assert _urls(driver)[1:] == ["http://scripted.test/2"]
+
+
+def test_an_error_on_the_way_to_a_further_page_has_no_reply() -> None:
+    """The earlier page was good: its status says nothing about what failed."""
+    driver = _driver(in_turn(_rows(0, 1, next="/2"), Reply(failure=httpx.ReadError)))
+    with pytest.raises(TransportError) as caught:
+        _ask(driver, max_retries=0)
+
+    assert caught.value.response is None
+    assert caught.value.status_code is None
 
 
 def test_an_index_on_two_pages_is_refused() -> None:

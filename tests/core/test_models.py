@@ -59,11 +59,11 @@ def test_a_field_is_read_by_subscript(record: Any, name: str, value: object) -> 
     assert record.get(name, "other") == value
 
 
-@pytest.mark.parametrize("name", ["nothing", "to_dict", "get", "_private", "__class__", ""])
+@pytest.mark.parametrize("name", ["nothing", "to_dict", "get", "_private", "__class__", "", 0])
 @pytest.mark.parametrize("record", [RESPONSE, RESPONSE.results[0], Document("x", FIELDS), Meta()])
-def test_what_is_no_field_is_a_key_error(record: Any, name: str) -> None:
+def test_what_is_no_field_is_a_key_error(record: Any, name: Any) -> None:
     """Neither methods nor anything private."""
-    with pytest.raises(KeyError, match=f"^'{name}'$"):
+    with pytest.raises(KeyError, match=f"^{name!r}$"):
         record[name]
 
     assert record.get(name) is None

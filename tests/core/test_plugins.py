@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import importlib
 import json
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -29,8 +30,10 @@ from rerank_core import (
     RerankRequest,
     RerankResponse,
     RerankResult,
+    UnsupportedParamError,
     _client,
     _plugins,
+    arerank,
     hookimpl,
     list_providers,
     register,
@@ -548,3 +551,110 @@ def test_a_broken_module_that_was_handed_over_is_named(install: Install) -> None
 
     assert "rerank_fixture_lacks_hook" in caught.value.message
     assert caught.value.distribution is None
+
+
+def test_the_name_of_a_plugin_is_not_the_plugin() -> None:
+    """`provider=` takes a module; the message says where a name goes."""
+    with pytest.raises(ConfigurationError, match="or custom_llm_provider='cohere'"):
+        Reranker("rerank-v3.5", provider="cohere")
+
+
+def _options_of_calls(monkeypatch: pytest.MonkeyPatch, plugin: Any) -> list[Any]:
+    """Notes each time that the plugin's facts are asked for, with the options."""
+    asked: list[Any] = []
+    facts = plugin.resolve_provider
+
+    @hookimpl
+    def resolve_provider(options: Any) -> Provider:
+        asked.append(options)
+        return facts()  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(plugin, "resolve_provider", resolve_provider)
+    return asked
+
+
+@pytest.mark.usefixtures("install")
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        pytest.param({"extra_body": {"user": "u"}}, True, id="small"),
+        pytest.param({"extra_body": {"user": "u" * 100_000}}, False, id="large"),
+        pytest.param({"fallbacks": ["counted/m2"]}, True, id="a list of models"),
+        pytest.param({"timeout": 5}, True, id="a number"),
+    ],
+)
+def test_what_is_kept_of_a_call_is_small(
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+    kept: bool,  # noqa: FBT001 - what is expected
+) -> None:
+    """A large body would stay in memory for as long as two hundred others are asked."""
+    plugin = make_plugin("counted")
+    asked = _options_of_calls(monkeypatch, plugin)
+    register(plugin)
+    rerank("counted/m", "q", DOCUMENTS, **options)
+    first = len(asked)
+    rerank("counted/m", "q", DOCUMENTS, **options)
+
+    assert (len(asked) == first) is kept
+
+
+@pytest.mark.usefixtures("install")
+def test_fallbacks_that_are_rerankers_are_looked_up_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a list as in a tuple: nothing is resolved anew."""
+    plugin = make_plugin("counted")
+    asked = _options_of_calls(monkeypatch, plugin)
+    register(plugin)
+    fallback = Reranker("counted/m2")
+    rerank("counted/m", "q", DOCUMENTS, fallbacks=[fallback])
+    first = len(asked)
+    rerank("counted/m", "q", DOCUMENTS, fallbacks=[fallback])
+
+    assert len(asked) == first
+
+
+@pytest.mark.usefixtures("install")
+def test_an_option_that_is_a_named_tuple_is_refused_like_any_other() -> None:
+    """It can be looked up by, but what is inside it would not be told apart."""
+
+    class Pair(NamedTuple):
+        one: int
+
+    register(make_plugin("counted"))
+    with pytest.raises(UnsupportedParamError, match="counted does not take 'pair'"):
+        rerank("counted/m", "q", DOCUMENTS, pair=Pair(1))
+
+
+def test_a_fallback_is_a_model_or_a_reranker(install: Install) -> None:
+    """A list of anything else cannot be looked up by, and is refused with its reason."""
+    install("healthy")
+    wrong: Any = [5]
+
+    with pytest.raises(ConfigurationError, match="model must be a string"):
+        rerank("healthy/m", "q", DOCUMENTS, fallbacks=wrong)
+
+
+@pytest.mark.parametrize("through", ["Reranker", "rerank", "arerank", "a fallback"])
+@pytest.mark.usefixtures("install")
+def test_that_a_model_goes_away_is_said_where_the_caller_stands(through: str) -> None:
+    """Once; the warning shows the line that names the model."""
+    name = f"leaving_{through.replace(' ', '_')}".lower()
+    plugin = make_plugin(name)
+    facts = Provider(name=name, api_key_required=False, auth=None, retires="2020-01-02")
+    plugin.resolve_provider = hookimpl(lambda: facts)
+    register(plugin)
+    register(make_plugin("staying"))
+
+    async def wait() -> None:
+        await arerank(f"{name}/m", "q", DOCUMENTS)
+
+    ways: dict[str, Callable[[], Any]] = {
+        "Reranker": lambda: Reranker(f"{name}/m"),
+        "rerank": lambda: rerank(f"{name}/m", "q", DOCUMENTS),
+        "arerank": lambda: asyncio.run(wait()),
+        "a fallback": lambda: Reranker("staying/m", fallbacks=[f"{name}/m"]),
+    }
+    with pytest.warns(FutureWarning, match="was switched off on 2020-01-02") as caught:
+        ways[through]()
+
+    assert [warning.filename for warning in caught] == [__file__]

@@ -595,9 +595,9 @@ class QuotableError(Exception):
 @pytest.mark.parametrize(
     ("function", "kind", "words"),
     [
-        (raising(QuotableError("log in")), AuthenticationError, "had: QuotableError: log in"),
-        (raising(KeyError(SECRET)), AuthenticationError, "no token can be had: KeyError"),
-        (raising(TimeoutError(SECRET)), TransportError, "no token can be had: TimeoutError"),
+        (raising(QuotableError("log in")), AuthenticationError, "obtained: QuotableError: log in"),
+        (raising(KeyError(SECRET)), AuthenticationError, "no token could be obtained: KeyError"),
+        (raising(TimeoutError(SECRET)), TransportError, "no token could be obtained: TimeoutError"),
         (raising(ConfigurationError("mine")), ConfigurationError, "mine"),
         (lambda: None, ConfigurationError, "a token must be a string"),
         (lambda: f"{SECRET}\n", ConfigurationError, "a token must be a string"),

@@ -10,6 +10,7 @@ import pytest
 
 from rerank_core import HTTPResponse, InvalidRequestError, Meta, RerankResult, ResponseParseError
 from rerank_core.wire import (
+    add_extra,
     decode_json,
     encode_json,
     join_endpoint,
@@ -242,6 +243,53 @@ def test_what_is_no_list_of_results_is_refused_with_its_path(
 
     assert caught.value.path == path
     assert said in str(caught.value)
+
+
+def test_a_field_of_the_rows_stands_in_extra_without_a_record_made() -> None:
+    """Under the service's name, beside what stands there; not where it is missing or null."""
+    rows: list[dict[str, Any]] = [
+        {"index": 1, "relevance_score": 0.9, "spans": [[0, 3]], "page": 2},
+        {"index": 0, "relevance_score": 0.5, "spans": None, "page": 0},
+        {"index": 2, "relevance_score": 0.1},
+    ]
+    read = read_results(rows)
+
+    found = add_extra(add_extra(read, rows, "spans"), rows, "page")
+
+    assert not found.is_made
+    assert not read.is_made
+    assert [result.extra for result in read] == [None] * 3
+    assert found == [
+        RerankResult(1, 0.9, extra={"spans": [[0, 3]], "page": 2}),
+        RerankResult(0, 0.5, extra={"page": 0}),
+        RerankResult(2, 0.1),
+    ]
+
+
+def test_what_somebody_changed_stays_when_a_field_is_added() -> None:
+    """Results may have been looked at, and changed, before."""
+    rows = [{"index": 0, "relevance_score": 0.5, "page": 2}]
+    read = read_results(rows)
+    read[0].relevance_score = 0.7
+
+    assert add_extra(read, rows, "page") == [RerankResult(0, 0.7, extra={"page": 2})]
+
+
+@pytest.mark.parametrize("row", [{}, {"spans": None}], ids=["missing", "null"])
+def test_a_field_that_no_row_has_changes_nothing(row: dict[str, Any]) -> None:
+    """The usual case costs nothing afterwards."""
+    rows = [{"index": 0, "relevance_score": 0.5, **row}]
+    read = read_results(rows)
+
+    assert add_extra(read, rows, "spans") is read
+
+
+def test_results_of_other_rows_are_refused() -> None:
+    """A field would stand beside another document's score."""
+    rows = [{"index": 0, "relevance_score": 0.5, "spans": []}]
+
+    with pytest.raises(ValueError, match="zip"):
+        add_extra(read_results(rows), rows * 2, "spans")
 
 
 def test_meta_is_read_in_coheres_shape_and_in_openais() -> None:

@@ -253,8 +253,9 @@ def parse_response(
     """Read, or ask again."""
     if status_code == 202:
         return NextRequest(HTTPRequest(headers["location"], method="GET", delay=0.5))
+    results = wire.read_results(payload["data"], "data", index="position", score="score")
     return RerankResponse(
-        wire.read_results(payload["data"], "data", index="position", score="score"),
+        wire.add_extra(results, payload["data"], "spans"),
         id=payload["id"],
         meta=wire.read_meta(payload),
         warnings=wire.read_strings(payload.get("warnings")),

@@ -208,6 +208,27 @@ def test_warnings_of_a_megabyte_are_cut(call: MakeCalls) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        pytest.param("soon", 100_000, id="many"),
+        pytest.param("%63%61x" * 200_000, 20, id="long ones, written as if to hide something"),
+    ],
+)
+def test_warnings_without_end_are_counted(call: MakeCalls, text: str, count: int) -> None:
+    """The first are shown, and what there is to read of them is bounded."""
+    warnings = [f"{at} {text}" for at in range(count)]
+    with serving(step(reply(ranking(meta={"warnings": warnings})))) as server:
+        outcome = call.once(server.url)
+
+    assert isinstance(outcome, RerankResponse)
+    assert [said.partition(" ")[0] for said in outcome.warnings[:20]] == [*map(str, range(20))]
+    assert outcome.warnings[20:] == (
+        (f"the service has {count - 20} more warnings: payload has them all",) if count > 20 else ()
+    )
+    assert sum(map(len, outcome.warnings)) <= 21 * 500
+
+
+@pytest.mark.parametrize(
     "body",
     [
         pytest.param(b'{"error": "%s"}' % (b"y" * 1_000_000), id="an error"),

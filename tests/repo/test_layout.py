@@ -23,11 +23,11 @@ _LAYERS = """
 __main__ _cli_plugins _cli _cli_documents _new_plugin _client _reranker
 _progress _fallbacks
 _drivers _threads
-_http.open_channels _http.channel _http.clients _http.client_sending auth tokens _token_reply
+_http.open_channels _http.channel _http.clients _http.client_sending _auth auth tokens _token_reply
 _http.transports _http.asyncio_pool _http.asyncio_connection _http.happy_eyeballs
 _http.reply_streams _http.pool _http.backends _http.direct _http.bodies _translation
 _flow _steps _exchange _extras _status _effects _documents
-_target _keys _http.lifetime _http.made _prices _retry _ranking _call _options
+_target _params _keys _http.lifetime _http.made _prices _retry _ranking _call _options
 _plugins _hooks hookspecs
 _secrets _redaction
 wire _dicts _json _facts _models _results _messages _requirement _suggest _version errors
@@ -36,6 +36,7 @@ LAYERS = _LAYERS.split()
 MODULES = sorted([*CORE.glob("*.py"), *CORE.glob("_http/*.py")])
 IMPORTED_FROM = {"rerank_core", "rerank_core._http"}
 MAY_IMPORT_HTTPX = {
+    "_auth",
     "_drivers",
     "_http.asyncio_connection",
     "_http.asyncio_pool",

@@ -44,6 +44,7 @@ class Call:
 def make_call(
     query: Any,
     documents: Any,
+    *,
     top_n: Any = None,
     rank_fields: Any = None,
     return_documents: Any = None,
@@ -56,8 +57,11 @@ def make_call(
     Raises:
         InvalidRequestError: One of them makes no sense; the message says which and why.
     """
-    if not isinstance(query, str) or not query or query.isspace():
-        message = f"query must be a string that is not blank, not {_shown(query)}"
+    if not isinstance(query, str):
+        message = f"query must be a string, not {_shown(query)}"
+        raise InvalidRequestError(message)
+    if not query or query.isspace():
+        message = "query is blank: it must say what is looked for"
         raise InvalidRequestError(message)
     check_text(query, "query")
     if return_documents is not None and not isinstance(return_documents, bool):
@@ -146,4 +150,4 @@ def _shown(value: object) -> str:
     """A value as a message shows it: small ones whole, others by their type."""
     if value is None or isinstance(value, (bool, int, float)):
         return repr(value)
-    return "a blank one" if isinstance(value, str) and not value.strip() else type(value).__name__
+    return type(value).__name__

@@ -211,7 +211,7 @@ def doctor(ctx: click.Context) -> None:
         lines = [f"broken: {provider.error}"] if provider.error else []
         if facts := provider.facts:
             options = (*facts.options.values(), *facts.secret_options.values())
-            names = chain(facts.api_key_env, facts.base_url_env, *options)
+            names = chain(facts.api_key_env, facts.base_url_env, *options, facts.watched_env)
             lines += [f"key: {_find_key(facts)[0]}", *_read_variables(names)]
         faults += not facts
         source = provider.source

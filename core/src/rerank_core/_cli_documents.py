@@ -12,7 +12,7 @@ from rerank_core.wire import decode_json
 
 FORMATS = ("auto", "jsonl", "text")
 _SUFFIXES = (".jsonl", ".ndjson")
-_WAY_OUT = "mend it, or take every line as it stands with --format text"
+_WAY_OUT = "correct it, or take every line as it stands with --format text"
 
 
 class Readable(click.File):

@@ -14,6 +14,8 @@ from rerank_core._options import to_timeout
 from rerank_core._reranker import Documents, Reranker
 
 _MAX_KEPT = 256
+_MAX_KEY_CHARS = 10_000  # of one call's options that may change: they are kept as well
+_HASHABLE = {str, Reranker}  # what stands in a tuple that is looked up by
 _PLAIN = {str, bytes, int, float, bool, type(None)}
 
 
@@ -179,7 +181,7 @@ def _find_reranker(model: str, *, http_client: Any, **options: Any) -> Reranker:
 def _keep(model: str, **options: Any) -> Reranker:
     for value in options.values():
         # The types of what is inside are not looked at: (1,) would be found for (True,).
-        if isinstance(value, tuple) and not {str, Reranker}.issuperset(map(type, value)):
+        if isinstance(value, tuple) and not _HASHABLE.issuperset(map(type, value)):
             raise TypeError
     values = {
         name: value.value if isinstance(value, _Copy) else value for name, value in options.items()
@@ -196,18 +198,22 @@ class _Copy:
 
 
 def _to_keys(model: Any, options: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The options as they can be looked up by; `None` where one of them cannot be."""
+    """The options as they can be looked up by; `None` where one cannot be, or is too large."""
     try:
         hash(model)
-        return {name: _to_key(name, value) for name, value in options.items()}
+        keys = {name: _to_key(name, value) for name, value in options.items()}
     except (TypeError, ValueError, RecursionError):
         return None
+    size = sum(len(key.key) for key in keys.values() if isinstance(key, _Copy))
+    return keys if size <= _MAX_KEY_CHARS else None
 
 
 def _to_key(name: str, value: Any) -> Any:
     if name == "timeout":
         value = to_timeout(value)  # httpx's own may change
-    elif type(value) in {dict, list, tuple}:
+    elif name == "fallbacks" and type(value) is list and _HASHABLE.issuperset(map(type, value)):
+        return tuple(value)
+    elif isinstance(value, (dict, list, tuple)):
         value = _copy_plain(value)
     else:
         hash(value)

@@ -41,7 +41,7 @@ class BlockingDriver:
         self._wait = wait or Wait()
 
     def run(self, flow: Flow) -> Any:
-        """What the flow returns."""
+        """What the flow returns; nothing, where nobody waits for it any longer."""
         try:
             effect = next(flow)
             while not self._wait.is_over():

@@ -19,23 +19,21 @@ from rerank_core._models import (
     RerankRequest,
     RerankResponse,
 )
+from rerank_core._params import choose_params, refuse_or_warn
 from rerank_core._prices import cost_of
 from rerank_core._ranking import Page, check_results, complete, merge, sort_results
+from rerank_core._redaction import hider
 from rerank_core._results import Results
 from rerank_core._status import error_in_success
-from rerank_core._target import unknown_param
-from rerank_core.errors import (
-    ResponseParseError,
-    UnsupportedParamError,
-)
+from rerank_core.errors import ResponseParseError, UnsupportedParamError
 from rerank_core.wire import decode_json
 
 if TYPE_CHECKING:
     from rerank_core._call import Call
     from rerank_core._target import Target
 
-# Core honours these itself where the provider does not.
-_HONOURED_BY_CORE = frozenset({"top_n", "rank_fields"})
+_MAX_WARNINGS = 20  # of a service's
+_MAX_READ = 20_000  # characters of one of them
 
 
 @define
@@ -66,21 +64,22 @@ class Prepared:
     warnings: tuple[str, ...] = ()
 
 
-def prepare(call: Call, target: Target, *, drop_params: bool = False) -> Prepared:
+def prepare(call: Call, target: Target, *, first: Target | None = None) -> Prepared:
     """Refuse what cannot be honoured, and build the requests.
 
     Args:
         call: What the caller asks.
         target: Where it goes.
-        drop_params: Leave parameters out with a warning that the target cannot honour.
+        first: Whom the call was meant for, where the target is a fallback: it leaves out, with a
+            warning, what it cannot honour.
 
     Raises:
         ConfigurationError: And its kinds, before anything is sent.
         PluginError: A hook broke its contract.
     """
-    drop = drop_params or target.options.drop_params
+    drop = first is not None or target.options.drop_params
     warnings = list(target.warnings)
-    params = _choose_params(call, target, warnings, drop=drop)
+    params = choose_params(call, target, first, warnings)
     fitted = fit_documents(call, target.provider)
     if call.rank_fields and fitted.rank_fields is None and call.documents:
         warnings.append("rank_fields has no effect: no document is a mapping")
@@ -102,38 +101,7 @@ def prepare(call: Call, target: Target, *, drop_params: bool = False) -> Prepare
         indices = fitted.indices if whole else fitted.indices[span.start : span.stop]
         expected = top_n if top_n and "top_n" in params else len(span)
         parts.append(Part(request, indices, expected, work))
-    if fitted.held_back:
-        blank = f"{len(fitted.held_back)} of {len(call.documents)} documents are blank"
-        warnings.append(f"{blank}: not sent, they come last without a score")
     return Prepared(call, target, parts, fitted.held_back, tuple(dict.fromkeys(warnings)))
-
-
-def left_out(call: Call, target: Target) -> tuple[str, ...]:
-    """The warnings about parameters and options that a target that was asked does not take."""
-    warnings = list(target.warnings)
-    _choose_params(call, target, warnings, drop=True)
-    return tuple(dict.fromkeys(warnings))
-
-
-def _choose_params(
-    call: Call, target: Target, warnings: list[str], *, drop: bool
-) -> dict[str, Any]:
-    """The parameters that the provider takes; what nobody can honour is refused or left out."""
-    facts = target.provider
-    params = {}
-    for name, value in {**target.params, **call.params}.items():
-        if name in facts.params or name in facts.extra_params:
-            params[name] = value
-        elif name not in _HONOURED_BY_CORE:
-            message = unknown_param(facts, name)
-            _refuse_or_warn(UnsupportedParamError(message, param=name), warnings, drop)
-    return params
-
-
-def _refuse_or_warn(error: UnsupportedParamError, warnings: list[str], drop: bool) -> None:  # noqa: FBT001 - a policy handed on
-    if not drop:
-        raise error
-    warnings.append(f"{error.message}: left out")
 
 
 def _translate(
@@ -152,7 +120,7 @@ def _translate(
         except UnsupportedParamError as error:
             if error.param not in params:
                 raise
-            _refuse_or_warn(error, warnings, drop)
+            refuse_or_warn(error, warnings, drop=drop)
             params = {name: value for name, value in params.items() if name != error.param}
         else:
             return add_extras(work, target) if isinstance(work, HTTPRequest) else work
@@ -179,6 +147,11 @@ def read_payload(part: Part, target: Target, payload: Any, reply: HTTPResponse) 
     if isinstance(answer, NextRequest):
         return Page(answer.response, payload, reply.headers, answer.request)
     return Page(answer, payload, reply.headers)
+
+
+def is_complete(part: Part, pages: Sequence[Page]) -> bool:
+    """Whether the pages have all the results that the service owes."""
+    return sum(len(page.results) for page in pages) >= part.expected
 
 
 def conclude(part: Part, pages: Sequence[Page]) -> Page:
@@ -212,14 +185,17 @@ def finish(prepared: Prepared, pages: Sequence[Page]) -> RerankResponse:
         merge(pages) if pages else Page(RerankResponse([], reranked=not call.documents), None, {})
     )
     response = page.response or RerankResponse([])
-    cost = response.cost
+    cost, warnings = response.cost, prepared.warnings
+    if prepared.held_back:
+        blank = f"{len(prepared.held_back)} of {len(call.documents)} documents are blank"
+        warnings += (f"{blank}: not sent, they come last without a score",)
     return RerankResponse(
         complete(sort_results(page.results), call, prepared.held_back),
         id=response.id or str(uuid4()),
         model=target.model,
         provider=target.provider.name,
         meta=response.meta,
-        warnings=prepared.warnings + _shown(response.warnings, target),
+        warnings=warnings + _show_warnings(response.warnings, target),
         cost=cost_of(response.meta, target.provider.price) if cost is None else cost,
         reranked=response.reranked,
         payload=page.payload,
@@ -227,6 +203,13 @@ def finish(prepared: Prepared, pages: Sequence[Page]) -> RerankResponse:
     )
 
 
-def _shown(warnings: Sequence[str], target: Target) -> tuple[str, ...]:
-    """The service's warnings, short and without secrets."""
-    return tuple([shorten(target.redact(warning)) for warning in warnings]) if warnings else ()
+def _show_warnings(warnings: Sequence[str], target: Target) -> tuple[str, ...]:
+    """The service's warnings, few, short and without secrets."""
+    if not warnings:
+        return ()
+    redact = hider(target.find_secrets())
+    # Cut before as well: to look for secrets in megabytes takes seconds.
+    shown = [shorten(redact(shorten(text, _MAX_READ))) for text in warnings[:_MAX_WARNINGS]]
+    if left := len(warnings) - len(shown):
+        shown.append(f"the service has {left} more warnings: payload has them all")
+    return tuple(shown)

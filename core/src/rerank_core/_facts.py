@@ -63,7 +63,8 @@ class Provider:
         base_urls_by_key: Base URLs that replace `base_url` for a key that begins so.
         api_key_env: Variables that hold a key, first found wins.
         api_key_required: Whether a call without a key is refused before it is sent.
-        api_key_required_hosts: Where this is so only for some hosts, which (`*.` as below).
+        api_key_required_hosts: The hosts that refuse a call without a key, where others do
+            not (`*.` as below).
         api_key_hosts: For a variable, the hosts that its key may go to (`*.` stands for any
             sub-domain); one that is not listed may go to any.
         further_hosts: Hosts beside the base URL's that the key may go to, where the service sends

@@ -28,7 +28,7 @@ def resolve_fallbacks(fallbacks: Any, first: Target) -> Iterator[Target]:
         raise ConfigurationError(message)
     for fallback in fallbacks or ():
         if (targets := getattr(fallback, "_targets", None)) is not None:
-            yield from (_with_params(target, first) for target in targets)
+            yield from targets
             continue
         name, model = split_model(fallback, None)
         if find_plugin(name).resolve_provider(model, {}).name == first.provider.name:
@@ -37,14 +37,4 @@ def resolve_fallbacks(fallbacks: Any, first: Target) -> Iterator[Target]:
         else:
             # A key, a base URL and a client belong to the provider they were given for.
             options, connections = first.options.for_another_provider(), SHARED
-        yield _with_params(resolve_target(fallback, options, connections), first)
-
-
-def _with_params(target: Target, first: Target) -> Target:
-    """The target with the parameters that were given for the first, as if in the call.
-
-    They are about the ranking, not about the connection: what the target does not take is left
-    out, with a warning, when it is asked.
-    """
-    missing = first.params.keys() - target.params.keys()
-    return evolve(target, params={**first.params, **target.params}) if missing else target
+        yield resolve_target(fallback, options, connections)

@@ -18,7 +18,7 @@ from rerank_core._exchange import (
     Part,
     conclude,
     finish,
-    left_out,
+    is_complete,
     prepare,
     read_payload,
     read_reply,
@@ -35,7 +35,7 @@ from rerank_core._models import (
 )
 from rerank_core._ranking import Page
 from rerank_core._retry import CLOCK, choose_wait, falls_back, is_retryable
-from rerank_core._status import describe, status_error
+from rerank_core._status import add_wait, describe, status_error
 from rerank_core._steps import compute
 from rerank_core.errors import (
     InvalidRequestError,
@@ -101,8 +101,8 @@ def run_plan(plan: Plan) -> Flow:
 def _ask(plan: Plan, target: Target, deadline: float | None) -> Flow:
     """One provider: split where the list is too long for one request."""
     try:
-        # A fallback answers for another: it leaves out, with a warning, what it cannot honour.
-        prepared = prepare(plan.call, target, drop_params=target is not plan.targets[0])
+        first = plan.targets[0]
+        prepared = prepare(plan.call, target, first=None if target is first else first)
         flows = [_run_exchange(part, target, deadline, plan.clock) for part in prepared.parts]
         if len(flows) == 1:
             pages = [(yield from flows[0])]
@@ -136,10 +136,12 @@ def _run_exchange(part: Part, target: Target, deadline: float | None, clock: Clo
                 yield from _wait(request.delay, deadline, clock, None)
             elif asked and Secret((request.url, effect.content)) in asked:
                 break
+            reply = None  # an error on the way to this page has none
             reply, page = yield from _send(part, effect, clock)
             if page.response is not None:
                 pages.append(page)
-            if page.following is None:
+            # A service may point to one page more than there is.
+            if page.following is None or is_complete(part, pages):
                 return conclude(part, pages)
             asked.add(Secret((request.url, effect.content)))
             request = follow(page.following, target, request)
@@ -163,10 +165,10 @@ def _encode(request: HTTPRequest, part: Part) -> bytes:
 
 def _attempt(target: Target, request: HTTPRequest, part: Part, deadline: float | None) -> Send:
     """The effect of sending a request; what is secret of it is in no frame that goes on."""
+    content = _encode(request, part)
     headers: Mapping[str, str] = JSON_HEADERS
     if request.headers or request.body is None:
         headers = _headers_of(request)
-    content = _encode(request, part)
     return Send(target, request, content, headers, target.options.timeout, deadline)
 
 
@@ -185,6 +187,8 @@ def _send(part: Part, effect: Send, clock: Clock) -> Flow:
                 return reply, read_reply(part, target, reply)
         except RerankError as error:  # of the way there, authentication included, or in the reply
             failure = error
+        if reply is not None:
+            add_wait(failure, target, reply, clock.time())
         describe(failure, target, reply)
         if attempt > options.max_retries or not is_retryable(failure, provider):
             raise failure
@@ -238,7 +242,7 @@ def _pass_through(plan: Plan, failures: Sequence[RerankError]) -> RerankResponse
         provider=target.provider.name,
         warnings=(
             *(f"not reranked: {shorten(str(error))}" for error in failures),
-            *left_out(call, target),
+            *prepare(call, target).warnings,
         ),
         reranked=False,
     )

@@ -12,7 +12,7 @@ from attrs import frozen
 from rerank_core import hookspecs
 from rerank_core._facts import Provider
 from rerank_core._messages import shorten
-from rerank_core._models import Compute, HTTPRequest, NextRequest, RerankResponse
+from rerank_core._models import Compute, HTTPRequest, NextRequest, RerankResponse, holds_results
 from rerank_core.errors import PluginError, RerankError, ResponseParseError
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class ProviderHooks:
         if not isinstance(answer, (RerankResponse, NextRequest)):
             raise self._wrong("parse_response", answer)
         response = answer if isinstance(answer, RerankResponse) else answer.response
-        if response is not None and not response.holds_results():
+        if response is not None and not holds_results(response):
             raise self.source.error("parse_response returned results that are no RerankResult")
         return answer
 

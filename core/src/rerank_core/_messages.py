@@ -35,7 +35,7 @@ def read_strings(value: JSON) -> tuple[str, ...]:
 
 
 def read_error_message(response: HTTPResponse) -> str:
-    """The text in an error reply that a person needs, at most 500 characters; see below."""
+    """The text in an error reply that a person needs, at most 500 characters."""
     return shorten(find_error_message(response))
 
 

@@ -125,18 +125,6 @@ class RerankResponse(Subscriptable):
         results = self._results
         return results.made() if isinstance(results, Results) else results  # type: ignore[return-value]
 
-    def holds_results(self) -> bool:
-        """Whether all results are `RerankResult`s; those that are not made yet will be."""
-        results = self._results
-        if isinstance(results, Results) and not results.is_made:
-            return True
-        return set(map(type, results)) <= {RerankResult}
-
-    @property
-    def columns(self) -> Results:
-        """The results as columns, which core checks and sorts without making records."""
-        return Results.of(self._results)
-
     def __repr__(self) -> str:
         shown = (f"{name}={getattr(self, name)!r}" for name in _SHOWN)
         return f"RerankResponse({', '.join(shown)})"
@@ -146,6 +134,19 @@ class RerankResponse(Subscriptable):
         from rerank_core._dicts import response_to_dict  # noqa: PLC0415 - cattrs only when used
 
         return response_to_dict(self)
+
+
+def holds_results(response: RerankResponse) -> bool:
+    """Whether all results are `RerankResult`s; those that are not made yet will be."""
+    results = response._results  # noqa: SLF001 - of this module
+    if isinstance(results, Results) and not results.is_made:
+        return True
+    return set(map(type, results)) <= {RerankResult}
+
+
+def columns_of(response: RerankResponse) -> Results:
+    """The results as columns, which core checks and sorts without making records."""
+    return Results.of(response._results)  # noqa: SLF001 - of this module
 
 
 @frozen

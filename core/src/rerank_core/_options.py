@@ -144,6 +144,9 @@ def brings_authentication(http_client: Any) -> bool:
     return getattr(http_client, "auth", None) is not None or "authorization" in headers
 
 
+_NO_KEYWORDS = {"extra", "client_authorizes"}
+
+
 @frozen(kw_only=True)
 class Options:
     """How to reach a provider; see `Reranker` for what each means."""
@@ -197,4 +200,8 @@ class Options:
         )
 
 
-OPTION_NAMES = tuple(name.name for name in fields(Options) if name.name != "extra")
+# What `Reranker` takes, under its names there.
+OPTION_NAMES = (
+    *(option.name for option in fields(Options) if option.name not in _NO_KEYWORDS),
+    *("custom_llm_provider", "fallbacks", "headers", "http_client", "num_retries", "provider"),
+)

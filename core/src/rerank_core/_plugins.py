@@ -98,7 +98,18 @@ def still_answers(hooks: ProviderHooks) -> bool:
 
 
 def hooks_of(plugin: object) -> ProviderHooks:
-    """The hooks of a plugin that was handed over, not installed."""
+    """The hooks of a plugin that was handed over, not installed.
+
+    Raises:
+        ConfigurationError: It is a name.
+        PluginError: It lacks a hook.
+    """
+    if isinstance(plugin, str):
+        message = (
+            f"provider= takes the module of a plugin that is not installed; one that is goes by"
+            f" its name: model='{plugin}/...', or custom_llm_provider={plugin!r}"
+        )
+        raise ConfigurationError(message)
     label = getattr(plugin, "__name__", type(plugin).__name__)
     return ProviderHooks(plugin, PluginSource(str(label)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import warnings
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
@@ -29,5 +30,14 @@ def _warn_once(provider: str, model: str, retires: str) -> None:
     gone = date.fromisoformat(retires) <= datetime.now(UTC).date()
     what = "was switched off on" if gone else "will be switched off on"
     message = f"{provider}/{model} {what} {retires}, by its documentation; choose another model"
-    # The caller stands this many frames above, through `Reranker` or through `rerank`.
-    warnings.warn(message, FutureWarning, stacklevel=6)
+    warnings.warn(message, FutureWarning, stacklevel=_level_of_caller())
+
+
+def _level_of_caller() -> int:
+    """How many frames above the one that warns the first stands that is not this package's."""
+    level, frame = 1, inspect.currentframe()
+    while frame := frame and frame.f_back:
+        if frame.f_globals.get("__name__", "").partition(".")[0] != __package__:
+            break
+        level += 1
+    return level

@@ -18,6 +18,7 @@ from rerank_core._models import (
     Meta,
     RerankResponse,
     Tokens,
+    columns_of,
 )
 from rerank_core._results import Results
 from rerank_core.errors import ResponseParseError
@@ -49,7 +50,7 @@ class Page:
 
     @results.default
     def _read_results(self) -> Results:
-        return Results([], []) if self.response is None else self.response.columns
+        return Results([], []) if self.response is None else columns_of(self.response)
 
 
 def check_results(results: Results, sent: int) -> Results:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from urllib.parse import unquote_to_bytes
 
-from rerank_core._messages import CUT
+from rerank_core._messages import CUT, shorten
 
 _HIDDEN = b"[redacted]"
 _CUT = CUT.encode()
@@ -23,6 +23,7 @@ _ESCAPE = re.compile(
 _ESCAPED_WORD = re.compile(rb"%(?:25)*[3-7][0-9a-f]|&#|\\u00[3-7]")
 _HALF_ESCAPE = re.compile(rb"(?:%(?:25)*[0-9A-Fa-f]?|\\+u?[0-9A-Fa-f]{0,3}|&[#0-9A-Za-z]{0,9})$")
 _LONGEST_ESCAPE = 12
+_MAX_CHARS = 1_000_000
 _MIN_HIDDEN = 6  # what is shorter stands in too many harmless words
 
 
@@ -32,7 +33,10 @@ def hide(text: str, secrets: Iterable[str]) -> str:
 
 
 def hider(secrets: Iterable[str]) -> Callable[[str], str]:
-    """`hide` for several texts; it keeps the secrets for as long as it lives itself."""
+    """`hide` for several texts; it keeps the secrets for as long as it lives itself.
+
+    It cuts a text after a million characters: to look for every way of writing takes time.
+    """
     wanted = {secret for secret in secrets if len(secret) >= _MIN_HIDDEN}
     both = chain.from_iterable(map(_forms, wanted))
     signs = {form: sign for form, sign in both if len(form) >= _MIN_HIDDEN}
@@ -40,7 +44,7 @@ def hider(secrets: Iterable[str]) -> Callable[[str], str]:
 
     def redact(text: str) -> str:
         # As bytes: there, the lower case of a letter is as long as the letter.
-        raw = text.encode(errors="surrogatepass")
+        raw = shorten(text, _MAX_CHARS).encode(errors="surrogatepass")
         low = raw.lower()
         # Where letters and digits are escaped as well, a secret need not leave any of its own.
         escaped = _ESCAPED_WORD.search(low)
@@ -49,7 +53,7 @@ def hider(secrets: Iterable[str]) -> Callable[[str], str]:
         if _CUT in raw:
             found.update(_cut_places(raw, signs, longest))
         if not found:
-            return text
+            return shorten(text, _MAX_CHARS)
         kept, at = list[bytes](), 0
         for start, end in sorted(found):
             if start > at or not at:

@@ -39,7 +39,9 @@ def find_refusal(requirements: Iterable[str], version: str) -> str | None:
 
 def _allows(sign: str, text: str, running: Release) -> bool:
     if sign == "~=":
-        upper = [int(number) for number in text.split(".")][:-1]
+        *upper, _ = map(int, text.split("."))
+        if not upper:
+            return True  # `~=1` says nothing
         upper[-1] += 1
         return _to_release(text) <= running < tuple(upper)
     return _HOLDS[sign](running, _to_release(text))

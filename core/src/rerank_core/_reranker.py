@@ -158,12 +158,12 @@ class Reranker:
         plan = self._plan(
             query,
             documents,
-            top_n,
-            rank_fields,
-            return_documents,
-            max_chunks_per_doc,
-            max_tokens_per_doc,
-            params,
+            top_n=top_n,
+            rank_fields=rank_fields,
+            return_documents=return_documents,
+            max_chunks_per_doc=max_chunks_per_doc,
+            max_tokens_per_doc=max_tokens_per_doc,
+            extra=params,
         )
         response: RerankResponse = BlockingDriver().run(run_plan(plan))
         return response
@@ -185,12 +185,12 @@ class Reranker:
         plan = self._plan(
             query,
             documents,
-            top_n,
-            rank_fields,
-            return_documents,
-            max_chunks_per_doc,
-            max_tokens_per_doc,
-            params,
+            top_n=top_n,
+            rank_fields=rank_fields,
+            return_documents=return_documents,
+            max_chunks_per_doc=max_chunks_per_doc,
+            max_tokens_per_doc=max_tokens_per_doc,
+            extra=params,
         )
         response: RerankResponse = await AsyncDriver().run(run_plan(plan))
         return response
@@ -227,9 +227,9 @@ class Reranker:
                 return False
         return True
 
-    def _plan(self, *arguments: Any, **named: Any) -> Plan:
+    def _plan(self, query: str, documents: Documents, **params: Any) -> Plan:
         try:
-            call = make_call(*arguments, **named)
+            call = make_call(query, documents, **params)
         except InvalidRequestError as error:
             describe(error, self._targets[0])
             raise

@@ -25,9 +25,9 @@ class Subscriptable:
 
     def __getitem__(self, name: str) -> Any:
         """The field called `name`; raises `KeyError` where there is none."""
-        if name.startswith("_") or callable(value := getattr(self, name, print)):
+        if name not in self._names():
             raise KeyError(name)
-        return value
+        return getattr(self, name)
 
     def __contains__(self, name: object) -> bool:
         """Whether there is such a field, and it says something."""

@@ -64,12 +64,18 @@ def status_error(target: Target, reply: HTTPResponse, now: float) -> APIStatusEr
         message += f" ({hint})"
     if 300 <= status < 400 and "location" in reply.headers:  # noqa: PLR2004 - redirects
         where = _shown_location(target, reply.headers["location"])
-        message += f" (redirects are not followed; it points to {where}: mend api_base)"
-    retry_after = read_retry_after(reply.headers, provider.reset_headers, now)
-    if retry_after is None and provider.retry_after_pattern:
+        message += f" (redirects are not followed; it points to {where}: correct api_base)"
+    return kind(message, response=reply, retry_after=_find_wait(target, reply, said, now))
+
+
+def _find_wait(target: Target, reply: HTTPResponse, said: str, now: float) -> float | None:
+    """Seconds that the service asks to wait, in a header or in words."""
+    provider = target.provider
+    wait = read_retry_after(reply.headers, provider.reset_headers, now)
+    if wait is None and provider.retry_after_pattern:
         found = re.search(provider.retry_after_pattern, said)
-        retry_after = read_seconds(found[1]) if found else None
-    return kind(message, response=reply, retry_after=retry_after)
+        wait = read_seconds(found[1]) if found else None
+    return wait
 
 
 def _shown_location(target: Target, location: str) -> str:
@@ -86,6 +92,12 @@ def _first(table: Mapping[int | str, T], words: Iterable[int | str]) -> T | None
     return next((table[word] for word in words if word in table), None)
 
 
+def add_wait(error: RerankError, target: Target, reply: HTTPResponse, now: float) -> None:
+    """Say on an error that was found in a good reply what that asks to wait."""
+    if error.retry_after is None:
+        error.retry_after = _find_wait(target, reply, error.message, now)
+
+
 def error_in_success(target: Target, reply: HTTPResponse) -> APIStatusError:
     """The error in a reply that has a good status all the same."""
     kind = _first(target.provider.error_types, read_error_codes(reply)) or APIStatusError
@@ -98,8 +110,8 @@ def _said(target: Target, reply: HTTPResponse) -> str:
     return shorten(target.redact(find_error_message(reply)))
 
 
-def describe(error: RerankError, target: Target, reply: HTTPResponse | None = None) -> RerankError:
-    """Say on an error where it happened, without any secret. Returns the same error."""
+def describe(error: RerankError, target: Target, reply: HTTPResponse | None = None) -> None:
+    """Say on an error where it happened, without any secret."""
     redact = hider(target.find_secrets())
     clean(error, redact)
     error.args = (shorten(error.message, _MAX_CHARS), *error.args[1:])
@@ -107,7 +119,6 @@ def describe(error: RerankError, target: Target, reply: HTTPResponse | None = No
     error.model = error.model or target.model
     if (reply := error.response or reply) is not None:
         error.response = _without_secrets(reply, redact)
-    return error
 
 
 def _without_secrets(reply: HTTPResponse, redact: Callable[[str], str]) -> HTTPResponse:

@@ -10,16 +10,15 @@ from urllib.parse import urlsplit
 
 from attrs import evolve, field, frozen
 
-from rerank_core._call import CALL_PARAMS, HONOURED, check_text
+from rerank_core._call import CALL_PARAMS, check_text
 from rerank_core._facts import Provider
 from rerank_core._http.made import Made
 from rerank_core._keys import Environment, Secret, choose_key, values_of
-from rerank_core._options import OPTION_NAMES
+from rerank_core._params import unknown_param
 from rerank_core._plugins import find_plugin, hooks_of, still_answers
 from rerank_core._prices import warn_of_retirement
 from rerank_core._redaction import hide, hider
 from rerank_core._secrets import clean, client_secrets, given_secrets, secrets_in
-from rerank_core._suggest import suggestion_for_param
 from rerank_core.errors import ConfigurationError, RerankError, UnsupportedParamError
 
 if TYPE_CHECKING:
@@ -108,9 +107,11 @@ def split_model(model: Any, custom_llm_provider: Any) -> tuple[str, str]:
         return custom_llm_provider, model
     provider, slash, name = model.partition("/")
     if not (provider and slash and name):
+        lacks = "model" if provider and slash else "provider"
+        whole = f"{provider}/model" if lacks == "model" else f"provider/{name or provider}"
         message = (
-            f"{model!r} names no {'model' if provider and slash else 'provider'}: write"
-            f" model='provider/{name or 'model'}', as in 'local/bm25', or give custom_llm_provider="
+            f"{model!r} names no {lacks}: write model={whole!r}, as in 'local/bm25', or give"
+            " custom_llm_provider="
         )
         raise ConfigurationError(message)
     return provider, name
@@ -221,15 +222,6 @@ def _refuse_unknown(extra: Mapping[str, Any], facts: Provider, *, drop: bool) ->
     if messages and not drop:
         raise UnsupportedParamError(messages[0], param=next(iter(extra)))
     return tuple(f"{message}: left out" for message in messages)
-
-
-def unknown_param(facts: Provider, name: str) -> str:
-    """What to say of a parameter that a call cannot carry, with the nearest that it can."""
-    if name in (*facts.options, *facts.secret_options, *OPTION_NAMES):
-        return f"{name!r} belongs to the connection: give it to Reranker(...)"
-    own = (*facts.extra_params, *facts.options, *facts.secret_options)
-    known = [*HONOURED, *facts.params, *own, *OPTION_NAMES]
-    return f"{facts.name} does not take {name!r}{suggestion_for_param(name, known)}"
 
 
 def _check_base_url(facts: Provider, base_url: str | None) -> None:

@@ -47,7 +47,7 @@ def translate_error(error: Exception, effect: Send, client: Any = None) -> NoRet
         message = f"{where}: a header or the URL holds what HTTP does not allow"
         raise ConfigurationError(message) from None
     if kinds & {"InvalidURL", "UnsupportedProtocol"}:
-        message = f"{where} is not a URL that can be sent to: mend api_base"
+        message = f"{where} is not a URL that can be sent to: correct api_base"
         raise ConfigurationError(message) from error
     if "TimeoutException" in kinds:
         message = f"{where}: no reply in time ({name}); raise timeout= if the service is slow"

@@ -25,10 +25,21 @@ All of them pickle, so they cross process boundaries whole.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from rerank_core._models import HTTPResponse
+
+
+class _Context(TypedDict, total=False):
+    """The keywords of every error."""
+
+    provider: str | None
+    model: str | None
+    response: HTTPResponse | None
+    retry_after: float | None
 
 
 class RerankError(Exception):
@@ -96,8 +107,8 @@ class UnsupportedParamError(ConfigurationError):
 
     param: str = ""
 
-    def __init__(self, message: str, *, param: str = "", **context: object) -> None:
-        super().__init__(message, **context)  # type: ignore[arg-type]  # only the root's keywords
+    def __init__(self, message: str, *, param: str = "", **context: Unpack[_Context]) -> None:
+        super().__init__(message, **context)
         self.param = param
 
 
@@ -162,6 +173,6 @@ class ResponseParseError(RerankError):
 
     path: str = ""
 
-    def __init__(self, message: str, *, path: str = "", **context: object) -> None:
-        super().__init__(message, **context)  # type: ignore[arg-type]  # only the root's keywords
+    def __init__(self, message: str, *, path: str = "", **context: Unpack[_Context]) -> None:
+        super().__init__(message, **context)
         self.path = path

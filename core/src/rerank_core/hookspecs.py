@@ -1,6 +1,6 @@
 """The four hooks that a provider implements.
 
-They are called in this order, the first once per `Reranker`, the others once per request::
+They are called in this order, the first when a `Reranker` is made, the others once per request::
 
     resolve_provider -> map_params -> build_request -> (core sends) -> parse_response
 
@@ -40,7 +40,9 @@ HOOKSPEC_VERSION = 1
 def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider | None:
     """State the facts about this provider and model.
 
-    Called when a `Reranker` is made, first without options, and by listings with an empty `model`.
+    Called when a `Reranker` is made: first without options, to learn which of them are secret,
+    then with them. And by listings, with an empty `model`. So it can ask for no option: where one
+    is missing, `build_request` or `auth` says so.
 
     Args:
         model: The model's name without its provider; never checked against a list, because
@@ -123,6 +125,7 @@ def parse_response(
 
     Raises:
         ResponseParseError: Where the reply is not what the service documents. A `KeyError`,
-            `IndexError`, `TypeError`, `ValueError` or `AttributeError` is taken for the same.
+            `IndexError`, `TypeError`, `ValueError`, `AttributeError`, `ArithmeticError` or
+            `RecursionError` is taken for the same.
         APIStatusError: Where a good status carries an error.
     """

@@ -51,8 +51,8 @@ _NO_TOKEN = Token("none")  # it has ended, so that it is never sent
 
 # What an exchange yields. A request is sent, within the bounds of time and size of the one that the
 # token is for unless it has its own, and with what stands before an `@` in its URL as a header; the
-# reply comes back, read. A function is called, in a worker
-# thread under async, and awaited if it is async; what it raises is raised at the `yield`.
+# reply comes back, read. A function is called, in a worker thread under async, and awaited if it is
+# async; what it raises is raised at the `yield`.
 Step: TypeAlias = httpx.Request | Callable[[], Any]
 Steps: TypeAlias = Generator[Step, Any, Token]
 Exchange: TypeAlias = Callable[[], Steps]
@@ -197,7 +197,7 @@ async def _await(function: Callable[[], Any]) -> Any:
 
 def fetch(
     function: Callable[[], Any],
-    failed: str = "no token can be had:",
+    failed: str = "no token could be obtained:",
     *,
     library: str | None = None,
     may_pass: Callable[[Exception], bool] = lambda _: False,

@@ -28,6 +28,7 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _MAX_COUNT = 2**53  # what is more is no count; sums of such numbers may be too large for a float
 
 __all__ = [
+    "add_extra",
     "decode_json",
     "encode_json",
     "join_endpoint",
@@ -160,6 +161,30 @@ def read_results(
         )
     message = f"{path}[{at}] is {_kind(row)} without {index!r} and {score!r}"
     raise ResponseParseError(message, path=f"{path}[{at}]")
+
+
+def add_extra(results: Results, rows: Sequence[Mapping[str, Any]], name: str) -> Results:
+    """Add a field of the service's rows to the `extra` of the results that were read from them.
+
+    Without making a record of any: to set `result.extra` on each would make them all.
+
+    Args:
+        results: What `read_results` returned.
+        rows: The list that it read.
+        name: Of the field, in the rows as in `extra`; it is left out where it is missing or null.
+
+    Returns:
+        The results with it; those given where no row has it.
+    """
+    values = [row.get(name) for row in rows]
+    if values.count(None) == len(values):
+        return results
+    given = Results.of(results)
+    extras = [
+        extra if value is None else {**(extra or {}), name: value}
+        for extra, value in zip(given.extras or [None] * len(given), values, strict=True)
+    ]
+    return Results(given.indices, given.scores, given.documents, extras)
 
 
 def read_meta(payload: JSON) -> Meta:

@@ -5,11 +5,11 @@ https://docs.cohere.com/docs/cohere-on-microsoft-azure
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import urlunsplit
 
+from rerank_azure_ai._endpoints import choose_header, find_api
 from rerank_core import (
     ConfigurationError,
     HTTPRequest,
@@ -42,13 +42,6 @@ _PRICES = {
 _RETIRED = dict.fromkeys(
     ("cohere-rerank-v3-english", "cohere-rerank-v3-multilingual"), "2025-06-30"
 )
-_RESOURCE = re.compile(
-    r"https?://[^/?#]*\.(services\.ai|cognitiveservices)\.azure\.com(:\d*)?([/?#]|$)"
-)
-# What people copy from the portal besides: the resource itself, its chat API, their project.
-_NOT_COHERES = re.compile(r"(^|/models|/openai(/v1)?|/api/projects/[^/]+)$")
-
-
 # What azure-identity's default chain reads for itself, beside the options.
 _OF_THE_CHAIN = (
     "AZURE_CLIENT_CERTIFICATE_PATH",
@@ -119,7 +112,7 @@ def build_request(
     provider: Provider, request: RerankRequest, params: Mapping[str, Any]
 ) -> HTTPRequest:
     """Build the request of the version that the base URL or the parameters ask for."""
-    base = _find_api(provider.base_url or "")
+    base = find_api(provider.base_url or "")
     body = {"model": request.model, "query": request.query, **params}
     fields = body.pop("rank_fields", None)
     named = bool(fields) and not any(isinstance(document, str) for document in request.documents)
@@ -147,25 +140,12 @@ def build_request(
 def parse_response(payload: Any) -> RerankResponse:
     """Read the reply, which both versions give the same shape."""
     results = wire.read_results(payload["results"])
-    for result, row in zip(results, payload["results"], strict=True):
-        if "relevant_spans" in row:
-            result.extra = {"relevant_spans": row["relevant_spans"]}
     return RerankResponse(
-        results,
+        wire.add_extra(results, payload["results"], "relevant_spans"),
         id=payload.get("id") or "",
         meta=wire.read_meta(payload),
         warnings=wire.read_strings((payload.get("meta") or {}).get("warnings")),
     )
-
-
-def is_resource(base_url: Any) -> bool:
-    """Whether a URL is a Foundry resource's, which has several APIs beside one another."""
-    return bool(_RESOURCE.match(str(base_url).lower()))
-
-
-def choose_header(options: Mapping[str, Any], base_url: Any) -> str:
-    """The header for a key: the chosen one, else what most people found to work there."""
-    return options.get("auth_header") or ("api-key" if is_resource(base_url) else "bearer")
 
 
 def _make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -> httpx.Auth:
@@ -189,17 +169,6 @@ def _make_hints(header: str) -> dict[int | str, str]:
         "unknown_model": no_model,
         "unavailable_model": no_model,
     }
-
-
-def _find_api(base_url: str) -> SplitResult:
-    """The base URL, down to Cohere's API where it stops before or beside it."""
-    base = urlsplit(base_url)
-    path = base.path.rstrip("/")
-    if is_resource(base_url) and _NOT_COHERES.search(path):
-        path = "/providers/cohere"
-    if path.endswith("/providers/cohere"):
-        path += "/v2"
-    return base._replace(path=path)
 
 
 def _choose_version(path: str, chosen: Any, wanted: str) -> str:

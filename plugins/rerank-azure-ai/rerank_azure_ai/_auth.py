@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 import httpx
 
-from rerank_azure_ai import choose_header
+from rerank_azure_ai._endpoints import choose_header
 from rerank_core import ConfigurationError, MissingAPIKeyError, Provider
-from rerank_core.auth import HeaderAuth
+from rerank_core.auth import HeaderAuth, keep_given
 from rerank_core.tokens import Steps, Token, TokenAuth, check_token, fetch, read_token
 
 # What Microsoft documents today. https://cognitiveservices.azure.com/.default is older, and
@@ -38,12 +38,7 @@ def make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -
     """
     known = {**options, "key": key}
     variables = {**provider.options, **provider.secret_options, "key": provider.api_key_env}
-    # What stands in one of its variables was not given, or might as well not have been.
-    given = {
-        name: value
-        for name, value in known.items()
-        if value is not None and value not in map(os.environ.get, variables[name])
-    }
+    given = keep_given(known, variables, environ=os.environ)
     applies = bool(given.keys() & set(_TRIO))
     auth = _sign_with(given, provider, known)
     if auth is None and not applies:

@@ -79,7 +79,7 @@ class BedrockAuth(httpx.Auth):
         if not key:
             return False
         if request.url.scheme != "https" and request.url.host not in _LOOPBACK:
-            raise ConfigurationError("an API key is sent over https only: mend api_base")
+            raise ConfigurationError("an API key is sent over https only: correct api_base")
         request.headers["authorization"] = _checked(f"Bearer {key}")
         return True
 

@@ -114,7 +114,7 @@ def load_credentials(options: Mapping[str, Any], *, chosen: bool) -> Any:
 
     Raises:
         MissingAPIKeyError: There are none.
-        ConfigurationError: They are incomplete, or cannot be had.
+        ConfigurationError: They are incomplete, or could not be obtained.
         TransportError: They come from a service that does not answer.
     """
     from botocore.credentials import Credentials  # type: ignore[import-untyped]  # noqa: PLC0415 - late
@@ -168,12 +168,12 @@ def _translated() -> Iterator[None]:
         # Not chained: it quotes what a program or service said, credentials perhaps.
         name, source = type(error).__name__, error.kwargs.get("provider", "a metadata service")
         message = (
-            f"AWS credentials cannot be had: {name} ({source}), whose text may hold a secret:"
-            " `aws sts get-caller-identity` shows it"
+            f"AWS credentials could not be obtained: {name} ({source}), whose text may hold a"
+            " secret: `aws sts get-caller-identity` shows it"
         )
         raise ConfigurationError(message) from None
     except (exceptions.BotoCoreError, exceptions.ClientError, OSError) as error:
-        raise ConfigurationError(f"AWS credentials cannot be had: {error}") from error
+        raise ConfigurationError(f"AWS credentials could not be obtained: {error}") from error
     except (ValueError, LookupError) as error:
         # Out of the middle of a file or of a program's output: it may quote what is secret.
         message = f"AWS credentials cannot be read ({type(error).__name__})"

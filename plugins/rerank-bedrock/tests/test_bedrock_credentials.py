@@ -478,7 +478,7 @@ def test_a_damaged_file_is_an_error_of_ours(tmp_path: Path) -> None:
     """Also where only the region is looked for."""
     (tmp_path / "config").write_text("no profile\n")
 
-    with pytest.raises(ConfigurationError, match="AWS credentials cannot be had"):
+    with pytest.raises(ConfigurationError, match="AWS credentials could not be obtained"):
         ask(Service(rank), aws_region_name="us-west-2")
 
 

@@ -23,33 +23,35 @@ from rerank_core import (
     wire,
 )
 from rerank_local._compute import compute_of
-from rerank_local._options import check_options
+from rerank_local._options import (
+    BM25_PARAMS,
+    FOLDER_OPTIONS,
+    FUSION_PARAMS,
+    LENGTH_PARAMS,
+    MODEL_PARAMS,
+    SESSION_OPTIONS,
+    check_options,
+)
 
-_BM25 = ("k1", "b", "language", "stem")
-_MODEL = ("batch_size", "query_prompt", "document_prompt", "progress")
-_FUSION = ("fusion", "rrf_k", "weight")
-_FOLDER = ("model_path", "variant", "kind")
-_SESSION = ("intra_op_num_threads", "enable_cpu_mem_arena")
-_LENGTHS = ("max_chunks_per_doc", "max_tokens_per_doc")
 # BM25 is listwise: a word's weight depends on how many documents have it.
 _FACTS: Mapping[str, Mapping[str, Any]] = {
-    "bm25": {"extra_params": _BM25, "listwise": True, "takes_blank_documents": True},
+    "bm25": {"extra_params": BM25_PARAMS, "listwise": True, "takes_blank_documents": True},
     "minilm": {
-        "params": _LENGTHS,
-        "extra_params": _MODEL,
-        "options": _SESSION,
+        "params": LENGTH_PARAMS,
+        "extra_params": MODEL_PARAMS,
+        "options": SESSION_OPTIONS,
         "max_tokens": 256,
     },
     "hybrid": {
-        "params": _LENGTHS,
-        "extra_params": (*_BM25, *_MODEL, *_FUSION),
-        "options": (*_FOLDER, *_SESSION),
+        "params": LENGTH_PARAMS,
+        "extra_params": (*BM25_PARAMS, *MODEL_PARAMS, *FUSION_PARAMS),
+        "options": (*FOLDER_OPTIONS, *SESSION_OPTIONS),
         "listwise": True,
     },
     "onnx": {
-        "params": _LENGTHS,
-        "extra_params": _MODEL,
-        "options": (*_FOLDER, "activation", *_SESSION),
+        "params": LENGTH_PARAMS,
+        "extra_params": MODEL_PARAMS,
+        "options": (*FOLDER_OPTIONS, "activation", *SESSION_OPTIONS),
         "score_kind": "logit",
     },
 }

@@ -4,49 +4,37 @@ from __future__ import annotations
 
 import functools
 import logging
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from rerank_core import ConfigurationError, InvalidRequestError
+from rerank_local._options import Lexical
+
+_USUAL = Lexical()
 
 
-def score_bm25(
-    query: str,
-    documents: Sequence[str],
-    *,
-    k1: float = 1.5,
-    b: float = 0.75,
-    language: str = "english",
-    stem: bool | None = None,
-) -> list[float]:
+def score_bm25(query: str, documents: Sequence[str], settings: Lexical = _USUAL) -> list[float]:
     """Score documents by BM25 with Lucene's idf, which is never negative.
 
     Args:
         query: What is looked for.
         documents: What is scored; word statistics come from these alone.
-        k1: How soon a repeated word stops counting, from 0.
-        b: How much a document's length counts, from 0 to 1.
-        language: Whose stop words are left out, and whose endings; `"none"` for neither.
-        stem: Whether endings are left out, so that "wings" finds "wing"; `None` for where the
-            extra `stemmer` is installed and knows the language.
+        settings: The parameters of the ranking.
 
     Returns:
         One score for each document, from 0; all 0 where no word of the query is in any.
 
     Raises:
-        InvalidRequestError: A parameter is out of its range.
+        InvalidRequestError: The language is not known, or has no stemmer.
+        ConfigurationError: A stemmer is asked for, and not installed.
     """
     bm25s = _import_bm25s()
-    _check_number("k1", k1, sys.float_info.max)
-    _check_number("b", b, 1)
-    _check_language(language)
-    _check_stem(stem)
+    language = settings.language
     stopwords = None if language == "none" else language
     tokenize = functools.partial(
         bm25s.tokenize,
         stopwords=stopwords,
-        stemmer=_find_stemmer(language, stem),
+        stemmer=_find_stemmer(language, settings.stem),
         show_progress=False,
     )
     try:
@@ -60,7 +48,7 @@ def score_bm25(
     tokens = tokenize(list(documents))
     if not words or not tokens.vocab:  # bm25s divides by the mean length, which may be 0
         return [0.0] * len(documents)
-    index = bm25s.BM25(k1=k1, b=b, method="lucene", backend="numpy")
+    index = bm25s.BM25(k1=settings.k1, b=settings.b, method="lucene", backend="numpy")
     index.index(tokens, show_progress=False)
     scores: list[float] = index.get_scores(words).tolist()
     return scores
@@ -78,24 +66,6 @@ def _import_bm25s() -> Any:
         if isinstance(module.tqdm, type):  # pragma: no branch - where tqdm is installed
             module.tqdm = type("tqdm", (module.tqdm,), {"monitor_interval": 0})
     return bm25s
-
-
-def _check_number(name: str, value: object, most: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
-        message = f"{name} must be a number from 0{'' if most > 1 else ' to 1'}, not {value!r}"
-        raise InvalidRequestError(message)
-
-
-def _check_language(value: object) -> None:
-    if not isinstance(value, str):
-        message = f"language must be a name such as 'english', not {value!r}"
-        raise InvalidRequestError(message)
-
-
-def _check_stem(value: object) -> None:
-    if value is not None and not isinstance(value, bool):
-        message = f"stem must be True or False, not {value!r}"
-        raise InvalidRequestError(message)
 
 
 def _find_stemmer(language: str, stem: bool | None) -> Any:  # noqa: FBT001 - a parameter of the call

@@ -9,10 +9,17 @@ from typing import Any
 from rerank_core import Compute, ConfigurationError, RerankRequest, wire
 from rerank_local._bm25 import score_bm25
 from rerank_local._exit import finish_steps
-from rerank_local._options import Fusion, Settings, Source, read_fusion, read_settings, read_source
+from rerank_local._options import (
+    Fusion,
+    Settings,
+    Source,
+    read_bm25,
+    read_fusion,
+    read_settings,
+    read_source,
+)
 
 Steps = Generator[None, None, dict[str, Any]]
-_BM25_PARAMS = ("k1", "b", "language", "stem")
 
 
 def compute_of(request: RerankRequest, params: Mapping[str, Any]) -> Compute:
@@ -23,8 +30,7 @@ def compute_of(request: RerankRequest, params: Mapping[str, Any]) -> Compute:
     """
     texts = wire.render_documents(request.documents)
     name = request.model.partition(":")[0]
-    lexical = {key: params[key] for key in _BM25_PARAMS if key in params}
-    bm25 = functools.partial(score_bm25, request.query, texts, **lexical)
+    bm25 = functools.partial(score_bm25, request.query, texts, read_bm25(params))
     if name == "bm25":
         return Compute(lambda: {"scores": bm25()})
     source, settings = read_source(request.model, request.options), read_settings(params)

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from attrs import frozen
 
-from rerank_core import ConfigurationError, InvalidRequestError, RerankError
+from rerank_core import ConfigurationError, InvalidRequestError, RerankError, wire
 
 KINDS = ("cross-encoder", "bi-encoder")
 ACTIVATIONS = ("none", "sigmoid")
 FUSIONS = ("rrf", "weighted")
+# Parameters of a ranking, by whom they concern; the lengths with their names in `Settings`.
+BM25_PARAMS = ("k1", "b", "language", "stem")
+MODEL_PARAMS = ("batch_size", "query_prompt", "document_prompt", "progress")
+FUSION_PARAMS = ("fusion", "rrf_k", "weight")
+LENGTH_PARAMS = {"max_chunks_per_doc": "max_chunks", "max_tokens_per_doc": "max_tokens"}
+# Options of a connection: which model, and how it is run.
+FOLDER_OPTIONS = ("model_path", "variant", "kind")
+SESSION_OPTIONS = ("intra_op_num_threads", "enable_cpu_mem_arena")
 # More than any machine has use for; each takes memory, and onnxruntime starts as many as are asked.
 MOST_THREADS = 1024
 Progress = Callable[[int, int], object]
@@ -34,6 +42,24 @@ class Source:
     variant: str | None = None
     intra_op_num_threads: int = 0
     enable_cpu_mem_arena: bool = False
+
+
+@frozen(kw_only=True)
+class Lexical:
+    """The parameters of one ranking by BM25.
+
+    Attributes:
+        k1: How soon a repeated word stops counting, from 0.
+        b: How much a document's length counts, from 0 to 1.
+        language: Whose stop words are left out, and whose endings; `"none"` for neither.
+        stem: Whether endings are left out, so that "wings" finds "wing"; `None` for where the
+            extra `stemmer` is installed and knows the language.
+    """
+
+    k1: float = 1.5
+    b: float = 0.75
+    language: str = "english"
+    stem: bool | None = None
 
 
 @frozen(kw_only=True)
@@ -106,11 +132,10 @@ def read_source(model: str, options: Mapping[str, Any]) -> Source:
     if chosen is None and name == "onnx":
         message = "no folder: write model='local/onnx:<folder>', or give model_path="
         raise ConfigurationError(message)
-    session = ("intra_op_num_threads", "enable_cpu_mem_arena")
     return Source(
         folder=None if chosen is None else _locate(chosen),
         variant=options.get("variant"),
-        **{name: options[name] for name in session if name in options},
+        **_pick(options, SESSION_OPTIONS),
     )
 
 
@@ -121,6 +146,20 @@ def _locate(path: str | Path) -> Path:
     except (OSError, RuntimeError) as error:  # no such user, or the working directory is gone
         message = f"model_path: expected a folder, found {str(path)!r}: {error}"
         raise ConfigurationError(message) from error
+
+
+def read_bm25(params: Mapping[str, Any]) -> Lexical:
+    """The parameters of BM25; others are left to whom they concern.
+
+    Raises:
+        InvalidRequestError: With the parameter's name, what it takes and what it was.
+    """
+    fail = InvalidRequestError
+    _check(params, "k1", _is_number, "a number from 0", fail)
+    _check(params, "b", _is_share, "a number from 0 to 1", fail)
+    _check(params, "language", _is_text, "a name such as 'english'", fail)
+    _check(params, "stem", _is_bool, "True or False", fail)
+    return Lexical(**_pick(params, BM25_PARAMS))
 
 
 def read_settings(params: Mapping[str, Any]) -> Settings:
@@ -134,9 +173,8 @@ def read_settings(params: Mapping[str, Any]) -> Settings:
     _check(params, "query_prompt", _is_text, "a string", fail)
     _check(params, "document_prompt", _is_text, "a string", fail)
     _check(params, "progress", callable, "a function of two numbers", fail)
-    names = {"max_tokens_per_doc": "max_tokens", "max_chunks_per_doc": "max_chunks"}
-    names |= {name: name for name in ("batch_size", "query_prompt", "document_prompt", "progress")}
-    return Settings(**{names[name]: value for name, value in params.items() if name in names})
+    lengths = wire.rename_params(params, LENGTH_PARAMS)
+    return Settings(**lengths, **_pick(params, MODEL_PARAMS))
 
 
 def read_fusion(params: Mapping[str, Any]) -> Fusion:
@@ -149,8 +187,11 @@ def read_fusion(params: Mapping[str, Any]) -> Fusion:
     _check(params, "fusion", FUSIONS.__contains__, _either(FUSIONS), fail)
     _check(params, "rrf_k", _is_number, "a number from 0", fail)
     _check(params, "weight", _is_share, "a number from 0 to 1", fail)
-    names = ("fusion", "rrf_k", "weight")
-    return Fusion(**{name: value for name, value in params.items() if name in names})
+    return Fusion(**_pick(params, FUSION_PARAMS))
+
+
+def _pick(given: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: given[name] for name in names if name in given}
 
 
 def _check(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from attrs import define, field
 
 from rerank_core import ConfigurationError, InvalidRequestError
 from rerank_local._encode import Template, cut_windows, make_batches, make_template
@@ -18,6 +19,33 @@ from rerank_local._options import Settings
 Array = npt.NDArray[Any]
 Reader = Callable[[Array, Array], Array]
 _DOCUMENTS_PER_STEP, _CHARACTERS_PER_STEP = 64, 100_000
+
+
+@define
+class _Windows:
+    """What is computed: the windows of all documents, those with the same tokens once.
+
+    Attributes:
+        tokens: Of each window.
+        owners: The positions of the documents that have it.
+        counts: How many windows each document has.
+    """
+
+    tokens: list[Array] = field(factory=list)
+    owners: list[list[int]] = field(factory=list)
+    counts: list[int] = field(factory=list)
+    _rows: dict[bytes, int] = field(factory=dict)
+
+    def add(self, cut: Sequence[Array]) -> None:
+        """Add those of the next document."""
+        at = len(self.counts)
+        for window in cut:
+            row = self._rows.setdefault(window.tobytes(), len(self.tokens))
+            if row == len(self.tokens):
+                self.tokens.append(window)
+                self.owners.append([])
+            self.owners[row].append(at)
+        self.counts.append(len(cut))
 
 
 def score_steps(
@@ -50,46 +78,57 @@ def score_steps(
     _tell(settings, 0, len(documents))
     template, read, used = _prepare(model, query, documents, settings, options)
     yield
-    rows: dict[bytes, int] = {}
-    windows: list[Array] = []
-    owners: list[list[int]] = []
-    waiting: list[int] = []
+    windows = yield from _cut_all(model, template, documents, settings)
+    scores, more = yield from _score_batches(model, template, read, windows, settings)
+    return {"scores": scores, "input_tokens": used + more, "kind": model.kind}
+
+
+def _cut_all(
+    model: Model, template: Template, documents: Sequence[str], settings: Settings
+) -> Generator[None, None, _Windows]:
+    """The windows of all documents, yielding every now and then."""
+    windows = _Windows()
     characters = 0
     for at, document in enumerate(documents):
-        tokens, kept = template.encode(model.tokenizer, document)
-        most = None if settings.max_tokens is None else kept + settings.max_tokens
-        cut = cut_windows(
-            tokens[:most],
-            template,
-            max_length=model.export.max_length,
-            max_chunks=settings.max_chunks,
-            kept=kept,
-        )
-        for window in cut:
-            row = rows.setdefault(window.tobytes(), len(windows))
-            if row == len(windows):
-                windows.append(window)
-                owners.append([])
-            owners[row].append(at)
-        waiting.append(len(cut))
+        windows.add(_cut(model, template, document, settings))
         characters += len(document)
         if at % _DOCUMENTS_PER_STEP == 0 or characters >= _CHARACTERS_PER_STEP:
             characters = 0
             yield
-    scores = [-math.inf] * len(documents)
-    for batch in make_batches(
-        [len(template) + len(tokens) for tokens in windows], settings.batch_size
-    ):
-        filled = [template.fill(windows[row]) for row in batch]
+    return windows
+
+
+def _cut(model: Model, template: Template, document: str, settings: Settings) -> list[Array]:
+    """The windows of one document, of which `max_tokens` counts none of the prompt's."""
+    tokens, kept = template.encode(model.tokenizer, document)
+    most = None if settings.max_tokens is None else kept + settings.max_tokens
+    return cut_windows(
+        tokens[:most],
+        template,
+        max_length=model.export.max_length,
+        max_chunks=settings.max_chunks,
+        kept=kept,
+    )
+
+
+def _score_batches(
+    model: Model, template: Template, read: Reader, windows: _Windows, settings: Settings
+) -> Generator[None, None, tuple[list[float], int]]:
+    """The scores of all documents and how many tokens were read, yielding after each batch."""
+    waiting, used = [*windows.counts], 0
+    scores = [-math.inf] * len(waiting)
+    lengths = [len(template) + len(tokens) for tokens in windows.tokens]
+    for batch in make_batches(lengths, settings.batch_size):
+        filled = [template.fill(windows.tokens[row]) for row in batch]
         used += sum(len(ids) for ids, _ in filled)
         found = read(*model.run(filled))
         for row, score in zip(batch, found.astype(float).tolist(), strict=True):
-            for at in owners[row]:
+            for at in windows.owners[row]:
                 scores[at] = score if math.isnan(score) else max(scores[at], score)
                 waiting[at] -= 1
-        _tell(settings, waiting.count(0), len(documents))
+        _tell(settings, waiting.count(0), len(waiting))
         yield
-    return {"scores": scores, "input_tokens": used, "kind": model.kind}
+    return scores, used
 
 
 def _tell(settings: Settings, done: int, total: int) -> None:

@@ -428,13 +428,20 @@ def test_waiting_ends_with_the_deadline() -> None:
 
 
 @pytest.mark.parametrize(
-    ("base", "reply"), [(CONTAINER, later()), (None, httpx.Response(202, json={}))]
+    ("base", "reply", "advice"),
+    [
+        (CONTAINER, later(), "a container does not answer so: look at what stands before it"),
+        (None, httpx.Response(202, json={}), "no NVCF-REQID says .*: call again"),
+        (None, httpx.Response(202), "no NVCF-REQID says .*: call again"),
+    ],
 )
-def test_nobody_else_makes_us_come_back(base: str | None, reply: httpx.Response) -> None:
+def test_nobody_else_makes_us_come_back(
+    base: str | None, reply: httpx.Response, advice: str
+) -> None:
     """The key of a container is not NVIDIA's business; without an identifier there is no URL."""
     service = Service(reply)
 
-    with pytest.raises(ResponseParseError, match="not where"):
+    with pytest.raises(ResponseParseError, match=f"status 202: .*accepted.* {advice}"):
         ask(service, api_base=base, api_key=KEY)
 
     assert len(service.requests) == 1

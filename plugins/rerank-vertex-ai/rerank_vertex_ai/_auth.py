@@ -163,7 +163,9 @@ def _calling(function: Callable[[], Any]) -> Exchange:
     """Asks a function; where it returns a string, it keeps that itself."""
 
     def exchange() -> Steps:
-        found = yield from fetch(function, may_pass=_is_retryable)
+        found = yield from fetch(
+            function, "the token could not be obtained:", may_pass=_is_retryable
+        )
         return found if isinstance(found, Token) else Token(found)
 
     return exchange
@@ -196,7 +198,7 @@ def _try_to_refresh(credentials: Any) -> RerankError | None:
     except RerankError:
         raise
     except Exception as error:  # noqa: BLE001 - ours instead
-        what = ": ".join(("no token can be had", type(error).__name__, *told[-1:]))
+        what = ": ".join(("the token could not be obtained", type(error).__name__, *told[-1:]))
         message = f"{what}; what google-auth says may hold a secret, and is left out"
         passes = isinstance(error, OSError) or _is_retryable(error)
         return (TransportError if passes else AuthenticationError)(message)

@@ -944,8 +944,8 @@ def test_an_object_of_google_auth_is_asked_for_its_token(
     [
         (exceptions.RefreshError("s3cret"), AuthenticationError, "RefreshError; what google-auth"),  # type: ignore[no-untyped-call]
         (exceptions.TransportError("s3cret", retryable=True), TransportError, "TransportError"),  # type: ignore[no-untyped-call]
-        (OSError("s3cret"), TransportError, "no token can be had: OSError"),
-        (KeyError("s3cret"), AuthenticationError, "no token can be had: KeyError"),
+        (OSError("s3cret"), TransportError, "the token could not be obtained: OSError"),
+        (KeyError("s3cret"), AuthenticationError, "the token could not be obtained: KeyError"),
         (ConfigurationError("mine"), ConfigurationError, "mine"),
     ],
 )

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from rerank_core import ConfigurationError, MissingAPIKeyError, Provider, wire
-from rerank_core.auth import HeaderAuth
+from rerank_core.auth import HeaderAuth, keep_given
 from rerank_core.tokens import Steps, TokenAuth, check_token, read_token
 
 _IAM = "https://iam.cloud.ibm.com"
@@ -31,22 +31,16 @@ def make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -
         MissingAPIKeyError: There is none of them.
         ConfigurationError: The host takes no token that a key can be exchanged for here.
     """
-    known = {"token": options.get("token"), "zen_api_key": options.get("zen_api_key"), "key": key}
+    stated = {"token": options.get("token"), "zen_api_key": options.get("zen_api_key"), "key": key}
+    known = {name: value for name, value in stated.items() if value}
     variables = {**provider.secret_options, "key": provider.api_key_env}
-    # What stands in one of its variables was not given, or might as well not have been.
-    given = {
-        name: value
-        for name, value in known.items()
-        if value and value not in map(os.environ.get, variables[name])
-    }
-    for name, value in (given or known).items():
-        if not value:
-            continue
-        if name == "token":
-            return HeaderAuth("Authorization", f"Bearer {check_token(value, name)}")
-        if name == "zen_api_key":
-            return _zen(check_token(value, name))
-        return _of_key(value, provider, options)
+    candidates = keep_given(known, variables, environ=os.environ) or known
+    if "token" in candidates:
+        return HeaderAuth("Authorization", f"Bearer {check_token(candidates['token'], 'token')}")
+    if "zen_api_key" in candidates:
+        return _zen(check_token(candidates["zen_api_key"], "zen_api_key"))
+    if "key" in candidates:
+        return _of_key(candidates["key"], provider, options)
     looked_at = ", ".join(name for names in variables.values() for name in names)
     message = f"no API key: give api_key=, token= or zen_api_key=, or set one of: {looked_at}"
     raise MissingAPIKeyError(message)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from rerank_core._auth import RecordingAuth, make_auth
 from rerank_core._http.bodies import ReplyBody, read_headers
 from rerank_core._http.direct import timeouts_of
 from rerank_core._http.reply_streams import bound_reply
 from rerank_core._http.transports import MAX_BYTES
 from rerank_core._models import HTTPResponse
-from rerank_core.auth import NotedAuth, make_auth
 
 if TYPE_CHECKING:
     from rerank_core._effects import Send
@@ -106,8 +106,8 @@ def _choose_auth(client: Client, effect: Send) -> httpx.Auth | None:
     if client.auth is not None:
         # Threads share what is made: it is kept only when it is whole, and read once.
         noted = made.auth
-        if not isinstance(noted, NotedAuth) or noted.auth is not client.auth:
-            made.auth = noted = NotedAuth(client.auth)
+        if not isinstance(noted, RecordingAuth) or noted.auth is not client.auth:
+            made.auth = noted = RecordingAuth(client.auth)
             made.auth_is_made = True
         return noted
     if effect.target.options.authorizes:

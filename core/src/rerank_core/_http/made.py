@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 if TYPE_CHECKING:
+    from rerank_core._auth import RecordingAuth
     from rerank_core._http.direct import DirectParts
-    from rerank_core.auth import HeaderAuth, NotedAuth
+    from rerank_core.auth import HeaderAuth
 
 
 @define(eq=False)
@@ -21,6 +22,6 @@ class Made:
         direct: What requests over a connection of our own have in common.
     """
 
-    auth: HeaderAuth | NotedAuth | None = None
+    auth: HeaderAuth | RecordingAuth | None = None
     auth_is_made: bool = False
     direct: DirectParts | None = field(default=None, repr=False)

@@ -79,7 +79,7 @@ def check_statuses_are_errors(case: Case) -> None:
         require(
             said in str(error),
             f"what the service said is missing in: {error}",
-            why="it is what a person needs to mend the call",
+            why="it is what a person needs to correct the call",
             where="Case.encode_error, if the service's errors have a shape that core cannot read",
         )
         page = _failure(case, status, b"<html><body>Bad Gateway</body></html>")

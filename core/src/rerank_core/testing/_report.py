@@ -51,7 +51,9 @@ def find_cases(module_name: str, path: str | None = None) -> list[Case]:
 
 def _advise(module_name: str, error: ImportError) -> str:
     own = module_name.partition(".")[0]
-    if error.name is None or error.name.partition(".")[0] != own:
+    if not isinstance(error, ModuleNotFoundError):
+        return "another release of what it imports from may have it"
+    if error.name != own:
         return "the plugin needs that; install it, and name it in the plugin's dependencies"
     if importlib.util.find_spec(f"rerank_{own}"):
         return f"the plugin for the provider {own!r} is rerank_{own}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from typing import Any, TypeVar
 
 from attrs import frozen
@@ -123,5 +122,5 @@ def conformance(case: Case, *, exceptions: Mapping[str, str] | None = None) -> C
         name = check.__name__
         marks = [pytest.mark.xfail(reason=reasons[name], strict=True)] if name in reasons else []
         parameters.append(pytest.param(Check(name, case, check), id=name, marks=marks))
-    decorate: Any = pytest.mark.parametrize("check", parameters)
-    return partial(decorate)
+    decorate: Callable[[F], F] = pytest.mark.parametrize("check", parameters)
+    return decorate
