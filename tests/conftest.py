@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.certificates import make_certificate
-from rerank_core import _lanes
+from rerank_core._http import pool
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +21,6 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The certificate is trusted, by the variable that users set."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    _lanes.tls_context.cache_clear()
+    pool.tls_context.cache_clear()
     yield
-    _lanes.tls_context.cache_clear()
+    pool.tls_context.cache_clear()

@@ -55,7 +55,7 @@ def make_parts() -> Mapping[str, Part]:
         "the whole call": lambda: core.rerank(
             model, QUERY, sent, top_n=DOCUMENTS, api_key=KEY, api_base=BASE
         ),
-        "find the `Reranker` that was made before": lambda: client._reranker(  # noqa: SLF001
+        "find the `Reranker` that was made before": lambda: client._find_reranker(  # noqa: SLF001
             model, http_client=None, api_key=KEY, api_base=BASE, **usual
         ),
         "check the arguments": lambda: reranker._plan(*arguments),  # noqa: SLF001

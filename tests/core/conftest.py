@@ -29,7 +29,7 @@ from rerank_core import (
     unregister,
     wire,
 )
-from rerank_core._connections import Connections
+from rerank_core._http.lifetime import Connections
 
 KEY = "sk-0123456789abcdef"
 Ask = Callable[..., RerankResponse]

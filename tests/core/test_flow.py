@@ -41,7 +41,7 @@ from rerank_core import (
     UnsupportedParamError,
     hookimpl,
 )
-from rerank_core._flow import MOST_REPLIES, run_plan
+from rerank_core._flow import MAX_REPLIES, run_plan
 
 DOCUMENTS = ["a", "b", "c", "d"]
 SCORES = {"a": 0.1, "b": 0.4, "c": 0.3, "d": 0.2}
@@ -407,7 +407,7 @@ def test_pages_without_end_are_refused() -> None:
     with pytest.raises(ResponseParseError, match="without end") as caught:
         _ask(driver)
 
-    assert len(driver.attempts) == MOST_REPLIES
+    assert len(driver.attempts) == MAX_REPLIES
     assert caught.value.provider == "scripted"
 
 

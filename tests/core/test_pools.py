@@ -29,11 +29,13 @@ from core.loopback import (
     will_come_true,
 )
 from core.virtual import ScriptedPlugin
-from rerank_core import RequestTimeoutError, Reranker, TransportError, _channels, _lanes, _pools
-from rerank_core._asyncio_lanes import AsyncioLanes, Wire
-from rerank_core._lanes import AsyncLanes, Lanes
-from rerank_core._pools import Pools
-from rerank_core._transports import AsyncLanesTransport, LanesTransport
+from rerank_core import RequestTimeoutError, Reranker, TransportError
+from rerank_core._http import channel, open_channels, pool
+from rerank_core._http.asyncio_connection import AsyncioConnection
+from rerank_core._http.asyncio_pool import AsyncioConnectionPool
+from rerank_core._http.open_channels import OpenChannels
+from rerank_core._http.pool import AsyncConnectionPool, ConnectionPool
+from rerank_core._http.transports import AsyncPoolTransport, PoolTransport
 
 DOCUMENTS = ["a 1", "b 2"]
 BACKENDS = ("asyncio", "trio")
@@ -51,7 +53,7 @@ def _run(way: str, function: Callable[..., Coroutine[Any, Any, Any]], *arguments
     """Run it in a new event loop; over httpcore's connections where the loop is another one."""
     with pytest.MonkeyPatch.context() as patch:
         if way == OTHER:
-            patch.setattr(_channels, "_open_lanes", lambda _: AsyncLanes())
+            patch.setattr(channel, "_open_pool", lambda _: AsyncConnectionPool())
         anyio.run(function, *arguments, backend="trio" if way == "trio" else "asyncio")
 
 
@@ -231,7 +233,7 @@ def test_an_idle_connection_expires(
     server: Loopback, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     """After its time a connection is closed and another one opened."""
-    monkeypatch.setattr(_lanes, "KEEPALIVE_SECONDS", 0.05)
+    monkeypatch.setattr(pool, "KEEPALIVE_SECONDS", 0.05)
 
     async def main() -> None:
         async with _reranker(server) as reranker:
@@ -261,7 +263,7 @@ def test_idle_connections_of_a_burst_are_closed_by_later_calls(
                 await anyio.sleep(0.02)
             assert server.open_connections == 1
 
-    monkeypatch.setattr(_lanes, "KEEPALIVE_SECONDS", 0.1)
+    monkeypatch.setattr(pool, "KEEPALIVE_SECONDS", 0.1)
     _run("asyncio", main)
 
 
@@ -304,11 +306,13 @@ def _speak_nonsense(connection: Connection, _: Any) -> None:
 def test_a_failure_has_the_name_that_httpx_gives_it(
     server: Loopback, way: str, behave: Any, kind: type[httpx.HTTPError]
 ) -> None:
-    """The lanes raise what httpx's own pool raises, and close the connection."""
+    """The pools raise what httpx's own pool raises, and close the connection."""
     server.behave = behave
 
     async def main() -> None:
-        transport = AsyncLanesTransport(AsyncioLanes() if way == "asyncio" else AsyncLanes())
+        transport = AsyncPoolTransport(
+            AsyncioConnectionPool() if way == "asyncio" else AsyncConnectionPool()
+        )
         async with httpx.AsyncClient(transport=transport, timeout=0.2) as client:
             with pytest.raises(kind) as caught:
                 await client.post(server.url, json={})
@@ -316,7 +320,7 @@ def test_a_failure_has_the_name_that_httpx_gives_it(
 
     _run(way, main)
 
-    with httpx.Client(transport=LanesTransport(Lanes()), timeout=0.2) as client:
+    with httpx.Client(transport=PoolTransport(ConnectionPool()), timeout=0.2) as client:
         with pytest.raises(kind) as caught:
             client.post(server.url, json={})
         assert caught.value.request.url == server.url
@@ -357,8 +361,8 @@ def test_nothing_is_kept_of_an_event_loop_that_has_ended(server: Loopback, way: 
         _run(way, _aask, reranker)
     gc.collect()
 
-    assert not reranker._connections.pools()._of_loop  # noqa: SLF001 - seen nowhere else
-    assert not _pools._open  # noqa: SLF001 - likewise
+    assert not reranker._connections.channels()._of_loop  # noqa: SLF001 - seen nowhere else
+    assert not open_channels._open  # noqa: SLF001 - likewise
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -434,15 +438,15 @@ def test_an_abandoned_attempt_leaves_no_connection_open(
 
 def test_a_thread_that_was_left_behind_opens_nothing_again() -> None:
     """It may come to its connection only after `close`, when nobody would close that."""
-    pools = Pools()
-    opened = pools.blocking(lambda: False)
-    assert pools.blocking(lambda: True) is opened
-    pools.close()
+    channels = OpenChannels()
+    opened = channels.blocking(lambda: False)
+    assert channels.blocking(lambda: True) is opened
+    channels.close()
 
     with pytest.raises(RequestTimeoutError):
-        pools.blocking(lambda: True)
-    assert pools.blocking(lambda: False) is not opened
-    pools.close()
+        channels.blocking(lambda: True)
+    assert channels.blocking(lambda: False) is not opened
+    channels.close()
 
 
 def _set_cookie(connection: Connection, body: Any) -> None:
@@ -613,14 +617,13 @@ def test_each_loop_has_the_connections_that_it_can_carry() -> None:
     opened: list[type] = []
 
     async def main() -> None:
-        channel = _channels.open_async(current_token().native_token)
-        opened.append(type(channel.lanes))
+        opened.append(type(channel.open_async_channel(current_token().native_token).pool))
 
     anyio.run(main)
     anyio.run(main, backend="trio")
-    opened.append(type(_channels.open_async(object()).lanes))
+    opened.append(type(channel.open_async_channel(object()).pool))
 
-    assert opened == [AsyncioLanes, AsyncLanes, AsyncLanes]
+    assert opened == [AsyncioConnectionPool, AsyncConnectionPool, AsyncConnectionPool]
 
 
 @pytest.mark.parametrize("left", [None, mock.Mock(fileno=lambda: -1)])
@@ -628,10 +631,10 @@ def test_a_connection_that_is_just_being_closed_is_not_used(left: Any) -> None:
     """TLS forgets its socket a moment before it tells."""
 
     async def main() -> None:
-        wire = Wire(asyncio.get_running_loop())
-        wire.connection_made(mock.Mock(**{"get_extra_info.return_value": left}))
+        connection = AsyncioConnection(asyncio.get_running_loop())
+        connection.connection_made(mock.Mock(**{"get_extra_info.return_value": left}))
         with mock.patch("time.monotonic", return_value=0.0):
-            assert wire.has_expired()
+            assert connection.has_expired()
 
     asyncio.run(main())
 

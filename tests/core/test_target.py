@@ -30,7 +30,7 @@ from rerank_core import (
     unregister,
     wire,
 )
-from rerank_core._connections import Connections
+from rerank_core._http.lifetime import Connections
 from rerank_core._options import Options, Timeout
 from rerank_core._target import Target, resolve_target
 

@@ -31,10 +31,9 @@ from rerank_core import (
     Reranker,
     RerankError,
     TransportError,
-    _asyncio_lanes,
-    _channels,
-    _lanes,
 )
+from rerank_core._http import channel, pool
+from rerank_core._http.asyncio_connection import AsyncioConnection
 
 DOCUMENTS = ["a 1", "b 3", "c 2"]
 RIGHT = [1, 2, 0]
@@ -61,7 +60,7 @@ def server(certificate: Path) -> Iterator[Loopback]:
 def _run(way: str, main: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
         if way not in {"asyncio", "trio"}:
-            patch.setattr(_channels, "_open_lanes", lambda _: _lanes.AsyncLanes())
+            patch.setattr(channel, "_open_pool", lambda _: pool.AsyncConnectionPool())
         anyio.run(main, backend="trio" if way == "trio" else "asyncio")
 
 
@@ -272,14 +271,14 @@ def test_a_call_can_be_cancelled_just_when_hands_were_shaken(
     async def main() -> None:
         loop: Any = asyncio.get_running_loop()
         before = set(loop._selector.get_map())  # noqa: SLF001 - nothing public tells
-        made = _asyncio_lanes.Wire.connection_made
+        made = AsyncioConnection.connection_made
         calls: list[asyncio.Task[Any]] = []
 
-        def cancel_now(wire: _asyncio_lanes.Wire, transport: asyncio.BaseTransport) -> None:
-            made(wire, transport)
+        def cancel_now(connection: AsyncioConnection, transport: asyncio.BaseTransport) -> None:
+            made(connection, transport)
             loop.call_soon(calls.pop().cancel)
 
-        monkeypatch.setattr(_asyncio_lanes.Wire, "connection_made", cancel_now)
+        monkeypatch.setattr(AsyncioConnection, "connection_made", cancel_now)
         async with Reranker("m", provider=ScriptedPlugin(), api_base=server.url) as reranker:
             for _ in range(10):
                 call = asyncio.ensure_future(reranker.arerank("q", DOCUMENTS))

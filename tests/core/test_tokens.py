@@ -27,7 +27,7 @@ from rerank_core import (
     ServerError,
     TransportError,
 )
-from rerank_core._transports import MOST_BYTES
+from rerank_core._http.transports import MAX_BYTES
 from rerank_core.tokens import (
     Exchange,
     Steps,
@@ -312,14 +312,14 @@ def test_the_exchange_has_the_bound_of_size_of_its_request(send: Send) -> None:
     """Which the connections heed; one that has its own keeps it."""
 
     def bounded() -> Steps:
-        yield httpx.Request("POST", TOKENS, extensions={MOST_BYTES: 7})
+        yield httpx.Request("POST", TOKENS, extensions={MAX_BYTES: 7})
         return read_token((yield httpx.Request("POST", TOKENS)))
 
     service = Service()
 
     send(TokenAuth(bounded), service)
 
-    assert [request.extensions[MOST_BYTES] for request in service.exchanges] == [7, None]
+    assert [request.extensions[MAX_BYTES] for request in service.exchanges] == [7, None]
 
 
 # Many at once

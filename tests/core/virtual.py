@@ -28,8 +28,8 @@ from rerank_core import (
 )
 from rerank_core._effects import Flow, Gather, Run, Send, Sleep
 from rerank_core._flow import Plan
+from rerank_core._http.client_sending import to_record
 from rerank_core._retry import Clock
-from rerank_core._sending import to_record
 from rerank_core._translation import translate_error
 
 

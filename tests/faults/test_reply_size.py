@@ -20,7 +20,7 @@ from rerank_core import (
     ResponseParseError,
     ServerError,
 )
-from rerank_core._bodies import Body
+from rerank_core._http.bodies import ReplyBody
 
 # httpcore leaves its own generator behind where a reply is broken off, and only trio minds.
 pytestmark = pytest.mark.filterwarnings("ignore:Async generator 'httpcore:ResourceWarning")
@@ -128,7 +128,7 @@ def test_a_body_of_small_pieces_takes_no_more_than_its_size() -> None:
     pieces = [bytes([at % 256, 0]) for at in range(MEGABYTE // 2)]
     tracemalloc.start()
     try:
-        body = Body(200)
+        body = ReplyBody(200)
         for piece in pieces:
             body.add(bytes(bytearray(piece)))  # one of its own, as a parser makes it
         peak = tracemalloc.get_traced_memory()[1]

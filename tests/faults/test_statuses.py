@@ -118,7 +118,7 @@ def test_a_redirect_is_not_followed(call: MakeCalls, status: int, where: str) ->
         server.answer(step(reply(b"", f"Location: {place}", status=status)))
         outcome = call.once(server.url)
 
-        check_outcome(outcome, APIStatusError, says=f"{base}/elsewhere: mend api_base")
+        check_outcome(outcome, APIStatusError, says=f"{base}/elsewhere: correct api_base")
         assert len(server.requests) == 1
         assert (other.connections, other.requests) == (0, [])
 

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from recorder import Reply, recording
 from rerank_core import Provider, Reranker, RerankError
 from rerank_core._cli import cli
-from rerank_core._connections import Connections
+from rerank_core._http.lifetime import Connections
 
 from .canary import CANARY, TOKEN, found_in, texts_of_error
 from .failures import answering
@@ -69,7 +69,8 @@ def test_no_log_shows_a_key(nobody: str, *, awaited: bool) -> None:
     unreachable, more = fail(nobody, awaited=awaited)
 
     # Under asyncio no connection of httpcore's takes part; the loop's debug mode shows ours.
-    assert any(("Wire object" if awaited else "httpcore") in text for text in log + more)
+    connection = "AsyncioConnection object" if awaited else "httpcore"
+    assert any(connection in text for text in log + more)
     assert found_in([*refused, *unreachable, *log, *more], {CANARY}) == []
 
 

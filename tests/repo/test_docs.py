@@ -21,9 +21,10 @@ from attrs import frozen
 from click.testing import CliRunner
 
 import rerank_core
-from rerank_core import HTTPRequest, HTTPResponse, Provider, _asyncio_lanes, _lanes, list_providers
+from rerank_core import HTTPRequest, HTTPResponse, Provider, list_providers
 from rerank_core._cli_plugins import cli
 from rerank_core._hooks import ProviderHooks
+from rerank_core._http import asyncio_pool, pool
 from rerank_core.testing import Case
 
 ROOT = Path(__file__).parents[2]
@@ -150,9 +151,9 @@ def services(monkeypatch: pytest.MonkeyPatch) -> None:
 
     ask_plugin = ProviderHooks.build_request
     monkeypatch.setattr(ProviderHooks, "build_request", build_request)
-    monkeypatch.setattr(_lanes.Lanes, "send", send)
-    monkeypatch.setattr(_lanes.AsyncLanes, "send", send_async)
-    monkeypatch.setattr(_asyncio_lanes.AsyncioLanes, "send", send_async)
+    monkeypatch.setattr(pool.ConnectionPool, "send", send)
+    monkeypatch.setattr(pool.AsyncConnectionPool, "send", send_async)
+    monkeypatch.setattr(asyncio_pool.AsyncioConnectionPool, "send", send_async)
     for facts in filter(None, (provider.facts for provider in list_providers())):
         if facts.api_key_required:
             monkeypatch.setenv(facts.api_key_env[0], "a-key")

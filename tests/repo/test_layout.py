@@ -22,32 +22,41 @@ CEILING = 250
 _LAYERS = """
 __main__ _cli_plugins _cli _cli_documents _new_plugin _client _reranker
 _progress _fallbacks
-_drivers _threads _pools _channels _clients _sending _auth auth tokens _token_reply
-_transports _asyncio_lanes _sockets _streams _lanes _network _direct _bodies _translation
+_drivers _threads
+_http.open_channels _http.channel _http.clients _http.client_sending _auth auth tokens _token_reply
+_http.transports _http.asyncio_pool _http.asyncio_connection _http.happy_eyeballs
+_http.reply_streams _http.pool _http.backends _http.direct _http.bodies _translation
 _flow _steps _exchange _extras _status _effects _documents
-_target _params _keys _connections _prices _retry _ranking _call _options
+_target _params _keys _http.lifetime _http.made _prices _retry _ranking _call _options
 _plugins _hooks hookspecs
 _secrets _redaction
 wire _dicts _json _facts _models _results _messages _requirement _suggest _version errors
 """
 LAYERS = _LAYERS.split()
+MODULES = sorted([*CORE.glob("*.py"), *CORE.glob("_http/*.py")])
+IMPORTED_FROM = {"rerank_core", "rerank_core._http"}
 MAY_IMPORT_HTTPX = {
-    "_asyncio_lanes.py",
-    "_auth.py",
-    "_clients.py",
-    "_direct.py",
-    "_drivers.py",
-    "_lanes.py",
-    "_network.py",
-    "_pools.py",
-    "_sending.py",
-    "_sockets.py",
-    "_streams.py",
-    "_transports.py",
-    "_token_reply.py",
-    "auth.py",
-    "tokens.py",
+    "_auth",
+    "_drivers",
+    "_http.asyncio_connection",
+    "_http.asyncio_pool",
+    "_http.backends",
+    "_http.client_sending",
+    "_http.clients",
+    "_http.direct",
+    "_http.happy_eyeballs",
+    "_http.open_channels",
+    "_http.pool",
+    "_http.reply_streams",
+    "_http.transports",
+    "_token_reply",
+    "auth",
+    "tokens",
 }
+
+
+def _name(module: Path) -> str:
+    return ".".join(module.relative_to(CORE).with_suffix("").parts)
 
 
 def _metadata(package: Path) -> dict[str, Any]:
@@ -77,8 +86,11 @@ def _imports(module: Path) -> Iterator[tuple[str, bool]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, id(node) not in late) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module == "rerank_core":
-            yield from ((f"rerank_core.{a.name}", id(node) not in late) for a in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module in {
+            "rerank_core",
+            "rerank_core._http",
+        }:
+            yield from ((f"{node.module}.{a.name}", id(node) not in late) for a in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield str(node.module), id(node) not in late
 
@@ -138,12 +150,12 @@ def test_a_module_stays_below_the_ceiling(module: Path) -> None:
     assert len(module.read_text(encoding="utf-8").splitlines()) <= CEILING
 
 
-@pytest.mark.parametrize("module", sorted(CORE.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("module", MODULES, ids=_name)
 def test_imports_in_core_point_one_way(module: Path) -> None:
     """A module imports only from the layers below its own; late imports are free."""
     if module.stem == "__init__":
         return
-    below = LAYERS[LAYERS.index(module.stem) + 1 :]
+    below = LAYERS[LAYERS.index(_name(module)) + 1 :]
     own = [
         name.removeprefix("rerank_core.")
         for name, at_once in _imports(module)
@@ -153,12 +165,27 @@ def test_imports_in_core_point_one_way(module: Path) -> None:
     assert [name for name in own if name not in below] == []
 
 
-@pytest.mark.parametrize("module", sorted(CORE.glob("*.py")), ids=lambda path: path.stem)
+def test_the_package_of_connections_imports_nothing() -> None:
+    """It is imported with core, which needs none of its modules' libraries before a call."""
+    assert not list(_imports(CORE / "_http" / "__init__.py"))
+
+
+def test_the_page_about_core_says_what_each_module_of_connections_is_for() -> None:
+    """The table is the package's map: nothing is missing, and nothing is left that is gone."""
+    page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    table = page.partition("| module | what it is for |")[2].partition("\n\n")[0]
+    named = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    modules = {path.stem for path in (CORE / "_http").glob("*.py")} - {"__init__"}
+
+    assert sorted(named) == sorted(modules)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=_name)
 def test_only_what_sends_knows_httpx(module: Path) -> None:
     """What decides knows no client."""
     roots = {name.split(".")[0] for name, _ in _imports(module)}
 
-    assert module.name in MAY_IMPORT_HTTPX or not roots & {"httpx", "httpcore", "h11", "anyio"}
+    assert _name(module) in MAY_IMPORT_HTTPX or not roots & {"httpx", "httpcore", "h11", "anyio"}
 
 
 def test_core_names_no_provider_but_the_one_in_this_process() -> None:

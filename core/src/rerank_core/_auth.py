@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import httpx
 
 from rerank_core._facts import APIKeyHeader
+from rerank_core._http.reply_streams import bound_reply
+from rerank_core._http.transports import MAX_BYTES
 from rerank_core._keys import values_of
 from rerank_core._secrets import named_secrets
-from rerank_core._streams import bound
 from rerank_core._token_reply import form_secrets
-from rerank_core._transports import MOST_BYTES
 from rerank_core.auth import HeaderAuth
 from rerank_core.errors import RerankError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rerank_core._target import Target
 
-_MOST_NOTED = 64  # signatures differ from request to request; tokens are few
+_MAX_NOTED = 64  # signatures differ from request to request; tokens are few
 
 
 class RecordingAuth(httpx.Auth):
@@ -76,18 +76,18 @@ class RecordingAuth(httpx.Auth):
         for secret in (*named_secrets(step.headers), *exchanged):
             self._noted.pop(secret, None)
             self._noted[secret] = None  # the latest stand last
-        for secret in list(self._noted)[:-_MOST_NOTED]:
+        for secret in list(self._noted)[:-_MAX_NOTED]:
             self._noted.pop(secret, None)
         return step
 
 
 def _bound(reply: httpx.Response, step: httpx.Request, request: httpx.Request) -> None:
     """Bound the reply to a step before anybody reads it: httpx does, where another step follows."""
-    most = request.extensions.get(MOST_BYTES)
-    bound(reply, step.extensions.get(MOST_BYTES, most))
+    most = request.extensions.get(MAX_BYTES)
+    bound_reply(reply, step.extensions.get(MAX_BYTES, most))
 
 
-def make_auth(target: Target) -> httpx.Auth | None:
+def make_auth(target: Target) -> HeaderAuth | RecordingAuth | None:
     """The authentication that the provider's facts ask for, or `None` where there is no key.
 
     Raises:

@@ -35,7 +35,7 @@ _RESERVED = {"", *signature(Reranker).parameters, *signature(rerank).parameters}
 _RESERVED -= {"max_chunks_per_doc", "max_tokens_per_doc", "extra"}
 _NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _SECONDS = click.FloatRange(min=0, min_open=True)
-_LEAST_COLUMNS = 28  # narrower, a score and an index would be cut; a terminal wraps lines itself
+_MIN_COLUMNS = 28  # narrower, a score and an index would be cut; a terminal wraps lines itself
 
 
 class _Commands(click.Group):
@@ -151,7 +151,7 @@ def rank(
         cell = Text(text, no_wrap=True, overflow="ellipsis")
         table.add_row(str(place), score, str(result.index), cell)
     console = Console()
-    console.width = max(console.width, _LEAST_COLUMNS)
+    console.width = max(console.width, _MIN_COLUMNS)
     console.print(table)
 
 

@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
-from rerank_core._connections import SHARED
+from rerank_core._http.lifetime import SHARED
 from rerank_core._models import RerankResponse
 from rerank_core._options import to_timeout
 from rerank_core._reranker import Documents, Reranker
 
-_MOST_KEPT = 256
+_MAX_KEPT = 256
 _MAX_KEY_CHARS = 10_000  # of one call's options that may change: they are kept as well
 _HASHABLE = {str, Reranker}  # what stands in a tuple that is looked up by
 _PLAIN = {str, bytes, int, float, bool, type(None)}
@@ -79,7 +79,7 @@ def rerank(  # noqa: PLR0913, PLR0917 - litellm's signature
         ResponseParseError: The reply is no ranking.
         PluginError: The plugin is broken.
     """
-    reranker = _reranker(
+    reranker = _find_reranker(
         model,
         custom_llm_provider=custom_llm_provider,
         api_key=api_key,
@@ -131,7 +131,7 @@ async def arerank(  # noqa: PLR0913, PLR0917 - litellm's signature
     **extra: Any,
 ) -> RerankResponse:
     """`rerank`, awaited: the same arguments, results and errors, under asyncio or trio."""
-    reranker = _reranker(
+    reranker = _find_reranker(
         model,
         custom_llm_provider=custom_llm_provider,
         api_key=api_key,
@@ -158,7 +158,7 @@ async def arerank(  # noqa: PLR0913, PLR0917 - litellm's signature
     )
 
 
-def _reranker(model: str, *, http_client: Any, **options: Any) -> Reranker:
+def _find_reranker(model: str, *, http_client: Any, **options: Any) -> Reranker:
     """The `Reranker` for these options: kept, for as long as the environment stays the same."""
     if http_client is not None:  # not kept: it is the caller's, to be dropped when they like
         return Reranker(model, http_client=http_client, **options)
@@ -177,7 +177,7 @@ def _reranker(model: str, *, http_client: Any, **options: Any) -> Reranker:
     return _keep(model, **options)
 
 
-@functools.lru_cache(_MOST_KEPT, typed=True)  # typed: 1 is a number of retries, and True is not
+@functools.lru_cache(_MAX_KEPT, typed=True)  # typed: 1 is a number of retries, and True is not
 def _keep(model: str, **options: Any) -> Reranker:
     for value in options.values():
         # The types of what is inside are not looked at: (1,) would be found for (True,).
@@ -214,20 +214,20 @@ def _to_key(name: str, value: Any) -> Any:
     elif name == "fallbacks" and type(value) is list and _HASHABLE.issuperset(map(type, value)):
         return tuple(value)
     elif isinstance(value, (dict, list, tuple)):
-        value = _copy(value)
+        value = _copy_plain(value)
     else:
         hash(value)
         return value
     return _Copy(repr(value), value)  # of plain values, `repr` tells all, types among it
 
 
-def _copy(value: Any) -> Any:
+def _copy_plain(value: Any) -> Any:
     """A copy of plain values in lists and mappings; anything else is a `TypeError`."""
     kind = type(value)
     if kind is dict:
-        return {_copy(name): _copy(inner) for name, inner in value.items()}
+        return {_copy_plain(name): _copy_plain(inner) for name, inner in value.items()}
     if kind in {list, tuple}:
-        return kind(map(_copy, value))
+        return kind(map(_copy_plain, value))
     if kind in _PLAIN:
         return value
     raise TypeError(kind)

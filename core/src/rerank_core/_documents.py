@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from rerank_core._facts import Provider
     from rerank_core._options import Options
 
-Documents = Sequence[str | Mapping[str, Any]]
-
 
 @define
 class Fitted:
@@ -31,7 +29,7 @@ class Fitted:
         rank_fields: The fields to rank by; `None` where no document is a mapping.
     """
 
-    sent: Documents
+    sent: Sequence[str | Mapping[str, Any]]
     indices: Sequence[int]
     held_back: Sequence[int]
     rank_fields: tuple[str, ...] | None
@@ -70,7 +68,7 @@ def fit_documents(call: Call, provider: Provider) -> Fitted:
     return Fitted([source[at] for at in indices], indices, sorted(blank), rank_fields)
 
 
-def check_encodable(documents: Documents, indices: Sequence[int]) -> None:
+def check_encodable(documents: Sequence[str | Mapping[str, Any]], indices: Sequence[int]) -> None:
     """Refuse documents that cannot be written as JSON, by their place in the caller's list.
 
     Raises:
@@ -130,7 +128,9 @@ def _split_evenly(span: range, most: int) -> list[range]:
     return [range(*pair) for pair in pairwise(bounds)]
 
 
-def _split_by_bytes(query: str, documents: Documents, most: int | None) -> list[range]:
+def _split_by_bytes(
+    query: str, documents: Sequence[str | Mapping[str, Any]], most: int | None
+) -> list[range]:
     """Ranges of at most `most` bytes of JSON together with the query, filled in turn."""
     if most is None:
         return [range(len(documents))]

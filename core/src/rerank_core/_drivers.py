@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from rerank_core._direct import build_direct
 from rerank_core._effects import Flow, Gather, Run, Send, Sleep
+from rerank_core._http.direct import build_direct_request
 from rerank_core._threads import (
     Wait,
     deadline_passed,
@@ -74,17 +74,17 @@ class BlockingDriver:
                 raise TypeError(effect)
 
     def _send(self, effect: Send) -> HTTPResponse:
-        channel = effect.target.connections.pools().blocking(self._wait.is_over)
+        channel = effect.target.connections.channels().blocking(self._wait.is_over)
         client = None
         try:
-            if channel.lanes is not None and (request := build_direct(effect)) is not None:
-                most = effect.target.options.max_response_bytes
-                reply: HTTPResponse = channel.lanes.send(request, most)
+            if channel.pool is not None and (request := build_direct_request(effect)) is not None:
+                max_bytes = effect.target.options.max_response_bytes
+                reply: HTTPResponse = channel.pool.send(request, max_bytes)
                 return reply
-            from rerank_core._sending import send_by  # noqa: PLC0415 - httpx where it is needed
+            from rerank_core._http.client_sending import send_by_client  # noqa: PLC0415 - httpx where it is needed
 
             with channel.borrowed_client() as client:
-                return send_by(client, effect)
+                return send_by_client(client, effect)
         except Exception as error:  # noqa: BLE001 - sorted out there, and raised again
             translate_error(error, effect, client)
 
@@ -153,17 +153,17 @@ class AsyncDriver:
                 raise TypeError(effect)
 
     async def _send(self, effect: Send) -> HTTPResponse:
-        channel = await effect.target.connections.pools().of_loop()
+        channel = await effect.target.connections.channels().of_loop()
         client = None
         try:
-            if channel.lanes is not None and (request := build_direct(effect)) is not None:
-                most = effect.target.options.max_response_bytes
-                reply: HTTPResponse = await channel.lanes.send(request, most)
+            if channel.pool is not None and (request := build_direct_request(effect)) is not None:
+                max_bytes = effect.target.options.max_response_bytes
+                reply: HTTPResponse = await channel.pool.send(request, max_bytes)
                 return reply
-            from rerank_core._sending import asend_by  # noqa: PLC0415 - as above
+            from rerank_core._http.client_sending import asend_by_client  # noqa: PLC0415 - as above
 
             client = channel.client
-            return await asend_by(client, effect)
+            return await asend_by_client(client, effect)
         except Exception as error:  # noqa: BLE001 - sorted out there, and raised again
             translate_error(error, effect, client)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import evolve
 
-from rerank_core._connections import SHARED
+from rerank_core._http.lifetime import SHARED
 from rerank_core._plugins import find_plugin
 from rerank_core._target import Target, resolve_target, split_model
 from rerank_core.errors import ConfigurationError

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from rerank_core._target import Target
 
 # More replies than this to one question is a service that will not come to an end.
-MOST_REPLIES = 1000
+MAX_REPLIES = 1000
 
 
 @define
@@ -103,7 +103,7 @@ def _ask(plan: Plan, target: Target, deadline: float | None) -> Flow:
     try:
         first = plan.targets[0]
         prepared = prepare(plan.call, target, first=None if target is first else first)
-        flows = [_exchange(part, target, deadline, plan.clock) for part in prepared.parts]
+        flows = [_run_exchange(part, target, deadline, plan.clock) for part in prepared.parts]
         if len(flows) == 1:
             pages = [(yield from flows[0])]
         elif flows:
@@ -116,7 +116,7 @@ def _ask(plan: Plan, target: Target, deadline: float | None) -> Flow:
         raise
 
 
-def _exchange(part: Part, target: Target, deadline: float | None, clock: Clock) -> Flow:
+def _run_exchange(part: Part, target: Target, deadline: float | None, clock: Clock) -> Flow:
     """One part: asked, and asked on for as long as the service says that there is more."""
     if isinstance(part.work, Compute):
         check_encodable(part.request.documents, part.indices)
@@ -130,7 +130,7 @@ def _exchange(part: Part, target: Target, deadline: float | None, clock: Clock) 
     asked: set[Secret] = set()
     reply: HTTPResponse | None = None
     try:
-        for _ in range(MOST_REPLIES):
+        for _ in range(MAX_REPLIES):
             effect = _attempt(target, request, part, deadline)
             if request.delay > 0:
                 yield from _wait(request.delay, deadline, clock, None)

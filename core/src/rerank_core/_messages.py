@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rerank_core._models import JSON, HTTPResponse
 
 _MESSAGE_CHARS = 500
-_MOST_CHARS = 20_000
+_MAX_CHARS = 20_000
 CUT = " …"
 _MESSAGE_NAMES = (
     "error",
@@ -47,8 +47,8 @@ def find_error_message(response: HTTPResponse) -> str:
     try:
         payload = orjson.loads(response.content)
     except ValueError:
-        return " ".join(shorten(response.text, _MOST_CHARS).split())
-    return shorten(_find_message(payload) or response.text, _MOST_CHARS)
+        return " ".join(shorten(response.text, _MAX_CHARS).split())
+    return shorten(_find_message(payload) or response.text, _MAX_CHARS)
 
 
 def _find_message(value: JSON, depth: int = 4) -> str:

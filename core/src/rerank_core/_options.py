@@ -17,7 +17,7 @@ DEFAULT_TIMEOUT = 60.0
 CONNECT_TIMEOUT = 10.0
 DEFAULT_MAX_RETRIES = 2
 DEFAULT_MAX_RESPONSE_BYTES: int | None = 64 * 2**20
-MOST_SECONDS = 1_000_000_000  # about what clocks and sockets can count to
+MAX_SECONDS = 1_000_000_000  # about what clocks and sockets can count to
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OF_THE_BODY = frozenset({"content-length", "transfer-encoding"})
 
@@ -55,8 +55,8 @@ def _positive(_: object, attribute: Any, value: Timeout | float | None) -> None:
         if seconds is not None and not (is_number(seconds) and 0 < seconds < inf):
             message = f"{attribute.name} must be more than 0 seconds, not {seconds!r}"
             raise ConfigurationError(message)
-        if seconds is not None and seconds > MOST_SECONDS:
-            message = f"{attribute.name} must be at most {MOST_SECONDS:,} seconds, or None"
+        if seconds is not None and seconds > MAX_SECONDS:
+            message = f"{attribute.name} must be at most {MAX_SECONDS:,} seconds, or None"
             raise ConfigurationError(message)
 
 
@@ -128,16 +128,16 @@ def _copied(value: Any) -> Any:
     if value is not None and not isinstance(value, Mapping):
         return value  # refused as it is
     try:
-        return _copy(value or {})
+        return _copy_nested(value or {})
     except RecursionError:
         message = "extra_body is nested too deeply"
         raise InvalidRequestError(message) from None
 
 
-def _copy(value: Any) -> Any:
+def _copy_nested(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {name: _copy(inner) for name, inner in value.items()}
-    return [_copy(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+        return {name: _copy_nested(inner) for name, inner in value.items()}
+    return [_copy_nested(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
 def _retries(value: Any) -> Any:

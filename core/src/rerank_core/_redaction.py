@@ -24,7 +24,7 @@ _ESCAPED_WORD = re.compile(rb"%(?:25)*[3-7][0-9a-f]|&#|\\u00[3-7]")
 _HALF_ESCAPE = re.compile(rb"(?:%(?:25)*[0-9A-Fa-f]?|\\+u?[0-9A-Fa-f]{0,3}|&[#0-9A-Za-z]{0,9})$")
 _LONGEST_ESCAPE = 12
 _MAX_CHARS = 1_000_000
-_LEAST_HIDDEN = 6  # what is shorter stands in too many harmless words
+_MIN_HIDDEN = 6  # what is shorter stands in too many harmless words
 
 
 def hide(text: str, secrets: Iterable[str]) -> str:
@@ -37,9 +37,9 @@ def hider(secrets: Iterable[str]) -> Callable[[str], str]:
 
     It cuts a text after a million characters: to look for every way of writing takes time.
     """
-    wanted = {secret for secret in secrets if len(secret) >= _LEAST_HIDDEN}
+    wanted = {secret for secret in secrets if len(secret) >= _MIN_HIDDEN}
     both = chain.from_iterable(map(_forms, wanted))
-    signs = {form: sign for form, sign in both if len(form) >= _LEAST_HIDDEN}
+    signs = {form: sign for form, sign in both if len(form) >= _MIN_HIDDEN}
     longest = max(map(len, signs), default=0)
 
     def redact(text: str) -> str:
@@ -152,7 +152,7 @@ def _cut_places(text: bytes, forms: Iterable[bytes], longest: int) -> list[tuple
 
 def _cut_start(text: bytes, form: bytes) -> int:
     """Where the beginning of the form stands that the text ends with, or -1."""
-    at = text.find(form[:_LEAST_HIDDEN], max(len(text) - len(form) + 1, 0))
+    at = text.find(form[:_MIN_HIDDEN], max(len(text) - len(form) + 1, 0))
     while at >= 0 and not form.startswith(text[at:]):
-        at = text.find(form[:_LEAST_HIDDEN], at + 1)
+        at = text.find(form[:_MIN_HIDDEN], at + 1)
     return at

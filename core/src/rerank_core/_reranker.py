@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Self
 
 from rerank_core._call import make_call
-from rerank_core._connections import Connections
 from rerank_core._fallbacks import resolve_fallbacks
 from rerank_core._flow import Plan, run_plan
+from rerank_core._http.lifetime import Connections
 from rerank_core._models import RerankResponse
 from rerank_core._options import (
     DEFAULT_MAX_RESPONSE_BYTES,

@@ -27,7 +27,7 @@ LONGEST_BACKOFF = 8.0
 LONGEST_RETRY_AFTER = 60.0
 _RETRIED = frozenset({408, 425, 429})
 _UNIX_TIME_FROM = 1_000_000_000
-_MOST_SECONDS = 4e9  # of 126 years; clocks count to it, as Unix time it is long to come
+_MAX_SECONDS = 4e9  # of 126 years; clocks count to it, as Unix time it is long to come
 
 
 @frozen
@@ -97,7 +97,7 @@ def read_retry_after(
             return seconds
         until = _timestamp(stated)
         if until is not None:
-            return min(max(0.0, until - _own_time(headers, now)), _MOST_SECONDS)
+            return min(max(0.0, until - _own_time(headers, now)), _MAX_SECONDS)
     for name in reset_headers:
         reset = read_seconds(headers.get(name))
         if reset is not None:
@@ -134,7 +134,7 @@ def read_seconds(text: str | None) -> float | None:
     """Seconds from a plain number, from 0 to 126 years; `nan` and the like are none."""
     if text is None or not text.strip().replace(".", "", 1).isdecimal():
         return None
-    return min(float(text), _MOST_SECONDS)
+    return min(float(text), _MAX_SECONDS)
 
 
 def _timestamp(text: str) -> float | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rerank_core._options import Options
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
-_LEAST_LINE = 24  # of a key that takes several lines
+_MIN_LINE = 24  # of a key that takes several lines
 _SECRET_NAME = re.compile(
     "auth|key|token|secret|passw|pwd|credential|cookie|signature", re.IGNORECASE
 )
@@ -60,7 +60,7 @@ def named_secrets(value: Any, *, secret: bool = False) -> Iterator[str]:
     elif secret and isinstance(value, str) and not value.startswith(("https://", "http://")):
         # What is a URL is a `token_uri`.
         lines = value.splitlines() if "\n" in value else ()
-        yield from (*header_secrets(value), *(line for line in lines if len(line) >= _LEAST_LINE))
+        yield from (*header_secrets(value), *(line for line in lines if len(line) >= _MIN_LINE))
 
 
 def secrets_in(value: Any) -> Iterator[str]:

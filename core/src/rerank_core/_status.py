@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rerank_core._target import Target
 
 T = TypeVar("T")
-_MOST_CHARS = 1000  # of an error's text
+_MAX_CHARS = 1000  # of an error's text
 _URL_CHARS = 200
 
 _TYPES: Mapping[int, type[APIStatusError]] = {
@@ -114,7 +114,7 @@ def describe(error: RerankError, target: Target, reply: HTTPResponse | None = No
     """Say on an error where it happened, without any secret."""
     redact = hider(target.find_secrets())
     clean(error, redact)
-    error.args = (shorten(error.message, _MOST_CHARS), *error.args[1:])
+    error.args = (shorten(error.message, _MAX_CHARS), *error.args[1:])
     error.provider = error.provider or target.provider.name
     error.model = error.model or target.model
     if (reply := error.response or reply) is not None:

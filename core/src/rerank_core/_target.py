@@ -12,6 +12,7 @@ from attrs import evolve, field, frozen
 
 from rerank_core._call import CALL_PARAMS, check_text
 from rerank_core._facts import Provider
+from rerank_core._http.made import Made
 from rerank_core._keys import Environment, Secret, choose_key, values_of
 from rerank_core._params import unknown_param
 from rerank_core._plugins import find_plugin, hooks_of, still_answers
@@ -21,8 +22,8 @@ from rerank_core._secrets import clean, client_secrets, given_secrets, secrets_i
 from rerank_core.errors import ConfigurationError, RerankError, UnsupportedParamError
 
 if TYPE_CHECKING:
-    from rerank_core._connections import Connections
     from rerank_core._hooks import ProviderHooks
+    from rerank_core._http.lifetime import Connections
     from rerank_core._options import Options
 
 
@@ -56,7 +57,7 @@ class Target:
     environment: Mapping[str, str | None] = field(repr=False)
     connections: Connections = field(repr=False)
     warnings: tuple[str, ...] = ()
-    made: dict[str, Any] = field(factory=dict, repr=False, eq=False)
+    made: Made = field(factory=Made, repr=False, eq=False)
 
     @property
     def name(self) -> str:
@@ -79,13 +80,12 @@ class Target:
     def find_secrets(self) -> set[str]:
         """What must not be shown: what was handed over, and what was had in exchange for it."""
         kept = filter(None, (self.api_key, *self.secrets.values()))
-        auth = self.made.get("auth")
         return {
             *chain.from_iterable(secrets_in(secret.value) for secret in kept),
             *given_secrets(self.options, self.provider),
             # The caller's own client may bring a key of its own.
             *client_secrets(self.connections.http_client),
-            *(auth.secrets() if auth else ()),
+            *(self.made.auth.secrets() if self.made.auth else ()),
         }
 
 
@@ -156,14 +156,14 @@ def resolve_target(
             given["api_base"] = api_base
         facts = hooks.resolve_provider(model, given)
         name = facts.name
-        return _fill(hooks, facts, model, options, connections)
+        return _make_target(hooks, facts, model, options, connections)
     except RerankError as error:
         error.provider, error.model = name, model
         clean(error, hider(given_secrets(options, first)))
         raise
 
 
-def _fill(
+def _make_target(
     hooks: ProviderHooks,
     facts: Provider,
     model: str,

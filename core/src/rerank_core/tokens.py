@@ -33,9 +33,9 @@ import anyio.to_thread
 import httpx
 from anyio.lowlevel import current_token
 
+from rerank_core._http.transports import MAX_BYTES
 from rerank_core._messages import shorten
 from rerank_core._token_reply import Token, check_token, read_token
-from rerank_core._transports import MOST_BYTES
 from rerank_core.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -157,7 +157,7 @@ def _bound(question: httpx.Request, request: httpx.Request) -> httpx.Request:
     """The question, within the bounds of time and size of the request that it is for."""
     _hide_user(question)
     question.extensions.setdefault("timeout", request.extensions.get("timeout", {}))
-    question.extensions.setdefault(MOST_BYTES, request.extensions.get(MOST_BYTES))
+    question.extensions.setdefault(MAX_BYTES, request.extensions.get(MAX_BYTES))
     return question
 
 

@@ -25,7 +25,7 @@ _STRINGS = {str}
 _NUMBERS = {int, float}
 _NO_META = Meta()
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-_MOST = 2**53  # what is more is no count; sums of such numbers may be too large for a float
+_MAX_COUNT = 2**53  # what is more is no count; sums of such numbers may be too large for a float
 
 __all__ = [
     "add_extra",
@@ -219,7 +219,7 @@ def _mapping(value: JSON, name: str) -> Mapping[str, Any]:
 
 
 def _number(value: JSON) -> float | None:
-    return value if type(value) in _NUMBERS and 0 <= value <= _MOST else None
+    return value if type(value) in _NUMBERS and 0 <= value <= _MAX_COUNT else None
 
 
 def _count(value: JSON) -> int | None:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rerank_core._lanes import AsyncLanes, Lanes
+from rerank_core._http.pool import AsyncConnectionPool, ConnectionPool
 
 
 class Channel:
@@ -17,17 +17,17 @@ class Channel:
 
     Args:
         make_client: Makes the client.
-        lanes: Serve the requests that need neither proxies nor a conversation to authenticate,
+        pool: Serves the requests that need neither proxies nor a conversation to authenticate,
             at half the price; `None` where the environment or the caller has a say.
     """
 
-    def __init__(self, make_client: Callable[[], Any], lanes: Any = None) -> None:
+    def __init__(self, make_client: Callable[[], Any], pool: Any = None) -> None:
         self._make_client = make_client
         self._client: Any = None
         self._users = 0
         self._closed = False
         self._lock = threading.Lock()
-        self.lanes = lanes
+        self.pool = pool
 
     @property
     def client(self) -> Any:
@@ -51,8 +51,8 @@ class Channel:
     def close(self) -> None:
         """Close what a blocking channel has opened; what is in use closes when it no longer is."""
         self._closed = True
-        if self.lanes is not None:
-            self.lanes.close()
+        if self.pool is not None:
+            self.pool.close()
         self._close_unused()
 
     def _close_unused(self) -> None:
@@ -65,7 +65,7 @@ class Channel:
 
     async def aclose(self) -> None:
         """Close what an async channel has opened."""
-        for opened in filter(None, (self._client, self.lanes)):
+        for opened in filter(None, (self._client, self.pool)):
             await opened.aclose()
 
 
@@ -84,42 +84,42 @@ def _has_proxies() -> bool:
     return bool(urllib.request.getproxies().keys() & {"http", "https", "all"})
 
 
-def open_blocking() -> Channel:
+def open_channel() -> Channel:
     """The channel of blocking calls."""
-    lanes = None if _has_proxies() else Lanes()
+    pool = None if _has_proxies() else ConnectionPool()
 
     def make() -> Any:
-        from rerank_core._clients import make_client  # noqa: PLC0415 - httpx where it is needed
+        from rerank_core._http.clients import make_client  # noqa: PLC0415 - httpx where it is needed
 
-        return make_client(lanes)
+        return make_client(pool)
 
-    return Channel(make, lanes)
+    return Channel(make, pool)
 
 
-def open_async(loop: Any) -> Channel:
+def open_async_channel(loop: Any) -> Channel:
     """The channel of an event loop, which is running."""
-    lanes = None if _has_proxies() else _open_lanes(loop)
+    pool = None if _has_proxies() else _open_pool(loop)
 
     def make() -> Any:
-        from rerank_core._clients import make_async_client  # noqa: PLC0415 - as above
+        from rerank_core._http.clients import make_async_client  # noqa: PLC0415 - as above
 
-        return make_async_client(lanes)
+        return make_async_client(pool)
 
-    return Channel(make, lanes)
+    return Channel(make, pool)
 
 
-def _open_lanes(loop: Any) -> Any:
+def _open_pool(loop: Any) -> Any:
     """Connections for this loop; httpcore's, but where it is one of asyncio's own selectors."""
     if is_trio(loop):
-        return AsyncLanes()
+        return AsyncConnectionPool()
     import asyncio  # noqa: PLC0415 - nothing of asyncio's under trio
     import select  # noqa: PLC0415 - likewise
 
     if not isinstance(loop, asyncio.SelectorEventLoop) or not hasattr(select, "poll"):
-        return AsyncLanes()
-    from rerank_core._asyncio_lanes import AsyncioLanes  # noqa: PLC0415 - likewise
+        return AsyncConnectionPool()
+    from rerank_core._http.asyncio_pool import AsyncioConnectionPool  # noqa: PLC0415 - likewise
 
-    return AsyncioLanes()
+    return AsyncioConnectionPool()
 
 
 def is_trio(loop: Any) -> bool:

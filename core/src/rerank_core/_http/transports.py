@@ -9,54 +9,54 @@ from typing import TYPE_CHECKING
 import httpcore
 import httpx
 
-from rerank_core._bodies import Content
-from rerank_core._lanes import AsyncLanes, Lanes
+from rerank_core._http.bodies import RequestContent
+from rerank_core._http.pool import AsyncConnectionPool, ConnectionPool
 from rerank_core._models import HTTPResponse
 
 if TYPE_CHECKING:
-    from rerank_core._asyncio_lanes import AsyncioLanes
+    from rerank_core._http.asyncio_pool import AsyncioConnectionPool
 
-MOST_BYTES = "rerank_core.most_bytes"
+MAX_BYTES = "rerank_core.max_bytes"
 """The extension of a request that bounds its reply."""
 
 _UNDONE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 
-class LanesTransport(httpx.BaseTransport):
-    """Sends over `Lanes`."""
+class PoolTransport(httpx.BaseTransport):
+    """Sends over `ConnectionPool`."""
 
-    def __init__(self, lanes: Lanes) -> None:
-        self._lanes = lanes
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request and read the whole reply."""
         request.read()
         with _translated(request):
-            reply = self._lanes.send(_to_httpcore(request), request.extensions.get(MOST_BYTES))
+            reply = self._pool.send(_to_httpcore(request), request.extensions.get(MAX_BYTES))
         return _to_httpx(reply)
 
     def close(self) -> None:
         """Close every idle connection."""
-        self._lanes.close()
+        self._pool.close()
 
 
-class AsyncLanesTransport(httpx.AsyncBaseTransport):
-    """Sends over `AsyncLanes` or `AsyncioLanes`."""
+class AsyncPoolTransport(httpx.AsyncBaseTransport):
+    """Sends over `AsyncConnectionPool` or `AsyncioConnectionPool`."""
 
-    def __init__(self, lanes: AsyncLanes | AsyncioLanes) -> None:
-        self._lanes = lanes
+    def __init__(self, pool: AsyncConnectionPool | AsyncioConnectionPool) -> None:
+        self._pool = pool
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request and read the whole reply."""
         await request.aread()
         with _translated(request):
-            most = request.extensions.get(MOST_BYTES)
-            reply = await self._lanes.send(_to_httpcore(request), most)
+            max_bytes = request.extensions.get(MAX_BYTES)
+            reply = await self._pool.send(_to_httpcore(request), max_bytes)
         return _to_httpx(reply)
 
     async def aclose(self) -> None:
         """Close every idle connection."""
-        await self._lanes.aclose()
+        await self._pool.aclose()
 
 
 def _to_httpcore(request: httpx.Request) -> httpcore.Request:
@@ -70,7 +70,7 @@ def _to_httpcore(request: httpx.Request) -> httpcore.Request:
         request.method,
         url,
         headers=request.headers.raw,
-        content=Content(request.content),
+        content=RequestContent(request.content),
         extensions=request.extensions,
     )
 

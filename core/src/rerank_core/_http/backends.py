@@ -14,12 +14,12 @@ from typing import Any
 import anyio
 import httpcore
 
-_MOST_READ = 2**18
-_MOST_JOINED = 2**16  # to copy more takes longer than to send it apart
-_MOST_SENT = 2**18  # within the time that one write may take
+_MAX_READ_BYTES = 2**18
+_MAX_JOINED_BYTES = 2**16  # to copy more takes longer than to send it apart
+_MAX_SENT_BYTES = 2**18  # within the time that one write may take
 
 
-def has_more(connection: Any) -> bool:
+def has_leftover(connection: Any) -> bool:
     """Whether bytes were read behind the reply that a connection has just given."""
     try:
         parser = connection._connection._h11_state  # noqa: SLF001 - nothing public tells
@@ -55,7 +55,7 @@ class _Outgoing:
         waiting, self._waiting = self._waiting, b""
         if not buffer:
             return (waiting,)
-        if len(buffer) > _MOST_JOINED:
+        if len(buffer) > _MAX_JOINED_BYTES:
             return (waiting, buffer)
         self._waiting = waiting + buffer
         return ()
@@ -114,15 +114,15 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
         await self.write(b"", timeout)
         try:
             # asyncio reads so much at once, and nobody can see what is left of it.
-            return await self._stream.read(max(max_bytes, _MOST_READ), timeout)
+            return await self._stream.read(max(max_bytes, _MAX_READ_BYTES), timeout)
         except ssl.SSLError as error:  # which httpcore maps for blocking calls only
             raise httpcore.ReadError(str(error)) from error
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - likewise
         try:
             for piece in self._outgoing.add(buffer):
-                for start in range(0, len(piece), _MOST_SENT):
-                    await self._stream.write(piece[start : start + _MOST_SENT], timeout)
+                for start in range(0, len(piece), _MAX_SENT_BYTES):
+                    await self._stream.write(piece[start : start + _MAX_SENT_BYTES], timeout)
         except ssl.SSLError as error:
             raise httpcore.WriteError(str(error)) from error
 

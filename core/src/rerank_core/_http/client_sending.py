@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from rerank_core._auth import RecordingAuth, make_auth
-from rerank_core._bodies import Body, read_headers
-from rerank_core._direct import bounds
+from rerank_core._http.bodies import ReplyBody, read_headers
+from rerank_core._http.direct import timeouts_of
+from rerank_core._http.reply_streams import bound_reply
+from rerank_core._http.transports import MAX_BYTES
 from rerank_core._models import HTTPResponse
-from rerank_core._streams import bound
-from rerank_core._transports import MOST_BYTES
 
 if TYPE_CHECKING:
     from rerank_core._effects import Send
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Client = httpx.Client | httpx.AsyncClient
 
 
-def send_by(client: httpx.Client, effect: Send) -> HTTPResponse:
+def send_by_client(client: httpx.Client, effect: Send) -> HTTPResponse:
     """Send by a client, with the provider's authentication.
 
     Raises:
@@ -34,9 +34,10 @@ def send_by(client: httpx.Client, effect: Send) -> HTTPResponse:
     try:
         if (record := _read_already(reply)) is not None:
             return record
-        most = effect.target.options.max_response_bytes
-        bound(reply, most)
-        body = Body(reply.status_code, most=most)  # httpx may have something to unpack
+        max_bytes = effect.target.options.max_response_bytes
+        bound_reply(reply, max_bytes)
+        # Bounded again: httpx may have something to unpack.
+        body = ReplyBody(reply.status_code, max_bytes=max_bytes)
         try:
             for chunk in reply.iter_bytes():
                 if not body.add(chunk):
@@ -48,8 +49,8 @@ def send_by(client: httpx.Client, effect: Send) -> HTTPResponse:
         reply.close()
 
 
-async def asend_by(client: httpx.AsyncClient, effect: Send) -> HTTPResponse:
-    """`send_by`, awaited."""
+async def asend_by_client(client: httpx.AsyncClient, effect: Send) -> HTTPResponse:
+    """`send_by_client`, awaited."""
     try:
         reply = await client.send(_build_request(client, effect), **_policy(client, effect))
     except httpx.HTTPStatusError as error:
@@ -57,9 +58,10 @@ async def asend_by(client: httpx.AsyncClient, effect: Send) -> HTTPResponse:
     try:
         if (record := _read_already(reply)) is not None:
             return record
-        most = effect.target.options.max_response_bytes
-        bound(reply, most)
-        body = Body(reply.status_code, most=most)  # httpx may have something to unpack
+        max_bytes = effect.target.options.max_response_bytes
+        bound_reply(reply, max_bytes)
+        # Bounded again: httpx may have something to unpack.
+        body = ReplyBody(reply.status_code, max_bytes=max_bytes)
         try:
             async for chunk in reply.aiter_bytes():
                 if not body.add(chunk):
@@ -73,14 +75,14 @@ async def asend_by(client: httpx.AsyncClient, effect: Send) -> HTTPResponse:
 
 def _build_request(client: Client, effect: Send) -> httpx.Request:
     """The attempt as httpx takes it: the body is bytes, so that it has a Content-Length."""
-    most, url = effect.target.options.max_response_bytes, _parse(effect.request.url)
+    max_bytes, url = effect.target.options.max_response_bytes, _parse(effect.request.url)
     # httpx logs the URL, and would put into a header what stands before an @.
     return client.build_request(
         effect.request.method,
         url.copy_with(username=None, password=None) if url.userinfo else url,
         content=effect.content or None,
         headers=dict(effect.headers),
-        extensions={"timeout": bounds(effect), MOST_BYTES: most},
+        extensions={"timeout": timeouts_of(effect), MAX_BYTES: max_bytes},
     )
 
 
@@ -103,15 +105,17 @@ def _choose_auth(client: Client, effect: Send) -> httpx.Auth | None:
     made = effect.target.made
     if client.auth is not None:
         # Threads share what is made: it is kept only when it is whole, and read once.
-        noted = made.get("auth")
+        noted = made.auth
         if not isinstance(noted, RecordingAuth) or noted.auth is not client.auth:
-            made["auth"] = noted = RecordingAuth(client.auth)
+            made.auth = noted = RecordingAuth(client.auth)
+            made.auth_is_made = True
         return noted
     if effect.target.options.authorizes:
         return None
-    if "auth" not in made:  # made once: it may keep a token
-        made["auth"] = make_auth(effect.target)
-    auth: httpx.Auth | None = made["auth"]
+    if not made.auth_is_made:  # made once: it may keep a token
+        made.auth = make_auth(effect.target)
+        made.auth_is_made = True
+    auth = made.auth
     if auth is None and "@" in effect.request.url:
         url = _parse(effect.request.url)
         return httpx.BasicAuth(url.username, url.password) if url.userinfo else None

@@ -1,4 +1,4 @@
-"""The HTTP clients behind a target, made when the first request needs them."""
+"""What a `Reranker` sends with: made on first use, closed at exit, left behind by a fork."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 if TYPE_CHECKING:
-    from rerank_core._pools import Pools
+    from rerank_core._http.open_channels import OpenChannels
 
 _left_behind: list[Any] = []
 _all: WeakSet[Connections] = WeakSet()
 
 
 class Connections:
-    """Makes the clients on first use, so that importing and configuring need no httpx.
+    """Makes the channels on first use, so that importing and configuring need no httpx.
 
     Args:
         http_client: The caller's own client or transport.
@@ -24,34 +24,34 @@ class Connections:
 
     def __init__(self, http_client: Any = None) -> None:
         self.http_client = http_client
-        self._pools: Pools | None = None
+        self._channels: OpenChannels | None = None
         self._lock = threading.Lock()
         _all.add(self)
 
-    def pools(self) -> Pools:
-        """The clients."""
-        if self._pools is None:
-            from rerank_core._pools import Pools  # noqa: PLC0415 - httpx not before the first call
+    def channels(self) -> OpenChannels:
+        """The channels."""
+        if self._channels is None:
+            from rerank_core._http.open_channels import OpenChannels  # noqa: PLC0415 - httpx not before the first call
 
             with self._lock:
-                self._pools = self._pools or Pools(self.http_client)
-        return self._pools
+                self._channels = self._channels or OpenChannels(self.http_client)
+        return self._channels
 
     def close(self) -> None:
-        """Close the blocking client, if one was made."""
-        if self._pools is not None:
-            self._pools.close()
+        """Close the channel of blocking calls, if one was made."""
+        if self._channels is not None:
+            self._channels.close()
 
     async def aclose(self) -> None:
-        """Close the running event loop's client, if one was made."""
-        if self._pools is not None:
-            await self._pools.aclose()
+        """Close the running event loop's channel, if one was made."""
+        if self._channels is not None:
+            await self._channels.aclose()
 
     def __del__(self) -> None:
-        """Close the clients of a `Reranker` that nobody closed."""
-        pools = getattr(self, "_pools", None)  # one that was never made whole has none
-        if pools is not None:
-            pools.abandon()
+        """Close the channels of a `Reranker` that nobody closed."""
+        channels = getattr(self, "_channels", None)  # one that was never made whole has none
+        if channels is not None:
+            channels.abandon()
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         """Refuse to be copied or pickled: sockets and locks are this process's."""
@@ -59,9 +59,9 @@ class Connections:
         raise TypeError(message)
 
     def forget(self) -> None:
-        """Leave the clients to the process that made them, without touching their locks."""
-        _left_behind.append(self._pools)
-        self._pools, self._lock = None, threading.Lock()
+        """Leave the channels to the process that made them, without touching their locks."""
+        _left_behind.append(self._channels)
+        self._channels, self._lock = None, threading.Lock()
 
 
 SHARED = Connections()

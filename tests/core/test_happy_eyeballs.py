@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from rerank_core import _sockets
+from rerank_core._http import happy_eyeballs
 
 Address = tuple[Any, ...]
 
@@ -45,7 +45,7 @@ def _connect_by(monkeypatch: pytest.MonkeyPatch, attempts: dict[int, Any]) -> No
         made: Awaitable[socket.socket] = attempts[address[-1][1]]()
         return await made
 
-    monkeypatch.setattr(_sockets, "_try", attempt)
+    monkeypatch.setattr(happy_eyeballs, "_try", attempt)
 
 
 def test_an_address_that_refuses_is_passed_over(
@@ -56,7 +56,7 @@ def test_an_address_that_refuses_is_passed_over(
         unused.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         resolve(_named(unused.getsockname()[1], port))
-        connected = asyncio.run(_sockets.connect(b"service", 80))
+        connected = asyncio.run(happy_eyeballs.connect(b"service", 80))
 
         assert connected.getpeername() == ("127.0.0.1", port)
         connected.close()
@@ -77,10 +77,10 @@ def test_an_address_that_says_nothing_gets_a_rival(
     async def answer() -> socket.socket:
         return socket.socket()
 
-    monkeypatch.setattr(_sockets, "HEAD_START_SECONDS", 0.01)
+    monkeypatch.setattr(happy_eyeballs, "HEAD_START_SECONDS", 0.01)
     _connect_by(monkeypatch, {1: hang, 2: answer})
     resolve(_named(1, 2))
-    with asyncio.run(_sockets.connect(b"service", 80)) as connected:
+    with asyncio.run(happy_eyeballs.connect(b"service", 80)) as connected:
         assert connected.fileno() >= 0
     assert ended == [1]
 
@@ -99,7 +99,7 @@ def test_the_first_failure_is_raised_where_nobody_answers(
     _connect_by(monkeypatch, {1: refuse, 2: lose})
     resolve(_named(1, 2))
     with pytest.raises(ConnectionRefusedError):
-        asyncio.run(_sockets.connect(b"service", 80))
+        asyncio.run(happy_eyeballs.connect(b"service", 80))
 
 
 def test_of_two_that_connect_one_is_closed(
@@ -116,10 +116,10 @@ def test_of_two_that_connect_one_is_closed(
     async def answer() -> socket.socket:
         return made[0]
 
-    monkeypatch.setattr(_sockets, "HEAD_START_SECONDS", 0.001)
+    monkeypatch.setattr(happy_eyeballs, "HEAD_START_SECONDS", 0.001)
     _connect_by(monkeypatch, {1: be_slow, 2: answer})
     resolve(_named(1, 2))
-    with asyncio.run(_sockets.connect(b"service", 80)) as connected:
+    with asyncio.run(happy_eyeballs.connect(b"service", 80)) as connected:
         assert connected is made[0]
     assert made[1].fileno() < 0
 
@@ -138,7 +138,7 @@ def test_a_connection_that_comes_with_the_cancellation_is_closed(
                 return made
 
             _connect_by(monkeypatch, {1: answer, 2: anyio.sleep_forever})
-            await _sockets.connect(b"service", 80)
+            await happy_eyeballs.connect(b"service", 80)
         assert scope.cancelled_caught
 
     resolve(_named(1, 2))
@@ -159,8 +159,8 @@ def test_families_take_turns(
 
     six, four = socket.AF_INET6, socket.AF_INET
     resolve(_named(1, 2, 3, 4, families=(six, six, four, four)))
-    monkeypatch.setattr(_sockets, "_try", refuse)
+    monkeypatch.setattr(happy_eyeballs, "_try", refuse)
     with pytest.raises(OSError, match=r"^$"):
-        asyncio.run(_sockets.connect(b"service", 80))
+        asyncio.run(happy_eyeballs.connect(b"service", 80))
 
     assert tried == [1, 3, 2, 4]

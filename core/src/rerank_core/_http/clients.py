@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
-from rerank_core._direct import HEADERS
-from rerank_core._lanes import KEEPALIVE_SECONDS, AsyncLanes, Lanes, tls_context
-from rerank_core._streams import keep_only_clean
-from rerank_core._transports import AsyncLanesTransport, LanesTransport
+from rerank_core._http.direct import DEFAULT_HEADERS
+from rerank_core._http.pool import (
+    KEEPALIVE_SECONDS,
+    AsyncConnectionPool,
+    ConnectionPool,
+    tls_context,
+)
+from rerank_core._http.reply_streams import keep_only_clean
+from rerank_core._http.transports import AsyncPoolTransport, PoolTransport
 from rerank_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from rerank_core._asyncio_lanes import AsyncioLanes
+    from rerank_core._http.asyncio_pool import AsyncioConnectionPool
 
 _UNBOUNDED = httpx.Limits(
     max_connections=None, max_keepalive_connections=None, keepalive_expiry=KEEPALIVE_SECONDS
@@ -23,21 +28,23 @@ Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
 _REFUSED = "no HTTP client can be made ({}): look at the proxy variables, HTTPS_PROXY for example"
 
 
-def make_client(lanes: Lanes | None) -> httpx.Client:
+def make_client(pool: ConnectionPool | None) -> httpx.Client:
     """A client over these connections; without any, one that goes through the proxies.
 
     Raises:
         ConfigurationError: The proxy variables make no sense.
     """
-    if lanes is not None:
-        return httpx.Client(transport=LanesTransport(lanes), **_own())
+    if pool is not None:
+        return httpx.Client(transport=PoolTransport(pool), **_own())
     return _through_proxies(httpx.Client)
 
 
-def make_async_client(lanes: AsyncLanes | AsyncioLanes | None) -> httpx.AsyncClient:
+def make_async_client(
+    pool: AsyncConnectionPool | AsyncioConnectionPool | None,
+) -> httpx.AsyncClient:
     """The same for async calls."""
-    if lanes is not None:
-        return httpx.AsyncClient(transport=AsyncLanesTransport(lanes), **_own())
+    if pool is not None:
+        return httpx.AsyncClient(transport=AsyncPoolTransport(pool), **_own())
     return _through_proxies(httpx.AsyncClient)
 
 
@@ -66,7 +73,7 @@ def adopt(given: Any) -> tuple[httpx.Client | None, httpx.AsyncClient | None]:
 def _own() -> dict[str, Any]:
     """What our own clients have in common: a service's cookies, for one, are not sent back."""
     nowhere = http.cookiejar.DefaultCookiePolicy(allowed_domains=[])
-    return {"headers": HEADERS, "cookies": http.cookiejar.CookieJar(nowhere)}
+    return {"headers": DEFAULT_HEADERS, "cookies": http.cookiejar.CookieJar(nowhere)}
 
 
 def _through_proxies(kind: type[Client]) -> Client:

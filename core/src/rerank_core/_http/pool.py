@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 import anyio
 import httpcore
 
-from rerank_core._bodies import Body, read_headers
+from rerank_core._http.backends import AsyncBackend, BlockingBackend, has_leftover
+from rerank_core._http.bodies import ReplyBody, read_headers
 from rerank_core._models import HTTPResponse
-from rerank_core._network import AsyncBackend, BlockingBackend, has_more
 from rerank_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -30,13 +30,13 @@ KEEPALIVE_SECONDS = 4.0
 _BLOCKING, _ASYNC = BlockingBackend(), AsyncBackend()
 
 
-class _Kept(Protocol):
+class _Reusable(Protocol):
     def is_idle(self) -> bool: ...
 
     def has_expired(self) -> bool: ...
 
 
-Lane = TypeVar("Lane", bound=_Kept)
+Connection = TypeVar("Connection", bound=_Reusable)
 
 
 @functools.cache
@@ -58,7 +58,7 @@ def tls_context() -> ssl.SSLContext:
         raise ConfigurationError(message) from error
 
 
-def _facts(url: httpcore.URL) -> dict[str, Any]:
+def _connection_arguments(url: httpcore.URL) -> dict[str, Any]:
     """What a connection is opened with."""
     return {
         "origin": url.origin,
@@ -67,45 +67,47 @@ def _facts(url: httpcore.URL) -> dict[str, Any]:
     }
 
 
-class Pool(Generic[Lane]):
+class IdleConnections(Generic[Connection]):
     """Idle connections by origin, the one used last on top; threads may share it."""
 
     def __init__(self) -> None:
-        self._idle: dict[tuple[bytes, bytes, int | None], deque[Lane]] = {}
+        self._idle: dict[tuple[bytes, bytes, int | None], deque[Connection]] = {}
         self._closed = False
 
-    def _of(self, url: httpcore.URL) -> deque[Lane]:
+    def _idle_of(self, url: httpcore.URL) -> deque[Connection]:
         origin = (url.scheme, url.host, url.port)
         idle = self._idle.get(origin)
         return self._idle.setdefault(origin, deque()) if idle is None else idle
 
-    def _keep(self, lane: Lane, idle: deque[Lane]) -> Iterable[Lane]:
+    def _keep(self, connection: Connection, idle: deque[Connection]) -> Iterable[Connection]:
         """Keep a connection for the next request; return those that are to be closed."""
-        if self._closed or not lane.is_idle():
-            return (lane,)
+        if self._closed or not connection.is_idle():
+            return (connection,)
         # The longest idle is at the front; one look per call ends them all in time.
-        oldest = pop(idle.popleft)
-        idle.append(lane)
+        oldest = pop_or_none(idle.popleft)
+        idle.append(connection)
         if oldest is not None and not oldest.has_expired():
             idle.appendleft(oldest)
             oldest = None
         expired = () if oldest is None else (oldest,)
         return (*expired, *_drain(idle)) if self._closed else expired  # by another thread
 
-    def _end(self) -> list[Lane]:
+    def _take_all(self) -> list[Connection]:
         """Every idle connection; one that is in use is closed when its reply has come."""
         self._closed = True
-        lanes = [lane for idle in list(self._idle.values()) for lane in _drain(idle)]
+        connections = [
+            connection for idle in list(self._idle.values()) for connection in _drain(idle)
+        ]
         self._idle.clear()
-        return lanes
+        return connections
 
 
-def _drain(idle: deque[Lane]) -> list[Lane]:
+def _drain(idle: deque[Connection]) -> list[Connection]:
     """All there are, each to one thread only."""
-    return list(iter(lambda: pop(idle.popleft), None))
+    return list(iter(lambda: pop_or_none(idle.popleft), None))
 
 
-def pop(take: Callable[[], Lane]) -> Lane | None:
+def pop_or_none(take: Callable[[], Connection]) -> Connection | None:
     """What there is to be taken, if anything is."""
     try:
         return take()
@@ -113,59 +115,63 @@ def pop(take: Callable[[], Lane]) -> Lane | None:
         return None
 
 
-class Lanes(Pool[httpcore.HTTPConnection]):
+class ConnectionPool(IdleConnections[httpcore.HTTPConnection]):
     """For blocking calls."""
 
-    def send(self, request: httpcore.Request, most: int | None) -> HTTPResponse:
+    def send(self, request: httpcore.Request, max_bytes: int | None) -> HTTPResponse:
         """Send one request and read the whole reply.
 
         Args:
             request: With all its headers.
-            most: The most bytes that the reply may have, decompressed; `None` for no bound.
+            max_bytes: The most bytes that the reply may have, decompressed; `None` for no bound.
 
         Raises:
             ResponseParseError: The reply is larger, or cannot be decompressed.
             httpcore.TimeoutException: And whatever else httpcore raises.
         """
-        idle = self._of(request.url)
-        while (lane := pop(idle.pop)) is not None and lane.has_expired():
-            lane.close()
-        lane = lane or httpcore.HTTPConnection(network_backend=_BLOCKING, **_facts(request.url))
+        idle = self._idle_of(request.url)
+        while (connection := pop_or_none(idle.pop)) is not None and connection.has_expired():
+            connection.close()
+        connection = connection or httpcore.HTTPConnection(
+            network_backend=_BLOCKING, **_connection_arguments(request.url)
+        )
         try:
-            reply = lane.handle_request(request)
+            reply = connection.handle_request(request)
             headers = read_headers(reply.headers)
-            body = Body(reply.status, headers.get("content-encoding", ""), most)
+            body = ReplyBody(reply.status, headers.get("content-encoding", ""), max_bytes)
             for chunk in cast("Iterable[bytes]", reply.stream):
                 if not body.add(chunk):
                     break
             reply.close()
             response = HTTPResponse(reply.status, headers, body.whole())
         except BaseException:
-            lane.close()
+            connection.close()
             raise
-        for unwanted in (lane,) if has_more(lane) else self._keep(lane, idle):
+        for unwanted in (connection,) if has_leftover(connection) else self._keep(connection, idle):
             unwanted.close()
         return response
 
     def close(self) -> None:
         """Close every idle connection."""
-        for lane in self._end():
-            lane.close()
+        for connection in self._take_all():
+            connection.close()
 
 
-class AsyncLanes(Pool[httpcore.AsyncHTTPConnection]):
-    """For async calls, of one event loop."""
+class AsyncConnectionPool(IdleConnections[httpcore.AsyncHTTPConnection]):
+    """For async calls, of one event loop of whatever kind."""
 
-    async def send(self, request: httpcore.Request, most: int | None) -> HTTPResponse:
-        """`Lanes.send`, awaited."""
-        idle = self._of(request.url)
-        while (lane := pop(idle.pop)) is not None and lane.has_expired():
-            await lane.aclose()
-        lane = lane or httpcore.AsyncHTTPConnection(network_backend=_ASYNC, **_facts(request.url))
+    async def send(self, request: httpcore.Request, max_bytes: int | None) -> HTTPResponse:
+        """`ConnectionPool.send`, awaited."""
+        idle = self._idle_of(request.url)
+        while (connection := pop_or_none(idle.pop)) is not None and connection.has_expired():
+            await connection.aclose()
+        connection = connection or httpcore.AsyncHTTPConnection(
+            network_backend=_ASYNC, **_connection_arguments(request.url)
+        )
         try:
-            reply = await lane.handle_async_request(request)
+            reply = await connection.handle_async_request(request)
             headers = read_headers(reply.headers)
-            body = Body(reply.status, headers.get("content-encoding", ""), most)
+            body = ReplyBody(reply.status, headers.get("content-encoding", ""), max_bytes)
             async for chunk in cast("AsyncIterable[bytes]", reply.stream):
                 if not body.add(chunk):
                     break
@@ -173,13 +179,13 @@ class AsyncLanes(Pool[httpcore.AsyncHTTPConnection]):
             response = HTTPResponse(reply.status, headers, body.whole())
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await lane.aclose()
+                await connection.aclose()
             raise
-        for unwanted in (lane,) if has_more(lane) else self._keep(lane, idle):
+        for unwanted in (connection,) if has_leftover(connection) else self._keep(connection, idle):
             await unwanted.aclose()
         return response
 
     async def aclose(self) -> None:
         """Close every idle connection."""
-        for lane in self._end():
-            await lane.aclose()
+        for connection in self._take_all():
+            await connection.aclose()

@@ -8,89 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
 from typing import Any, cast
 
-import anyio
 import h11
 import httpcore
 
-from rerank_core import _lanes
-from rerank_core._bodies import Body, read_headers
+from rerank_core._http import pool
+from rerank_core._http.backends import is_readable
+from rerank_core._http.bodies import ReplyBody, read_headers
 from rerank_core._models import HTTPResponse
-from rerank_core._network import is_readable
-from rerank_core._sockets import connect
 
-_MOST_HEAD = 100 * 1024  # as httpcore has it
-_MOST_JOINED = 2**17  # of what is copied to be one write, and so one packet where it is short
-_MOST_LOOKS = 1000  # at parts of replies, before other tasks have their turn
+_MAX_HEAD_BYTES = 100 * 1024  # as httpcore has it
+_MAX_JOINED_BYTES = 2**17  # of what is copied to be one write, and so one packet where it is short
+_MAX_LOOKS = 1000  # at parts of replies, before other tasks have their turn
 _SWITCHED = 101  # to what the caller asked for; no HTTP comes after it
-_PORTS = {b"http": 80, b"https": 443}
 
 
-class AsyncioLanes(_lanes.Pool["Wire"]):
-    """For async calls, of one event loop of asyncio's."""
-
-    async def send(self, request: httpcore.Request, most: int | None) -> HTTPResponse:
-        """`Lanes.send`, awaited."""
-        idle = self._of(request.url)
-        while (wire := _lanes.pop(idle.pop)) is not None and wire.has_expired():
-            wire.close()
-        wire = wire or await _open(request)
-        try:
-            response = await wire.exchange(request, most)
-        except BaseException:
-            await _close([wire])
-            raise
-        if unwanted := self._keep(wire, idle):
-            await _close(unwanted)
-        return response
-
-    async def aclose(self) -> None:
-        """Close every idle connection."""
-        await _close(self._end())
-
-
-async def _close(wires: Iterable[Wire]) -> None:
-    for wire in wires:
-        wire.close()
-    with anyio.CancelScope(shield=True):
-        await asyncio.sleep(0)  # then the event loop has closed them
-
-
-async def _open(request: httpcore.Request) -> Wire:
-    """Connect to where a request goes."""
-    loop, url = asyncio.get_running_loop(), request.url
-    most = request.extensions.get("timeout", {}).get("connect")
-    tls: dict[str, Any] = {}
-    if url.scheme == b"https":
-        context = _lanes.tls_context()
-        context.set_alpn_protocols(["http/1.1"])
-        tls = {"ssl": context, "server_hostname": url.host.decode("ascii")}
-    try:
-        async with asyncio.timeout(most):
-            connected = await connect(url.host, url.port or _PORTS[url.scheme])
-        wire = Wire(loop)
-        try:
-            async with asyncio.timeout(most if tls else None):
-                await loop.create_connection(lambda: wire, sock=connected, **tls)
-        except BaseException:
-            wire.close()  # first: a watched socket's number would be the next one's as well
-            connected.close()
-            raise
-    except TimeoutError as error:
-        raise httpcore.ConnectTimeout(str(error)) from error
-    except OSError as error:
-        raise httpcore.ConnectError(str(error)) from error
-    return wire
-
-
-class Wire(asyncio.Protocol):
+class AsyncioConnection(asyncio.Protocol):
     """One connection, for one request at a time."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MOST_HEAD)
+        self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD_BYTES)
         self._transport: Any = None
         self._waiter: asyncio.Future[bool] | None = None
         self._in_use = True
@@ -143,16 +82,18 @@ class Wire(asyncio.Protocol):
         if waiter is not None and not waiter.done():
             waiter.set_result(in_time)
 
-    async def _wait(self, most: float | None, late: type[httpcore.TimeoutException]) -> None:
+    async def _wait(
+        self, seconds: float | None, timeout_error: type[httpcore.TimeoutException]
+    ) -> None:
         """Wait until something happens; while a request is still going out, that is something."""
         left = self._transport.get_write_buffer_size()
         self._waiter = self._loop.create_future()
         timer = None
-        if most is not None:
-            timer = self._loop.call_later(most, self._time_out)
+        if seconds is not None:
+            timer = self._loop.call_later(seconds, self._time_out)
         try:
             if not await self._waiter and self._transport.get_write_buffer_size() >= left:
-                raise late
+                raise timeout_error
         finally:
             self._waiter = None
             if timer is not None:
@@ -161,18 +102,18 @@ class Wire(asyncio.Protocol):
     def _time_out(self) -> None:
         self._wake(in_time=False)
 
-    async def exchange(self, request: httpcore.Request, most: int | None) -> HTTPResponse:
+    async def send(self, request: httpcore.Request, max_bytes: int | None) -> HTTPResponse:
         """Send one request and read the whole reply."""
         self._in_use, self._arrived = True, False
-        bounds = request.extensions.get("timeout", {})
+        timeouts = request.extensions.get("timeout", {})
         try:
             self._write(request)
         except h11.LocalProtocolError as error:
             raise httpcore.LocalProtocolError(str(error)) from error
         while self._unsent and not (self._over or self._arrived):
-            await self._wait(bounds.get("write"), httpcore.WriteTimeout)
+            await self._wait(timeouts.get("write"), httpcore.WriteTimeout)
         try:
-            return await self._read(bounds.get("read"), most)
+            return await self._read(timeouts.get("read"), max_bytes)
         except h11.RemoteProtocolError as error:
             raise httpcore.RemoteProtocolError(str(error)) from error
 
@@ -187,31 +128,31 @@ class Wire(asyncio.Protocol):
             send(h11.Data(data=content)) if content else b"",
             send(h11.EndOfMessage()),
         ]
-        for part in [b"".join(parts)] if len(content) <= _MOST_JOINED else filter(None, parts):
+        for part in [b"".join(parts)] if len(content) <= _MAX_JOINED_BYTES else filter(None, parts):
             self._transport.write(part)
 
-    async def _read(self, patience: float | None, most: int | None) -> HTTPResponse:
-        head = await self._next(patience)
+    async def _read(self, read_timeout: float | None, max_bytes: int | None) -> HTTPResponse:
+        head = await self._next(read_timeout)
         while type(head) is h11.InformationalResponse and head.status_code != _SWITCHED:
-            head = await self._next(patience)
+            head = await self._next(read_timeout)
         headers = read_headers(head.headers.raw_items())
-        body = Body(head.status_code, headers.get("content-encoding", ""), most)
-        event = await self._next(patience)
+        body = ReplyBody(head.status_code, headers.get("content-encoding", ""), max_bytes)
+        event = await self._next(read_timeout)
         while type(event) is h11.Data and body.add(bytes(event.data)):
-            event = await self._next(patience)
+            event = await self._next(read_timeout)
         self._complete(whole=type(event) is h11.EndOfMessage)
         return HTTPResponse(head.status_code, headers, body.whole())
 
-    async def _next(self, patience: float | None) -> Any:
+    async def _next(self, read_timeout: float | None) -> Any:
         """What comes next of the reply."""
         self._looks += 1
-        if not self._looks % _MOST_LOOKS:
+        if not self._looks % _MAX_LOOKS:
             self._transport.pause_reading()
             await asyncio.sleep(0)
             self._transport.resume_reading()
         while (event := self._parser.next_event()) is h11.NEED_DATA:
             if not self._over:
-                await self._wait(patience, httpcore.ReadTimeout)
+                await self._wait(read_timeout, httpcore.ReadTimeout)
             elif self._error is not None:
                 raise httpcore.ReadError(str(self._error)) from self._error
             elif self._parser.their_state is h11.SEND_RESPONSE:
@@ -238,7 +179,7 @@ class Wire(asyncio.Protocol):
 
     def has_expired(self) -> bool:
         """Whether it may not be used again: idle for long, closed, or with something unasked."""
-        if self._over or time.monotonic() > self._idle_since + _lanes.KEEPALIVE_SECONDS:
+        if self._over or time.monotonic() > self._idle_since + pool.KEEPALIVE_SECONDS:
             return True
         # What the event loop has not seen; TLS may have lost its socket and not said so yet.
         return is_readable(self._transport.get_extra_info("socket"))

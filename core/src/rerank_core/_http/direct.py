@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import httpcore
 from attrs import asdict, define, field
 
-from rerank_core._bodies import ACCEPT_ENCODING, Content
 from rerank_core._facts import APIKeyHeader
+from rerank_core._http.bodies import ACCEPT_ENCODING, RequestContent
 from rerank_core._version import __version__
 
 if TYPE_CHECKING:
     from rerank_core._effects import Send
     from rerank_core._options import Timeout
 
-HEADERS = {"accept-encoding": ACCEPT_ENCODING, "user-agent": f"rerank-core/{__version__}"}
+DEFAULT_HEADERS = {"accept-encoding": ACCEPT_ENCODING, "user-agent": f"rerank-core/{__version__}"}
 """What every request has, unless plugin or caller say otherwise."""
 
 # URLs that go over the wire as they are written. Whatever else there is (a password, a space, a
@@ -35,7 +35,7 @@ _SPECIAL = frozenset({"connection", "content-length", "host", "transfer-encoding
 
 
 @define
-class _Direct:
+class DirectParts:
     """What requests to one URL with the same headers have in common.
 
     Attributes:
@@ -51,19 +51,21 @@ class _Direct:
     head: list[tuple[bytes, bytes]] = field(factory=list)
 
 
-def build_direct(effect: Send) -> httpcore.Request | None:
+def build_direct_request(effect: Send) -> httpcore.Request | None:
     """The attempt for a connection of our own, or `None` where it takes httpx."""
     made, url = effect.target.made, effect.request.url
     # Threads share what is made: it is kept only when it is whole, and read once.
-    direct: _Direct | None = made.get("direct")
+    direct = made.direct
     if direct is None or direct.given_url != url or direct.given_headers != effect.headers:
-        made["direct"] = direct = _make(effect)
+        made.direct = direct = _make_parts(effect)
     if direct.url is None:
         return None
     head, content, method = direct.head, effect.content, effect.request.method
     if content or method != "GET":
         head = [*head, (b"content-length", b"%d" % len(content))]
-    return _Request(method.encode(), direct.url, head, Content(content), bounds(effect))
+    return _TrustedRequest(
+        method.encode(), direct.url, head, RequestContent(content), timeouts_of(effect)
+    )
 
 
 class _URL(httpcore.URL):
@@ -74,7 +76,7 @@ class _URL(httpcore.URL):
         return super().origin
 
 
-class _Request(httpcore.Request):
+class _TrustedRequest(httpcore.Request):
     """One whose parts are known to be what httpcore wants: it does not look at each again.
 
     h11 still checks what goes over the wire.
@@ -85,18 +87,18 @@ class _Request(httpcore.Request):
         method: bytes,
         url: httpcore.URL,
         headers: list[tuple[bytes, bytes]],
-        stream: Content,
+        stream: RequestContent,
         timeout: dict[str, float | None],
     ) -> None:
         self.method, self.url, self.headers, self.stream = method, url, headers, stream
         self.extensions = {"timeout": timeout}
 
 
-def _make(effect: Send) -> _Direct:
+def _make_parts(effect: Send) -> DirectParts:
     url, headers, target = effect.request.url, effect.headers, effect.target
     found = _PLAIN_URL.fullmatch(url)
     if found is None or callable(target.provider.auth) or not _SPECIAL.isdisjoint(headers):
-        return _Direct(url, headers)
+        return DirectParts(url, headers)
     scheme, host, port = found["scheme"], found["host"], int(found["port"] or 0)
     port = 0 if port == _PORTS[scheme] else port
     parsed = _URL(
@@ -105,7 +107,7 @@ def _make(effect: Send) -> _Direct:
         port=port or None,
         target=found["path"] if found["path"].startswith("/") else f"/{found['path']}",
     )
-    whole = {"host": f"{host}:{port}" if port else host, **HEADERS, **headers}
+    whole = {"host": f"{host}:{port}" if port else host, **DEFAULT_HEADERS, **headers}
     how, key = target.provider.auth, target.api_key
     if isinstance(how, APIKeyHeader) and key and not target.options.authorizes:
         whole.pop(how.header.lower(), None)
@@ -113,11 +115,11 @@ def _make(effect: Send) -> _Direct:
     try:
         head = [(name.encode("ascii"), value.encode("ascii")) for name, value in whole.items()]
     except UnicodeEncodeError:
-        return _Direct(url, headers)
-    return _Direct(url, headers, parsed, head)
+        return DirectParts(url, headers)
+    return DirectParts(url, headers, parsed, head)
 
 
-def bounds(effect: Send) -> dict[str, float | None]:
+def timeouts_of(effect: Send) -> dict[str, float | None]:
     """The attempt's bounds as httpx and httpcore take them."""
     given = effect.timeout
     if effect.deadline is None:

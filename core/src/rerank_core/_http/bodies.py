@@ -9,7 +9,7 @@ from typing import Self
 from rerank_core.errors import ResponseParseError
 
 ACCEPT_ENCODING = "gzip, deflate"
-"""What `Body` can undo, with a bound on what comes of it."""
+"""What `ReplyBody` can undo, with a bound on what comes of it."""
 
 _STEP = 64 * 1024
 _GZIP_BEGINS = 0x1F
@@ -29,10 +29,10 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-_MOST_SAID = 2**20  # nobody reads more of an error, and secrets are looked for in all of it
+_MAX_ERROR_BYTES = 2**20  # nobody reads more of an error, and secrets are looked for in all of it
 
 
-class Content:
+class RequestContent:
     """A request's body in one piece, as iterators that nobody has to close.
 
     httpx's and httpcore's own are async generators; trio complains where a call that was cancelled
@@ -65,7 +65,7 @@ class _Once:
         return self._left.pop()
 
 
-class Body:
+class ReplyBody:
     """A reply's body as it arrives; no more of it is held than the bound and one chunk.
 
     Where the status is bad, it is the news: a body that cannot be read is left out, and of one
@@ -74,17 +74,19 @@ class Body:
     Args:
         status: The reply's status.
         encoding: Its `content-encoding`.
-        most: The most bytes after decompression; `None` for no bound.
+        max_bytes: The most bytes after decompression; `None` for no bound.
 
     Raises:
         ResponseParseError: An encoding that was not asked for, with a good status.
     """
 
-    def __init__(self, status: int, encoding: str = "", most: int | None = None) -> None:
+    def __init__(self, status: int, encoding: str = "", max_bytes: int | None = None) -> None:
         self._read = bytearray()  # in one piece: a thousand small ones take much more
         self._taken = 0
         self._failed = status >= 300  # noqa: PLR2004 - the good ones are below
-        self._most = min(most or _MOST_SAID, _MOST_SAID) if self._failed else most
+        self._max_bytes = (
+            min(max_bytes or _MAX_ERROR_BYTES, _MAX_ERROR_BYTES) if self._failed else max_bytes
+        )
         self._inflate: _Inflate | None = None
         self._lost = False
         if encoding:
@@ -105,7 +107,7 @@ class Body:
         if self._inflate is None:
             return self._keep(chunk)
         self._taken += len(chunk)
-        if self._most is not None and self._taken > 2 * self._most + _STEP:
+        if self._max_bytes is not None and self._taken > 2 * self._max_bytes + _STEP:
             return self._keep_no_more()  # of what unpacks to less, or to nothing
         try:
             return all(self._keep(piece) for piece in self._inflate.add(chunk))
@@ -114,14 +116,14 @@ class Body:
 
     def _keep(self, chunk: bytes) -> bool:
         self._read += chunk
-        if self._most is not None and len(self._read) > self._most:
-            del self._read[self._most :]
+        if self._max_bytes is not None and len(self._read) > self._max_bytes:
+            del self._read[self._max_bytes :]
             return self._keep_no_more()
         return not self._lost
 
     def _keep_no_more(self) -> bool:
         if not self._failed:
-            message = f"the reply has more than {self._most:,} bytes: raise max_response_bytes"
+            message = f"the reply has more than {self._max_bytes:,} bytes: raise max_response_bytes"
             raise ResponseParseError(message)
         self._inflate = None  # it was not to be read to its end
         return False

@@ -11,22 +11,22 @@ from weakref import ref
 import anyio
 from anyio.lowlevel import current_token
 
-from rerank_core._channels import Channel, is_trio, open_async, open_blocking
+from rerank_core._http.channel import Channel, is_trio, open_async_channel, open_channel
 from rerank_core.errors import ConfigurationError, RequestTimeoutError
 
 
-class _Opening:
+class _LoopChannel:
     """A channel that was opened in an event loop, and is closed in it.
 
-    It ends with the loop, and before that when nobody holds its pools any more. Until then the
-    module holds it, so that what has a socket is never part of a cycle that the garbage collector
-    takes apart.
+    It ends with the loop, and before that when nobody holds its `OpenChannels` any more. Until
+    then the module holds it, so that what has a socket is never part of a cycle that the garbage
+    collector takes apart.
     """
 
-    def __init__(self, pools: Pools, loop: Any) -> None:
-        self.channel = open_async(loop)
+    def __init__(self, holder: OpenChannels, loop: Any) -> None:
+        self.channel = open_async_channel(loop)
         self.loop = loop
-        self._pools = ref(pools)
+        self._holder = ref(holder)
         self._end = self._close_at_end()
         self._task: Any = None
 
@@ -50,8 +50,8 @@ class _Opening:
     def let_go(self) -> None:
         """Hold it no longer."""
         _open.pop(self, None)
-        if (pools := self._pools()) is not None:
-            pools.forget(self)
+        if (holder := self._holder()) is not None:
+            holder.forget(self)
 
     async def aclose(self) -> None:
         """Close the channel, from within its loop."""
@@ -74,17 +74,17 @@ class _Opening:
         self._task = self.loop.create_task(self.aclose())
 
 
-_open: dict[_Opening, None] = {}
+_open: dict[_LoopChannel, None] = {}
 
 
 def _drop_the_dead() -> None:
     """Hold nothing of loops that were closed without a chance to close what was in them."""
-    for opening in list(_open):
-        if not is_trio(opening.loop) and opening.loop.is_closed():
-            opening.let_go()
+    for each in list(_open):
+        if not is_trio(each.loop) and each.loop.is_closed():
+            each.let_go()
 
 
-class Pools:
+class OpenChannels:
     """The channels of one `Reranker`, or those that the functions share.
 
     Args:
@@ -96,12 +96,12 @@ class Pools:
         self._blocking: Channel | None = None
         self._given_async: Channel | None = None
         if self._given:
-            from rerank_core._clients import adopt  # noqa: PLC0415 - httpx where it is needed
+            from rerank_core._http.clients import adopt  # noqa: PLC0415 - httpx where it is needed
 
             blocking, other = adopt(http_client)
             self._blocking = None if blocking is None else Channel(lambda: blocking)
             self._given_async = None if other is None else Channel(lambda: other)
-        self._of_loop: dict[Any, _Opening] = {}
+        self._of_loop: dict[Any, _LoopChannel] = {}
         self._lock = threading.Lock()
 
     def blocking(self, is_over: Callable[[], bool]) -> Channel:
@@ -125,7 +125,7 @@ class Pools:
             if is_over():
                 message = "nobody waits for this call any more"
                 raise RequestTimeoutError(message)
-            self._blocking = channel = self._blocking or open_blocking()
+            self._blocking = channel = self._blocking or open_channel()
             return channel
 
     async def of_loop(self) -> Channel:
@@ -143,15 +143,15 @@ class Pools:
         found = self._of_loop.get(loop)
         if found is None:
             _drop_the_dead()
-            found = _Opening(self, loop)
+            found = _LoopChannel(self, loop)
             await found.begin()
             self._of_loop[loop] = found
         return found.channel
 
-    def forget(self, opening: _Opening) -> None:
+    def forget(self, ended: _LoopChannel) -> None:
         """Use a channel no longer."""
-        if self._of_loop.get(opening.loop) is opening:
-            del self._of_loop[opening.loop]
+        if self._of_loop.get(ended.loop) is ended:
+            del self._of_loop[ended.loop]
 
     def close(self) -> None:
         """Close the blocking channel; the caller's own stays open."""
@@ -171,5 +171,5 @@ class Pools:
     def abandon(self) -> None:
         """Close everything from wherever the last holder let go; async channels in their loops."""
         self.close()
-        for opening in list(self._of_loop.values()):
-            opening.abandon()
+        for each in list(self._of_loop.values()):
+            each.abandon()

@@ -1,6 +1,6 @@
 """Bodies of replies that httpx's own connections bring: through a proxy, or by the caller's client.
 
-What `_lanes.py` sees to for connections of our own is seen to here: a bound on what is read, and
+What `pool.py` sees to for connections of our own is seen to here: a bound on what is read, and
 no second use of a connection on which more came than was asked for.
 """
 
@@ -11,13 +11,13 @@ from typing import Any
 
 import httpx
 
-from rerank_core._bodies import Body
-from rerank_core._network import AsyncBackend, BlockingBackend, has_more
+from rerank_core._http.backends import AsyncBackend, BlockingBackend, has_leftover
+from rerank_core._http.bodies import ReplyBody
 
 _UNPACKED_HERE = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 
 
-class _Stream(httpx.SyncByteStream, httpx.AsyncByteStream):
+class _WrappingStream(httpx.SyncByteStream, httpx.AsyncByteStream):
     """A stream before another one."""
 
     def __init__(self, stream: Any) -> None:
@@ -36,10 +36,10 @@ class _Stream(httpx.SyncByteStream, httpx.AsyncByteStream):
         await self._stream.aclose()
 
 
-class _Bounded(_Stream):
+class _BoundedStream(_WrappingStream):
     """The body, unpacked, in one piece; no more of it is read than the bound allows."""
 
-    def __init__(self, stream: Any, body: Body) -> None:
+    def __init__(self, stream: Any, body: ReplyBody) -> None:
         super().__init__(stream)
         self._body = body
 
@@ -56,7 +56,7 @@ class _Bounded(_Stream):
         yield self._body.whole()
 
 
-def bound(reply: httpx.Response, most: int | None) -> None:
+def bound_reply(reply: httpx.Response, max_bytes: int | None) -> None:
     """Let no more of a reply be read than this, whoever reads it.
 
     A coding of which only httpx knows, `br` for example, has the bound before it is unpacked.
@@ -64,7 +64,7 @@ def bound(reply: httpx.Response, most: int | None) -> None:
     Raises:
         ResponseParseError: When it is read, and is larger or cannot be decompressed.
     """
-    if isinstance(reply.stream, (httpx.ByteStream, _Bounded)):  # in memory, or done already
+    if isinstance(reply.stream, (httpx.ByteStream, _BoundedStream)):  # in memory, or done already
         return
     encoding = reply.headers.get("content-encoding", "").strip().lower()
     if encoding in _UNPACKED_HERE:
@@ -72,10 +72,10 @@ def bound(reply: httpx.Response, most: int | None) -> None:
             reply.headers.pop(name, None)
     else:
         encoding = ""
-    reply.stream = _Bounded(reply.stream, Body(reply.status_code, encoding, most))
+    reply.stream = _BoundedStream(reply.stream, ReplyBody(reply.status_code, encoding, max_bytes))
 
 
-class _Last(_Stream):
+class _CheckedStream(_WrappingStream):
     """Closes the connection where bytes are left behind the body."""
 
     def __init__(self, reply: httpx.Response) -> None:
@@ -83,12 +83,12 @@ class _Last(_Stream):
         self._connection = reply.extensions["network_stream"]
 
     def close(self) -> None:
-        if has_more(_innermost(self._stream)):
+        if has_leftover(_innermost(self._stream)):
             self._connection.close()
         super().close()
 
     async def aclose(self) -> None:
-        if has_more(_innermost(self._stream)):
+        if has_leftover(_innermost(self._stream)):
             await self._connection.aclose()
         await super().aclose()
 
@@ -114,7 +114,7 @@ def keep_only_clean(client: httpx.Client | httpx.AsyncClient) -> None:
 
 
 def _watch(reply: httpx.Response) -> None:
-    reply.stream = _Last(reply)
+    reply.stream = _CheckedStream(reply)
 
 
 async def _awatch(reply: httpx.Response) -> None:
