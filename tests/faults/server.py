@@ -52,18 +52,18 @@ class Peer:
         return True
 
     def read_body(self, rest: float = 0.0) -> None:
-        """Read the rest of the request, resting now and then; a client may leave before its end."""
+        """Read the rest of the request, resting so long for each 64 KiB; a client may leave."""
         assert self.request is not None
         length = int(self.request.headers.get("content-length", "0"))
-        while len(self._received) < length and self._receive():
-            self.server.ended.wait(rest)
+        while len(self._received) < length and (size := self._receive()):
+            self.server.ended.wait(rest * size / 65_536)
         self.request = evolve(self.request, body=bytes(self._received[:length]))
         del self._received[:length]
 
-    def _receive(self) -> bool:
+    def _receive(self) -> int:
         content = self.socket.recv(65_536)
         self._received += content
-        return bool(content)
+        return len(content)
 
 
 @frozen

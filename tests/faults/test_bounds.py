@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -148,9 +149,22 @@ def test_a_timeout_bounds_each_attempt(call: MakeCalls, fault: Step) -> None:
         assert server.connections == 3
 
 
-def test_a_request_that_nobody_reads_is_bounded(call: MakeCalls) -> None:
+@pytest.fixture(params=["http", "https"])
+def tls(request: pytest.FixtureRequest) -> ssl.SSLContext | None:
+    """What a server speaks, plain or TLS that is believed."""
+    if request.param == "http":
+        return None
+    request.getfixturevalue("trusted")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(request.getfixturevalue("certificate"))
+    return context
+
+
+def test_a_request_that_nobody_reads_is_bounded(
+    call: MakeCalls, tls: ssl.SSLContext | None
+) -> None:
     """The time to write is bounded as well."""
-    with serving(at_once(pause(3.0))) as server, _bounded():
+    with serving(at_once(pause(3.0)), tls=tls) as server, _bounded():
         outcome = call.once(server.url, documents=BROAD, timeout=0.2, max_retries=0)
 
         check_outcome(outcome, RequestTimeoutError)
@@ -158,10 +172,12 @@ def test_a_request_that_nobody_reads_is_bounded(call: MakeCalls) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", [b"", head(status=100)], ids=["at once", "after a 100"])
-def test_a_timeout_to_write_is_not_for_all_of_a_request(call: MakeCalls, first: bytes) -> None:
+def test_a_timeout_to_write_is_not_for_all_of_a_request(
+    call: MakeCalls, first: bytes, tls: ssl.SSLContext | None
+) -> None:
     """As long as somebody reads on, it takes what it takes, under each driver."""
     documents = ["x" * 20_000_000, "b"]
-    with serving(after_head(first, read_slowly, reply())) as server:
+    with serving(after_head(first, read_slowly, reply()), tls=tls) as server:
         begin = time.monotonic()
         outcome = call.once(server.url, documents=documents, timeout=1.5, max_retries=0)
 

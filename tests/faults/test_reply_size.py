@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import tracemalloc
 import zlib
 from typing import Any
 
+import anyio
+import anyio.lowlevel
+import httpx
 import pytest
 
 from faults.calls import MODEL, Fault, MakeCalls, check_fault, check_outcome, fault
@@ -139,29 +141,42 @@ def test_a_body_of_small_pieces_takes_no_more_than_its_size() -> None:
     assert peak <= 4 * MEGABYTE
 
 
-def test_other_tasks_have_their_turn_while_small_chunks_are_read() -> None:
+@pytest.mark.parametrize("way", ["direct", "through a proxy", "by a client of the caller's"])
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_other_tasks_have_their_turn_while_small_chunks_are_read(
+    backend: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A reply in tens of thousands of chunks that arrive together does not stop the event loop."""
     turns = 0
     script = step(head(CHUNKED), chunk(b" ") * 20_000, chunk(ranking()), chunk(b""))
 
-    async def main(url: str) -> RerankResponse:
-        async def tick() -> None:
-            nonlocal turns
-            while True:
-                await asyncio.sleep(0)
-                turns += 1
+    async def tick() -> None:
+        nonlocal turns
+        while True:
+            await anyio.lowlevel.checkpoint()
+            turns += 1
 
-        ticking = asyncio.ensure_future(tick())
-        async with Reranker(MODEL, api_key="k-0123456789", api_base=url) as reranker:
+    async def main(url: str) -> RerankResponse:
+        client = httpx.AsyncClient() if way.startswith("by a client") else None
+        if way == "through a proxy":
+            monkeypatch.setenv("HTTP_PROXY", url)
+            url = "http://service.test"
+        async with (
+            Reranker(MODEL, api_key="k-0123456789", api_base=url, http_client=client) as reranker,
+            anyio.create_task_group() as group,
+        ):
             await reranker.arerank("warm", ["a", "b"])
+            group.start_soon(tick)
             before = turns
             response = await reranker.arerank("first", ["a", "b"])
-        ticking.cancel()
-        assert turns - before >= 20
+            assert turns - before >= 20
+            group.cancel_scope.cancel()
+        if client is not None:
+            await client.aclose()
         return response
 
     with serving(step(rank), script) as server:
-        response = asyncio.run(main(server.url))
+        response = anyio.run(main, server.url, backend=backend)
     assert [result.index for result in response.results] == [1, 0]
 
 

@@ -14,7 +14,7 @@ import h11
 import httpcore
 
 from rerank_core._http import pool
-from rerank_core._http.backends import is_readable
+from rerank_core._http.backends import MAX_SENT_BYTES, is_readable
 from rerank_core._http.bodies import ReplyBody, read_headers
 from rerank_core._models import HTTPResponse
 
@@ -22,6 +22,10 @@ _MAX_HEAD_BYTES = 100 * 1024  # as httpcore has it
 _MAX_JOINED_BYTES = 2**17  # of what is copied to be one write, and so one packet where it is short
 _MAX_LOOKS = 1000  # at parts of replies, before other tasks have their turn
 _SWITCHED = 101  # to what the caller asked for; no HTTP comes after it
+
+
+def _is_informational(event: Any) -> bool:
+    return type(event) is h11.InformationalResponse and event.status_code != _SWITCHED
 
 
 class AsyncioConnection(asyncio.Protocol):
@@ -34,6 +38,7 @@ class AsyncioConnection(asyncio.Protocol):
         self._waiter: asyncio.Future[bool] | None = None
         self._in_use = True
         self._arrived = False  # something that was not looked at
+        self._head: Any = None  # of a reply that came before the request was out
         self._unsent = False
         self._over = False
         self._error: Exception | None = None
@@ -104,20 +109,34 @@ class AsyncioConnection(asyncio.Protocol):
 
     async def send(self, request: httpcore.Request, max_bytes: int | None) -> HTTPResponse:
         """Send one request and read the whole reply."""
-        self._in_use, self._arrived = True, False
+        self._in_use, self._arrived, self._head = True, False, None
         timeouts = request.extensions.get("timeout", {})
         try:
-            self._write(request)
+            pieces = self._encode(request)
         except h11.LocalProtocolError as error:
             raise httpcore.LocalProtocolError(str(error)) from error
-        while self._unsent and not (self._over or self._arrived):
-            await self._wait(timeouts.get("write"), httpcore.WriteTimeout)
         try:
+            for piece in pieces:
+                if not self._over:
+                    self._transport.write(piece)
+                while self._unsent and not (self._over or self._has_begun()):
+                    await self._wait(timeouts.get("write"), httpcore.WriteTimeout)
             return await self._read(timeouts.get("read"), max_bytes)
         except h11.RemoteProtocolError as error:
             raise httpcore.RemoteProtocolError(str(error)) from error
 
-    def _write(self, request: httpcore.Request) -> None:
+    def _has_begun(self) -> bool:
+        """Whether the reply is there before the request is out; a "100 Continue" is none."""
+        if self._arrived and self._head is None:
+            self._arrived = False
+            while (event := self._parser.next_event()) is not h11.NEED_DATA:
+                if not _is_informational(event):
+                    self._head = event
+                    break
+        return self._head is not None
+
+    def _encode(self, request: httpcore.Request) -> list[Any]:
+        """The request, in the pieces that are written one after another."""
         send, content = self._parser.send, cast("Any", request.stream).whole
         parts = [
             send(
@@ -128,12 +147,17 @@ class AsyncioConnection(asyncio.Protocol):
             send(h11.Data(data=content)) if content else b"",
             send(h11.EndOfMessage()),
         ]
-        for part in [b"".join(parts)] if len(content) <= _MAX_JOINED_BYTES else filter(None, parts):
-            self._transport.write(part)
+        if len(content) <= _MAX_JOINED_BYTES:
+            return [b"".join(parts)]
+        if self._transport.get_extra_info("ssl_object") is None:
+            return list(filter(None, parts))
+        # TLS takes whatever it is given at once, and then nobody sees how much was sent.
+        whole = memoryview(b"".join(parts))
+        return [whole[at : at + MAX_SENT_BYTES] for at in range(0, len(whole), MAX_SENT_BYTES)]
 
     async def _read(self, read_timeout: float | None, max_bytes: int | None) -> HTTPResponse:
-        head = await self._next(read_timeout)
-        while type(head) is h11.InformationalResponse and head.status_code != _SWITCHED:
+        head = self._head or await self._next(read_timeout)
+        while _is_informational(head):
             head = await self._next(read_timeout)
         headers = read_headers(head.headers.raw_items())
         body = ReplyBody(head.status_code, headers.get("content-encoding", ""), max_bytes)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import select
 import ssl
+import sys
 from typing import Any
 
 import anyio
@@ -16,7 +17,7 @@ import httpcore
 
 _MAX_READ_BYTES = 2**18
 _MAX_JOINED_BYTES = 2**16  # to copy more takes longer than to send it apart
-_MAX_SENT_BYTES = 2**18  # within the time that one write may take
+MAX_SENT_BYTES = 2**18  # within the time that one write may take
 
 
 def has_leftover(connection: Any) -> bool:
@@ -76,14 +77,18 @@ class _BlockingStream(httpcore.NetworkStream):
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream = stream
         self._outgoing = _Outgoing()
+        self._is_tls = stream.get_extra_info("ssl_object") is not None
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         self.write(b"", timeout)
         return self._stream.read(max_bytes, timeout)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        # Over TLS, one `send` is over when all is sent; over plain TCP, when some is.
+        step = MAX_SENT_BYTES if self._is_tls else sys.maxsize
         for piece in self._outgoing.add(buffer):
-            self._stream.write(piece, timeout)
+            for start in range(0, len(piece), step):
+                self._stream.write(piece[start : start + step], timeout)
 
     def close(self) -> None:
         self._stream.close()
@@ -121,8 +126,8 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - likewise
         try:
             for piece in self._outgoing.add(buffer):
-                for start in range(0, len(piece), _MAX_SENT_BYTES):
-                    await self._stream.write(piece[start : start + _MAX_SENT_BYTES], timeout)
+                for start in range(0, len(piece), MAX_SENT_BYTES):
+                    await self._stream.write(piece[start : start + MAX_SENT_BYTES], timeout)
         except ssl.SSLError as error:
             raise httpcore.WriteError(str(error)) from error
 

@@ -11,6 +11,7 @@ from rerank_core._http.bodies import ReplyBody, read_headers
 from rerank_core._http.direct import timeouts_of
 from rerank_core._http.reply_streams import bound_reply
 from rerank_core._http.transports import MAX_BYTES
+from rerank_core._http.turns import Turns
 from rerank_core._models import HTTPResponse
 
 if TYPE_CHECKING:
@@ -63,9 +64,11 @@ async def asend_by_client(client: httpx.AsyncClient, effect: Send) -> HTTPRespon
         # Bounded again: httpx may have something to unpack.
         body = ReplyBody(reply.status_code, max_bytes=max_bytes)
         try:
+            turns = Turns()
             async for chunk in reply.aiter_bytes():
                 if not body.add(chunk):
                     break
+                await turns.count()
         except httpx.DecodingError as error:
             body.lose(str(error))
         return to_record(reply, body.whole())

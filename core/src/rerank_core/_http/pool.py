@@ -17,6 +17,7 @@ import httpcore
 
 from rerank_core._http.backends import AsyncBackend, BlockingBackend, has_leftover
 from rerank_core._http.bodies import ReplyBody, read_headers
+from rerank_core._http.turns import Turns
 from rerank_core._models import HTTPResponse
 from rerank_core.errors import ConfigurationError
 
@@ -172,9 +173,11 @@ class AsyncConnectionPool(IdleConnections[httpcore.AsyncHTTPConnection]):
             reply = await connection.handle_async_request(request)
             headers = read_headers(reply.headers)
             body = ReplyBody(reply.status, headers.get("content-encoding", ""), max_bytes)
+            turns = Turns()
             async for chunk in cast("AsyncIterable[bytes]", reply.stream):
                 if not body.add(chunk):
                     break
+                await turns.count()
             await reply.aclose()
             response = HTTPResponse(reply.status, headers, body.whole())
         except BaseException:

@@ -13,6 +13,7 @@ import httpx
 
 from rerank_core._http.backends import AsyncBackend, BlockingBackend, has_leftover
 from rerank_core._http.bodies import ReplyBody
+from rerank_core._http.turns import Turns
 
 _UNPACKED_HERE = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 
@@ -50,9 +51,11 @@ class _BoundedStream(_WrappingStream):
         yield self._body.whole()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        turns = Turns()
         async for chunk in self._stream:
             if not self._body.add(chunk):
                 break
+            await turns.count()
         yield self._body.whole()
 
 
