@@ -13,7 +13,6 @@ from rerank_azure_ai._endpoints import choose_header, find_api
 from rerank_core import (
     ConfigurationError,
     HTTPRequest,
-    InvalidRequestError,
     NotFoundError,
     Price,
     Provider,
@@ -175,13 +174,13 @@ def _choose_version(path: str, chosen: Any, wanted: str) -> str:
     """What the base URL states, else what the caller chose, else what the parameters need."""
     if chosen not in (None, "v1", "v2"):
         message = f"api_version must be 'v1' or 'v2', not {chosen!r}"
-        raise InvalidRequestError(message)
+        raise ConfigurationError(message)
     stated = path.removesuffix("/rerank").rpartition("/")[2]
     if stated not in {"v1", "v2"}:
         return chosen or wanted
     if chosen not in {None, stated}:
         message = f"api_version={chosen!r} contradicts the base URL, which is {stated}'s"
-        raise InvalidRequestError(message)
+        raise ConfigurationError(message)
     return stated
 
 

@@ -26,7 +26,6 @@ from rerank_core import (
     BadRequestError,
     BilledUnits,
     ConfigurationError,
-    InvalidRequestError,
     Meta,
     MissingAPIKeyError,
     NotFoundError,
@@ -320,9 +319,11 @@ def test_a_param_that_the_version_lacks_is_refused_or_left_out(
     ],
 )
 def test_a_version_that_cannot_be_is_refused(changes: dict[str, Any], words: str) -> None:
-    """Before anything is sent."""
-    with pytest.raises(InvalidRequestError, match=words):
+    """Before anything is sent, as a mistake in the configuration."""
+    with pytest.raises(ConfigurationError, match=words) as caught:
         rerank(**KEYED | changes, http_client=Service())
+
+    assert type(caught.value) is ConfigurationError
 
 
 @pytest.mark.parametrize(

@@ -662,6 +662,7 @@ def test_what_cannot_work_is_refused_before_it_is_sent(options: dict[str, Any], 
     with pytest.raises(ConfigurationError, match=words) as caught:
         rerank(**CALL | options, http_client=service)
 
+    assert type(caught.value) is ConfigurationError
     assert service.requests == service.exchanges == []
     assert caught.value.provider == "vertex_ai"
     for secret in ("the-secret-key", "broken", "s3cret"):

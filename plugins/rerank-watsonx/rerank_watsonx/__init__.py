@@ -13,7 +13,6 @@ from rerank_core import (
     BilledUnits,
     ConfigurationError,
     HTTPRequest,
-    InvalidRequestError,
     Meta,
     Provider,
     RerankRequest,
@@ -157,7 +156,7 @@ def _refuse_two_hosts(base_url: str, region: str | None) -> None:
         message = (
             f"region={region!r} contradicts api_base=, which is another host: give one of them"
         )
-        raise InvalidRequestError(message)
+        raise ConfigurationError(message)
 
 
 def _choose_place(options: Mapping[str, Any]) -> dict[str, str]:
@@ -182,7 +181,7 @@ def _add_version(url: str, version: str | None) -> str:
     if stated := parse_qs(parts.query).get("version"):
         if version not in (None, *stated):
             message = f"api_version={version!r} contradicts the base URL's version={stated[0]}"
-            raise InvalidRequestError(message)
+            raise ConfigurationError(message)
         return url
     query = "&".join(filter(None, (parts.query, urlencode({"version": version or _VERSION}))))
     return urlunsplit(parts._replace(query=query))

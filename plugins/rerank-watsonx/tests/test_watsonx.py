@@ -307,10 +307,30 @@ def test_what_cannot_work_is_refused_before_it_is_sent(changes: dict[str, Any], 
     with pytest.raises(ConfigurationError, match=words) as caught:
         rerank(**CALL | changes, http_client=service)
 
+    assert type(caught.value) is ConfigurationError
     assert service.requests == service.exchanges == []
     assert caught.value.provider == "watsonx"
     assert "broken" not in str(caught.value)
     assert "the-secret-key" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"region": "eu-de"},
+        {"api_base": f"{BASE}?version=2024-01-02", "api_version": "2025-01-01"},
+    ],
+)
+def test_a_fallback_that_contradicts_itself_is_not_passed_over(changes: dict[str, Any]) -> None:
+    """The next one would hide the mistake."""
+    service = Service(httpx.Response(503))
+    connection = {name: CALL[name] for name in ("api_base", "token", "project_id")}
+    fallback = Reranker(CALL["model"], **connection | changes, http_client=service)
+
+    with pytest.raises(ConfigurationError, match="contradicts"):
+        rerank(**CALL, fallbacks=[fallback, "local/bm25"], http_client=service)
+
+    assert len(service.requests) == 1
 
 
 @pytest.mark.parametrize(
