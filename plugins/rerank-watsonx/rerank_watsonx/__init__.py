@@ -151,8 +151,14 @@ def _choose_variables(options: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 
 
 def _refuse_two_hosts(base_url: str, region: str | None) -> None:
-    """Refuse a region that is not the base URL's, which the caller gave besides."""
-    if region and urlsplit(base_url).hostname != urlsplit(_REGIONS[region]).hostname:
+    """Refuse a region that is not the base URL's, which the caller gave besides.
+
+    A private endpoint is the region's too: `private.` and the name of the region's host.
+    """
+    if not region:
+        return
+    host = urlsplit(_REGIONS[region]).hostname
+    if not f".{urlsplit(base_url).hostname}".endswith(f".{host}"):
         message = (
             f"region={region!r} contradicts api_base=, which is another host: give one of them"
         )
