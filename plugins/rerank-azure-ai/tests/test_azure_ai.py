@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import threading
 import time
@@ -19,7 +20,7 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 
 import rerank_azure_ai
-from rerank_azure_ai._auth import application_auth, chain_auth
+from rerank_azure_ai._auth import application_auth, chain_auth, read_environment
 from rerank_core import (
     APIStatusError,
     AuthenticationError,
@@ -911,6 +912,55 @@ def test_azure_s_default_chain_comes_last(
 
     assert made == [{"authority": authority} if authority else {}]
     assert service.authorizations == ["Bearer token-1"] * 2
+
+
+@both_ways
+@pytest.mark.parametrize("way", ["rerank", "Reranker"])
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "AZURE_USERNAME",
+        "AZURE_PASSWORD",
+        "AZURE_CLIENT_ID",
+        "AZURE_CLIENT_SECRET",
+        "AZURE_TENANT_ID",
+        "AZURE_CLIENT_CERTIFICATE_PATH",
+        "AZURE_TOKEN_CREDENTIALS",
+        "IDENTITY_HEADER",
+        "MSI_SECRET",
+    ],
+)
+def test_what_the_chain_reads_decides_who_calls(
+    variable: str, way: str, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of another account is kept, and what was made for one is found again."""
+    made: list[str] = []
+
+    def chain() -> SimpleNamespace:
+        made.append(os.environ[variable])
+        found = AccessToken(f"token-of-{made[-1]}", int(time.time() + 3600))
+        return SimpleNamespace(get_token=lambda _: found)
+
+    monkeypatch.setattr(azure.identity, "DefaultAzureCredential", chain)
+    service = Service()
+
+    for owner in ("alice", "bob", "alice"):
+        monkeypatch.setenv(variable, owner)
+        if way == "rerank":
+            send(**CALL, http_client=service)
+        else:
+            Reranker(**PLACE, http_client=service).rerank("q", ["a", "b"])
+
+    assert service.authorizations == [f"Bearer token-of-{who}" for who in ("alice", "bob", "alice")]
+    assert made == ["alice", "bob"]
+
+
+def test_the_environment_of_the_chain_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords are among it."""
+    monkeypatch.setenv("AZURE_PASSWORD", "the-password")
+    facts = rerank_azure_ai.resolve_provider("Cohere-rerank-v4.0-pro", {})
+
+    assert "the-password" not in repr(read_environment(facts))
 
 
 @both_ways
