@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from rerank_core import (
     AuthenticationError,
+    ConfigurationError,
     HTTPRequest,
-    InvalidRequestError,
     PermissionDeniedError,
     Price,
     Provider,
@@ -108,10 +108,10 @@ def _choose_version(stated: str, options: Mapping[str, Any], params: Mapping[str
     chosen = options.get("api_version")
     if chosen not in (None, "v1", "v2"):
         message = f"api_version must be 'v1' or 'v2', not {chosen!r}"
-        raise InvalidRequestError(message)
+        raise ConfigurationError(message)
     if stated and chosen not in (None, stated):
         message = f"api_version={chosen!r} contradicts the base URL, which ends in {stated}"
-        raise InvalidRequestError(message)
+        raise ConfigurationError(message)
     needs_v1 = "max_chunks_per_doc" in params and "max_tokens_per_doc" not in params
     return stated or chosen or ("v1" if needs_v1 else "v2")
 

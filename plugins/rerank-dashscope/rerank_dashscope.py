@@ -16,6 +16,7 @@ from rerank_core import (
     APIStatusError,
     AuthenticationError,
     BadRequestError,
+    ConfigurationError,
     HTTPRequest,
     InvalidRequestError,
     NotFoundError,
@@ -184,7 +185,7 @@ def _base_of(provider: Provider, options: Mapping[str, Any]) -> tuple[str, bool]
         value = options.get(name, "none")
         if not (isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]+", value)):
             message = f"{name} must be of letters, digits and dashes, not {value!r}"
-            raise InvalidRequestError(message)
+            raise ConfigurationError(message)
     if not provider.options["region"]:
         return provider.base_url or "", False
     region, workspace = options.get("region") or "cn-beijing", options.get("workspace")
@@ -192,7 +193,7 @@ def _base_of(provider: Provider, options: Mapping[str, Any]) -> tuple[str, bool]
         return f"https://{workspace}.{region}.maas.aliyuncs.com", True
     if region not in _HOSTS:
         message = f"no shared host is known for region {region!r}: give workspace=, or api_base="
-        raise InvalidRequestError(message)
+        raise ConfigurationError(message)
     return _HOSTS[region], False
 
 
@@ -201,12 +202,12 @@ def _choose_api(base: str, request: RerankRequest) -> str:
     chosen = request.options.get("api")
     if chosen not in (None, *_PATHS):
         message = f"api must be 'native' or 'compatible', not {chosen!r}"
-        raise InvalidRequestError(message)
+        raise ConfigurationError(message)
     path = urlsplit(base).path.rstrip("/")
     stated = next((api for ending, api in _ENDINGS.items() if path.endswith(ending)), None)
     if chosen and stated and chosen != stated:
         message = f"api={chosen!r} contradicts the base URL, whose path is the {stated} API's"
-        raise InvalidRequestError(message)
+        raise ConfigurationError(message)
     return chosen or stated or ("compatible" if request.model == "qwen3-rerank" else "native")
 
 

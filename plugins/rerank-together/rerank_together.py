@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from rerank_core import (
+    ConfigurationError,
     HTTPRequest,
-    InvalidRequestError,
     PermissionDeniedError,
     Provider,
     RerankRequest,
@@ -101,4 +101,4 @@ def parse_response(payload: Any) -> RerankResponse:
 def _check_option(chosen: object) -> None:
     if chosen is not None and not isinstance(chosen, bool):
         message = f"structured_documents must be True or False, not {chosen!r}"
-        raise InvalidRequestError(message)
+        raise ConfigurationError(message)

@@ -13,7 +13,6 @@ from rerank_azure_ai._endpoints import choose_header, find_api
 from rerank_core import (
     ConfigurationError,
     HTTPRequest,
-    InvalidRequestError,
     NotFoundError,
     Price,
     Provider,
@@ -44,13 +43,28 @@ _RETIRED = dict.fromkeys(
 )
 # What azure-identity's default chain reads for itself, beside the options.
 _OF_THE_CHAIN = (
+    "AZD_CONFIG_DIR",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
     "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN",
     "AZURE_CONFIG_DIR",
     "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_IDENTITY_DISABLE_MULTITENANTAUTH",
+    "AZURE_KUBERNETES_CA_DATA",
+    "AZURE_KUBERNETES_CA_FILE",
+    "AZURE_KUBERNETES_SNI_NAME",
+    "AZURE_KUBERNETES_TOKEN_PROXY",
     "AZURE_PASSWORD",
+    "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+    "AZURE_REGIONAL_AUTHORITY_NAME",
+    "AZURE_TOKEN_CREDENTIALS",
     "AZURE_USERNAME",
     "IDENTITY_ENDPOINT",
+    "IDENTITY_HEADER",
+    "IDENTITY_SERVER_THUMBPRINT",
+    "IMDS_ENDPOINT",
     "MSI_ENDPOINT",
+    "MSI_SECRET",
 )
 
 
@@ -175,13 +189,13 @@ def _choose_version(path: str, chosen: Any, wanted: str) -> str:
     """What the base URL states, else what the caller chose, else what the parameters need."""
     if chosen not in (None, "v1", "v2"):
         message = f"api_version must be 'v1' or 'v2', not {chosen!r}"
-        raise InvalidRequestError(message)
+        raise ConfigurationError(message)
     stated = path.removesuffix("/rerank").rpartition("/")[2]
     if stated not in {"v1", "v2"}:
         return chosen or wanted
     if chosen not in {None, stated}:
         message = f"api_version={chosen!r} contradicts the base URL, which is {stated}'s"
-        raise InvalidRequestError(message)
+        raise ConfigurationError(message)
     return stated
 
 

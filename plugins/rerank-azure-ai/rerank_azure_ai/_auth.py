@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+from attrs import field, frozen
 
 from rerank_azure_ai._endpoints import choose_header
 from rerank_core import ConfigurationError, MissingAPIKeyError, Provider
@@ -25,6 +26,13 @@ _AUTHORITY = "https://login.microsoftonline.com"
 _TRIO = ("tenant_id", "client_id", "client_secret")
 # Of azure-core: the token service could not be reached, or broke off.
 _UNREACHABLE = frozenset({"ServiceRequestError", "ServiceResponseError"})
+
+
+@frozen
+class _Environment:
+    """What the variables hold that the chain reads, passwords among it."""
+
+    values: tuple[str | None, ...] = field(repr=False)
 
 
 def make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -> httpx.Auth:
@@ -45,7 +53,10 @@ def make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -
         auth = _sign_with(known, provider, known)
     if auth is None and (applies or all(known.get(name) for name in _TRIO)):
         auth = _apply(known)
-    return auth or chain_auth(known.get("azure_scope") or _SCOPE, known.get("azure_authority_host"))
+    if auth is not None:
+        return auth
+    scope, authority = known.get("azure_scope") or _SCOPE, known.get("azure_authority_host")
+    return chain_auth(scope, authority, read_environment(provider))
 
 
 def _sign_with(
@@ -136,9 +147,19 @@ def application_auth(
     return TokenAuth(exchange)
 
 
+def read_environment(provider: Provider) -> _Environment:
+    """What decides whose credentials the chain finds: the plugin's variables and its own."""
+    rows = (*provider.options.values(), *provider.secret_options.values(), provider.watched_env)
+    return _Environment(tuple(os.environ.get(name) for names in rows for name in names))
+
+
 @functools.lru_cache(maxsize=8)
-def chain_auth(scope: str, authority: str | None) -> TokenAuth:
-    """The default chain: environment, workload, managed identity, developers' tools."""
+def chain_auth(scope: str, authority: str | None, environment: _Environment) -> TokenAuth:
+    """The default chain: environment, workload, managed identity, developers' tools.
+
+    It reads the environment once, when it is made, so that another one needs another chain.
+    """
+    del environment
     try:
         from azure.identity import DefaultAzureCredential  # noqa: PLC0415 - an extra
     except ImportError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import threading
 import time
@@ -19,14 +20,13 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 
 import rerank_azure_ai
-from rerank_azure_ai._auth import application_auth, chain_auth
+from rerank_azure_ai._auth import application_auth, chain_auth, read_environment
 from rerank_core import (
     APIStatusError,
     AuthenticationError,
     BadRequestError,
     BilledUnits,
     ConfigurationError,
-    InvalidRequestError,
     Meta,
     MissingAPIKeyError,
     NotFoundError,
@@ -320,9 +320,11 @@ def test_a_param_that_the_version_lacks_is_refused_or_left_out(
     ],
 )
 def test_a_version_that_cannot_be_is_refused(changes: dict[str, Any], words: str) -> None:
-    """Before anything is sent."""
-    with pytest.raises(InvalidRequestError, match=words):
+    """Before anything is sent, as a mistake in the configuration."""
+    with pytest.raises(ConfigurationError, match=words) as caught:
         rerank(**KEYED | changes, http_client=Service())
+
+    assert type(caught.value) is ConfigurationError
 
 
 @pytest.mark.parametrize(
@@ -910,6 +912,55 @@ def test_azure_s_default_chain_comes_last(
 
     assert made == [{"authority": authority} if authority else {}]
     assert service.authorizations == ["Bearer token-1"] * 2
+
+
+@both_ways
+@pytest.mark.parametrize("way", ["rerank", "Reranker"])
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "AZURE_USERNAME",
+        "AZURE_PASSWORD",
+        "AZURE_CLIENT_ID",
+        "AZURE_CLIENT_SECRET",
+        "AZURE_TENANT_ID",
+        "AZURE_CLIENT_CERTIFICATE_PATH",
+        "AZURE_TOKEN_CREDENTIALS",
+        "IDENTITY_HEADER",
+        "MSI_SECRET",
+    ],
+)
+def test_what_the_chain_reads_decides_who_calls(
+    variable: str, way: str, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of another account is kept, and what was made for one is found again."""
+    made: list[str] = []
+
+    def chain() -> SimpleNamespace:
+        made.append(os.environ[variable])
+        found = AccessToken(f"token-of-{made[-1]}", int(time.time() + 3600))
+        return SimpleNamespace(get_token=lambda _: found)
+
+    monkeypatch.setattr(azure.identity, "DefaultAzureCredential", chain)
+    service = Service()
+
+    for owner in ("alice", "bob", "alice"):
+        monkeypatch.setenv(variable, owner)
+        if way == "rerank":
+            send(**CALL, http_client=service)
+        else:
+            Reranker(**PLACE, http_client=service).rerank("q", ["a", "b"])
+
+    assert service.authorizations == [f"Bearer token-of-{who}" for who in ("alice", "bob", "alice")]
+    assert made == ["alice", "bob"]
+
+
+def test_the_environment_of_the_chain_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Passwords are among it."""
+    monkeypatch.setenv("AZURE_PASSWORD", "the-password")
+    facts = rerank_azure_ai.resolve_provider("Cohere-rerank-v4.0-pro", {})
+
+    assert "the-password" not in repr(read_environment(facts))
 
 
 @both_ways

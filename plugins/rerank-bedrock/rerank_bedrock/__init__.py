@@ -25,8 +25,8 @@ from rerank_bedrock._endpoints import (
 )
 from rerank_core import (
     AuthenticationError,
+    ConfigurationError,
     HTTPRequest,
-    InvalidRequestError,
     Meta,
     NextRequest,
     Price,
@@ -103,7 +103,7 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
     route = options.get("route") or prefix
     if route and (route not in (*SERVICES,) or prefix not in (None, route)):  # may be unhashable
         message = f"route must be 'rerank' or 'invoke', as the model's prefix, not {route!r}"
-        raise InvalidRequestError(message)
+        raise ConfigurationError(message)
     settled = route or route_by_path(options.get("api_base"))  # else credentials choose
     arn, is_cohere = ARN.fullmatch(name), "cohere." in name
     profile = options.get("aws_profile_name")
@@ -207,7 +207,7 @@ def _build_rerank(
     if not isinstance(given, Mapping):
         kind = type(given).__name__
         message = f"additional_model_request_fields must be a mapping, not {kind}"
-        raise InvalidRequestError(message)
+        raise ConfigurationError(message)
     fields = {**given, **fields}
     model = {"modelArn": arn_of(request)}
     configuration = {

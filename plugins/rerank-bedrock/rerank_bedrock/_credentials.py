@@ -5,9 +5,8 @@ https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import frozen
@@ -47,8 +46,7 @@ class RegionOfProfile:
 
     def __call__(self, _: Mapping[str, Any]) -> str | None:
         """The region that the profile names, if any."""
-        with _translated():
-            region = _open_session(self.profile).get_config_variable("region")
+        region = _ask(lambda: _open_session(self.profile).get_config_variable("region"))
         return region if isinstance(region, str) else None
 
 
@@ -73,8 +71,7 @@ class RouteByCredentials:
             return "rerank"
         if any(os.environ.get(name) for name in _ROLE_VARIABLES):
             return "rerank"
-        with _translated():
-            profile = _open_session(None).get_scoped_config()
+        profile = _ask(lambda: _open_session(None).get_scoped_config())
         return "rerank" if any(name in profile for name in _PROFILE_SETTINGS) else "invoke"
 
 
@@ -128,9 +125,8 @@ def load_credentials(options: Mapping[str, Any], *, chosen: bool) -> Any:
             " AWS_SECRET_ACCESS_KEY, belong together: one of them is missing"
         )
         raise ConfigurationError(message)
-    with _translated():
-        session = _open_session(options.get("aws_profile_name") if chosen else None)
-        credentials = session.get_credentials()
+    profile = options.get("aws_profile_name") if chosen else None
+    credentials = _ask(lambda: _open_session(profile).get_credentials())
     if credentials is None:
         message = (
             "no AWS credentials: give aws_access_key_id= and aws_secret_access_key=, set"
@@ -144,8 +140,7 @@ def load_credentials(options: Mapping[str, Any], *, chosen: bool) -> Any:
 
 def freeze(credentials: Any) -> Any:
     """The keys as they are now; temporary ones are renewed before they expire."""
-    with _translated():
-        return credentials.get_frozen_credentials()
+    return _ask(credentials.get_frozen_credentials)
 
 
 def _open_session(profile: str | None) -> Any:
@@ -154,27 +149,33 @@ def _open_session(profile: str | None) -> Any:
     return Session(profile=profile)
 
 
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    """Raise our errors for botocore's."""
+def _ask(function: Callable[[], Any]) -> Any:
+    """Call what asks botocore, and raise our errors for its own."""
+    found = _try(function)
+    if isinstance(found, ConfigurationError):
+        raise found  # here, where the error whose text it holds back is not its context
+    return found
+
+
+def _try(function: Callable[[], Any]) -> Any:
+    """What the function returns, or our error where botocore's may quote a secret."""
     from botocore import exceptions  # type: ignore[import-untyped]  # noqa: PLC0415 - late
 
     try:
-        yield
+        return function()
     except (exceptions.ConnectionError, exceptions.HTTPClientError) as error:
         message = f"the service that gives AWS credentials does not answer: {error}"
         raise TransportError(message) from error
     except (exceptions.CredentialRetrievalError, exceptions.MetadataRetrievalError) as error:
-        # Not chained: it quotes what a program or service said, credentials perhaps.
+        # It quotes what a program or service said, credentials perhaps.
         name, source = type(error).__name__, error.kwargs.get("provider", "a metadata service")
         message = (
             f"AWS credentials could not be obtained: {name} ({source}), whose text may hold a"
             " secret: `aws sts get-caller-identity` shows it"
         )
-        raise ConfigurationError(message) from None
+        return ConfigurationError(message)
     except (exceptions.BotoCoreError, exceptions.ClientError, OSError) as error:
         raise ConfigurationError(f"AWS credentials could not be obtained: {error}") from error
     except (ValueError, LookupError) as error:
         # Out of the middle of a file or of a program's output: it may quote what is secret.
-        message = f"AWS credentials cannot be read ({type(error).__name__})"
-        raise ConfigurationError(message) from None
+        return ConfigurationError(f"AWS credentials cannot be read ({type(error).__name__})")

@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 from rerank_core import (
     ConfigurationError,
-    InvalidRequestError,
     Provider,
     RerankRequest,
     wire,
@@ -47,7 +46,7 @@ def route_of(provider: Provider, request: RerankRequest) -> str:
     """What model or caller state, else what the credentials allow, else the base URL's end.
 
     Raises:
-        InvalidRequestError: The base URL ends in the path of the other route.
+        ConfigurationError: The base URL ends in the path of the other route.
     """
     base_url = provider.base_url or ""
     chosen = split_route(request.model)[0] or (
@@ -56,7 +55,7 @@ def route_of(provider: Provider, request: RerankRequest) -> str:
     by_path = route_by_path(base_url)
     if chosen and by_path and chosen != by_path:
         message = f"the base URL ends in /{by_path}, which is not where bedrock/{chosen}/ goes"
-        raise InvalidRequestError(message)
+        raise ConfigurationError(message)
     return chosen or by_path or "rerank"
 
 
@@ -96,7 +95,7 @@ def arn_of(request: RerankRequest) -> str:
     """The ARN of a foundation model in its own region: all that the Rerank operation takes.
 
     Raises:
-        InvalidRequestError: It is another ARN.
+        ConfigurationError: It is another ARN.
     """
     name, region = split_route(request.model)[1], region_of(request)
     if not name.startswith("arn:"):
@@ -108,7 +107,7 @@ def arn_of(request: RerankRequest) -> str:
         f"the Rerank operation takes the ARN of a foundation model in its own region, here"
         f" {region}: another ARN may work with InvokeModel, as bedrock/invoke/<ARN>"
     )
-    raise InvalidRequestError(message)
+    raise ConfigurationError(message)
 
 
 def _partition_of(region: str) -> tuple[str, str]:

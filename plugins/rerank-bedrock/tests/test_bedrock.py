@@ -522,12 +522,13 @@ def test_an_endpoint_comes_from_the_environment(
     ],
 )
 def test_what_cannot_work_is_refused(model: str, options: dict[str, Any], words: str) -> None:
-    """Before anything is sent."""
+    """Before anything is sent, as a mistake in the configuration."""
     service = Service(rank_as_sent)
 
-    with pytest.raises(ConfigurationError, match=re.escape(words)):
+    with pytest.raises(ConfigurationError, match=re.escape(words)) as caught:
         ask(service, model=model, **options)
 
+    assert type(caught.value) is ConfigurationError
     assert service.requests == []
 
 

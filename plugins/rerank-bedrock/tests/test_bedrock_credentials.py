@@ -442,6 +442,17 @@ def test_credentials_that_cannot_work_are_refused(
     assert TOKEN not in shown
 
 
+def errors_behind(error: BaseException | None) -> Iterator[BaseException]:
+    """All that a tool finds that follows causes and contexts, shown or not."""
+    while error := error and (error.__cause__ or error.__context__):
+        yield error
+
+
+def text_of(error: BaseException) -> str:
+    """What an error says, and what it has."""
+    return f"{error} {vars(error)} {getattr(error, 'doc', '')}"
+
+
 @pytest.mark.parametrize(
     ("profile", "words"),
     [
@@ -458,6 +469,7 @@ def test_a_profile_that_fails_says_why(profile: str, words: str) -> None:
 
     assert words in str(caught.value)
     assert "given-secret-key" not in "".join(traceback.format_exception(caught.value))
+    assert not any("given-secret-key" in text_of(behind) for behind in errors_behind(caught.value))
 
 
 def test_a_service_that_fails_with_credentials_shows_none(
@@ -472,6 +484,7 @@ def test_a_service_that_fails_with_credentials_shows_none(
 
     assert "GET /broken" in loopback.asked
     assert "role-secret-key" not in "".join(traceback.format_exception(caught.value))
+    assert not any("role-secret-key" in text_of(behind) for behind in errors_behind(caught.value))
 
 
 def test_a_damaged_file_is_an_error_of_ours(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from rerank_core import (
     AuthenticationError,
     BadRequestError,
     ConfigurationError,
-    InvalidRequestError,
     MissingAPIKeyError,
     NotFoundError,
     PermissionDeniedError,
@@ -176,15 +175,19 @@ def test_a_version_that_contradicts_the_base_url_is_refused() -> None:
     """Neither is guessed to be meant."""
     options = {"api_base": "https://vault.internal/v2", **V1}
 
-    with pytest.raises(InvalidRequestError, match="contradicts the base URL, which ends in v2"):
+    with pytest.raises(ConfigurationError, match="contradicts the base URL, which ends") as caught:
         ask(Service(), options=options)
+
+    assert type(caught.value) is ConfigurationError
 
 
 @pytest.mark.parametrize("version", ["1", "v3", 2])
 def test_an_unknown_version_is_refused(version: object) -> None:
     """With the two that there are."""
-    with pytest.raises(InvalidRequestError, match="'v1' or 'v2'"):
+    with pytest.raises(ConfigurationError, match="'v1' or 'v2'") as caught:
         ask(Service(), options={"api_version": version})
+
+    assert type(caught.value) is ConfigurationError
 
 
 CLASHES = [

@@ -388,15 +388,25 @@ def test_the_environment_says_where(
         ({"workspace": "evil.test/"}, "workspace must be of letters"),
         ({"workspace": "two\nlines", "api_base": HOST}, "workspace must be of letters"),
         ({"workspace": 5}, "workspace must be of letters"),
-        ({"instruct": "a", "instruction": "b"}, "instruct and instruction are the same"),
     ],
 )
 def test_what_cannot_work_is_refused(options: dict[str, Any], words: str) -> None:
-    """Before anything is sent."""
+    """Before anything is sent, as a mistake in the configuration."""
     service = Service(rank_either)
 
-    with pytest.raises(InvalidRequestError, match=words):
+    with pytest.raises(ConfigurationError, match=words) as caught:
         ask(service, **options)
+
+    assert type(caught.value) is ConfigurationError
+    assert service.requests == []
+
+
+def test_two_names_of_one_param_are_refused() -> None:
+    """Neither is guessed to be meant."""
+    service = Service(rank_either)
+
+    with pytest.raises(InvalidRequestError, match="instruct and instruction are the same"):
+        ask(service, instruct="a", instruction="b")
 
     assert service.requests == []
 

@@ -32,6 +32,7 @@ class Template:
         types: The type of the head's tokens, of the text's, of the tail's.
         prompt: What is put before a text.
         prompt_ids: The prompt's tokens when it stands alone.
+        has_query: Whether a query stands before a text, as in a pair.
     """
 
     head: Array
@@ -39,6 +40,7 @@ class Template:
     types: tuple[Array, int, Array]
     prompt: str
     prompt_ids: Array
+    has_query: bool
 
     def __len__(self) -> int:
         """The tokens that leave no room for a text's."""
@@ -94,6 +96,7 @@ def make_template(
         types=(types[:begin], int(types[begin]), types[end:]),
         prompt=prompt,
         prompt_ids=prompt_ids,
+        has_query=query is not None,
     )
 
 
@@ -132,12 +135,14 @@ def cut_windows(
     around = len(template) + kept
     room = max_length - around
     if room < 1:
-        query_alone = len(template) >= max_length
-        what = "the query is" if query_alone else "query and document_prompt are"
+        beside, what, which = "query", "query and document_prompt are", "one of them"
+        if not template.has_query:
+            beside, what, which = "prompt", "document_prompt is", "it"
+        elif len(template) >= max_length:
+            what, which = "the query is", "it"
         message = (
             f"{what} too long: {around} tokens with the special ones, where the"
-            f" model takes {max_length} for query and document:"
-            f" shorten {'it' if query_alone else 'one of them'}"
+            f" model takes {max_length} for {beside} and document: shorten {which}"
         )
         raise InvalidRequestError(message)
     prompt, own = tokens[:kept], tokens[kept:]

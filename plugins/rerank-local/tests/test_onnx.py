@@ -493,6 +493,16 @@ def test_a_prompt_that_leaves_no_room_is_named(write_export: WriteExport, weight
         score(folder, "a a", [LONG], document_prompt="a a a ")
 
 
+def test_a_prompt_that_fills_a_bi_encoder_is_named_alone(write_export: WriteExport) -> None:
+    """The query is in a row of its own."""
+    files = {"sentence_bert_config.json": {"max_seq_length": 6}}
+    folder = write_export(np.eye(12)[:, 4:], "last_hidden_state", files=files)
+    words = ": document_prompt is too long: 6 tokens .* takes 6 for prompt and document: shorten it"
+
+    with pytest.raises(InvalidRequestError, match=words):
+        score(folder, "a cat", [LONG], kind="bi-encoder", document_prompt="a a a a ")
+
+
 def test_a_bi_encoder_takes_no_longer_query_either(write_export: WriteExport) -> None:
     """It is not cut in silence."""
     files = {"sentence_bert_config.json": {"max_seq_length": 4}}

@@ -13,7 +13,7 @@ from rerank_core import (
     AuthenticationError,
     BadRequestError,
     BilledUnits,
-    InvalidRequestError,
+    ConfigurationError,
     Meta,
     NotFoundError,
     PermissionDeniedError,
@@ -333,9 +333,10 @@ def test_structured_documents_is_a_yes_or_no(chosen: object) -> None:
     """Nothing is sent otherwise."""
     service = Service()
 
-    with pytest.raises(InvalidRequestError, match="structured_documents must be True or False"):
+    with pytest.raises(ConfigurationError, match="structured_documents must be True") as caught:
         ask(service, structured_documents=chosen)
 
+    assert type(caught.value) is ConfigurationError
     assert service.requests == []
 
 

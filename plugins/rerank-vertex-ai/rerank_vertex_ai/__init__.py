@@ -14,7 +14,6 @@ from rerank_core import (
     BilledUnits,
     ConfigurationError,
     HTTPRequest,
-    InvalidRequestError,
     Meta,
     Price,
     Provider,
@@ -158,7 +157,7 @@ def _refuse_contradiction(path: str, config: str | None) -> None:
         message = (
             f"ranking_config={config!r} contradicts the base URL, which is whole: give one of them"
         )
-        raise InvalidRequestError(message)
+        raise ConfigurationError(message)
 
 
 def _read_name(options: Mapping[str, Any], name: str) -> str | None:
@@ -169,7 +168,7 @@ def _read_name(options: Mapping[str, Any], name: str) -> str | None:
     if value is None or isinstance(value, str):
         return value
     message = f"{name} must be a string, not {type(value).__name__}"
-    raise InvalidRequestError(message)
+    raise ConfigurationError(message)
 
 
 def _to_record(

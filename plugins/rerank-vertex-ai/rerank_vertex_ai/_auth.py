@@ -88,9 +88,10 @@ def credentials_auth(text: str) -> TokenAuth:
     try:
         return TokenAuth(make(info))
     except (LookupError, TypeError, ValueError) as error:
-        # Not chained: its text may hold what it could not read.
-        message = f"the credentials of the type {kind!r} cannot be used ({type(error).__name__})"
-        raise ConfigurationError(message) from None
+        what = type(error).__name__
+    # Here, and so without a context: that error's text may hold what it could not read.
+    message = f"the credentials of the type {kind!r} cannot be used ({what})"
+    raise ConfigurationError(message)
 
 
 def _of_service_account(info: Mapping[str, Any]) -> Exchange:

@@ -102,9 +102,11 @@ def _read_file(path: Path) -> Mapping[str, Any]:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         kind = type(error).__name__
-        message = f"the file of credentials, {path}, cannot be read ({kind})"
-        raise ConfigurationError(message) from None
-    return _parse(text, f"the file of credentials, {path},")
+    else:
+        return _parse(text, f"the file of credentials, {path},")
+    # Here, and so without a context: an error of decoding has all of the file.
+    message = f"the file of credentials, {path}, cannot be read ({kind})"
+    raise ConfigurationError(message)
 
 
 def _parse(text: str, what: str) -> Mapping[str, Any]:

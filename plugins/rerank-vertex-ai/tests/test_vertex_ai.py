@@ -662,10 +662,23 @@ def test_what_cannot_work_is_refused_before_it_is_sent(options: dict[str, Any], 
     with pytest.raises(ConfigurationError, match=words) as caught:
         rerank(**CALL | options, http_client=service)
 
+    assert type(caught.value) is ConfigurationError
+    assert caught.value.__context__ is None  # whose text may hold a secret
     assert service.requests == service.exchanges == []
     assert caught.value.provider == "vertex_ai"
     for secret in ("the-secret-key", "broken", "s3cret"):
         assert secret not in str(caught.value)
+
+
+def test_what_a_file_holds_does_not_hang_on_the_error(tmp_path: Path) -> None:
+    """Python's error of decoding has all of it."""
+    path = tmp_path / "key.json"
+    path.write_bytes(b"s3cret \xff")
+
+    with pytest.raises(ConfigurationError, match=r"read \(UnicodeDecodeError\)") as caught:
+        rerank(**CALL | {"vertex_project": None}, vertex_credentials=path)
+
+    assert caught.value.__context__ is None
 
 
 def test_a_file_that_is_no_json_is_refused(tmp_path: Path) -> None:

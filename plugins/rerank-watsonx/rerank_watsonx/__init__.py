@@ -13,7 +13,6 @@ from rerank_core import (
     BilledUnits,
     ConfigurationError,
     HTTPRequest,
-    InvalidRequestError,
     Meta,
     Provider,
     RerankRequest,
@@ -152,12 +151,18 @@ def _choose_variables(options: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 
 
 def _refuse_two_hosts(base_url: str, region: str | None) -> None:
-    """Refuse a region that is not the base URL's, which the caller gave besides."""
-    if region and urlsplit(base_url).hostname != urlsplit(_REGIONS[region]).hostname:
+    """Refuse a region that is not the base URL's, which the caller gave besides.
+
+    A private endpoint is the region's too: `private.` and the name of the region's host.
+    """
+    if not region:
+        return
+    host = urlsplit(_REGIONS[region]).hostname
+    if not f".{urlsplit(base_url).hostname}".endswith(f".{host}"):
         message = (
             f"region={region!r} contradicts api_base=, which is another host: give one of them"
         )
-        raise InvalidRequestError(message)
+        raise ConfigurationError(message)
 
 
 def _choose_place(options: Mapping[str, Any]) -> dict[str, str]:
@@ -182,7 +187,7 @@ def _add_version(url: str, version: str | None) -> str:
     if stated := parse_qs(parts.query).get("version"):
         if version not in (None, *stated):
             message = f"api_version={version!r} contradicts the base URL's version={stated[0]}"
-            raise InvalidRequestError(message)
+            raise ConfigurationError(message)
         return url
     query = "&".join(filter(None, (parts.query, urlencode({"version": version or _VERSION}))))
     return urlunsplit(parts._replace(query=query))

@@ -262,6 +262,22 @@ def test_a_region_names_the_host(region: str, host: str, monkeypatch: pytest.Mon
     assert [request.url.host for request in service.requests] == [host, host]
 
 
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        ("us-south", "private.us-south.ml.cloud.ibm.com"),
+        ("ap-south-1", "private.ap-south-1.aws.wxai.ibm.com"),
+    ],
+)
+def test_a_private_endpoint_is_of_its_region(region: str, host: str) -> None:
+    """Its name ends in the name of the region's host."""
+    service = Service()
+
+    rerank(**CALL | {"api_base": f"https://{host}", "region": region}, http_client=service)
+
+    assert service.requests[0].url.host == host
+
+
 @pytest.mark.parametrize("name", ["WATSONX_API_BASE", "WATSONX_URL", "WX_URL", "WML_URL"])
 def test_a_variable_names_the_base_url(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the order that the facts give."""
@@ -286,6 +302,14 @@ def test_without_a_base_url_nothing_is_sent() -> None:
         ({"region": "mars"}, "region must be one of us-south"),
         ({"region": ["eu-de"]}, "region must be one of us-south"),
         ({"region": "eu-de", "api_base": BASE}, "region='eu-de' contradicts api_base="),
+        (
+            {"region": "eu-de", "api_base": "https://private.us-south.ml.cloud.ibm.com"},
+            "contradicts",
+        ),
+        (
+            {"region": "us-south", "api_base": "https://not-us-south.ml.cloud.ibm.com"},
+            "contradicts",
+        ),
         ({"project_id": None}, "give project_id= or space_id=, or set WATSONX_PROJECT_ID"),
         (
             {"api_base": f"{BASE}?version=2024-01-02", "api_version": "2025-01-01"},
@@ -307,10 +331,30 @@ def test_what_cannot_work_is_refused_before_it_is_sent(changes: dict[str, Any], 
     with pytest.raises(ConfigurationError, match=words) as caught:
         rerank(**CALL | changes, http_client=service)
 
+    assert type(caught.value) is ConfigurationError
     assert service.requests == service.exchanges == []
     assert caught.value.provider == "watsonx"
     assert "broken" not in str(caught.value)
     assert "the-secret-key" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"region": "eu-de"},
+        {"api_base": f"{BASE}?version=2024-01-02", "api_version": "2025-01-01"},
+    ],
+)
+def test_a_fallback_that_contradicts_itself_is_not_passed_over(changes: dict[str, Any]) -> None:
+    """The next one would hide the mistake."""
+    service = Service(httpx.Response(503))
+    connection = {name: CALL[name] for name in ("api_base", "token", "project_id")}
+    fallback = Reranker(CALL["model"], **connection | changes, http_client=service)
+
+    with pytest.raises(ConfigurationError, match="contradicts"):
+        rerank(**CALL, fallbacks=[fallback, "local/bm25"], http_client=service)
+
+    assert len(service.requests) == 1
 
 
 @pytest.mark.parametrize(
