@@ -23,6 +23,15 @@ def found() -> Comparison:
     return compare(DOCUMENTS, ROUNDS, intra_op_num_threads=1)
 
 
+def test_each_input_is_computed_once(found: Comparison) -> None:
+    """So the batches, which both are given, are no more than there must be."""
+    shapes = [feed["input_ids"].shape for feed in found.feeds]
+
+    assert shapes[0][0] == 1  # the query
+    assert [rows for rows, _ in shapes[1:]] == [DOCUMENTS]
+    assert max(length for _, length in shapes) <= 256
+
+
 def test_minilm_takes_little_more_than_onnxruntime_with_the_same_batches(found: Comparison) -> None:
     """By processor time: tokens, windows, pooling and cosines are next to nothing."""
     assert median(found.shares["speed by processor time"]) >= LEAST_SHARE
