@@ -5,6 +5,7 @@ Run `python .ci/packages.py FOLDER`; it prints what is wrong.
 
 from __future__ import annotations
 
+import os
 import sys
 import tarfile
 import zipfile
@@ -35,12 +36,22 @@ def _differences(what: str, names: set[str], expected: set[str]) -> list[str]:
     ]
 
 
-def _modules_of(package: Path, module: str) -> set[str]:
-    """The modules of a package's source, and the mark that they have types."""
+def _files_of(package: Path, module: str) -> set[str]:
+    """The files of a package's source, whatever they hold, and the mark that they have types."""
     if (package / f"{module}.py").is_file():
         return {f"{module}.py"}
-    found = {path.relative_to(package).as_posix() for path in (package / module).rglob("*.py")}
-    return found | {f"{module}/py.typed"}  # a single module cannot have one
+    # A single module cannot have the mark.
+    return _files_below(package, module) | {f"{module}/py.typed"}
+
+
+def _files_below(package: Path, name: str) -> set[str]:
+    """What stands in a folder, by its path in the package; the template is there by a link."""
+    return {
+        (Path(folder) / file).relative_to(package).as_posix()
+        for folder, _, files in os.walk(package / name, followlinks=True)
+        for file in files
+        if Path(file).suffix not in UNWANTED and not CACHES & {*Path(folder).parts}
+    }
 
 
 def _wrong_in_metadata(text: str) -> list[str]:
@@ -55,7 +66,7 @@ def _wrong_in_metadata(text: str) -> list[str]:
 
 
 def wrong_in_wheel(wheel: Path, package: Path) -> list[str]:
-    """Say what is wrong with the wheel of a package whose modules stand in this folder."""
+    """Say what is wrong with the wheel of a package whose files stand in this folder."""
     module, version, *_ = wheel.stem.split("-")
     about = f"{module}-{version}.dist-info/"
     with zipfile.ZipFile(wheel) as archive:
@@ -64,17 +75,14 @@ def wrong_in_wheel(wheel: Path, package: Path) -> list[str]:
         licence = archive.read(f"{about}licenses/LICENSE")
         text = archive.read(f"{about}METADATA").decode()
     code = {name for name in names if not name.startswith(about)}
-    modules = _modules_of(package, module)
-    outside = {name for name in code - modules if not name.startswith(f"{module}/")}
     wrong = _unwanted(names) + _wrong_in_metadata(text)
     wrong += _differences("metadata", metadata, METADATA)
-    wrong += [f"{name} is outside the package" for name in sorted(outside)]
-    wrong += [f"{name} is missing" for name in sorted(modules - code)]
+    wrong += _differences("file of the package", code, _files_of(package, module))
     return wrong + ["its LICENSE is another"] * (licence != LICENSE)
 
 
 def wrong_in_sdist(sdist: Path, package: Path) -> list[str]:
-    """Say what is wrong with the sdist of a package whose modules stand in this folder."""
+    """Say what is wrong with the sdist of a package whose files stand in this folder."""
     base = sdist.name.removesuffix(".tar.gz")
     module = base.split("-")[0]
     with tarfile.open(sdist) as archive:
@@ -82,12 +90,13 @@ def wrong_in_sdist(sdist: Path, package: Path) -> list[str]:
     # Core's modules stand below src/.
     folders = ("tests/", f"{module}/", f"src/{module}/")
     top = {name for name in names if not name.startswith(folders)}
-    code = {name.removeprefix("src/") for name in names}
-    modules = _modules_of(package, module)
+    code = {name.removeprefix("src/") for name in names - top}
+    code |= top & {f"{module}.py"}
+    files = _files_of(package, module) | _files_below(package, "tests")
     return (
         _unwanted(names)
         + _differences("part of an sdist", top - {f"{module}.py"}, SDIST)
-        + [f"{name} is missing" for name in sorted(modules - code)]
+        + _differences("file of the package", code, files)
     )
 
 

@@ -1,9 +1,13 @@
-"""Use the installed packages as a newcomer would: nothing here but the public call."""
+"""Use the installed packages as a newcomer would: nothing here but the public call.
+
+`python .ci/use_installed.py local/minilm` calls the models of this process that it names, too.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -29,13 +33,13 @@ class Service(BaseHTTPRequestHandler):
         """Stay quiet."""
 
 
-def main() -> None:
-    """Rank here, and over HTTP in both ways."""
+def main(models: list[str]) -> None:
+    """Rank here by each model, and over HTTP in both ways."""
     for provider in list_providers():
         print(provider.name, provider.source, provider.error or "")
         if provider.error:
             raise SystemExit(1)
-    local = rerank("local/bm25", "capital of France", DOCUMENTS)
+    local = [rerank(model, "capital of France", DOCUMENTS) for model in ("local/bm25", *models)]
     with HTTPServer(("127.0.0.1", 0), Service) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         there = {"api_base": f"http://127.0.0.1:{server.server_port}", "api_key": "test-key"}
@@ -43,8 +47,8 @@ def main() -> None:
         cohere = rerank(model, "capital of France", DOCUMENTS, top_n=2, **there)
         awaited = asyncio.run(arerank(model, "capital of France", DOCUMENTS, top_n=2, **there))
         server.shutdown()
-    for response in (local, cohere, awaited):
-        print(response.provider)
+    for response in (*local, cohere, awaited):
+        print(response.provider, response.model)
         for result in response.results:
             print(result.index, result.relevance_score, result.document and result.document.text)
         if [result.index for result in response.results] != [1, 0]:
@@ -52,4 +56,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

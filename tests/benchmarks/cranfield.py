@@ -106,6 +106,12 @@ def rank_minilm(topic: Topic) -> Order:
     return [(result.index, result.relevance_score or 0.0) for result in results]
 
 
+def rank_hybrid(topic: Topic) -> Order:
+    """`local/hybrid` through the public call; likewise."""
+    results = Reranker("local/hybrid").rerank(topic.query, topic.documents).results
+    return [(result.index, result.relevance_score or 0.0) for result in results]
+
+
 def rank_bm25s(topic: Topic) -> Order:
     """bm25s used directly, equal scores in the input order."""
     index = bm25s.BM25(method="lucene")

