@@ -94,7 +94,7 @@ def leaks_of(name: str, place: Place, turn: int, patch: pytest.MonkeyPatch) -> d
         patch.setenv(variable, value)
     client = httpx.Client(transport=switch, **place.client) if place.client else switch
     options = {**needed_options(facts, place), "max_retries": 0, "http_client": client}
-    leaks = {}
+    leaks: dict[str, list[str]] = {}
     with logged() as log:
         try:
             reranker = Reranker(model_of(facts), **options)
