@@ -48,17 +48,29 @@ class Connection(BaseHTTPRequestHandler):
     def setup(self) -> None:
         """Count the connection."""
         super().setup()
+        self._accepted = self.request
         self.server.count(self.request, opened=True)
 
     def finish(self) -> None:
         """Send what is left, if anybody is there."""
         with contextlib.suppress(OSError):
             super().finish()
+        if self.request is not self._accepted:
+            self.server.shutdown_request(self.request)
 
     def handle(self) -> None:
         """Answer until the connection ends; a client may leave when it likes."""
         with contextlib.suppress(OSError):
             super().handle()
+
+    def do_CONNECT(self) -> None:
+        """Be a proxy, and whoever is behind it: from here on TLS is spoken."""
+        assert self.server.tunnels is not None
+        self.wfile.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+        self.request = self.server.tunnels.wrap_socket(self.request, server_side=True)
+        self.connection = self.request
+        self.server.replace(self._accepted, self.request)
+        self.rfile, self.wfile = self.request.makefile("rb"), self.request.makefile("wb", 0)
 
     def do_POST(self) -> None:
         """Do as the server is told."""
@@ -114,6 +126,7 @@ class Loopback(ThreadingHTTPServer):
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
+        self.tunnels: ssl.SSLContext | None = None
         self.behave: Behaviour = rank
         self.seen: list[Seen] = []
         self.accepted = 0
@@ -152,6 +165,12 @@ class Loopback(ThreadingHTTPServer):
                 self._sockets.add(connection)
             else:
                 self._sockets.discard(connection)
+
+    def replace(self, plain: Any, secret: Any) -> None:
+        """Of a connection that speaks TLS from now on."""
+        with self._lock:
+            self._sockets.discard(plain)
+            self._sockets.add(secret)
 
     def shutdown_request(self, request: Any) -> None:
         """Close a connection, whoever was the first to; then it no longer counts."""

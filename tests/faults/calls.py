@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
@@ -22,6 +23,8 @@ TWO_DRIVERS = pytest.mark.parametrize("call", DRIVERS[:2], indirect=True)
 """For what happens above the sockets: there the event loop makes no difference."""
 QUICK = {"timeout": 0.15, "max_retries": 1}
 """For services that say nothing: they cost this much time."""
+USUAL = {"api_key": KEY, "max_retries": 1, "timeout": 5.0}
+"""Options of every call that has no others."""
 MOST_TEXT = 1000
 """The most characters that an error may say, whatever a service sends."""
 
@@ -30,6 +33,13 @@ Outcome = RerankResponse | RerankError
 
 def _nothing() -> None:
     """Do nothing."""
+
+
+def _outcome_of(reranker: Reranker, query: str) -> Outcome:
+    try:
+        return reranker.rerank(query, DOCUMENTS)
+    except RerankError as error:
+        return error
 
 
 @frozen
@@ -59,7 +69,7 @@ class MakeCalls:
             documents: The same for all.
             options: Of the `Reranker`.
         """
-        options = {"api_key": KEY, "max_retries": 1, "timeout": 5.0, "api_base": url, **options}
+        options = {**USUAL, "api_base": url, **options}
         outcomes: list[Outcome] = []
         if self.driver == "rerank":
             with Reranker(MODEL, **options) as reranker:
@@ -84,6 +94,28 @@ class MakeCalls:
 
         anyio.run(main, backend="trio" if self.driver == "arerank-trio" else "asyncio")
         return outcomes
+
+    def side_by_side(self, url: str, *queries: str, **options: Any) -> list[Outcome]:
+        """Ask all queries at the same time, with one `Reranker`; the outcomes in their order."""
+        options = {**USUAL, "api_base": url, **options}
+        if self.driver == "rerank":
+            with Reranker(MODEL, **options) as reranker, ThreadPoolExecutor(len(queries)) as pool:
+                return list(pool.map(lambda query: _outcome_of(reranker, query), queries))
+        outcomes: dict[str, Outcome] = {}
+
+        async def ask(reranker: Reranker, query: str) -> None:
+            try:
+                outcomes[query] = await reranker.arerank(query, DOCUMENTS)
+            except RerankError as error:
+                outcomes[query] = error
+
+        async def main() -> None:
+            async with Reranker(MODEL, **options) as reranker, anyio.create_task_group() as group:
+                for query in queries:
+                    group.start_soon(ask, reranker, query)
+
+        anyio.run(main, backend="trio" if self.driver == "arerank-trio" else "asyncio")
+        return [outcomes[query] for query in queries]
 
     def once(self, url: str, query: str = "first", **keywords: Any) -> Outcome:
         """Make one call."""

@@ -60,6 +60,14 @@ class Peer:
         self.request = evolve(self.request, body=bytes(self._received[:length]))
         del self._received[:length]
 
+    def act(self, *acts: bytes | Act) -> None:
+        """Do one after the other; bytes are sent as they are."""
+        for act in acts:
+            if isinstance(act, bytes):
+                self.socket.sendall(act)
+            else:
+                act(self)
+
     def _receive(self) -> int:
         content = self.socket.recv(65_536)
         self._received += content
@@ -309,11 +317,7 @@ class FaultServer:
             with self._lock:
                 self.requests.append(peer.request)
         try:
-            for act in taken.acts:
-                if isinstance(act, bytes):
-                    peer.socket.sendall(act)
-                else:
-                    act(peer)
+            peer.act(*taken.acts)
         finally:
             with self._lock:
                 self._under_way -= 1

@@ -5,11 +5,21 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from typing import Any
 
 import pytest
 
-from faults.calls import MOST_TEXT, TWO_DRIVERS, Fault, MakeCalls, check_fault, check_outcome, fault
-from faults.server import chunk, head, ranking, reply, serving, step
+from faults.calls import (
+    MODEL,
+    MOST_TEXT,
+    TWO_DRIVERS,
+    Fault,
+    MakeCalls,
+    check_fault,
+    check_outcome,
+    fault,
+)
+from faults.server import chunk, head, rank, ranking, reply, serving, step
 from rerank_core import (
     AuthenticationError,
     BadRequestError,
@@ -226,6 +236,23 @@ def test_warnings_without_end_are_counted(call: MakeCalls, text: str, count: int
         (f"the service has {count - 20} more warnings: payload has them all",) if count > 20 else ()
     )
     assert sum(map(len, outcome.warnings)) <= 21 * 500
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"fallbacks": [MODEL]}, {"on_failure": "passthrough"}],
+    ids=["fallback", "passed on"],
+)
+def test_a_warning_of_a_failure_is_cut(call: MakeCalls, options: dict[str, Any]) -> None:
+    """The error of whoever failed before is quoted, in as few characters as any warning."""
+    failing = step(reply(b'{"message": "%s"}' % (b"y" * 1_000_000), status=503))
+    with serving(failing, step(rank)) as server:
+        outcome = call.once(server.url, max_retries=0, **options)
+
+    assert isinstance(outcome, RerankResponse)
+    assert len(outcome.warnings) == 1
+    assert "yyy" in outcome.warnings[0]
+    assert len(outcome.warnings[0]) <= 500
 
 
 @pytest.mark.parametrize(

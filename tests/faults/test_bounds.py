@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +14,8 @@ import pytest
 
 from faults.calls import MODEL, MakeCalls, Outcome, check_outcome, shown
 from faults.server import (
+    Act,
+    Peer,
     Step,
     after_head,
     at_once,
@@ -39,7 +41,6 @@ from rerank_core import (
     RequestTimeoutError,
     Reranker,
     RerankError,
-    RerankResponse,
     ServerError,
     TransportError,
 )
@@ -55,6 +56,21 @@ def _bounded() -> Iterator[None]:
     begin = time.monotonic()
     yield
     assert time.monotonic() - begin < SOON_ENOUGH
+
+
+@pytest.fixture
+def connects(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The addresses to which connections were tried, of IP and by whichever driver."""
+    tried: list[Any] = []
+    connect = socket.socket.connect
+
+    def note(self: socket.socket, address: Any) -> None:
+        if self.family in {socket.AF_INET, socket.AF_INET6}:
+            tried.append(address)
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", note)
+    return tried
 
 
 def _unused_port() -> int:
@@ -84,12 +100,17 @@ def test_there_are_so_many_retries_and_no_more(
         assert len(server.requests) == 1 + retries
 
 
-def test_a_refused_connection_is_an_error(call: MakeCalls) -> None:
-    """Nobody listens: that is said at once, after the retries."""
+@pytest.mark.parametrize("retries", [0, 1, 3])
+def test_a_refused_connection_is_an_error(
+    call: MakeCalls, retries: int, connects: list[Any]
+) -> None:
+    """Nobody listens: that is said at once, after the retries and no more."""
+    port = _unused_port()
     with _bounded():
-        outcome = call.once(f"http://127.0.0.1:{_unused_port()}")
+        outcome = call.once(f"http://127.0.0.1:{port}", max_retries=retries)
 
     check_outcome(outcome, TransportError, says="ConnectError")
+    assert connects == [("127.0.0.1", port)] * (1 + retries)
 
 
 @pytest.mark.parametrize("host", ["a..b", "user:password@a..b", f"{'x' * 64}.example"])
@@ -299,14 +320,22 @@ def test_another_scheme_is_refused_before_anything_is_sent(call: MakeCalls, sche
 
 
 def test_calls_side_by_side_share_no_fault(call: MakeCalls) -> None:
-    """One after another through good and bad: each comes to its own outcome."""
-    good, bad = step(rank), [step(reset), step(reply()[:30], close), step(b"?\r\n\r\n", close)]
-    script = list(itertools.chain.from_iterable((fault, good) for fault in bad))
-    with serving(*script) as server:
-        outcomes = call(server.url, *"abcdef", max_retries=0)
+    """All are under way before one is answered; then each comes to its own outcome."""
+    faults: dict[str, tuple[bytes | Act, ...]] = {
+        "a": (reset,),
+        "c": (reply()[:30], close),
+        "e": (b"?\r\n\r\n", close),
+    }
+    all_here = threading.Barrier(6)
 
-        kinds = [type(outcome) for outcome in outcomes]
-        assert kinds == [TransportError, RerankResponse] * 3
-        assert len(server.requests) == 6
-        for query, outcome in zip("bdf", outcomes[1::2], strict=True):
-            check_outcome(outcome, None, query=query)
+    def answer(peer: Peer) -> None:
+        assert peer.request is not None
+        all_here.wait(SOON_ENOUGH)
+        peer.act(*faults.get(peer.request.json["query"], (rank,)))
+
+    with serving(step(answer)) as server:
+        outcomes = call.side_by_side(server.url, *"abcdef", max_retries=0)
+
+        assert (len(server.requests), server.connections) == (6, 6)
+    for query, outcome in zip("abcdef", outcomes, strict=True):
+        check_outcome(outcome, TransportError if query in faults else None, query=query)

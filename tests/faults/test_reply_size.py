@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 import tracemalloc
 import zlib
 from typing import Any
@@ -123,6 +124,71 @@ def test_a_reply_too_large_is_not_held_in_memory(
         check_outcome(outcome, ResponseParseError, says=f"{limit or DEFAULT:,}")
         assert peak <= (limit or DEFAULT) * 1.25 + OVERSHOOT
         assert not sent or server.sent <= (limit or DEFAULT) + OVERSHOOT
+
+
+CHUNK = 65_536
+SPARE = 8 * CHUNK
+"""What one chunk takes beside the body: what it unpacks to and what of it waits, each twice where
+it is copied, and the state of zlib."""
+NOISE = random.Random(1).randbytes(4 * MEGABYTE)  # noqa: S311 - no secret
+
+
+@pytest.mark.parametrize("limit", [LIMIT, MEGABYTE, 2 * CHUNK])
+@pytest.mark.parametrize(
+    ("arriving", "encoding"),
+    [
+        pytest.param(NOISE, "", id="plain"),
+        pytest.param(gzip.compress(NOISE), "gzip", id="gzip"),
+        pytest.param(gzip.compress(NOISE.hex().encode()), "gzip", id="gzip of half the size"),
+        pytest.param(BOMB, "gzip", id="a gzip bomb"),
+    ],
+)
+def test_no_more_is_held_than_the_limit_and_one_chunk(
+    arriving: bytes, encoding: str, limit: int
+) -> None:
+    """What is too large is refused at the first chunk that is over, and never held."""
+    expected, taken = _first_over(arriving, encoding, limit), 0
+    tracemalloc.start()
+    try:
+        body = ReplyBody(200, encoding, limit)
+        with pytest.raises(ResponseParseError, match="max_response_bytes"):  # noqa: PT012 - one of many
+            for at in range(0, len(arriving), CHUNK):
+                taken += 1
+                body.add(arriving[at : at + CHUNK])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert taken == expected
+    assert peak <= limit * 9 / 8 + SPARE  # of an eighth more does Python make room
+
+
+def _first_over(arriving: bytes, encoding: str, limit: int) -> int:
+    """The number of the chunk with which there is more than the limit."""
+    unpack = zlib.decompressobj(47).decompress if encoding else bytes
+    size = 0
+    for number, at in enumerate(range(0, len(arriving), CHUNK), 1):
+        size += len(unpack(arriving[at : at + CHUNK]))
+        if size > limit:
+            return number
+    pytest.fail("it is within the limit")
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+def test_the_limit_itself_is_taken(encoding: str) -> None:
+    """To the byte, in chunks as they come; and one byte more is refused."""
+    content = NOISE[: 5 * CHUNK]
+    arriving = gzip.compress(content) if encoding else content
+
+    def read(limit: int) -> bytes:
+        body = ReplyBody(200, encoding, limit)
+        for at in range(0, len(arriving), CHUNK):
+            body.add(arriving[at : at + CHUNK])
+        return body.whole()
+
+    assert read(len(content)) == content
+    with pytest.raises(ResponseParseError, match="max_response_bytes"):
+        read(len(content) - 1)
 
 
 def test_a_body_of_small_pieces_takes_no_more_than_its_size() -> None:

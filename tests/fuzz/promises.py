@@ -33,8 +33,9 @@ from rerank_core import (
 from rerank_core._flow import run_plan
 from rerank_core.testing import CANARY, Case
 
-# A service's own words are cut at 500 characters; what core and plugins say beside them is theirs.
-MOST_CHARS = 1500
+MOST_ERROR_CHARS = 1000
+"""Of an error's message; `str` puts the model's name in front."""
+MOST_WARNING_CHARS = 500
 _HALF = CANARY[: len(CANARY) // 2]
 DOCUMENTS: tuple[str | Mapping[str, Any], ...] = (
     "first document",
@@ -174,7 +175,7 @@ def check_response(response: RerankResponse, hostile: HostileReply) -> None:
     require(isinstance(response.id, str) and response.id != "", f"no id: {response.id!r}")
     require(response.reranked, "a ranking that says it is none")
     for warning in response.warnings:
-        _check_text(str(warning), "a warning", hostile)
+        _check_text(str(warning), "a warning", hostile, MOST_WARNING_CHARS)
     cost = response.cost
     billed = type(cost) in {float, int} and cost is not None and cost >= 0 and isfinite(cost)
     require(cost is None or billed, f"the cost is {cost!r}")
@@ -209,9 +210,13 @@ def check_error(error: RerankError, hostile: HostileReply) -> None:
         require(error.status_code in expected, f"its status is {error.status_code}")
     wait = error.retry_after
     require(wait is None or wait >= 0, f"a wait of {wait}")
-    shown = [str(error), repr(error), *getattr(error, "__notes__", ())]
-    for text in shown:
-        _check_text(text, "an error's text", hostile)
+    where = f"{error.provider}/{error.model}: "
+    require(str(error) == where + error.message, f"its text is not its message: {error}")
+    require(
+        repr(error) == f"{type(error).__name__}({error.message!r})", f"it is shown as {error!r}"
+    )
+    for text in (error.message, *getattr(error, "__notes__", ())):
+        _check_text(text, "an error's text", hostile, MOST_ERROR_CHARS)
     chained = "".join(traceback.format_exception_only(error))
     if error.__cause__ is not None:
         chained += str(error.__cause__)
@@ -220,8 +225,8 @@ def check_error(error: RerankError, hostile: HostileReply) -> None:
     require(str(copied) == str(error), "it does not cross process boundaries")
 
 
-def _check_text(text: str, what: str, hostile: HostileReply) -> None:
-    require(len(text) <= MOST_CHARS, f"{what} has {len(text)} characters: {text[:100]}")
+def _check_text(text: str, what: str, hostile: HostileReply, most: int) -> None:
+    require(len(text) <= most, f"{what} has {len(text)} characters: {text[:100]}")
     require(CANARY not in text, f"the key is in {what}: {text[:200]}")
     said = hostile.content + "".join(hostile.headers.values()).encode()
     if said.count(_HALF.encode()) == said.count(CANARY.encode()):

@@ -17,9 +17,29 @@ from hypothesis import strategies as st
 from fuzz import mutations
 from fuzz.findings import FINDINGS, REMOTE, Finding
 from fuzz.mutations import Damage, Step, damage, spoil, write
-from fuzz.promises import TEXTS, HostileReply, Target
+from fuzz.promises import (
+    DOCUMENTS,
+    MOST_ERROR_CHARS,
+    MOST_WARNING_CHARS,
+    TEXTS,
+    BrokenPromiseError,
+    HostileReply,
+    Target,
+    check_error,
+    check_response,
+)
 from fuzz.seeds import PLUGINS, Seed, cases_of, seeds_of
-from rerank_core import APIStatusError, RerankError, RerankResponse
+from rerank_core import (
+    APIStatusError,
+    BadRequestError,
+    HTTPResponse,
+    RerankError,
+    RerankResponse,
+    RerankResult,
+    _messages,
+    _status,
+    wire,
+)
 
 ORDINARY = 40
 STATUSES = (*range(200, 209), *range(300, 309), *range(400, 432), *range(500, 512), 529, 599)
@@ -148,3 +168,31 @@ def test_what_was_found_once_stays_mended(finding: Finding) -> None:
 
             assert isinstance(outcome, finding.outcome)
             assert finding.says in str(outcome)
+
+
+def test_the_bounds_of_texts_are_the_clients_own() -> None:
+    """What is asked of every error and warning is what the documentation promises."""
+    assert (MOST_ERROR_CHARS, MOST_WARNING_CHARS) == (1000, 500)
+    assert _status._MAX_CHARS == MOST_ERROR_CHARS  # noqa: SLF001 - what is compared
+    assert _messages._MESSAGE_CHARS == MOST_WARNING_CHARS  # noqa: SLF001 - likewise
+
+
+def test_a_text_that_is_a_character_too_long_is_noticed() -> None:
+    """In an error or a warning; one that is just short enough is not."""
+    reply = HostileReply(b"{}", 400)
+
+    def error(length: int) -> RerankError:
+        return BadRequestError("x" * length, provider="p", model="m", response=HTTPResponse(400))
+
+    def answer(length: int) -> RerankResponse:
+        results = [
+            RerankResult(at, 1.0, wire.to_document(text, None)) for at, text in enumerate(DOCUMENTS)
+        ]
+        return RerankResponse(results, id="one", warnings=("x" * length,))
+
+    check_error(error(MOST_ERROR_CHARS), reply)
+    check_response(answer(MOST_WARNING_CHARS), HostileReply(b"{}"))
+    with pytest.raises(BrokenPromiseError, match="1001 characters"):
+        check_error(error(MOST_ERROR_CHARS + 1), reply)
+    with pytest.raises(BrokenPromiseError, match="501 characters"):
+        check_response(answer(MOST_WARNING_CHARS + 1), HostileReply(b"{}"))

@@ -77,6 +77,15 @@ def _written(reranker: Reranker, *, awaited: bool) -> Iterator[str]:
         yield from texts_of_response(response)
 
 
+def tried_at(place: Place, turn: int) -> Iterator[tuple[str, Answer, bool]]:
+    """The failures that are tried at a place, and whether the call is awaited."""
+    ways = (False,) if place.client else (False, True)
+    shared = [found for at, found in enumerate(FAILURES) if (at + turn) % SHARE == 0]
+    for at, (failure, answer) in enumerate(shared, turn):
+        for awaited in ways if ALL else (ways[at % len(ways)],):
+            yield failure, answer, awaited
+
+
 def leaks_of(name: str, place: Place, turn: int, patch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     """What shows a key that was given to a provider at a place, by the failure that made it."""
     facts, switch = PROVIDERS[name], Switch()
@@ -85,17 +94,15 @@ def leaks_of(name: str, place: Place, turn: int, patch: pytest.MonkeyPatch) -> d
         patch.setenv(variable, value)
     client = httpx.Client(transport=switch, **place.client) if place.client else switch
     options = {**needed_options(facts, place), "max_retries": 0, "http_client": client}
-    leaks = {}
+    leaks: dict[str, list[str]] = {}
     with logged() as log:
         try:
             reranker = Reranker(model_of(facts), **options)
         except RerankError as error:
             return {"made": found_in(texts_of_error(error), {CANARY})}
-        for at, (failure, switch.answer) in enumerate(FAILURES):
-            if (at + turn) % SHARE == 0:
-                ways = (False,) if place.client else (False, True)
-                for awaited in ways if ALL else ways[turn // SHARE % len(ways) :][:1]:
-                    leaks[failure] = found_in(_written(reranker, awaited=awaited), switch.secrets)
+        for failure, switch.answer, awaited in tried_at(place, turn):
+            texts = found_in(_written(reranker, awaited=awaited), switch.secrets)
+            leaks[failure] = leaks.get(failure, []) + texts
         target = reranker._targets[0]  # noqa: SLF001 - whose repr is looked at
         parts = (reranker, target, target.options, target.provider, target.made)
         leaks["repr"] = found_in(map(repr, parts), switch.secrets)
@@ -129,6 +136,30 @@ def test_a_key_that_is_not_hidden_is_found(monkeypatch: pytest.MonkeyPatch) -> N
     }
 
     assert {name for name, _ in FAILURES} - found <= {"token refused", "wrong shape"}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_every_provider_is_tried_with_both_drivers(provider: str) -> None:
+    """In the ordinary run too, and each with several failures."""
+    tried = [
+        awaited
+        for turn, (name, place) in enumerate(PLACES)
+        if name == provider
+        for _, _, awaited in tried_at(place, turn)
+    ]
+
+    assert min(tried.count(False), tried.count(True)) >= 5
+
+
+def test_every_failure_is_tried_with_both_drivers() -> None:
+    """By all places together."""
+    tried = {
+        (failure, awaited)
+        for turn, (_, place) in enumerate(PLACES)
+        for failure, _, awaited in tried_at(place, turn)
+    }
+
+    assert tried == {(failure, awaited) for failure, _ in FAILURES for awaited in (False, True)}
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

@@ -14,11 +14,15 @@ from attrs import define, field
 
 from core.virtual import ScriptedPlugin
 from rerank_core import Reranker, RerankError, RerankResponse
-from soak.server import score
+from soak.behaviours import has_deadline, is_refused, is_split, score
+from soak.watch import living_tasks, missing_from
 
 CONCURRENCY: Final = 64
 MAX_RETRIES: Final = 2
 PART: Final = 3
+MOST_BYTES: Final = 100_000
+DEADLINE: Final = 50.0
+"""Seconds: less than the minute that a service which asks for a day is given."""
 UNKNOWN: Final = 0
 RIGHT: Final = 1
 WRONG: Final = 2
@@ -29,11 +33,6 @@ _KINDS: Final = 4  # the first number that stands for an error of ours
 def documents_of(call: int) -> list[str]:
     """What a call ranks: 3 to 10 documents that no other call has."""
     return [f"{call} {at} {'word ' * (at % 3)}" for at in range(3 + crc32(b"%d" % call) % 8)]
-
-
-def is_split(call: int) -> bool:
-    """Whether a call's list is sent in parts."""
-    return call % 10 == 0
 
 
 def count_parts(call: int) -> int:
@@ -113,22 +112,35 @@ class Outcomes:
 
 
 class Asking:
-    """Two rerankers of one service: one sends lists whole, one in parts and with a deadline."""
+    """The rerankers of one service: with and without a deadline, whole lists and parts.
 
-    def __init__(self, url: str, timeout: float, outcomes: Outcomes) -> None:
+    One more asks where nobody listens.
+    """
+
+    def __init__(self, url: str, nobody: str, timeout: float, outcomes: Outcomes) -> None:
         self.outcomes = outcomes
         options: dict[str, Any] = {
             "provider": ScriptedPlugin(),
-            "api_base": url,
             "timeout": timeout,
             "max_retries": MAX_RETRIES,
+            "max_response_bytes": MOST_BYTES,
         }
-        self.whole = Reranker("m", **options)
-        self.split = Reranker("m", max_documents=PART, deadline=100 * timeout, **options)
+        self.whole = Reranker("m", api_base=url, **options)
+        self.hurried = Reranker("m", api_base=url, deadline=DEADLINE, **options)
+        self.split = Reranker("m", api_base=url, deadline=DEADLINE, max_documents=PART, **options)
+        self.lost = Reranker("m", api_base=nobody, **options)
 
     def reranker(self, call: int) -> Reranker:
         """The one for this call."""
-        return self.split if is_split(call) else self.whole
+        if is_split(call):
+            return self.split
+        if is_refused(call):
+            return self.lost
+        return self.hurried if has_deadline(call) else self.whole
+
+    @property
+    def _all(self) -> tuple[Reranker, ...]:
+        return self.whole, self.hurried, self.split, self.lost
 
     def run_threads(self, calls: Iterable[int]) -> None:
         """Make the calls from threads."""
@@ -153,8 +165,8 @@ class Asking:
             thread.start()
         for thread in threads:
             thread.join()
-        self.whole.close()
-        self.split.close()
+        for reranker in self._all:
+            reranker.close()
 
     def run_asyncio(self, calls: Iterable[int]) -> None:
         """Make the calls from tasks of asyncio."""
@@ -165,7 +177,7 @@ class Asking:
         anyio.run(self._run_tasks, calls, backend="trio")
 
     async def _run_tasks(self, calls: Iterable[int]) -> None:
-        left = iter(calls)
+        before, left = living_tasks(), iter(calls)
 
         async def work() -> None:
             for call in left:
@@ -184,5 +196,8 @@ class Asking:
         async with anyio.create_task_group() as group:
             for _ in range(CONCURRENCY):
                 group.start_soon(work)
-        await self.whole.aclose()
-        await self.split.aclose()
+        for reranker in self._all:
+            await reranker.aclose()
+        # Here, for what runs a loop cancels in silence whatever is left.
+        if tasks := missing_from(before, living_tasks()):
+            self.outcomes.notes.append(f"tasks are left: {tasks}")

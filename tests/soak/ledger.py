@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from attrs import define, field
 
-from rerank_core import RequestTimeoutError, RerankError
+from rerank_core import RequestTimeoutError, RerankError, TransportError
+from soak.behaviours import is_refused
 from soak.calls import MAX_RETRIES, RIGHT, UNKNOWN, Outcomes, count_parts
 from soak.faults import FAULTS
 
@@ -26,6 +27,7 @@ class Account:
         cut: Parts that may have been given up while they waited for another attempt.
         late: Attempts that were answered, but in vain: the client's patience was over.
         unseen: Attempts that a closed connection swallowed before the server saw them.
+        refused: Calls that went to where nobody listens.
         faults: How often each fault was met.
         wrong: What does not fit; empty when all is well.
     """
@@ -35,6 +37,7 @@ class Account:
     cut: int = 0
     late: int = 0
     unseen: int = 0
+    refused: int = 0
     faults: Counter[str] = field(factory=Counter)
     wrong: list[str] = field(factory=list)
 
@@ -54,7 +57,10 @@ def reconcile(outcomes: Outcomes, ledger: Ledger, timeout: float) -> Account:
     account.attempts, account.first = account.faults.total(), len(ledger)
     for call in range(outcomes.calls):
         parts = parts_of.pop(call, [])
-        complaint = _complaint(call, outcomes, parts, account, timeout)
+        if is_refused(call):
+            complaint = _complaint_of_refused(call, outcomes, parts, account)
+        else:
+            complaint = _complaint(call, outcomes, parts, account, timeout)
         if complaint and len(account.wrong) < MOST_NAMED:
             account.wrong.append(f"call {call}: {complaint}; the server did {parts}")
     account.wrong += [f"call {call}: nobody made it" for call in parts_of]
@@ -84,6 +90,13 @@ def _complaint(
     late = impatient and issubclass(error, RequestTimeoutError)
     explained = _explains(error, parts, account) or late
     return "" if explained else f"an unexplained {error.__name__}"
+
+
+def _complaint_of_refused(call: int, outcomes: Outcomes, parts: Parts, account: Account) -> str:
+    """The same of a call that went to where nobody listens."""
+    account.refused += 1
+    refused = outcomes.error_of(call) is TransportError and not parts
+    return "" if refused else "nobody could have answered"
 
 
 def _explains(error: type[RerankError], parts: Parts, account: Account) -> bool:

@@ -1,6 +1,5 @@
 """A server in a process of its own that ranks, fails now and then on purpose, and keeps a ledger.
 
-A document's score is a checksum of its text, so that an answer to another request is noticed.
 Each POST is entered under the call and the document that its first text names. It ends with its
 standard input.
 """
@@ -12,38 +11,24 @@ import contextlib
 import socket
 import struct
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
-from zlib import crc32
 
 import orjson
 
+from soak.behaviours import (
+    BEHAVIOURS,
+    EVERY_CALL,
+    FAULTY,
+    MET,
+    PATIENT,
+    has_deadline,
+    reply,
+    score,
+)
+
 RESET: Final = struct.pack("ii", 1, 0)
 LINGER: Final = 0.05
-HTML: Final = b"<!doctype html><title>Sign in</title>"
-
-
-def score(text: str) -> float:
-    """The one truth: what a document deserves."""
-    return crc32(text.encode()) / 2**32
-
-
-def _rows(documents: Sequence[str]) -> list[dict[str, Any]]:
-    return [
-        {"index": at, "relevance_score": score(document)} for at, document in enumerate(documents)
-    ]
-
-
-def _encode(rows: list[dict[str, Any]]) -> bytes:
-    return orjson.dumps({"id": "reply", "results": rows})
-
-
-def _reply(
-    content: bytes, status: str = "200 OK", length: int | None = None, more: str = ""
-) -> bytes:
-    size = len(content) if length is None else length
-    head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {size}\r\n"
-    return f"{head}{more}\r\n".encode() + content
 
 
 class Connection(asyncio.Protocol):
@@ -88,9 +73,16 @@ class Connection(asyncio.Protocol):
                 self.service.answer(self, orjson.loads(content)["documents"])
 
     def write(self, content: bytes) -> None:
-        """Send, unless the client has gone."""
-        if not self.transport.is_closing():
+        """Send, unless the client has gone or our side has ended."""
+        if not (self.ended or self.transport.is_closing()):
             self.transport.write(content)
+
+    def trickle(self, pieces: Iterator[bytes]) -> None:
+        """Send pieces one by one; others are served in between."""
+        piece = next(pieces, b"")
+        self.write(piece)
+        if piece and not self.transport.is_closing():
+            asyncio.get_running_loop().call_soon(self.trickle, pieces)
 
     def later(self, action: Callable[[], None]) -> None:
         """Do it in a moment, unless a request or the end comes first."""
@@ -115,75 +107,10 @@ class Connection(asyncio.Protocol):
         if not self.transport.is_closing():
             self.transport.write_eof()
 
-
-Behaviour = Callable[[Connection, Sequence[str]], None]
-
-
-def _right(documents: Sequence[str]) -> bytes:
-    return _reply(_encode(_rows(documents)))
-
-
-def _half(documents: Sequence[str]) -> bytes:
-    return _right(documents)[:-20]
-
-
-def _stale(connection: Connection, documents: Sequence[str]) -> None:
-    stray = [{"index": at, "relevance_score": float(at)} for at in range(3)]
-    connection.write(_right(documents) + _reply(_encode(stray)))
-
-
-def _stray_408(connection: Connection, documents: Sequence[str]) -> None:
-    connection.write(_right(documents))
-    connection.later(lambda: connection.end(_reply(b"{}", "408 Request Timeout")))
-
-
-def _send(make: Callable[[Sequence[str]], bytes]) -> Behaviour:
-    return lambda connection, documents: connection.write(make(documents))
-
-
-def _failing(status: str) -> Behaviour:
-    reply = _reply(b'{"message": "no"}', status, more="retry-after: 0\r\n")
-    return lambda connection, _: connection.write(reply)
-
-
-def _slow(connection: Connection, documents: Sequence[str]) -> None:
-    connection.later(lambda: connection.write(_right(documents)))
-
-
-def _says_close(connection: Connection, documents: Sequence[str]) -> None:
-    connection.write(_reply(_encode(_rows(documents)), more="connection: close\r\n"))
-    connection.transport.close()
-
-
-BEHAVIOURS: Final[Mapping[str, Behaviour]] = {
-    "right": _send(_right),
-    "slow": _slow,
-    "closed": lambda connection, documents: connection.end(_right(documents)),
-    "says close": _says_close,
-    "stray 408": _stray_408,
-    "stale bytes": _stale,
-    "reset before": lambda connection, _: connection.reset(),
-    "reset in head": lambda connection, _: connection.reset(b"HTTP/1.1 200 OK\r\ncontent-"),
-    "reset in body": lambda connection, documents: connection.reset(_half(documents)),
-    "reset after": lambda connection, documents: connection.reset(_right(documents)),
-    "truncated": lambda connection, documents: connection.end(_half(documents)),
-    "length too long": lambda connection, documents: connection.end(
-        _reply(_encode(_rows(documents)), length=10_000)
-    ),
-    "length too short": _send(lambda documents: _reply(_encode(_rows(documents)), length=30)),
-    "500": _failing("500 Internal Server Error"),
-    "503": _failing("503 Service Unavailable"),
-    "429": _failing("429 Too Many Requests"),
-    "garbage": _send(lambda documents: _reply(b"\x00" + _encode(_rows(documents)))),
-    "html": _send(lambda _: _reply(HTML)),
-    "duplicate index": _send(lambda documents: _reply(_encode(_rows(documents) * 2))),
-    "index out of range": _send(
-        lambda documents: _reply(_encode([{"index": len(documents), "relevance_score": 1.0}]))
-    ),
-    "stall": lambda *_: None,
-    "swallowed": lambda connection, _: connection.transport.abort(),
-}
-CHOSEN: Final = [name for name in BEHAVIOURS if name not in {"right", "swallowed"}]
+    def close(self, content: bytes) -> None:
+        """Send this and close."""
+        self.write(content)
+        self.transport.close()
 
 
 class Service:
@@ -198,6 +125,7 @@ class Service:
         self.rate, self.seed = rate, seed
         self.open: set[Connection] = set()
         self.accepted = 0
+        self.wrong: list[str] = []
         self.ledger: dict[str, list[str]] = {}
 
     def answer(self, connection: Connection, documents: Sequence[str]) -> None:
@@ -205,23 +133,31 @@ class Service:
         call, at, _ = documents[0].split(" ", 2)
         attempts = self.ledger.setdefault(f"{call}/{at}", [])
         chance = score(f"{self.seed} {call} {at} {len(attempts)}")
-        name = "right"
+        name = EVERY_CALL
         if connection.ended:
-            name = "swallowed"
+            name = MET
         elif chance < self.rate:
-            name = CHOSEN[int(chance / self.rate * len(CHOSEN))]
+            chosen = FAULTY if has_deadline(int(call)) else PATIENT
+            name = chosen[int(chance / self.rate * len(chosen))]
         attempts.append(name)
         BEHAVIOURS[name](connection, documents)
 
     def tell(self, asking: Connection, path: str) -> None:
-        """Show the ledger, or how many connections there are."""
-        told: Any = {"open": len(self.open - {asking}), "accepted": self.accepted}
-        asking.write(_reply(orjson.dumps(self.ledger if path == "/ledger" else told)))
+        """Show the ledger, or how many connections there are and what else was asked for."""
+        if path not in {"/ledger", "/counts"}:
+            self.wrong.append(f"a redirect was followed to {path}")
+        told: Any = {
+            "open": len(self.open - {asking}),
+            "accepted": self.accepted,
+            "wrong": self.wrong,
+        }
+        asking.write(reply(orjson.dumps(self.ledger if path == "/ledger" else told)))
 
 
 async def _serve(rate: float, seed: str) -> None:
     loop = asyncio.get_running_loop()
     service = Service(rate, seed)
+    loop.set_exception_handler(lambda _, found: service.wrong.append(f"the server failed: {found}"))
     server = await loop.create_server(lambda: Connection(service), "127.0.0.1", 0, backlog=512)
     async with server:
         sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")

@@ -17,7 +17,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -30,13 +29,26 @@ if __name__ == "__main__":  # as a script: its folder stands where the tests' be
 from attrs import define, field
 
 from core.loopback import comes_true
-from soak.calls import RIGHT, WRONG, Asking, Outcomes
+from soak.calls import MAX_RETRIES, RIGHT, WRONG, Asking, Outcomes
 from soak.ledger import Account, reconcile
-from soak.watch import count_files, counting_waits, listening, read_memory
+from soak.watch import (
+    Memory,
+    count_files,
+    counting_waits,
+    listening,
+    living_threads,
+    missing_from,
+    nobody_listening,
+    read_memory,
+)
 
 TESTS = Path(__file__).parents[1]
 TENTHS = 10
-MEMORY_SLACK = 8 * 2**20
+SIZE_SLACK = 10 * 2**20
+BLOCKS_SLACK = 20_000
+"""What the calls under way, and the first ones of a loop, may make of a difference."""
+SETTLES = 15.0
+"""Seconds after which what is still there is left behind: idle threads of trio's stay for ten."""
 
 
 @define(eq=False)
@@ -46,7 +58,7 @@ class Figures:
     Attributes:
         calls: How many there were.
         seconds: How long each phase took.
-        memory: The process's size after each tenth of each phase, in bytes.
+        memory: What the process takes after each tenth of each phase.
         waits: How often a driver waited before another attempt.
         outcomes: What became of each call.
         account: The outcomes held against the server's ledger.
@@ -58,7 +70,7 @@ class Figures:
     outcomes: Outcomes
     account: Account = field(factory=Account)
     seconds: dict[str, float] = field(factory=dict)
-    memory: dict[str, list[int]] = field(factory=dict)
+    memory: dict[str, list[Memory]] = field(factory=dict)
     waits: int = 0
     accepted: int = 0
     wrong: list[str] = field(factory=list)
@@ -84,8 +96,8 @@ def _ask(url: str, path: str) -> Any:
         return json.load(reply)
 
 
-def _in_tenths(calls: range, memory: list[int]) -> Iterator[int]:
-    """The calls, and the size of the process after each tenth of them."""
+def _in_tenths(calls: range, memory: list[Memory]) -> Iterator[int]:
+    """The calls; after each tenth of them it is noted what the process takes."""
     step = max(len(calls) // TENTHS, 1)
     for at, call in enumerate(calls, 1):
         yield call
@@ -96,9 +108,13 @@ def _in_tenths(calls: range, memory: list[int]) -> Iterator[int]:
 def run_soak(calls: int, *, rate: float, seed: str, timeout: float, limit: float) -> Figures:
     """Make the calls and account for every one of them."""
     figures = Figures(calls, Outcomes(calls, limit))
-    files = count_files()
-    with listening(figures.wrong), serving(rate, seed) as url:
-        asking = Asking(url, timeout, figures.outcomes)
+    files, threads = count_files(), living_threads()
+    with (
+        listening(figures.wrong),
+        nobody_listening() as nobody,
+        serving(rate, seed) as url,
+    ):
+        asking = Asking(url, nobody, timeout, figures.outcomes)
         phases = {
             "blocking": (range(calls // 2), asking.run_threads),
             "asyncio": (range(calls // 2, calls - calls // 10), asking.run_asyncio),
@@ -114,16 +130,19 @@ def run_soak(calls: int, *, rate: float, seed: str, timeout: float, limit: float
         figures.waits = next(waits)
         del asking, phases, run
         gc.collect()
-        figures.accepted = _ask(url, "/counts")["accepted"]
+        counts = _ask(url, "/counts")
+        figures.accepted = counts["accepted"]
+        figures.wrong += counts["wrong"]
         figures.account = reconcile(figures.outcomes, _ask(url, "/ledger"), timeout)
     _check_waits(figures)
-    _check_leftovers(figures, files)
+    _check_leftovers(figures, files, threads)
+    _check_memory(figures)
     figures.wrong += [*figures.account.wrong, *figures.outcomes.notes]
     return figures
 
 
 def _check_connections(phase: str, url: str, figures: Figures) -> None:
-    if not comes_true(lambda: not _ask(url, "/counts")["open"]):
+    if not comes_true(lambda: not _ask(url, "/counts")["open"], SETTLES):
         figures.wrong.append(f"{phase}: connections are left open: {_ask(url, '/counts')}")
 
 
@@ -133,30 +152,42 @@ def _check_waits(figures: Figures) -> None:
     Unless nobody waited any more for the part it was for, or the request met a closed connection.
     """
     account = figures.account
-    unseen = figures.waits - account.again
+    unseen = figures.waits - account.again - MAX_RETRIES * account.refused
     if not 0 <= unseen <= account.cut + account.unseen + account.faults["reset after"]:
         figures.wrong.append(f"{figures.waits} waits, but {account.again} further requests")
     if figures.outcomes.doubled:
         figures.wrong.append(f"{figures.outcomes.doubled} calls with two outcomes")
 
 
-def _check_leftovers(figures: Figures, files: int) -> None:
-    """Neither a thread nor a descriptor, and as much memory as after the first tenth."""
-    if not comes_true(lambda: not [t for t in threading.enumerate() if t.name == "rerank"]):
-        figures.wrong.append(f"threads are left: {threading.enumerate()}")
+def _check_leftovers(figures: Figures, files: int, threads: list[str]) -> None:
+    """Neither a thread nor a descriptor; tasks were looked at within their loops."""
+
+    def left() -> list[str]:
+        return missing_from(threads, living_threads())
+
+    if not comes_true(lambda: not left(), SETTLES):
+        figures.wrong.append(f"threads are left: {left()}")
     if count_files() > files:
         figures.wrong.append(f"{count_files()} descriptors are open, {files} were before")
-    for phase, sizes in figures.memory.items():
-        if len(sizes) > 1 and sizes[-1] > sizes[0] * 1.1 + MEMORY_SLACK:
-            figures.wrong.append(f"{phase}: memory grew: {[size >> 20 for size in sizes]} MiB")
+
+
+def _check_memory(figures: Figures) -> None:
+    """As much is in use after the last tenth of each phase as after the first."""
+    for phase, (first, *_, last) in figures.memory.items():
+        if last.size > first.size + SIZE_SLACK:
+            figures.wrong.append(f"{phase}: memory grew: {first.size} to {last.size} bytes")
+        if last.blocks > first.blocks + BLOCKS_SLACK:
+            figures.wrong.append(f"{phase}: more is in use: {first.blocks} to {last.blocks} blocks")
 
 
 def report(figures: Figures) -> Iterator[str]:
     """What there was, and what is wrong, a line each."""
     account, outcomes = figures.account, figures.outcomes
     for phase, seconds in figures.seconds.items():
-        sizes = " ".join(f"{size / 2**20:.1f}" for size in figures.memory[phase])
+        sizes = " ".join(f"{memory.size / 2**20:.1f}" for memory in figures.memory[phase])
+        blocks = " ".join(f"{memory.blocks / 1000:.1f}" for memory in figures.memory[phase])
         yield f"{phase:9} {seconds:7.1f} s, MiB after each tenth: {sizes}"
+        yield f"          thousands of blocks in use: {blocks}"
     right = outcomes.codes.count(RIGHT)
     yield f"calls     {figures.calls}: {right} right, {outcomes.codes.count(WRONG)} wrong"
     for kind in outcomes.kinds:

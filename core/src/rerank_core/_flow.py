@@ -220,7 +220,7 @@ def _wait(
 
 def _with_history(response: RerankResponse, failures: Sequence[RerankError]) -> RerankResponse:
     """A fallback's answer, with what failed before it among the warnings."""
-    said = tuple(f"a fallback answered: {shorten(str(error))}" for error in failures)
+    said = tuple(shorten(f"a fallback answered: {error}") for error in failures)
     return evolve(response, warnings=(*said, *response.warnings))
 
 
@@ -241,7 +241,7 @@ def _pass_through(plan: Plan, failures: Sequence[RerankError]) -> RerankResponse
         model=target.model,
         provider=target.provider.name,
         warnings=(
-            *(f"not reranked: {shorten(str(error))}" for error in failures),
+            *(shorten(f"not reranked: {error}") for error in failures),
             *prepare(call, target).warnings,
         ),
         reranked=False,
