@@ -120,11 +120,12 @@ def _call_in_loops(base: str) -> None:
 
 
 def _call_in_threads(base: str) -> None:
-    threads = [threading.Thread(target=_call_in_turn, args=[base]) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    for _ in range(2):
+        threads = [threading.Thread(target=_call_in_turn, args=[base]) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
 
 
 WAYS = {
@@ -140,7 +141,7 @@ def count_connections(way: str, base: str) -> dict[str, int]:
 
     Args:
         way: 20 calls in turn, 64 at once, 8 at once in each of 5 event loops, or 20 in turn in
-            each of 8 threads.
+            each of 8 threads and, when these have ended, of 8 others.
         base: The server's base URL.
     """
     control = HTTPConnection(base.removeprefix("http://"), timeout=60)

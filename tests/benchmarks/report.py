@@ -100,7 +100,7 @@ def tell_concurrency(found: Mapping[str, Any]) -> str:
     rows = []
     for name, figures in section.items():
         rates = [
-            number(median(figures[level]["requests_per_second"])) if level in figures else "-"
+            _tell_rounds(figures[level], section["ours"][level]) if level in figures else "-"
             for level in levels
         ]
         costs = [
@@ -111,6 +111,14 @@ def tell_concurrency(found: Mapping[str, Any]) -> str:
     head = [f"{int(level):,} at once" for level in levels]
     costs = ["CPU \u00b5s, 64", "CPU \u00b5s, 1,024"]
     return make_table(["requests per second", *head, *costs], rows)
+
+
+def _tell_rounds(figures: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    """A rate, and in how many rounds it was measured where that is fewer than ours."""
+    kind = "requests_per_second"
+    rounds = len(figures[kind])
+    few = f" ({rounds} round{'s' * (rounds > 1)})" if rounds < len(ours[kind]) else ""
+    return f"{number(median(figures[kind]))}{few}"
 
 
 def tell_startup(found: Mapping[str, Any]) -> str:
