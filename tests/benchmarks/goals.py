@@ -84,6 +84,17 @@ def _of_blocking(found: Mapping[str, Any]) -> Iterable[Goal]:
         yield Goal(what, 20, 12, found["layer"]["10"]["cpu_us"])
 
 
+def list_without_checks(found: Mapping[str, Any]) -> list[Goal]:
+    """The same promises, had core looked at no document, index or score, for what is measured."""
+    bare = {
+        name: {kind: section[kind] for kind in section if kind != "layer"}
+        | {"ours": section["bare"]}
+        for name, section in found.items()
+        if name in {"blocking", "concurrency"} and "bare" in section
+    }
+    return list_goals(bare)
+
+
 _CONCURRENCY = (
     ("litellm", "64", 4, 7),
     ("litellm", "256", 4, 7),

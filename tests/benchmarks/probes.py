@@ -178,7 +178,20 @@ def measure_footprint() -> dict[str, Any]:
     ]
     versions = {found.metadata["Name"]: found.version for found in metadata.distributions()}
     versions = {name: versions[name] for name in sorted(versions) if name not in installer}
+    weights = {
+        found.metadata["Name"]: round(
+            sum(
+                path.stat().st_size
+                for listed in found.files or ()
+                if (path := Path(str(listed.locate()))).is_file() and path.suffix != ".pyc"
+            )
+            / 1e6,
+            3,
+        )
+        for found in metadata.distributions()
+    }
     return {
+        "weights": {name: weights[name] for name in versions},
         "distributions": len(versions),
         "mb": round(sum(path.stat().st_size for path in files) / 1e6, 2),
         "native": sum(path.suffix == ".so" for path in files),
