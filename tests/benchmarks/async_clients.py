@@ -12,6 +12,7 @@ from benchmarks.clients import (
     Client,
     find_body,
     litellm_arguments,
+    look_at_nothing,
     make_ranker,
     read_items,
     read_payload,
@@ -33,6 +34,12 @@ async def open_ours(base: str, _: AsyncExitStack) -> AsyncCall:
     arerank = import_module("rerank_core").arerank
     model = f"cohere/{MODEL}"
     return lambda sent: arerank(model, QUERY, sent, top_n=len(sent), api_key=KEY, api_base=base)
+
+
+async def open_ours_bare(base: str, stack: AsyncExitStack) -> AsyncCall:
+    """The public function in a process where it takes everything as it is: what checks cost."""
+    look_at_nothing()
+    return await open_ours(base, stack)
 
 
 class Connection(asyncio.Protocol):
@@ -150,6 +157,7 @@ async def open_voyage(base: str, _: AsyncExitStack) -> AsyncCall:
 
 CLIENTS = {
     "ours": Client("**rerank-core**", OURS, open_ours, read_results),
+    "bare": Client("rerank-core, nothing looked at", OURS, open_ours_bare, read_results),
     "asyncio": Client("raw asyncio, orjson", OURS, open_asyncio, read_payload),
     "aiohttp": Client("aiohttp, orjson", "bench_aiohttp", open_aiohttp, read_payload),
     "httpx": Client("httpx as it comes", OURS, open_httpx, read_payload),

@@ -17,18 +17,17 @@ from benchmarks.workers import Worker, say, shuffled
 COUNTS = (10, 100, 1000)
 TURN_US = 80_000
 LEAST, MOST = 3, 400
-COMPARED = [name for name in CLIENTS if name != "layer"]
 
 
 def measure_blocking(rounds: int) -> dict[str, Any]:
     """For each client and number of documents, each round's figures."""
-    found: dict[str, Any] = {name: {} for name in COMPARED}
+    found: dict[str, Any] = {name: {} for name in CLIENTS}
     with MockServer() as server, ExitStack() as stack:
         workers = {
             name: stack.enter_context(
-                Worker("blocking", name, CLIENTS[name].environment, server.base)
+                Worker("blocking", name, client.environment, server.base)
             ).wait()
-            for name in COMPARED
+            for name, client in CLIENTS.items()
         }
         calls = {}
         for name, worker in workers.items():
@@ -40,7 +39,7 @@ def measure_blocking(rounds: int) -> dict[str, Any]:
         for turn in range(rounds):
             say(f"blocking calls, round {turn + 1} of {rounds}")
             for count in COUNTS:
-                for name in shuffled(COMPARED, turn * 10_000 + count):
+                for name in shuffled([*CLIENTS], turn * 10_000 + count):
                     used = server.cpu_ns()
                     figures = workers[name].ask(count=count, calls=calls[name, count])
                     figures["server_us"] = (server.cpu_ns() - used) / calls[name, count] / 1e3

@@ -89,6 +89,34 @@ def open_ours_read(base: str, stack: ExitStack) -> Call:
     return read
 
 
+def look_at_nothing() -> None:
+    """Take documents, indices and scores as they are, in this process from now on."""
+    call, inner, exchange, documents, wire = (
+        import_module(f"rerank_core.{name}")
+        for name in ("_call", "_json", "_exchange", "_documents", "wire")
+    )
+
+    def fit(call: Any, _: object) -> object:
+        return documents.Fitted(call.documents, range(len(call.documents)), (), None)
+
+    for module, name, instead in (
+        (call, "_checked_documents", lambda given: (given, False)),
+        (exchange, "fit_documents", fit),
+        (wire, "render_documents", lambda given, _: given),
+        (inner, "_refuse_nan", lambda _: None),
+        (exchange, "check_results", lambda results, _: results),
+        (exchange, "sort_results", lambda results: results),
+    ):
+        getattr(module, name)  # fails where this has moved
+        setattr(module, name, instead)
+
+
+def open_ours_bare(base: str, stack: ExitStack) -> Call:
+    """The public function in a process where it takes everything as it is: what checks cost."""
+    look_at_nothing()
+    return open_ours(base, stack)
+
+
 def open_layer(base: str, stack: ExitStack) -> Call:
     """The public function over a transport that has the reply at hand."""
     httpx = import_module("httpx")
@@ -226,6 +254,7 @@ OURS = "bench_ours"
 CLIENTS = {
     "ours": Client("**rerank-core**", OURS, open_ours, read_results),
     "ours_read": Client("rerank-core, every result read", OURS, open_ours_read, read_results),
+    "bare": Client("rerank-core, nothing looked at", OURS, open_ours_bare, read_results),
     "layer": Client("rerank-core, no transport", OURS, open_layer, read_results),
     "socket": Client("raw socket, orjson", OURS, open_socket, read_payload),
     "httpx": Client("httpx, `json=`", OURS, open_httpx, read_payload),

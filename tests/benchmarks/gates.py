@@ -2,16 +2,17 @@
 
 `pytest tests/benchmarks/gates.py` runs them, in a few minutes; no run of all tests finds them. They
 look at core and rerank-cohere alone in the environment `bench_ours`, which they make if need be.
+
+Each bound lies a tenth or so above what was reached, not at what is promised: what gets slower is
+to be seen when it does.
 """
 
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ import pytest
 from benchmarks.instructions import count_instructions, count_run
 from benchmarks.server import MockServer
 from benchmarks.startup import DISCOVER, install_neighbours
-from benchmarks.workers import RUN, environ, install_ours, python_of, run_module
+from benchmarks.workers import install_ours, python_of, run_module
 from environments import ENVIRONMENTS
 
 OURS = "bench_ours"
@@ -50,7 +51,7 @@ def count(server: MockServer) -> Any:
 
 
 @needs_valgrind
-@pytest.mark.parametrize(("documents", "most"), [(10, 1.05), (100, 1.2)])
+@pytest.mark.parametrize(("documents", "most"), [(10, 0.69), (100, 0.94), (1000, 1.8)])
 def test_a_call_costs_little_more_than_httpx_with_orjson(
     count: Any, documents: int, most: float
 ) -> None:
@@ -61,7 +62,8 @@ def test_a_call_costs_little_more_than_httpx_with_orjson(
 @needs_valgrind
 def test_the_layer_alone_is_thin(count: Any) -> None:
     """All that is done for a call of ten documents beside sending it."""
-    assert count("layer", 10) <= 370_000  # docs/performance.md tells why it is no less
+    # A ratio, since interpreters differ; docs/performance.md tells why it is no less.
+    assert count("layer", 10) / count("httpx_orjson", 10) <= 0.21
 
 
 @needs_valgrind
@@ -77,19 +79,23 @@ def test_a_discovery_does_not_grow_with_the_neighbours(tmp_path: Path) -> None:
         for folder in (alone, many)
     }
 
-    assert counted[many] / counted[alone] <= 1.5
+    assert counted[many] / counted[alone] <= 1.1
 
 
 @pytest.mark.parametrize(
-    ("way", "opened"), [("sequential", 1), ("concurrent", 64), ("loops", 40), ("threads", 8)]
+    ("way", "opened", "requests"),
+    [("sequential", 1, 20), ("concurrent", 64, 192), ("loops", 40, 120), ("threads", 8, 320)],
 )
-def test_connections_are_used_again_and_closed(server: MockServer, way: str, opened: int) -> None:
-    """One for each call that is under way, and none outlives its event loop."""
+def test_connections_are_used_again_and_closed(
+    server: MockServer, way: str, opened: int, requests: int
+) -> None:
+    """One for each call under way: none outlives its event loop, and those of threads go on."""
     found = run_module(OURS, "probes", "connections", way, server.base)
 
     assert found["connections"] <= opened
-    assert found["open"] <= (0 if way in {"concurrent", "loops"} else opened)
-    assert found["requests"] >= 20
+    assert found["requests"] == requests
+    if way in {"concurrent", "loops"}:
+        assert found["open"] == 0
 
 
 def test_importing_imports_neither_a_client_nor_an_event_loop() -> None:
@@ -100,15 +106,21 @@ def test_importing_imports_neither_a_client_nor_an_event_loop() -> None:
     assert {"httpx", "ssl", "asyncio", "cattrs"} & {*modules} == set()
 
 
-def test_a_blocking_call_leaves_no_more_to_the_collector_than_httpx(server: MockServer) -> None:
+def test_a_blocking_call_leaves_nothing_to_the_collector(server: MockServer) -> None:
     """Httpx itself leaves 49 objects in a reference cycle."""
-    assert run_module(OURS, "probes", "garbage", "ours", server.base) <= 49
+    assert run_module(OURS, "probes", "garbage", "ours", server.base) == 0
 
 
-def test_no_call_waits_for_a_delayed_acknowledgement(server: MockServer) -> None:
-    """Head and body sent apart would cost 40 ms a call, and so 500 calls 20 seconds."""
-    begin = monotonic()
-    run = [python_of(OURS), "-P", "-c", RUN.format("repeat"), "ours", server.base, "10", "500"]
-    subprocess.run(run, check=True, env=environ(), timeout=120)  # noqa: S603 - our own
+def test_memory_does_not_grow_with_the_calls(server: MockServer) -> None:
+    """A thousand calls of a thousand documents leave nothing behind, but for the allocator's."""
+    assert run_module(OURS, "probes", "growth", "ours", server.base) <= 0.5
 
-    assert monotonic() - begin < 15
+
+def test_split_calls_need_no_more_memory_than_httpx_by_hand(server: MockServer) -> None:
+    """At their peak, with ten thousand documents in ten requests, four at a time."""
+    ours, by_hand = (
+        run_module(OURS, "probes", "split", client, server.base)["peak_mib"]
+        for client in ("ours", "httpx_orjson")
+    )
+
+    assert ours / by_hand <= 1.03

@@ -3,8 +3,8 @@
 `python tests/environments.py benchmarks` makes the environments, once. Then
 `python tests/benchmarks/measure.py` measures: half an hour on a machine with nothing else to do.
 It writes the raw figures, the page's tables and its plots. Options:
-    --only A,B     some of: blocking, concurrency, startup, counts, instructions, parts; the other
-                   figures stay; `--only none` writes tables and plots again
+    --only A,B     some of: blocking, concurrency, startup, counts, instructions, parts, profiles;
+                   the other figures stay; `--only none` writes tables and plots again
     --rounds N     a quick look with few rounds
     --into FOLDER  another place than `docs`, for the figures, `performance.md` and the plots
 """
@@ -28,8 +28,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.blocking import measure_blocking
 from benchmarks.concurrency import measure_concurrency
 from benchmarks.instructions import count_instructions
-from benchmarks.parts import count_parts
+from benchmarks.parts import COUNTS, count_parts
 from benchmarks.plots import draw_all
+from benchmarks.profiles import sample
 from benchmarks.report import fill_page
 from benchmarks.server import MockServer
 from benchmarks.startup import measure_startup
@@ -73,18 +74,33 @@ def measure_instructions(_: int) -> dict[str, Any]:
     """Instructions per call, where valgrind is."""
     found: dict[str, Any] = {}
     with MockServer() as server:
-        for client in ("httpx_orjson", "ours", "layer"):
-            for count in (10, 100):
+        for client in ("httpx", "httpx_orjson", "ours", "layer"):
+            for count in (10, 100, 1000):
                 say(f"instructions of {client}, {count} documents")
                 counted = count_instructions(server, python_of(OURS), client, count)
                 found.setdefault(client, {})[str(count)] = round(counted)
     return found
 
 
-def measure_parts(_: int) -> dict[str, int]:
+def measure_parts(_: int) -> dict[str, Any]:
     """Where they go, of the layer alone."""
-    say("instructions of each part")
-    return count_parts(python_of(OURS))
+    found = {}
+    for count in COUNTS:
+        say(f"instructions of each part, {count} documents")
+        found[str(count)] = count_parts(python_of(OURS), count)
+    return found
+
+
+def measure_profiles(turns: int) -> dict[str, Any]:
+    """Where the processor time goes, of calls that miss a goal."""
+    found: dict[str, Any] = {"blocking": {}, "async": {}}
+    for name in ("ours", "httpx_orjson"):
+        say(f"a profile of {name}, 1,000 documents")
+        found["blocking"][name] = sample("blocking", name, python_of(OURS), 1000, turns)
+    for level in (64, 256, 1024):
+        say(f"a profile of {level} concurrent calls")
+        found["async"][str(level)] = sample("async", "ours", python_of(OURS), level, turns)
+    return found
 
 
 SECTIONS: dict[str, tuple[Callable[[int], dict[str, Any]], int]] = {
@@ -94,7 +110,10 @@ SECTIONS: dict[str, tuple[Callable[[int], dict[str, Any]], int]] = {
     "concurrency": (measure_concurrency, 5),
     "instructions": (measure_instructions, 1),
     "parts": (measure_parts, 1),
+    "profiles": (measure_profiles, 3),
 }
+# What the rest of the machine's load falls on; the others count.
+TIMED = {"startup", "blocking", "concurrency", "profiles"}
 
 
 def describe_machine() -> dict[str, Any]:
@@ -132,7 +151,8 @@ def main() -> None:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
         install_ours(OURS)
-        found["machine"] = describe_machine()
+        if "machine" not in found or {*wanted} & TIMED:
+            found["machine"] = describe_machine()
     for name in wanted:
         if name in {"instructions", "parts"} and not shutil.which("valgrind"):
             say("valgrind is not installed: no instructions are counted")

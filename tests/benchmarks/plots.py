@@ -162,7 +162,7 @@ def _lines_of(
     """A line for each client, ours last."""
     lines = []
     for name in sorted(known, key=lambda name: name.startswith("ours")):
-        if name not in found or name == "ours_read":
+        if name not in found or name not in COLOURS:
             continue
         points = [(float(at), median(figures[kind]) * scale) for at, figures in found[name].items()]
         is_ours, label = name.startswith("ours"), known[name].label.replace("*", "")

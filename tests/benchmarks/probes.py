@@ -120,11 +120,12 @@ def _call_in_loops(base: str) -> None:
 
 
 def _call_in_threads(base: str) -> None:
-    threads = [threading.Thread(target=_call_in_turn, args=[base]) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    for _ in range(2):
+        threads = [threading.Thread(target=_call_in_turn, args=[base]) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
 
 
 WAYS = {
@@ -140,7 +141,7 @@ def count_connections(way: str, base: str) -> dict[str, int]:
 
     Args:
         way: 20 calls in turn, 64 at once, 8 at once in each of 5 event loops, or 20 in turn in
-            each of 8 threads.
+            each of 8 threads and, when these have ended, of 8 others.
         base: The server's base URL.
     """
     control = HTTPConnection(base.removeprefix("http://"), timeout=60)
@@ -177,7 +178,20 @@ def measure_footprint() -> dict[str, Any]:
     ]
     versions = {found.metadata["Name"]: found.version for found in metadata.distributions()}
     versions = {name: versions[name] for name in sorted(versions) if name not in installer}
+    weights = {
+        found.metadata["Name"]: round(
+            sum(
+                path.stat().st_size
+                for listed in found.files or ()
+                if (path := Path(str(listed.locate()))).is_file() and path.suffix != ".pyc"
+            )
+            / 1e6,
+            3,
+        )
+        for found in metadata.distributions()
+    }
     return {
+        "weights": {name: weights[name] for name in versions},
         "distributions": len(versions),
         "mb": round(sum(path.stat().st_size for path in files) / 1e6, 2),
         "native": sum(path.suffix == ".so" for path in files),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 import xml.etree.ElementTree as ET
 from contextlib import ExitStack
 from itertools import pairwise
@@ -14,7 +16,8 @@ from benchmarks.clients import CLIENTS
 from benchmarks.goals import Goal
 from benchmarks.payloads import check_answer, documents
 from benchmarks.plots import Line, Plot
-from benchmarks.report import fill_page
+from benchmarks.profiles import COLLECTING, Sampler
+from benchmarks.report import fill_page, tell_concurrency
 
 IN_C = pytest.param(True, marks=pytest.mark.skipif(not server.find_compiler(), reason="no cc"))
 
@@ -65,6 +68,31 @@ def test_the_median_decides(figures: list[float], verdict: str, *, is_floor: boo
     must, goal = (2.0, 3.0) if is_floor else (2.0, 1.0)
 
     assert Goal("", must, goal, figures, is_floor).verdict == verdict
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGPROF"), reason="no timer of a process's own time")
+def test_a_profile_names_the_part_and_adds_up() -> None:
+    """What is counted is the innermost frame that belongs to a part; parts make up the whole."""
+    with Sampler() as sampler:
+        begin = time.process_time()
+        while time.process_time() - begin < 0.3:
+            documents(3)
+    whole, *parts, collecting = sampler.tell(1).items()
+
+    assert whole[1] >= 300_000
+    assert sum(cpu for _, cpu in parts) == pytest.approx(whole[1], rel=1e-3)
+    assert "the caller, who drops the reply before" in dict(parts)
+    assert collecting[0] == COLLECTING
+
+
+def test_fewer_rounds_than_ours_are_told() -> None:
+    """A client that sat out some rounds has their number beside its rate."""
+    full = {"requests_per_second": [1, 2, 3], "cpu_us": [1, 2, 3]}
+    few = {"requests_per_second": [8], "cpu_us": [1]}
+    levels = {"64": full, "1024": full}
+    found = {"concurrency": {"ours": levels, "httpx": {"64": full, "1024": few}}}
+
+    assert "| 2 | 8 (1 round) |" in tell_concurrency(found)
 
 
 def test_labels_of_a_plot_do_not_overlap() -> None:

@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, nullcontext
 from typing import Any
 
 from benchmarks import async_clients, clients
@@ -19,6 +19,7 @@ from benchmarks.payloads import check_answer, documents
 from benchmarks.server import pin
 
 SETTLE_SECONDS = 0.02  # what a client left to its threads counts too
+UNWATCHED: AbstractContextManager[Any] = nullcontext()
 
 
 def answer(**message: Any) -> None:
@@ -26,14 +27,22 @@ def answer(**message: Any) -> None:
     print(f"@@{json.dumps(message)}", flush=True)
 
 
-def run_blocking(client: clients.Client, call: Any, *, count: int, calls: int) -> dict[str, Any]:
+def run_blocking(
+    client: clients.Client,
+    call: Any,
+    *,
+    count: int,
+    calls: int,
+    watch: AbstractContextManager[Any] = UNWATCHED,
+) -> dict[str, Any]:
     """Call one after another."""
     sent, clock, times = documents(count), time.perf_counter_ns, []
     cpu = time.process_time_ns()
-    for _ in range(calls):
-        begin = clock()
-        reply = call(sent)
-        times.append(clock() - begin)
+    with watch:
+        for _ in range(calls):
+            begin = clock()
+            reply = call(sent)
+            times.append(clock() - begin)
     time.sleep(SETTLE_SECONDS)
     cpu = time.process_time_ns() - cpu
     check_answer(client.pairs(reply), count)
@@ -41,7 +50,13 @@ def run_blocking(client: clients.Client, call: Any, *, count: int, calls: int) -
 
 
 async def run_async(
-    client: clients.Client, base: str, *, count: int, calls: int, concurrency: int
+    client: clients.Client,
+    base: str,
+    *,
+    count: int,
+    calls: int,
+    concurrency: int,
+    watch: AbstractContextManager[Any] = UNWATCHED,
 ) -> dict[str, Any]:
     """Keep so many calls under way, first for one each and then until all are made."""
     sent, clock = documents(count), time.perf_counter_ns
@@ -57,7 +72,8 @@ async def run_async(
         await asyncio.gather(*(work(iter([0])) for _ in range(concurrency)))
         turns = iter(range(calls))
         begin, cpu = clock(), time.process_time_ns()
-        await asyncio.gather(*(work(turns) for _ in range(min(concurrency, calls))))
+        with watch:
+            await asyncio.gather(*(work(turns) for _ in range(min(concurrency, calls))))
         wall = clock() - begin
         await asyncio.sleep(SETTLE_SECONDS)
         cpu = time.process_time_ns() - cpu
