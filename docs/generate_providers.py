@@ -8,13 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from rerank_core import InstalledProvider, Price, Provider, list_providers
+from rerank_core import ConfigurationError, Price, Provider, list_providers
+from rerank_core._hooks import ProviderHooks
+from rerank_core._plugins import find_plugin
 
 PAGE = Path(__file__).with_name("providers.md")
 HEAD = """# Providers
 
-What each plugin of this repository states about its service. Made from the plugins' own facts by
-`python docs/generate_providers.py`, so that page and behaviour cannot differ.
+What each plugin of this repository states about its service. Made from the plugins' own facts, for
+each model that is listed and for one that is not, by `python docs/generate_providers.py`; a test
+compares them. What depends on an option, such as a route or a version, is as it is without one.
+Where models differ, each value stands with its models; *others* are the rest, and whatever the
+plugin knows nothing about. Its README says more.
 
 *Native* parameters go to the service. *By core* means that `rerank-core` does it in the service's
 stead, with the same result. *Refused* ones raise `UnsupportedParamError`, or are left out with a
@@ -23,6 +28,7 @@ warning under `drop_params=True`. Documents always come back from the caller's o
 """
 _BY_CORE = ("top_n", "rank_fields", "return_documents")
 _NATIVE_ONLY = ("max_chunks_per_doc", "max_tokens_per_doc")
+_LEFT_OUT = ("its own parameters", "its own options")  # where there are none
 _SCORES = {
     "probability": "0 to 1",
     "logit": "a logit: any real number",
@@ -51,39 +57,64 @@ def _limits(facts: Provider) -> str:
 
 
 def _need_of_key(facts: Provider) -> str:
-    if not facts.api_key_required:
-        return "not needed, or see the README"
-    hosts = facts.api_key_required_hosts
-    return f"needed at {_code(hosts)}" if hosts else "needed"
+    if facts.api_key_required:
+        hosts = facts.api_key_required_hosts
+        return f"needed at {_code(hosts)}" if hosts else "needed"
+    if callable(facts.auth):
+        return "its own sign-in, see the README"
+    return "optional" if facts.api_key_env else "none"
 
 
 def _rows(
-    name: str, aliases: Sequence[str], listed: InstalledProvider
-) -> Iterator[tuple[str, str]]:
-    facts = listed.facts
-    if facts is None:
-        message = f"{name} is broken: {listed.error}"
-        raise SystemExit(message)
-    yield "distribution", f"`{listed.source.distribution}`"
+    name: str, aliases: Sequence[str], distribution: str, facts: Provider
+) -> Mapping[str, str]:
+    rows = {"distribution": f"`{distribution}`"}
     if aliases:
-        yield "answers to", _code([name, *aliases])
-    yield "documentation", f"<{facts.docs_url}>"
-    yield "base URL", f"`{facts.base_url}`" if facts.base_url else "see the plugin's README"
+        rows["answers to"] = _code([name, *aliases])
+    rows["documentation"] = f"<{facts.docs_url}>"
+    rows["base URL"] = f"`{facts.base_url}`" if facts.base_url else "see the plugin's README"
+    if not (facts.base_url or facts.base_url_env or facts.auth):
+        rows["base URL"] = "none: in this process"
     for prefix, url in facts.base_urls_by_key.items():
-        yield f"base URL for keys `{prefix}…`", f"`{url}`"
-    yield "base URL variables", _code(facts.base_url_env)
-    yield "key", f"{_need_of_key(facts)}; variables: {_code(facts.api_key_env)}"
-    yield "native", _renamed(facts.params) or "none"
-    yield "by core", _code([param for param in _BY_CORE if param not in facts.params])
-    yield "refused", _code([param for param in _NATIVE_ONLY if param not in facts.params])
-    if facts.extra_params:
-        yield "its own parameters", _renamed(facts.extra_params)
-    if facts.options or facts.secret_options:
-        yield "its own options", _code([*facts.options, *facts.secret_options])
-    yield "mappings", "taken as they are" if facts.takes_mappings else "rendered as text by core"
-    yield "blank documents", "taken" if facts.takes_blank_documents else "held back by core"
-    yield "limits of a request", _limits(facts)
-    yield "scores", _SCORES[facts.score_kind]
+        rows[f"base URL for keys `{prefix}…`"] = f"`{url}`"
+    keys = f"; variables: {_code(facts.api_key_env)}" if facts.api_key_env else ""
+    own = {**facts.options, **facts.secret_options}
+    return rows | {
+        "base URL variables": _code(facts.base_url_env),
+        "key": f"{_need_of_key(facts)}{keys}",
+        "native": _renamed(facts.params) or "none",
+        "by core": _code([param for param in _BY_CORE if param not in facts.params]),
+        "refused": _code([param for param in _NATIVE_ONLY if param not in facts.params]),
+        "its own parameters": _renamed(facts.extra_params) or "none",
+        "its own options": _code(list(own)),
+        "mappings": "taken as they are" if facts.takes_mappings else "rendered as text by core",
+        "blank documents": "taken" if facts.takes_blank_documents else "held back by core",
+        "limits of a request": _limits(facts),
+        "scores": _SCORES[facts.score_kind],
+    }
+
+
+def _unlisted(hooks: ProviderHooks) -> Mapping[str, Provider]:
+    """The facts about a model that is not listed, where there can be one."""
+    try:
+        hooks.resolve_provider("no-such-model", {})
+    except ConfigurationError:
+        return {}
+    return {"": hooks.resolve_provider("", {})}
+
+
+def _value(what: str, rows_of: Mapping[str, Mapping[str, str]]) -> str:
+    """What holds for all models, or each value with its models; "" is a model of any other name."""
+    models: dict[str, list[str]] = {}
+    for model, rows in rows_of.items():
+        models.setdefault(rows.get(what, "none"), []).append(model)
+    if len(models) == 1:
+        return next(iter(models))
+    named = [
+        f"{_code(sorted(names))}: {value}" for value, names in models.items() if "" not in names
+    ]
+    others = [f"others: {value}" for value, names in models.items() if "" in names]
+    return "; ".join([*named, *others])
 
 
 def _price(price: Price) -> str:
@@ -108,26 +139,36 @@ def _models(facts_of: Mapping[str, Provider]) -> Iterator[str]:
 
 def make_page() -> str:
     """The whole page."""
-    from rerank_core._plugins import find_plugin  # noqa: PLC0415 - asks for each model
-
     installed = {found.name: found for found in list_providers()}
     # The template for new plugins is none of a service.
     listed = {n: f for n, f in installed.items() if f.source.distribution != "rerank-example"}
     lines = []
     for name, found in listed.items():
-        facts = found.facts
-        if facts is not None and facts.name != name:
+        if found.facts is None:
+            message = f"{name} is broken: {found.error}"
+            raise SystemExit(message)
+        if found.facts.name != name:
             continue
         aliases = [
             other
             for other, entry in listed.items()
             if entry.facts is not None and entry.facts.name == name and other != name
         ]
+        hooks = find_plugin(name)
+        facts_of = {model: hooks.resolve_provider(model, {}) for model in found.facts.models}
+        rows_of = {
+            model: _rows(name, aliases, str(found.source.distribution), facts)
+            for model, facts in {**_unlisted(hooks), **facts_of}.items()
+        }
+        values = {what: _value(what, rows_of) for rows in rows_of.values() for what in rows}
         lines += [f"## {name}", "", "| | |", "| --- | --- |"]
-        lines += [f"| {what} | {value} |" for what, value in _rows(name, aliases, found)]
+        lines += [
+            f"| {what} | {value} |"
+            for what, value in values.items()
+            if value != "none" or what not in _LEFT_OUT
+        ]
         lines.append("")
-        models = facts.models if facts else ()
-        lines += _models({m: find_plugin(name).resolve_provider(m, {}) for m in models})
+        lines += _models(facts_of)
     return HEAD + "\n".join(lines)
 
 

@@ -1,7 +1,8 @@
-"""What tests of core and of faults share."""
+"""What all tests below share, and what those of core and of faults do."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,12 @@ import pytest
 
 from core.certificates import make_certificate
 from rerank_core._http import pool
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C interrupt programs that tests start, also where a shell's job ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

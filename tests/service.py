@@ -14,6 +14,7 @@ import httpx
 import pytest
 import trio
 
+from recorder import Recorded, Reply, recording
 from rerank_core import (
     APIStatusError,
     MissingAPIKeyError,
@@ -32,6 +33,7 @@ COMPARED_HEADERS = (
     "content-type",
     "x-amz-date",
     "x-amz-security-token",
+    "x-client-name",
     "x-dashscope-workspace",
     "x-goog-user-project",
     "x-litellm-timeout",
@@ -42,6 +44,9 @@ Ask = Callable[..., RerankResponse]
 Send = Callable[..., RerankResponse]
 Difference: TypeAlias = tuple[str, Any, str, tuple[str, ...]]
 """What is sent otherwise than in captures, on purpose: where, what instead, why, in which."""
+Calls: TypeAlias = Mapping[str, Mapping[str, Any]]
+Compare: TypeAlias = Callable[[str, Mapping[str, Any], Send], dict[str, Any]]
+CaptureCheck: TypeAlias = Callable[[], None]
 Failure: TypeAlias = tuple[int, Any, type[APIStatusError], tuple[str, ...], bool]
 """A reply's status and body; the kind of the error, words in its message, whether it is retried."""
 
@@ -193,8 +198,14 @@ def differing(name: str, service: Service) -> dict[str, Any]:
 def differing_parts(name: str, request: httpx.Request) -> dict[str, Any]:
     """The same of one request among others."""
     path, _, query = request.url.raw_path.decode().partition("?")
-    line = {"method": request.method, "path": path, "query": query}
-    sent = _flat({**line, "headers": request.headers, "json": json.loads(request.content)})
+    headers = dict(request.headers)
+    return differing_recorded(name, Recorded(request.method, path, query, headers, request.content))
+
+
+def differing_recorded(name: str, request: Recorded) -> dict[str, Any]:
+    """The same of one that arrived."""
+    line = {"method": request.method, "path": request.path, "query": request.query}
+    sent = _flat({**line, "headers": request.headers, "json": request.json})
     seen = _flat(load(name)["request"])
     both = ((where, sent.get(where, NOTHING)) for where in seen | sent)
     return {where: ours for where, ours in both if ours != seen.get(where, NOTHING)}
@@ -203,6 +214,99 @@ def differing_parts(name: str, request: httpx.Request) -> dict[str, Any]:
 def stated(name: str, differences: Sequence[Difference]) -> dict[str, Any]:
     """What a table says that a request has otherwise than a capture."""
     return {where: ours for where, ours, _, names in differences if name in names}
+
+
+def captures(
+    prefix: str, calls: Calls, differences: Sequence[Difference], compare: Compare
+) -> pytest.MarkDecorator:
+    """Give a test each `check` of a provider's captures.
+
+    Args:
+        prefix: What the names of the files begin with.
+        calls: The same calls in this project's words, by the captures' names.
+        differences: What is sent otherwise on purpose.
+        compare: Makes such a call, and says what was sent otherwise.
+    """
+    made = [
+        pytest.param(partial(_check_capture, name, call, differences, compare, send), id=case)
+        for name, call in calls.items()
+        for send, case in ((rerank, f"{name}-rerank"), (send_async, f"{name}-arerank"))
+    ]
+    covered = partial(_check_all_are_covered, prefix, calls, differences)
+    return pytest.mark.parametrize("check", [*made, pytest.param(covered, id="covered")])
+
+
+def by(ask: Ask, reply: Any = rank) -> Compare:
+    """Compare what reaches a stand-in."""
+
+    def compare(name: str, call: Mapping[str, Any], send: Send) -> dict[str, Any]:
+        service = Service(reply)
+        ask(service, **{"send": send, **call, "api_key": "test-key"})
+        return differing(name, service)
+
+    return compare
+
+
+def on_the_wire(name: str, call: Mapping[str, Any], send: Send) -> dict[str, Any]:
+    """Compare what arrives over a connection of core's own; the body is whole, never a stream."""
+    request, _ = record(call, send)
+
+    assert request.headers["content-length"] == str(len(request.body)), request.headers
+    assert "transfer-encoding" not in request.headers, request.headers
+    return differing_recorded(name, request)
+
+
+def check_both_functions(call: Mapping[str, Any]) -> None:
+    """Both send the same, and attach the caller's documents, unless told not to."""
+    blocking, first = record(call, rerank)
+    awaited, second = record(call, send_async)
+
+    assert blocking.body == awaited.body
+    assert blocking.headers.keys() == awaited.headers.keys(), awaited.headers
+    for result in (*first.results, *second.results):
+        given = call["documents"][result.index]
+        text = given if isinstance(given, str) else given["text"]
+        if call.get("return_documents", True) is False:
+            assert result.document is None
+        else:
+            assert result.document is not None
+            assert result.document.text == text
+
+
+def record(call: Mapping[str, Any], send: Send) -> tuple[Recorded, RerankResponse]:
+    """Make a call against a recorder, at whose `PORT` it is: what arrived, and what came back."""
+    model = call["model"].partition("/")[2]
+    results = rows(call.get("top_n") or len(call["documents"]))
+    reply = Reply({"id": "made-up", "model": model, "results": results})
+    with recording(reply) as recorder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        base = recorder.base_url + call["api_base"].partition("PORT")[2]
+        response = send(**{**call, "api_base": base})
+        (request,) = recorder.requests
+    return request, response
+
+
+def _check_capture(
+    name: str,
+    call: Mapping[str, Any],
+    differences: Sequence[Difference],
+    compare: Compare,
+    send: Send,
+) -> None:
+    """Method, path, query, the headers that matter and every field of the body."""
+    found, said = compare(name, call, send), stated(name, differences)
+
+    assert found == said, f"sent otherwise: {found}; stated: {said}"
+
+
+def _check_all_are_covered(prefix: str, calls: Calls, differences: Sequence[Difference]) -> None:
+    """Each row has a reason, and names captures that are compared: it must change them."""
+    files = {path.stem for path in CAPTURES.glob(f"{prefix}-*.json")}
+
+    assert {name for name in files if "-realserver-" not in name} == {*calls}, files
+    for where, _, reason, names in differences:
+        assert reason, where
+        assert {*names} <= {*calls}, (where, names)
 
 
 def _flat(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from functools import partial
 from itertools import chain
 from threading import Barrier
 from typing import Any, TypeAlias
@@ -27,9 +28,10 @@ from rerank_core import (
     list_providers,
     rerank,
 )
-from service import Send, Service, copied, in_turn, send_async
+from service import Send, Service, copied, in_turn, send_async, send_trio
 
 Call = Mapping[str, Any]
+TokenCheck: TypeAlias = Callable[[], None]
 FailedExchange: TypeAlias = tuple[httpx.Response, type[RerankError], str]
 """A token service's reply; the kind of the error, and words in its message."""
 AT_ONCE = 8
@@ -179,7 +181,68 @@ def shown_with(auth: Any, reply: httpx.Response) -> str:
     return repr(auth) + repr(vars(auth))
 
 
-def check_a_token_is_kept(call: Call, service: TokenService, send: Send) -> None:
+def token_checks(
+    call: Call,
+    make: Callable[..., TokenService],
+    *,
+    lasting: Sequence[tuple[Mapping[str, Any], int]],
+    refused: str,
+    failed: Sequence[FailedExchange],
+    hidden: str,
+) -> pytest.MarkDecorator:
+    """Give a test each `check` of how tokens are used, which is the same wherever there are any.
+
+    Args:
+        call: A call with an identity that is exchanged for tokens.
+        make: Makes the stand-in.
+        lasting: Fields of a token service's reply, and how many exchanges two calls then take.
+        refused: Words of the error where a fresh token is refused.
+        failed: Exchanges that fail.
+        hidden: What stands in none of their errors.
+    """
+    busy = httpx.Response(503, headers={"retry-after": "0"})
+    ways: Mapping[str, Send] = {"rerank": rerank, "arerank": send_async, "trio": send_trio}
+
+    def new(*tokens: httpx.Response, **options: Any) -> Callable[[], TokenService]:
+        return lambda: make(tokens=tokens, **options)
+
+    rows: list[tuple[str, Callable[..., None], Callable[[], TokenService], tuple[Any, ...]]] = [
+        ("kept", _check_a_token_is_kept, new(), ()),
+        (
+            "refused",
+            _check_a_refused_token_is_replaced,
+            new(token("revoked"), token("fresh"), accepted={"fresh"}),
+            (),
+        ),
+        ("refused twice", _check_no_third_attempt, new(accepted=set()), (refused,)),
+        ("bounds of time", _check_the_exchange_keeps_bounds_of_time, new(), ()),
+        ("busy", _check_a_busy_token_service_is_asked_again, new(busy, token("late")), ()),
+    ]
+    for fields, exchanges in lasting:
+        lasts = new(token("first", **fields), token("second"))
+        rows.append((f"{exchanges} exchanges", _check_exchanges, lasts, (exchanges,)))
+    for row in failed:
+        fails = new(row[0], token("good"))
+        rows.append((row[2], _check_a_failed_exchange, fails, (row, hidden)))
+    cases = [
+        pytest.param(partial(_run, check, call, service, more, send), id=f"{name}-{way}")
+        for name, check, service, more in rows
+        for way, send in ways.items()
+    ]
+    return pytest.mark.parametrize("check", cases)
+
+
+def _run(
+    check: Callable[..., None],
+    call: Call,
+    make: Callable[[], TokenService],
+    more: Sequence[Any],
+    send: Send,
+) -> None:
+    check(call, make(), *more, send)
+
+
+def _check_a_token_is_kept(call: Call, service: TokenService, send: Send) -> None:
     """Between calls, also between those that bring a client and an identity of their own."""
     for _ in range(3):
         send(**deepcopy(dict(call)), http_client=service)
@@ -188,7 +251,7 @@ def check_a_token_is_kept(call: Call, service: TokenService, send: Send) -> None
     assert service.authorizations == ["Bearer token-1"] * 3
 
 
-def check_exchanges(call: Call, service: TokenService, exchanges: int, send: Send) -> None:
+def _check_exchanges(call: Call, service: TokenService, exchanges: int, send: Send) -> None:
     """So many for two calls."""
     for _ in range(2):
         send(**call, http_client=service)
@@ -196,7 +259,7 @@ def check_exchanges(call: Call, service: TokenService, exchanges: int, send: Sen
     assert len(service.exchanges) == exchanges
 
 
-def check_a_refused_token_is_replaced(call: Call, service: TokenService, send: Send) -> None:
+def _check_a_refused_token_is_replaced(call: Call, service: TokenService, send: Send) -> None:
     """Once; the same request goes out again, with the new token, unseen by the caller."""
     response = send(**call, http_client=service)
 
@@ -206,7 +269,7 @@ def check_a_refused_token_is_replaced(call: Call, service: TokenService, send: S
     assert len(service.exchanges) == 2
 
 
-def check_no_third_attempt(call: Call, service: TokenService, words: str, send: Send) -> None:
+def _check_no_third_attempt(call: Call, service: TokenService, words: str, send: Send) -> None:
     """Where the fresh token is refused too; neither is shown."""
     with pytest.raises(AuthenticationError, match=words) as caught:
         send(**call, http_client=service)
@@ -215,14 +278,14 @@ def check_no_third_attempt(call: Call, service: TokenService, words: str, send: 
     assert "token-" not in str(caught.value)
 
 
-def check_the_exchange_keeps_bounds_of_time(call: Call, service: TokenService) -> None:
+def _check_the_exchange_keeps_bounds_of_time(call: Call, service: TokenService, send: Send) -> None:
     """Those of the attempt: it would wait without end otherwise."""
-    rerank(**call, timeout=7, http_client=service)
+    send(**call, timeout=7, http_client=service)
 
     assert service.exchanges[0].extensions["timeout"]["read"] == 7
 
 
-def check_a_failed_exchange(
+def _check_a_failed_exchange(
     call: Call, service: TokenService, failed: FailedExchange, secret: str, send: Send
 ) -> None:
     """Nothing is ranked, nothing secret is said, and the next call tries afresh."""
@@ -240,7 +303,7 @@ def check_a_failed_exchange(
     assert service.authorizations == ["Bearer good"]
 
 
-def check_a_busy_token_service_is_asked_again(
+def _check_a_busy_token_service_is_asked_again(
     call: Call, service: TokenService, send: Send
 ) -> None:
     """By core, as after any failure that may pass."""

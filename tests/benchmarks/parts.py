@@ -43,9 +43,11 @@ def make_parts(count: int) -> Mapping[str, Part]:
 
     model = f"cohere/{MODEL}"
     reranker = core.Reranker(model, api_key=KEY, api_base=BASE)
-    arguments = {
+    arguments: dict[str, Any] = {
         **dict.fromkeys(("rank_fields", "max_chunks_per_doc", "max_tokens_per_doc")),
-        **{"top_n": count, "return_documents": True, "extra": {}},
+        "top_n": count,
+        "return_documents": True,
+        "extra": {},
     }
     (target,) = reranker._targets  # noqa: SLF001 - the parts are no public functions
     plan = reranker._plan(QUERY, sent, **arguments)  # noqa: SLF001 - likewise

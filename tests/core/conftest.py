@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import anyio
 import httpx
 import pytest
 
@@ -30,6 +29,7 @@ from rerank_core import (
     wire,
 )
 from rerank_core._http.lifetime import Connections
+from service import noting_waits
 
 KEY = "sk-0123456789abcdef"
 Ask = Callable[..., RerankResponse]
@@ -177,18 +177,7 @@ def refuse(ask: Ask, documents: Any = ("a", "b"), **keywords: Any) -> RerankErro
     return caught.value
 
 
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds that drivers would have slept; nothing sleeps."""
-    seconds: list[float] = []
-
-    async def note(wait: float) -> None:
-        await anyio.lowlevel.checkpoint()
-        seconds.append(wait)
-
-    monkeypatch.setattr("rerank_core._drivers.time.sleep", seconds.append)
-    monkeypatch.setattr("rerank_core._drivers.anyio.sleep", note)
-    return seconds
+waits = noting_waits()
 
 
 @pytest.fixture

@@ -1004,15 +1004,18 @@ def test_ctrl_c_exits_with_130_and_no_traceback(service: SimpleNamespace) -> Non
         stderr=subprocess.PIPE,
         env=environment,
     ) as process:
-        assert process.stdin
-        process.stdin.write(b"a\n")
-        process.stdin.close()
-        until = time.monotonic() + 60
-        while not service.headers and time.monotonic() < until:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        process.stdin = None
-        output, errors = process.communicate(timeout=60)
+        try:
+            assert process.stdin
+            process.stdin.write(b"a\n")
+            process.stdin.close()
+            until = time.monotonic() + 60
+            while not service.headers and time.monotonic() < until:
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            process.stdin = None
+            output, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()  # no more than a look where it has ended
 
     assert process.returncode == 130
     assert (output, errors) == (b"", b"")

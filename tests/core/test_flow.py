@@ -336,16 +336,6 @@ def test_a_limit_of_the_first_provider_is_raised() -> None:
         _ask(driver, plugin, ["long"], fallbacks=[_fallback("second")], on_failure="passthrough")
 
 
-def test_pages_are_put_together() -> None:
-    """Asked for one after another, checked and sorted as one ranking."""
-    driver = _driver(in_turn(_rows(0, 1, next="/2"), _rows(2, next="/3"), _rows(3)))
-    response = _ask(driver)
-
-    assert _order(response) == RIGHT
-    assert _urls(driver)[1:] == ["http://scripted.test/2", "http://scripted.test/3"]
-    assert len(response.payload) == 3
-
-
 @pytest.mark.parametrize("following", ["/2", "/3"])
 def test_a_page_that_nobody_needs_is_not_asked_for(following: str) -> None:
     """A service may point to one page more, or to the last one again, with all documents ranked."""
@@ -366,13 +356,6 @@ def test_an_error_on_the_way_to_a_further_page_has_no_reply() -> None:
     assert caught.value.status_code is None
 
 
-def test_an_index_on_two_pages_is_refused() -> None:
-    """Pages are one ranking, in which no document stands twice."""
-    driver = _driver(in_turn(_rows(0, 1, next="/2"), _rows(1, 2, 3)))
-    with pytest.raises(ResponseParseError, match="twice"):
-        _ask(driver)
-
-
 def test_not_yet_is_asked_again_after_its_delay() -> None:
     """As often as the service says, without counting as a retry."""
     not_yet = Reply(status=202, body=orjson.dumps({"next": "/job", "delay": 2.0}))
@@ -386,15 +369,6 @@ def test_not_yet_is_asked_again_after_its_delay() -> None:
 
 
 GOOD_ROWS = _rows(0, 1, 2, 3)
-
-
-def test_a_page_that_was_seen_is_not_asked_for_again() -> None:
-    """A service that sends in circles is refused at once."""
-    driver = _driver(in_turn(_rows(0, next="/2"), _rows(1, next="/2"), GOOD_ROWS))
-    with pytest.raises(ResponseParseError, match="without end"):
-        _ask(driver)
-
-    assert len(driver.attempts) == 2
 
 
 def test_pages_without_end_are_refused() -> None:

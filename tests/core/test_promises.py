@@ -8,7 +8,6 @@ import itertools
 import json
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
@@ -20,9 +19,7 @@ from rerank_core import (
     InvalidRequestError,
     Price,
     ProviderNotFoundError,
-    RequestTimeoutError,
     Reranker,
-    RerankError,
     ResponseParseError,
     UnsupportedParamError,
     rerank,
@@ -846,108 +843,6 @@ def test_an_async_client_that_follows_redirects_does_not_here() -> None:
         asyncio.run(run())
 
     assert [request.url.host for request in service.requests] == ["rerank.test"]
-
-
-# --- pages ---------------------------------------------------------------------------------------
-
-
-def page(*pairs: tuple[int, float], **more: Any) -> httpx.Response:
-    """One page of results; `next` and `delay` say how it goes on."""
-    return httpx.Response(200, json={**rows(*pairs).json(), **more})
-
-
-def test_pages_are_put_together(ask: Ask) -> None:
-    """One ranking, usage added up, every reply kept."""
-    service = Service(
-        page((0, 0.1), next="https://rerank.test/p2", usage={"total_tokens": 3}, warnings=["w1"]),
-        page((2, 0.9), next="https://rerank.test/p3", usage={"total_tokens": 4}),
-        page((1, 0.5), usage={"total_tokens": 5}, warnings=["w1", "w2"]),
-    )
-
-    response = ask(service)
-
-    assert [request.method for request in service.requests] == ["POST", "GET", "GET"]
-    assert [request.url.path for request in service.requests] == ["/rerank", "/p2", "/p3"]
-    assert indices(response) == [2, 1, 0]
-    assert response.meta.billed_units.total_tokens == 12
-    assert len(response.payload) == 3
-    assert response.warnings == ("w1", "w2")
-
-
-def test_an_index_that_stands_on_two_pages_is_refused(ask: Ask) -> None:
-    """Pages overlap where the list changed meanwhile."""
-    service = Service(page((0, 0.1), (1, 0.2), next="https://rerank.test/p2"), page((1, 0.3)))
-
-    with pytest.raises(ResponseParseError, match="twice"):
-        ask(service)
-
-
-def test_a_page_that_repeats_is_refused(ask: Ask) -> None:
-    """A service that points back would be asked for ever."""
-    service = Service(page((0, 0.1), next="https://rerank.test/p2"))
-
-    with pytest.raises(ResponseParseError, match="without end"):
-        ask(service)
-
-    assert len(service.requests) == 2
-
-
-def test_pages_without_end_are_refused(ask: Ask) -> None:
-    """Also where each has a new URL."""
-    number = itertools.count()
-    service = Service(lambda _: page(next=f"https://rerank.test/{next(number)}"))
-
-    with pytest.raises(ResponseParseError, match="without end"):
-        ask(service)
-
-    assert len(service.requests) <= 1000
-
-
-def test_come_back_later_is_waited_for(ask: Ask, waits: list[float]) -> None:
-    """The same address may be asked again where the service says when."""
-    again = "https://rerank.test/job"
-    service = Service(
-        page(next=again, delay=0.5),
-        page(next=again, delay=1.5),
-        page((0, 0.1), (1, 0.2), (2, 0.3)),
-    )
-
-    response = ask(service)
-
-    assert waits == [0.5, 1.5]
-    assert indices(response) == [2, 1, 0]
-
-
-def test_come_back_after_the_deadline_fails_at_once(ask: Ask, waits: list[float]) -> None:
-    """Waiting would be in vain."""
-    with pytest.raises(RequestTimeoutError, match="deadline"):
-        ask(Service(page(next="https://rerank.test/job", delay=60)), deadline=5)
-
-    assert waits == []
-
-
-def test_a_further_page_is_asked_for_like_the_first(ask: Ask) -> None:
-    """With the key and the caller's headers."""
-    service = Service(page((0, 0.1), next="https://rerank.test/p2"), page((1, 0.9), (2, 0.5)))
-
-    ask(service, extra_headers={"x-team": "search"})
-
-    assert [request.headers["authorization"] for request in service.requests] == [
-        f"Bearer {KEY}",
-        f"Bearer {KEY}",
-    ]
-    assert [request.headers.get("x-team") for request in service.requests] == ["search", "search"]
-
-
-def test_a_page_on_another_host_is_not_given_the_key(ask: Ask) -> None:
-    """A key goes only where it was meant to go, whatever a reply says."""
-    service = Service(page(next="https://elsewhere.test/p2"), ranking(0.3, 0.2, 0.1))
-
-    with suppress(RerankError):
-        ask(service)
-
-    hosts = {request.url.host for request in service.requests if KEY in str(request.headers.raw)}
-    assert hosts == {"rerank.test"}
 
 
 # --- the call ------------------------------------------------------------------------------------

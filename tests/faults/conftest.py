@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import anyio
 import pytest
 
 from core.loopback import PROXY_VARIABLES
 from faults.calls import DRIVERS, MakeCalls
 from rerank_core import _retry
+from service import noting_waits
 
 
 @pytest.fixture(autouse=True)
@@ -29,15 +29,4 @@ def call(request: pytest.FixtureRequest) -> MakeCalls:
     return MakeCalls(request.param)
 
 
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds that calls would have slept; nothing sleeps."""
-    seconds: list[float] = []
-
-    async def note(wait: float) -> None:
-        await anyio.lowlevel.checkpoint()
-        seconds.append(wait)
-
-    monkeypatch.setattr("rerank_core._drivers.time.sleep", seconds.append)
-    monkeypatch.setattr("rerank_core._drivers.anyio.sleep", note)
-    return seconds
+waits = noting_waits()

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httpcore  # noqa: TC002 - beside httpx
@@ -21,15 +22,17 @@ from attrs import frozen
 from click.testing import CliRunner
 
 import rerank_core
-from rerank_core import HTTPRequest, HTTPResponse, Provider, list_providers
+from rerank_core import HTTPRequest, HTTPResponse, PluginSource, Provider, _plugins, list_providers
 from rerank_core._cli_plugins import cli
 from rerank_core._hooks import ProviderHooks
 from rerank_core._http import asyncio_pool, pool
+from rerank_core._plugins import hooks_of
 from rerank_core.testing import Case
 
 ROOT = Path(__file__).parents[2]
-_WHERE = ("*.md", "core/*.md", "plugins/*/*.md", "docs/**/*.md")
+_WHERE = ("*.md", "core/*.md", "plugins/*/*.md", "plugin-template/**/*.md", "docs/**/*.md")
 PAGES = sorted(page for pattern in _WHERE for page in ROOT.glob(pattern))
+TEMPLATE = ROOT / "plugin-template"
 SAMPLE = ROOT / "docs" / "sample" / "acoustic-fatigue.jsonl"
 QUERY = "what data is there on the fatigue of structures under acoustic loading"
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -73,18 +76,27 @@ def pages_with(language: str, start: str = "") -> list[Path]:
     ]
 
 
+def _module(name: str, path: Path) -> ModuleType:
+    """A module from its file, under a name that nothing else has."""
+    spec = spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def _cases_of(provider: str) -> list[Case]:
     """What the tests of a provider's plugin state about its service; nothing where there are none.
 
     A reply is written as the plugin's own tests write it, so that a page shows a call as it is.
     """
-    folder = ROOT / "plugins" / f"rerank-{provider.replace('_', '-')}"
+    name = f"rerank-{provider.replace('_', '-')}"
+    folder = TEMPLATE if name == "rerank-example" else ROOT / "plugins" / name
     path = folder / "tests" / f"test_{provider}.py"
-    spec = spec_from_file_location(f"case_of_{provider}", path)
-    if not path.exists() or spec is None or spec.loader is None:
+    if not path.exists():
         return []
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = _module(f"case_of_{provider}", path)
     return [value for value in vars(module).values() if isinstance(value, Case)]
 
 
@@ -187,6 +199,10 @@ def test_python_runs_and_prints_what_the_page_says(
         provider = page.parent.name.removeprefix("rerank-").replace("-", "_")
         if not _cases_of(provider):
             pytest.skip(f"the tests of {page.parent.name} state no Case, which writes the replies")
+    if page.is_relative_to(TEMPLATE):  # of its shapes, one alone is installed
+        plugin = hooks_of(_module("shown", page.with_name("rerank_example.py")))
+        plugin.source = PluginSource("example")
+        monkeypatch.setitem(_plugins._registered, "example", plugin)  # noqa: SLF001 - in its stead
     monkeypatch.syspath_prepend(tmp_path)
     set_what_the_page_exports(page, monkeypatch)
     blocks = blocks_of(page)
@@ -309,12 +325,24 @@ def test_every_block_names_its_language_and_ends(page: Path) -> None:
     assert {block.language for block in blocks_of(page)} <= {"python", "sh", "text", "toml"}
 
 
+def test_python_is_marked_text_only_where_it_cannot_be_run() -> None:
+    """It needs what the tests do not install."""
+    imports = [
+        re.findall(r"^(?:from|import) (\w+)", block.text, re.MULTILINE)
+        for page in PAGES
+        for block in blocks_of(page)
+        if block.language == "text"
+    ]
+
+    assert {name for names in imports for name in names} == {"sentence_transformers"}
+
+
 def test_the_index_names_every_page() -> None:
     """A page that nothing leads to is not read; plugins' own stand in the README."""
     index = ROOT / "docs" / "index.md"
     links = _LINK.findall(index.read_text(encoding="utf-8"))
     linked = {(index.parent / link.partition("#")[0]).resolve() for link in links}
-    elsewhere = {*ROOT.glob("plugins/*/*.md"), *ROOT.glob("docs/changelog.d/*.md"), index}
+    elsewhere = {*ROOT.glob("plugin*/**/README.md"), *ROOT.glob("docs/changelog.d/*.md"), index}
 
     assert {*PAGES} - linked - elsewhere == set()
 

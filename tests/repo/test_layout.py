@@ -3,8 +3,10 @@
 import ast
 import re
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,8 @@ wire _dicts _json _facts _models _results _messages _requirement _suggest _versi
 LAYERS = _LAYERS.split()
 MODULES = sorted([*CORE.glob("*.py"), *CORE.glob("_http/*.py")])
 IMPORTED_FROM = {"rerank_core", "rerank_core._http"}
+# Imported only where the caller's program runs it already.
+UNDECLARED = {"rerank-core": {"trio"}}
 MAY_IMPORT_HTTPX = {
     "_auth",
     "_drivers",
@@ -64,6 +68,11 @@ def _metadata(package: Path) -> dict[str, Any]:
     return tomllib.loads((package / "pyproject.toml").read_text(encoding="utf-8"))["project"]  # type: ignore[no-any-return]
 
 
+def _normal(need: str) -> str:
+    """The name of the distribution that a requirement is for, as an index writes it."""
+    return re.split(r"[^\w.-]", need, maxsplit=1)[0].replace("_", "-").lower()
+
+
 def _tracked(*patterns: str) -> Iterator[Path]:
     listed = subprocess.run(  # noqa: S603 - git, of this repository
         ["git", "-C", str(ROOT), "ls-files", "-z", "--", *patterns],  # noqa: S607 - whichever git
@@ -72,6 +81,13 @@ def _tracked(*patterns: str) -> Iterator[Path]:
         text=True,
     )
     return (ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).exists())
+
+
+def _modules(package: Path) -> list[Path]:
+    """What a package brings, whether that is one module or a package of modules."""
+    if package == ROOT / "core":
+        return sorted(CORE.rglob("*.py"))
+    return sorted([*package.glob("rerank_*.py"), *package.glob("rerank_*/**/*.py")])
 
 
 def _imports(module: Path) -> Iterator[tuple[str, bool]]:
@@ -133,6 +149,26 @@ def test_all_packages_have_one_version_and_allow_a_range_of_each_other() -> None
     assert not [dependency for dependency in dependencies if "==" in dependency]
 
 
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
+def test_what_a_package_imports_it_declares(package: Path) -> None:
+    """Also what only a function imports: nothing is there by the grace of a dependency's own."""
+    project = _metadata(package)
+    extras = project.get("optional-dependencies", {}).values()
+    needs = [*project["dependencies"], *(need for extra in extras for need in extra)]
+    declared = {_normal(need) for need in [project["name"], *needs]}
+    distributions = packages_distributions()
+    roots = {name.split(".")[0] for path in _modules(package) for name, _ in _imports(path)}
+    foreign = roots - sys.stdlib_module_names - UNDECLARED.get(project["name"], set())
+    undeclared = {
+        name
+        for name in foreign
+        if not declared & {_normal(each) for each in distributions.get(name, [name])}
+    }
+
+    assert "rerank_core" in foreign
+    assert undeclared == set()
+
+
 def test_the_public_names_are_sorted_and_there() -> None:
     """`__all__` is in order, and every name in it exists and says what it is."""
     names = rerank_core.__all__
@@ -143,8 +179,8 @@ def test_the_public_names_are_sorted_and_there() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    [*CORE.rglob("*.py"), *(path for plugin in PLUGINS for path in plugin.rglob("rerank_*.py"))],
-    ids=lambda path: path.stem,
+    [*CORE.rglob("*.py"), *(path for plugin in PLUGINS for path in _modules(plugin))],
+    ids=lambda path: f"{path.parent.name}-{path.stem}",
 )
 def test_a_module_stays_below_the_ceiling(module: Path) -> None:
     """No module grows for ever."""

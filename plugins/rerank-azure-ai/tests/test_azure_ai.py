@@ -53,21 +53,16 @@ from service import (
 )
 from token_service import (
     FailedExchange,
+    TokenCheck,
     TokenService,
     call_thrice,
-    check_a_busy_token_service_is_asked_again,
-    check_a_failed_exchange,
-    check_a_refused_token_is_replaced,
-    check_a_token_is_kept,
-    check_exchanges,
-    check_no_third_attempt,
-    check_the_exchange_keeps_bounds_of_time,
     form_of,
     from_tasks,
     from_threads,
     shown_with,
     slow,
     token,
+    token_checks,
     without_state,
 )
 
@@ -664,42 +659,6 @@ def test_half_an_application_is_refused() -> None:
         rerank(**CALL, client_secret="s3cret", http_client=Service())  # noqa: S106 - a test's
 
 
-@every_way
-def test_a_token_is_kept_between_calls(send: Send) -> None:
-    """Also between those that bring a client of their own."""
-    check_a_token_is_kept(AS_APPLICATION, Service(), send)
-
-
-@both_ways
-@pytest.mark.parametrize(("seconds", "exchanges"), [(60, 2), ("60", 2), (3599, 1), ("3599", 1)])
-def test_a_token_is_replaced_before_its_end(seconds: object, exchanges: int, send: Send) -> None:
-    """By 60 seconds; the older token service writes them as a string."""
-    service = Service(tokens=[token("first", expires_in=seconds), token("second")])
-
-    check_exchanges(AS_APPLICATION, service, exchanges, send)
-
-
-@every_way
-def test_a_refused_token_is_replaced_once(send: Send) -> None:
-    """The request goes out again, with the new token, unseen by the caller."""
-    service = Service(tokens=[token("revoked"), token("fresh")], accepted={"fresh"})
-
-    check_a_refused_token_is_replaced(AS_APPLICATION, service, send)
-
-
-@every_way
-def test_a_fresh_token_that_is_refused_is_an_error(send: Send) -> None:
-    """No third attempt: a role is missing, for example."""
-    service = Service(accepted=set())
-
-    check_no_third_attempt(AS_APPLICATION, service, "role Cognitive Services User", send)
-
-
-def test_the_exchange_keeps_the_attempt_s_bounds_of_time() -> None:
-    """It would wait without end otherwise."""
-    check_the_exchange_keeps_bounds_of_time(AS_APPLICATION, Service())
-
-
 REFUSED = {"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret."}
 FAILED_EXCHANGES: list[FailedExchange] = [
     (
@@ -718,22 +677,26 @@ FAILED_EXCHANGES: list[FailedExchange] = [
 ]
 
 
-@both_ways
-@pytest.mark.parametrize("failed", FAILED_EXCHANGES, ids=lambda row: row[2])
-def test_a_failed_exchange_says_so_without_secrets(failed: FailedExchange, send: Send) -> None:
-    """And no request for a ranking goes out; the next call tries afresh."""
-    service = Service(tokens=[failed[0], token("good")])
+# The older token service writes seconds as a string.
+LASTING: list[tuple[dict[str, Any], int]] = [
+    ({"expires_in": 60}, 2),
+    ({"expires_in": "60"}, 2),
+    ({"expires_in": 3599}, 1),
+    ({"expires_in": "3599"}, 1),
+]
 
-    check_a_failed_exchange(AS_APPLICATION, service, failed, "app-secret", send)
 
-
-@both_ways
-def test_a_token_service_that_is_busy_is_asked_again(send: Send) -> None:
-    """By core, as after any failure that may pass."""
-    busy = httpx.Response(503, headers={"retry-after": "0"})
-    service = Service(tokens=[busy, token("late")])
-
-    check_a_busy_token_service_is_asked_again(AS_APPLICATION, service, send)
+@token_checks(
+    AS_APPLICATION,
+    Service,
+    lasting=LASTING,
+    refused="role Cognitive Services User",
+    failed=FAILED_EXCHANGES,
+    hidden="app-secret",
+)
+def test_tokens_are_used_as_wherever_there_are_any(check: TokenCheck) -> None:
+    """Kept, replaced 60 seconds before their end, and where refused; a failure hides secrets."""
+    check()
 
 
 class Credential:

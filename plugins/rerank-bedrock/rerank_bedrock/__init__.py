@@ -11,7 +11,13 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from rerank_bedrock._credentials import RegionOfProfile, RouteByCredentials
+from rerank_bedrock._credentials import (
+    FILES_AND_ROLES,
+    PROFILE,
+    SECRETS,
+    RegionOfProfile,
+    RouteByCredentials,
+)
 from rerank_bedrock._endpoints import (
     ARN,
     INVOKE_BASE,
@@ -39,25 +45,9 @@ from rerank_core import (
     wire,
 )
 
-_CREDENTIALS: Mapping[str, tuple[str, ...]] = {
-    "aws_access_key_id": ("AWS_ACCESS_KEY_ID",),
-    "aws_secret_access_key": ("AWS_SECRET_ACCESS_KEY",),
-    "aws_session_token": ("AWS_SESSION_TOKEN",),
-    "aws_bearer_token": ("AWS_BEARER_TOKEN_BEDROCK",),
-}
 _AGENT = "AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME"
 _RUNTIME = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"
 _ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_BEDROCK_RUNTIME_ENDPOINT", "BEDROCK_API_BASE")
-# What botocore reads for itself, to find credentials.
-_FILES_AND_ROLES = (
-    "AWS_SHARED_CREDENTIALS_FILE",
-    "AWS_CONFIG_FILE",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_ROLE_ARN",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-)
-_PROFILE = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
 _REGION = ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION")
 # US dollars for a search unit: one query with up to 100 chunks of documents. Bedrock reports no
 # units, so that the cost of a call stays unknown.
@@ -117,18 +107,18 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         base_urls_by_key=dict.fromkeys(() if route else ("ABSK", "bedrock-api-key-"), INVOKE_BASE),
         api_key_required=False,
         auth=_make_auth,
-        watched_env=_FILES_AND_ROLES,
+        watched_env=FILES_AND_ROLES,
         params={"top_n": "top_n" if route == "invoke" else "numberOfResults"}
         | ({"max_tokens_per_doc": "max_tokens_per_doc"} if is_cohere else {}),
         options={
             "aws_region_name": () if arn else _REGION,
-            "aws_profile_name": () if profile else _PROFILE,
+            "aws_profile_name": () if profile else PROFILE,
             "route": (),
             "additional_model_request_fields": (),
         }
         | ({} if route else {"runtime_endpoint": (_RUNTIME,)}),
         # Whoever names a profile means that one, not the keys of a variable.
-        secret_options=dict.fromkeys(_CREDENTIALS, ()) if profile else _CREDENTIALS,
+        secret_options=dict.fromkeys(SECRETS, ()) if profile else SECRETS,
         option_sources={"aws_region_name": _Stated(arn[1]) if arn else RegionOfProfile(profile)}
         | ({} if route else {"route": RouteByCredentials(profile)}),
         takes_mappings=settled != "invoke",  # InvokeModel gets, and its limit counts, their text

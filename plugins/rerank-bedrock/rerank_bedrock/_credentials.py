@@ -13,6 +13,22 @@ from attrs import frozen
 
 from rerank_core import ConfigurationError, MissingAPIKeyError, TransportError
 
+SECRETS: Mapping[str, tuple[str, ...]] = {
+    "aws_access_key_id": ("AWS_ACCESS_KEY_ID",),
+    "aws_secret_access_key": ("AWS_SECRET_ACCESS_KEY",),
+    "aws_session_token": ("AWS_SESSION_TOKEN",),
+    "aws_bearer_token": ("AWS_BEARER_TOKEN_BEDROCK",),
+}
+# What botocore reads for itself, to find credentials.
+FILES_AND_ROLES = (
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CONFIG_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+PROFILE = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
 _PARTS = {
     "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY",
     "aws_session_token": "AWS_SESSION_TOKEN",

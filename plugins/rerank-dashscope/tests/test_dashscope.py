@@ -30,17 +30,17 @@ from rerank_core import (
 )
 from rerank_core.testing import Case, Check, Example, conformance
 from service import (
-    CAPTURES,
     NOTHING,
+    CaptureCheck,
     Difference,
     Send,
     Service,
     asking,
     both_ways,
-    differing,
+    by,
+    captures,
     facts,
     rows,
-    stated,
     without_variables,
 )
 
@@ -234,23 +234,10 @@ def test_the_native_api_conforms(check: Check) -> None:
 # --- What others were seen to send ------------------------------------------------------------
 
 
-@both_ways
-@pytest.mark.parametrize("name", CALLS)
-def test_the_same_call_sends_the_same_but_for_the_differences(name: str, send: Send) -> None:
+@captures("dashscope", CALLS, DIFFERENCES, by(ask, rank_either))
+def test_the_same_call_sends_the_same_but_for_the_differences(check: CaptureCheck) -> None:
     """Method, path, query, the headers that matter and every field of the body."""
-    service = Service(rank_either)
-
-    ask(service, **{"send": send, **CALLS[name], "api_key": "test-key"})
-
-    assert differing(name, service) == stated(name, DIFFERENCES)
-
-
-def test_every_difference_has_a_reason_and_every_capture_is_covered() -> None:
-    """Each row names captures that are compared, and so must change something in them."""
-    assert {path.stem for path in CAPTURES.glob("dashscope-*.json")} == set(CALLS)
-    for _, _, reason, names in DIFFERENCES:
-        assert reason
-        assert set(names) <= set(CALLS)
+    check()
 
 
 # --- Where requests go ------------------------------------------------------------------------

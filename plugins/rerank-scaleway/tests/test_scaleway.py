@@ -22,21 +22,21 @@ from rerank_core import (
 )
 from rerank_core.testing import Case, Check, Example, conformance
 from service import (
-    CAPTURES,
+    CaptureCheck,
     Difference,
     Failure,
     Send,
     Service,
     asking,
     both_ways,
+    by,
+    captures,
     check_a_key_is_needed,
     check_failure,
     check_refused_unless_allowed,
-    differing,
     facts,
     hosts_asked,
     keys_sent,
-    stated,
     without_variables,
 )
 
@@ -155,23 +155,10 @@ def test_conformance(check: Check) -> None:
 # --- What others were seen to send ------------------------------------------------------------
 
 
-@both_ways
-@pytest.mark.parametrize("name", CALLS)
-def test_the_same_call_sends_the_same_but_for_the_differences(name: str, send: Send) -> None:
+@captures("scaleway", CALLS, DIFFERENCES, by(ask))
+def test_the_same_call_sends_the_same_but_for_the_differences(check: CaptureCheck) -> None:
     """Method, path, query, the headers that matter and every field of the body."""
-    service = Service()
-
-    ask(service, **{"send": send, **CALLS[name], "api_key": "test-key"})
-
-    assert differing(name, service) == stated(name, DIFFERENCES)
-
-
-def test_every_difference_has_a_reason_and_every_capture_is_covered() -> None:
-    """Each row names captures that are compared, and so must change something in them."""
-    assert {path.stem for path in CAPTURES.glob("scaleway-*.json")} == set(CALLS)
-    for _, _, reason, names in DIFFERENCES:
-        assert reason
-        assert set(names) <= set(CALLS)
+    check()
 
 
 # --- Where requests go ------------------------------------------------------------------------

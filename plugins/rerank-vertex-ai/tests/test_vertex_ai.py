@@ -47,21 +47,16 @@ from rerank_vertex_ai._auth import credentials_auth, metadata_auth
 from service import Difference, Send, both_ways, differing, every_way, load, send_async, stated
 from token_service import (
     FailedExchange,
+    TokenCheck,
     TokenService,
     call_thrice,
-    check_a_busy_token_service_is_asked_again,
-    check_a_failed_exchange,
-    check_a_refused_token_is_replaced,
-    check_a_token_is_kept,
-    check_exchanges,
-    check_no_third_attempt,
-    check_the_exchange_keeps_bounds_of_time,
     form_of,
     from_tasks,
     from_threads,
     shown_with,
     slow,
     token,
+    token_checks,
     without_state,
 )
 
@@ -767,42 +762,6 @@ def test_gcloud_s_folder_is_found(
     assert _credentials.gcloud_folder() == Path(folder).expanduser()
 
 
-@every_way
-def test_a_token_is_kept_between_calls(send: Send) -> None:
-    """Also between those that bring a client of their own."""
-    check_a_token_is_kept(AS_USER, Service(), send)
-
-
-@both_ways
-@pytest.mark.parametrize(("seconds", "exchanges"), [(60, 2), (3599, 1)])
-def test_a_token_is_replaced_60_seconds_before_its_end(
-    seconds: int, exchanges: int, send: Send
-) -> None:
-    """So that none ends on its way."""
-    service = Service(tokens=[token("first", expires_in=seconds), token("second")])
-
-    check_exchanges(AS_USER, service, exchanges, send)
-
-
-@every_way
-def test_a_refused_token_is_replaced_once(send: Send) -> None:
-    """The request goes out again, with the new token, unseen by the caller."""
-    service = Service(tokens=[token("revoked"), token("fresh")], accepted={"fresh"})
-
-    check_a_refused_token_is_replaced(AS_USER, service, send)
-
-
-@every_way
-def test_a_fresh_token_that_is_refused_is_an_error(send: Send) -> None:
-    """No third attempt."""
-    check_no_third_attempt(AS_USER, Service(accepted=set()), r"Invalid credentials\.", send)
-
-
-def test_the_exchange_keeps_the_attempt_s_bounds_of_time() -> None:
-    """It would wait without end otherwise."""
-    check_the_exchange_keeps_bounds_of_time(AS_USER, Service())
-
-
 GONE = {"error": "invalid_grant", "error_description": "Token has been expired or revoked."}
 FAILED_EXCHANGES: list[FailedExchange] = [
     (
@@ -820,22 +779,23 @@ FAILED_EXCHANGES: list[FailedExchange] = [
 ]
 
 
-@both_ways
-@pytest.mark.parametrize("failed", FAILED_EXCHANGES, ids=lambda row: row[2])
-def test_a_failed_exchange_says_so_without_secrets(failed: FailedExchange, send: Send) -> None:
-    """And no request for a ranking goes out; the next call tries afresh."""
-    service = Service(tokens=[failed[0], token("good")])
-
-    check_a_failed_exchange(AS_USER, service, failed, "secret", send)
+LASTING: list[tuple[dict[str, Any], int]] = [
+    ({"expires_in": 60}, 2),
+    ({"expires_in": 3599}, 1),
+]
 
 
-@both_ways
-def test_a_token_service_that_is_busy_is_asked_again(send: Send) -> None:
-    """By core, as after any failure that may pass."""
-    busy = httpx.Response(503, headers={"retry-after": "0"})
-    service = Service(tokens=[busy, token("late")])
-
-    check_a_busy_token_service_is_asked_again(AS_USER, service, send)
+@token_checks(
+    AS_USER,
+    Service,
+    lasting=LASTING,
+    refused=r"Invalid credentials\.",
+    failed=FAILED_EXCHANGES,
+    hidden="secret",
+)
+def test_tokens_are_used_as_wherever_there_are_any(check: TokenCheck) -> None:
+    """Kept, replaced 60 seconds before their end, and where refused; a failure hides secrets."""
+    check()
 
 
 def test_threads_that_need_a_token_ask_once() -> None:

@@ -38,20 +38,15 @@ from rerank_watsonx._auth import iam_auth
 from service import Difference, Send, both_ways, differing, load, stated
 from token_service import (
     FailedExchange,
+    TokenCheck,
     TokenService,
-    check_a_busy_token_service_is_asked_again,
-    check_a_failed_exchange,
-    check_a_refused_token_is_replaced,
-    check_a_token_is_kept,
-    check_exchanges,
-    check_no_third_attempt,
-    check_the_exchange_keeps_bounds_of_time,
     form_of,
     from_tasks,
     from_threads,
     shown_with,
     slow,
     token,
+    token_checks,
     without_state,
 )
 
@@ -660,12 +655,6 @@ def test_another_token_service_may_be_named(url: str, monkeypatch: pytest.Monkey
     assert [str(r.url) for r in service.exchanges] == ["https://iam.test/identity/token"]
 
 
-@both_ways
-def test_a_token_is_kept_between_calls(send: Send) -> None:
-    """Also between those that bring a client of their own."""
-    check_a_token_is_kept(with_key(), Service(), send)
-
-
 def test_a_token_serves_one_key_at_one_token_service() -> None:
     """Another key, or another service, gets another token."""
     service = Service()
@@ -674,41 +663,6 @@ def test_a_token_serves_one_key_at_one_token_service() -> None:
         rerank(**with_key(**changes), http_client=service)
 
     assert service.authorizations == [f"Bearer token-{at}" for at in (1, 2, 3, 1)]
-
-
-@both_ways
-@pytest.mark.parametrize(
-    ("fields", "exchanges"),
-    [
-        ({"expires_in": 59}, 2),
-        ({"expires_in": 60}, 2),
-        ({"expires_in": 3600}, 1),
-        ({"expires_in": None, "expiration": int(time.time()) + 30}, 2),
-        ({"expires_in": None, "expiration": int(time.time()) + 3600}, 1),
-        ({"expires_in": 3600, "expiration": 1}, 1),
-    ],
-)
-def test_a_token_is_replaced_60_seconds_before_its_end(
-    fields: dict[str, Any], exchanges: int, send: Send
-) -> None:
-    """Counted from its arrival, so that a wrong clock does no harm."""
-    service = Service(tokens=[token("first", **fields), token("second")])
-
-    check_exchanges(with_key(), service, exchanges, send)
-
-
-@both_ways
-def test_a_refused_token_is_replaced_once(send: Send) -> None:
-    """The request goes out again, with the new token, unseen by the caller."""
-    service = Service(tokens=[token("revoked"), token("fresh")], accepted={"fresh"})
-
-    check_a_refused_token_is_replaced(with_key(), service, send)
-
-
-@both_ways
-def test_a_fresh_token_that_is_refused_is_an_error(send: Send) -> None:
-    """No third attempt."""
-    check_no_third_attempt(with_key(), Service(accepted=set()), r"Token is expired\.", send)
 
 
 @both_ways
@@ -763,11 +717,6 @@ def test_exchange_and_ranking_go_over_real_connections(
     assert signed == ["Bearer over-the-wire"] * 2
 
 
-def test_the_exchange_keeps_the_attempt_s_bounds_of_time() -> None:
-    """It would wait without end otherwise."""
-    check_the_exchange_keeps_bounds_of_time(with_key(), Service())
-
-
 FAILED_EXCHANGES: list[FailedExchange] = [
     (
         httpx.Response(
@@ -794,22 +743,28 @@ FAILED_EXCHANGES: list[FailedExchange] = [
 ]
 
 
-@both_ways
-@pytest.mark.parametrize("failed", FAILED_EXCHANGES, ids=lambda row: row[2])
-def test_a_failed_exchange_says_so_without_secrets(failed: FailedExchange, send: Send) -> None:
-    """And no request for a ranking goes out; the next call tries afresh."""
-    service = Service(tokens=[failed[0], token("good")])
+# Counted from its arrival, so that a wrong clock does no harm.
+LASTING: list[tuple[dict[str, Any], int]] = [
+    ({"expires_in": 59}, 2),
+    ({"expires_in": 60}, 2),
+    ({"expires_in": 3600}, 1),
+    ({"expires_in": None, "expiration": int(time.time()) + 30}, 2),
+    ({"expires_in": None, "expiration": int(time.time()) + 3600}, 1),
+    ({"expires_in": 3600, "expiration": 1}, 1),
+]
 
-    check_a_failed_exchange(with_key(), service, failed, "the-secret-key", send)
 
-
-@both_ways
-def test_a_token_service_that_is_busy_is_asked_again(send: Send) -> None:
-    """By core, as after any failure that may pass, for as long as it asks to wait."""
-    busy = httpx.Response(503, headers={"retry-after": "0"})
-    service = Service(tokens=[busy, token("late")])
-
-    check_a_busy_token_service_is_asked_again(with_key(), service, send)
+@token_checks(
+    with_key(),
+    Service,
+    lasting=LASTING,
+    refused=r"Token is expired\.",
+    failed=FAILED_EXCHANGES,
+    hidden="the-secret-key",
+)
+def test_tokens_are_used_as_wherever_there_are_any(check: TokenCheck) -> None:
+    """Kept, replaced 60 seconds before their end, and where refused; a failure hides secrets."""
+    check()
 
 
 @pytest.mark.parametrize(("header", "seconds"), [("7", 7.0), ("Fri, 31 Dec 1999", None)])
