@@ -27,7 +27,8 @@ _progress _fallbacks
 _drivers _threads
 _http.open_channels _http.channel _http.clients _http.client_sending _auth auth tokens _token_reply
 _http.transports _http.asyncio_pool _http.asyncio_connection _http.happy_eyeballs
-_http.reply_streams _http.pool _http.backends _http.direct _http.bodies _http.turns _translation
+_http.reply_streams _http.pool _http.backends _http.direct _http.bodies _http.event_loops
+_translation
 _flow _steps _exchange _extras _status _effects _documents
 _target _params _keys _http.lifetime _http.made _prices _retry _ranking _call _options
 _plugins _hooks hookspecs
@@ -53,7 +54,7 @@ MAY_IMPORT_HTTPX = {
     "_http.pool",
     "_http.reply_streams",
     "_http.transports",
-    "_http.turns",
+    "_http.event_loops",
     "_token_reply",
     "auth",
     "tokens",

@@ -112,6 +112,7 @@ PLANTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PLANTED)
 def test_what_a_client_leaves_behind_is_noticed(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """Under each driver where there is such a thing, and nothing else is complained of."""

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from rerank_core._http.event_loops import is_trio
 from rerank_core._http.pool import AsyncConnectionPool, ConnectionPool
 
 
@@ -120,8 +121,3 @@ def _open_pool(loop: Any) -> Any:
     from rerank_core._http.asyncio_pool import AsyncioConnectionPool  # noqa: PLC0415 - likewise
 
     return AsyncioConnectionPool()
-
-
-def is_trio(loop: Any) -> bool:
-    """Whether it is trio's; else it is one of asyncio's."""
-    return hasattr(loop, "run_sync_soon")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -9,9 +10,9 @@ import httpx
 from rerank_core._auth import RecordingAuth, make_auth
 from rerank_core._http.bodies import ReplyBody, read_headers
 from rerank_core._http.direct import timeouts_of
-from rerank_core._http.reply_streams import bound_reply
+from rerank_core._http.event_loops import Turns, finish
+from rerank_core._http.reply_streams import bound_reply, close_abandoned
 from rerank_core._http.transports import MAX_BYTES
-from rerank_core._http.turns import Turns
 from rerank_core._models import HTTPResponse
 
 if TYPE_CHECKING:
@@ -56,6 +57,10 @@ async def asend_by_client(client: httpx.AsyncClient, effect: Send) -> HTTPRespon
         reply = await client.send(_build_request(client, effect), **_policy(client, effect))
     except httpx.HTTPStatusError as error:
         return _of_hook(error)
+    except BaseException:
+        if effect.target.connections.http_client is None:
+            await finish(partial(close_abandoned, client))
+        raise
     try:
         if (record := _read_already(reply)) is not None:
             return record

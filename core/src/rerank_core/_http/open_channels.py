@@ -11,7 +11,8 @@ from weakref import ref
 import anyio
 from anyio.lowlevel import current_token
 
-from rerank_core._http.channel import Channel, is_trio, open_async_channel, open_channel
+from rerank_core._http.channel import Channel, open_async_channel, open_channel
+from rerank_core._http.event_loops import is_trio
 from rerank_core.errors import ConfigurationError, RequestTimeoutError
 
 

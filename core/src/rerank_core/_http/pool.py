@@ -17,7 +17,7 @@ import httpcore
 
 from rerank_core._http.backends import AsyncBackend, BlockingBackend, has_leftover
 from rerank_core._http.bodies import ReplyBody, read_headers
-from rerank_core._http.turns import Turns
+from rerank_core._http.event_loops import Turns
 from rerank_core._models import HTTPResponse
 from rerank_core.errors import ConfigurationError
 

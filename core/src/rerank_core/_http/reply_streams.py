@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import httpcore
 import httpx
 
 from rerank_core._http.backends import AsyncBackend, BlockingBackend, has_leftover
 from rerank_core._http.bodies import ReplyBody
-from rerank_core._http.turns import Turns
+from rerank_core._http.event_loops import Turns, finish
 
 _UNPACKED_HERE = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 
@@ -91,6 +92,10 @@ class _CheckedStream(_WrappingStream):
         super().close()
 
     async def aclose(self) -> None:
+        # Broken off, it would leave the connection in use for ever in httpcore's pool.
+        await finish(self._aclose)
+
+    async def _aclose(self) -> None:
         if has_leftover(_innermost(self._stream)):
             await self._connection.aclose()
         await super().aclose()
@@ -114,6 +119,22 @@ def keep_only_clean(client: httpx.Client | httpx.AsyncClient) -> None:
     for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - no other way
         if transport is not None:
             transport._pool._network_backend = backend  # noqa: SLF001 - likewise
+
+
+async def close_abandoned(client: httpx.AsyncClient) -> None:
+    """Close the connections of a client of our own that httpcore holds for nobody.
+
+    A call that is cancelled just when its connection stands leaves it there, neither idle nor in
+    use, and its pool would never close it.
+    """
+    for transport in client._mounts.values():  # noqa: SLF001 - as above
+        pool = getattr(transport, "_pool", None)
+        if isinstance(pool, httpcore.AsyncConnectionPool):
+            wanted = [request.connection for request in pool._requests]  # noqa: SLF001 - likewise
+            for connection in pool.connections:
+                if connection not in wanted and not connection.is_idle():
+                    pool._connections.remove(connection)  # noqa: SLF001 - likewise
+                    await connection.aclose()
 
 
 def _watch(reply: httpx.Response) -> None:
