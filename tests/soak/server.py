@@ -159,10 +159,11 @@ async def _serve(rate: float, seed: str) -> None:
     service = Service(rate, seed)
     loop.set_exception_handler(lambda _, found: service.wrong.append(f"the server failed: {found}"))
     server = await loop.create_server(lambda: Connection(service), "127.0.0.1", 0, backlog=512)
-    async with server:
-        sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
-        sys.stdout.flush()
-        await loop.run_in_executor(None, sys.stdin.read)
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
+    await loop.run_in_executor(None, sys.stdin.read)
+    # As a context manager it would wait for the connections that a client left open.
+    server.close()
 
 
 if __name__ == "__main__":

@@ -85,9 +85,12 @@ def serving(rate: float, seed: str) -> Iterator[str]:
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as server:  # noqa: S603 - ours
         assert server.stdin is not None
         assert server.stdout is not None
-        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
-        server.stdin.close()
-        server.wait(30)
+        try:
+            yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+            server.stdin.close()
+            server.wait(30)
+        finally:
+            server.kill()
 
 
 def _ask(url: str, path: str) -> Any:
