@@ -35,6 +35,7 @@ PATIENCE = 1.0
 PHASES = ("blocking", "asyncio", "trio")
 
 
+@pytest.mark.slow
 def test_every_call_has_one_outcome_and_nothing_is_left_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

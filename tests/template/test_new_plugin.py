@@ -90,7 +90,12 @@ def test_their_own_tests_pass(folders: Mapping[str, Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    "tool", [("ruff", "check"), ("ruff", "format", "--check"), ("mypy",)], ids=" ".join
+    "tool",
+    [
+        pytest.param(("ruff", "check"), id="ruff check"),
+        pytest.param(("ruff", "format", "--check"), id="ruff format"),
+        pytest.param(("mypy",), id="mypy", marks=pytest.mark.slow),
+    ],
 )
 def test_linters_find_nothing(tool: tuple[str, ...], folders: Mapping[str, Path]) -> None:
     """With the settings of this repository, which are strict."""
