@@ -374,3 +374,16 @@ def check_failure(ask: Ask, failure: Failure, model: str, send: Send) -> None:
     assert [word for word in words if word not in text] == [], text
     assert text.startswith(f"{model}: "), text
     assert len(service.requests) == 1 + retried, len(service.requests)
+
+
+def check_watched(
+    variable: str, monkeypatch: pytest.MonkeyPatch, model: str, **options: Any
+) -> None:
+    """A `Reranker` is out of date when the variable has changed."""
+    monkeypatch.delenv(variable, raising=False)
+    reranker = Reranker(model, **options)
+    assert reranker.is_current()
+
+    monkeypatch.setenv(variable, "another")
+
+    assert not reranker.is_current()

@@ -25,6 +25,8 @@ from rerank_core import (
     Provider,
     Reranker,
     RerankError,
+    ResponseParseError,
+    TransportError,
     list_providers,
     rerank,
 )
@@ -41,6 +43,15 @@ def token(value: str, **fields: Any) -> httpx.Response:
     """A token service's reply; a field that is `None` is left out."""
     body = {"access_token": value, "token_type": "Bearer", "expires_in": 3600} | fields
     return httpx.Response(200, json={name: at for name, at in body.items() if at is not None})
+
+
+FAILED_ANYWHERE: list[FailedExchange] = [
+    (httpx.Response(503), TransportError, "status 503"),
+    (httpx.Response(200, text="hello"), ResponseParseError, "no token that can be used"),
+    (httpx.Response(200, json={}), ResponseParseError, "no token that can be used"),
+    (token("two\nlines"), ResponseParseError, "no token that can be used"),
+]
+"""What no token service means well, whatever it says otherwise."""
 
 
 class TokenService(Service):

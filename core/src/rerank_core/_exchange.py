@@ -79,7 +79,7 @@ def prepare(call: Call, target: Target, *, first: Target | None = None) -> Prepa
     """
     drop = first is not None or target.options.drop_params
     warnings = list(target.warnings)
-    params = choose_params(call, target, first, warnings)
+    params = choose_params(call, target, first, warnings, drop=drop)
     fitted = fit_documents(call, target.provider)
     if call.rank_fields and fitted.rank_fields is None and call.documents:
         warnings.append("rank_fields has no effect: no document is a mapping")

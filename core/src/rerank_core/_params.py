@@ -19,7 +19,7 @@ _HONOURED_BY_CORE = frozenset({"top_n", "rank_fields"})
 
 
 def choose_params(
-    call: Call, target: Target, first: Target | None, warnings: list[str]
+    call: Call, target: Target, first: Target | None, warnings: list[str], *, drop: bool
 ) -> dict[str, Any]:
     """The parameters that a provider takes; what nobody can honour is refused or left out.
 
@@ -28,13 +28,14 @@ def choose_params(
         target: Where it goes.
         first: Whom the call was meant for, where the target is a fallback.
         warnings: Gets what is left out.
+        drop: Leave out what nobody can honour.
 
     Raises:
         UnsupportedParamError: Neither the provider nor core can honour one.
     """
-    drop = first is not None or target.options.drop_params
-    given = {**target.params, **call.params}
-    if first is not None:
+    if first is None:
+        given = {**target.params, **call.params}
+    else:
         given = _adopt(call, target, first, warnings)
     facts = target.provider
     params = {}

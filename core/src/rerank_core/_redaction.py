@@ -43,8 +43,9 @@ def hider(secrets: Iterable[str]) -> Callable[[str], str]:
     longest = max(map(len, signs), default=0)
 
     def redact(text: str) -> str:
+        text = shorten(text, _MAX_CHARS)
         # As bytes: there, the lower case of a letter is as long as the letter.
-        raw = shorten(text, _MAX_CHARS).encode(errors="surrogatepass")
+        raw = text.encode(errors="surrogatepass")
         low = raw.lower()
         # Where letters and digits are escaped as well, a secret need not leave any of its own.
         escaped = _ESCAPED_WORD.search(low)
@@ -53,7 +54,7 @@ def hider(secrets: Iterable[str]) -> Callable[[str], str]:
         if _CUT in raw:
             found.update(_cut_places(raw, signs, longest))
         if not found:
-            return shorten(text, _MAX_CHARS)
+            return text
         kept, at = list[bytes](), 0
         for start, end in sorted(found):
             if start > at or not at:

@@ -44,8 +44,19 @@ from rerank_core.testing import CANARY, Case, Check, Example, Ranking, conforman
 from rerank_core.tokens import TokenAuth
 from rerank_vertex_ai import _credentials
 from rerank_vertex_ai._auth import credentials_auth, metadata_auth
-from service import Difference, Send, both_ways, differing, every_way, load, send_async, stated
+from service import (
+    Difference,
+    Send,
+    both_ways,
+    check_watched,
+    differing,
+    every_way,
+    load,
+    send_async,
+    stated,
+)
 from token_service import (
+    FAILED_ANYWHERE,
     FailedExchange,
     TokenCheck,
     TokenService,
@@ -772,10 +783,7 @@ FAILED_EXCHANGES: list[FailedExchange] = [
     (httpx.Response(401, json={"error": "bad"}), AuthenticationError, "status 401: bad"),
     (httpx.Response(404, text="<html>no</html>"), AuthenticationError, "status 404: <html>"),
     (httpx.Response(429, json=["slow"]), TransportError, "status 429: slow"),
-    (httpx.Response(503), TransportError, "status 503"),
-    (httpx.Response(200, text="hello"), ResponseParseError, "no token that can be used"),
-    (httpx.Response(200, json={}), ResponseParseError, "no token that can be used"),
-    (token("two\nlines"), ResponseParseError, "no token that can be used"),
+    *FAILED_ANYWHERE,
 ]
 
 
@@ -1087,10 +1095,5 @@ def test_a_variable_that_leads_to_credentials_is_watched(
     variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`rerank` would keep asking with those of the old account."""
-    monkeypatch.delenv(variable, raising=False)
-    reranker = Reranker("vertex_ai/semantic-ranker-default-004", vertex_project="p")
-    assert reranker.is_current()
-
-    monkeypatch.setenv(variable, "another")
-
-    assert not reranker.is_current()
+    model = "vertex_ai/semantic-ranker-default-004"
+    check_watched(variable, monkeypatch, model, vertex_project="p")
