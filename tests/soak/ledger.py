@@ -27,6 +27,8 @@ class Account:
         cut: Parts that may have been given up while they waited for another attempt.
         late: Attempts that were answered, but in vain: the client's patience was over.
         unseen: Attempts that a closed connection swallowed before the server saw them.
+        unsent: Attempts that may have ended before they were sent: a call took longer than one
+            may, and no stall of the server's explains it.
         refused: Calls that went to where nobody listens.
         faults: How often each fault was met.
         wrong: What does not fit; empty when all is well.
@@ -37,6 +39,7 @@ class Account:
     cut: int = 0
     late: int = 0
     unseen: int = 0
+    unsent: int = 0
     refused: int = 0
     faults: Counter[str] = field(factory=Counter)
     wrong: list[str] = field(factory=list)
@@ -79,6 +82,9 @@ def _complaint(
     impatient = outcomes.seconds[call] >= timeout
     vain = [name for attempts in parts for name in attempts[:-1] if not FAULTS[name].retried]
     account.late += len(vain)
+    stalls = sum(name.startswith("stall") for attempts in parts for name in attempts)
+    timeouts = expected * min(int(outcomes.seconds[call] / timeout), MAX_RETRIES)
+    account.unsent += max(timeouts - stalls, 0)
     if vain and not impatient:
         return f"sent again after {vain[0]!r}"
     if len(parts) > expected or any(len(attempts) > 1 + MAX_RETRIES for attempts in parts):

@@ -152,12 +152,17 @@ def _check_connections(phase: str, url: str, figures: Figures) -> None:
 def _check_waits(figures: Figures) -> None:
     """Every request beyond the first was waited for, and every wait led to a request.
 
-    Unless nobody waited any more for the part it was for, or the request met a closed connection.
+    Unless nobody waited any more for the part it was for, the request met a closed connection, or
+    the machine was so busy that patience was over before it was sent.
     """
     account = figures.account
     unseen = figures.waits - account.again - MAX_RETRIES * account.refused
-    if not 0 <= unseen <= account.cut + account.unseen + account.faults["reset after"]:
-        figures.wrong.append(f"{figures.waits} waits, but {account.again} further requests")
+    explained = account.cut + account.unseen + account.unsent + account.faults["reset after"]
+    if not 0 <= unseen <= explained:
+        figures.wrong.append(
+            f"{figures.waits} waits, but {account.again} further requests:"
+            f" {unseen} unseen, {explained} explained"
+        )
     if figures.outcomes.doubled:
         figures.wrong.append(f"{figures.outcomes.doubled} calls with two outcomes")
 

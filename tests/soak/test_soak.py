@@ -213,6 +213,32 @@ def test_a_call_that_nobody_could_answer_is_no_right_one() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("attempts", "seconds", "waits", "noticed"),
+    [
+        (["500", "right"], 0.0, 1, False),
+        (["500", "right"], 0.0, 0, True),
+        (["right"], 0.0, 1, True),
+        (["right"], PATIENCE, 1, False),  # too busy to send before it timed out
+        (["stall", "right"], PATIENCE, 2, True),
+        (["reset after", "right"], 0.0, 2, False),
+    ],
+)
+def test_a_wait_that_leads_to_no_request_is_noticed(
+    attempts: Sequence[str], seconds: float, waits: int, *, noticed: bool
+) -> None:
+    """And a request that nobody waited for, unless the server or a timeout explains it."""
+    outcomes = Outcomes(2, limit=1.0)
+    outcomes.codes[0] = outcomes.codes[1] = RIGHT
+    outcomes.seconds[1] = seconds
+    ledger = {f"0/{3 * at}": ["right"] for at in range(count_parts(0))}
+    figures = soak.Figures(2, outcomes, waits=waits)
+    figures.account = reconcile(outcomes, {**ledger, "1/0": attempts}, PATIENCE)
+    soak._check_waits(figures)  # noqa: SLF001 - the soak's own eyes
+
+    assert bool(figures.wrong) == noticed, figures.wrong
+
+
 def test_calls_differ_in_length_and_some_are_split() -> None:
     """Otherwise the soak would ask the same again and again."""
     lengths = {len(documents_of(call)) for call in range(200)}
