@@ -111,4 +111,14 @@ FINDINGS = (
         RerankResponse,
         "[redacted] expires",
     ),
+    Finding(
+        "a count below zero",
+        ("watsonx",),
+        HostileReply(
+            _ranked("0", ', "input_token_count": -9223372036854775808').replace(
+                b"relevance_score", b"score"
+            )
+        ),
+        RerankResponse,
+    ),
 )

@@ -45,6 +45,7 @@ from rerank_core import (
     wire,
 )
 
+_MAX_DIGITS = 15  # what is longer is no count
 _AGENT = "AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME"
 _RUNTIME = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"
 _ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_BEDROCK_RUNTIME_ENDPOINT", "BEDROCK_API_BASE")
@@ -232,7 +233,7 @@ def _to_source(
 
 
 def _count(text: str) -> int | None:
-    return int(text) if text.isdecimal() else None
+    return int(text) if text.isdecimal() and len(text) <= _MAX_DIGITS else None
 
 
 def _make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -> Any:

@@ -837,6 +837,7 @@ def test_mappings_are_rendered_for_invoke_model() -> None:
             Tokens(42, 0),
         ),
         ({"X-Amzn-Bedrock-Input-Token-Count": "many"}, Tokens()),
+        ({"X-Amzn-Bedrock-Input-Token-Count": "9" * 5000}, Tokens()),
         ({}, Tokens()),
     ],
 )

@@ -500,14 +500,15 @@ def test_a_reply_is_read(send: Send) -> None:
     assert response.cost is None
 
 
-def test_a_reply_without_id_and_tokens_is_read() -> None:
+@pytest.mark.parametrize("count", [None, -1, "many", 2**60])
+def test_a_reply_without_id_and_tokens_is_read(count: object) -> None:
     """An id is made, and unknown usage stays unknown."""
-    reply = httpx.Response(200, json=ranking(3, input_token_count=None))
+    reply = httpx.Response(200, json=ranking(3, input_token_count=count))
 
     response = rerank(**CALL, http_client=Service(reply))
 
     assert response.id
-    assert response.meta.billed_units.total_tokens is None
+    assert response.meta == Meta()
 
 
 @pytest.mark.parametrize(
