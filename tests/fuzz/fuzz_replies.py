@@ -28,7 +28,7 @@ MOST_BYTES = 65_536
 GRACE_SECONDS = 300
 
 
-def _fuzz(plugin: str, seconds: int, corpus: Path) -> None:
+def _fuzz(plugin: str, seconds: int, seed: int, corpus: Path) -> None:
     """Fuzz one plugin in this process, which libFuzzer ends."""
     atheris: Any = importlib.import_module("atheris")  # installed where fuzzing is done
     sys.path.append(str(TESTS))
@@ -39,6 +39,7 @@ def _fuzz(plugin: str, seconds: int, corpus: Path) -> None:
     trial.write_seeds(corpus)
     options = {
         "max_total_time": seconds,
+        "seed": seed,
         "max_len": MOST_BYTES,
         "len_control": 0,
         "print_final_stats": 1,
@@ -53,12 +54,12 @@ def _fuzz(plugin: str, seconds: int, corpus: Path) -> None:
     atheris.Fuzz()
 
 
-def _run(plugin: str, seconds: int) -> bool:
+def _run(plugin: str, seconds: int, seed: int) -> bool:
     """Fuzz one plugin in a process of its own; whether it kept all promises."""
     with tempfile.TemporaryDirectory() as corpus:
-        given = ["--plugin", plugin, "--seconds", str(seconds), "--worker", corpus]
+        given = ["--plugin", plugin, "--seconds", str(seconds), "--seed", str(seed)]
         done = subprocess.run(  # noqa: S603 - this file
-            [sys.executable, __file__, *given],
+            [sys.executable, __file__, *given, "--worker", corpus],
             capture_output=True,
             text=True,
             check=False,
@@ -86,14 +87,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Fuzz the way from a reply to a response.")
     parser.add_argument("--seconds", type=int, default=60, help="for all plugins together")
     parser.add_argument("--plugin", choices=PLUGINS, help="all if not given")
+    parser.add_argument("--seed", type=int, default=0, help="of chance; another one each time if 0")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.worker:
-        _fuzz(given.plugin, given.seconds, given.worker)
+        _fuzz(given.plugin, given.seconds, given.seed, given.worker)
         return 0
     plugins = [given.plugin] if given.plugin else PLUGINS
     share = max(given.seconds // len(plugins), 2)
-    kept = [_run(plugin, share) for plugin in plugins]
+    kept = [_run(plugin, share, given.seed) for plugin in plugins]
     return 0 if all(kept) else 1
 
 
