@@ -49,7 +49,7 @@ def test_configuring_brings_in_no_http_client(server: Loopback) -> None:
     """A reranker is resolved without any; the first call brings in connections, and no more."""
     done = run_program(
         """
-        import sys, types
+        import os, sys, types
         import rerank_core
         from rerank_core import HTTPRequest, Provider, RerankResponse, hookimpl
 
@@ -61,16 +61,17 @@ def test_configuring_brings_in_no_http_client(server: Loopback) -> None:
             lambda payload: RerankResponse(rerank_core.wire.read_results(payload["results"]))
         )
         with rerank_core.Reranker("m", provider=plugin) as reranker:
-            before = "httpcore" in sys.modules
+            print("httpcore" in sys.modules)
+            os.environ["NO_PROXY"] = "127.0.0.1"  # which asks for no proxy
             reranker.rerank("q", ["a 1"])
-            print(before, "httpcore" in sys.modules, "httpx" in sys.modules)
+            print(*(name in sys.modules for name in ("httpcore", "httpx", "urllib.request")))
         """,
         server.url,
         opening="",
     )
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split() == ["False", "True", "False"]
+    assert done.stdout.split() == ["False", "True", "False", "False"]
 
 
 ENDINGS = {

@@ -121,4 +121,11 @@ FINDINGS = (
         ),
         RerankResponse,
     ),
+    Finding(
+        "a key after a sign that looks like an escape",
+        REMOTE,
+        HostileReply(f'{{"code": "{"x" * 60}%{CANARY} y"}}'.encode(), 422),
+        APIStatusError,
+        "%[redacted] y",
+    ),
 )

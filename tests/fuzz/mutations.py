@@ -41,7 +41,10 @@ _RAW = (
 )
 _RAW_MARK = re.compile(rb'"@raw(\d+)@"')
 # A secret stands where a text may be cut, so that a half of it may be left.
-SECRETS = (CANARY, *(f"{'x' * count} {CANARY} y" for count in (20, 60, 470, 480, 490, 19_985)))
+SECRETS = (
+    *(CANARY, f"%{CANARY}", f"\\u{CANARY}", f"&#x{CANARY}"),
+    *(f"{'x' * count} {CANARY} y" for count in (20, 60, 470, 480, 490, 19_985)),
+)
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, 1, 2, 3, -1, 0.0, -0.0, 0.5, 1.0, 1.5, 0.1 + 0.2, 5e-324, -1e308),
     *(2**31, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**63), 10**30, 10**308),

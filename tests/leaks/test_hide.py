@@ -87,6 +87,14 @@ def test_a_secret_is_hidden_where_each_of_its_characters_is_escaped(form: str) -
     assert hide(f"key {escaped} is wrong", [CANARY]) == "key [redacted] is wrong"
 
 
+@pytest.mark.parametrize("sign", ["%", "%25", "\\", "\\u", "\\\\u", "&", "&#", "&#x"])
+@pytest.mark.parametrize("secret", ["cafe-secret-1", "2f5a9c71d2", "00112233;"])
+def test_a_sign_before_a_secret_hides_nothing_of_it(sign: str, secret: str) -> None:
+    """The two may look like an escape."""
+    assert hide(f"key {sign}{secret} is wrong", [secret]) == f"key {sign}[redacted] is wrong"
+    assert secret[:6] not in hide(f"key {sign}{secret[:6]}{CUT}", [secret])
+
+
 def test_the_longer_secret_goes_first() -> None:
     """Else the rest of it would stay."""
     assert hide("secret-and-more", ["secret", "secret-and-more"]) == "[redacted]"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from urllib.parse import unquote_to_bytes
 
@@ -114,16 +114,22 @@ def _meaning(escape: bytes) -> bytes:
     return meaning.replace(b"\\", b"")
 
 
-def _places(text: bytes, forms: Iterable[bytes]) -> list[tuple[int, int]]:
+def _readings(text: bytes) -> tuple[tuple[bytes, list[int], list[int]], ...]:
+    """The text without escapes and as it is: a stray `%` makes one of what a secret begins with."""
+    return _unescape(text), (text, [0], [0])
+
+
+def _places(text: bytes, forms: Sequence[bytes]) -> list[tuple[int, int]]:
     """Where in the text one of the forms stands, from and to."""
-    plain, begins, stands = _unescape(text)
-    low, found = plain.lower(), list[tuple[int, int]]()
-    for form in forms:
-        at = low.find(form)
-        while at >= 0:
-            end = at + len(form)
-            found.append((_stand(at, begins, stands)[0], _stand(end - 1, begins, stands)[1]))
-            at = low.find(form, end)
+    found = list[tuple[int, int]]()
+    for plain, begins, stands in _readings(text):
+        low = plain.lower()
+        for form in forms:
+            at = low.find(form)
+            while at >= 0:
+                end = at + len(form)
+                found.append((_stand(at, begins, stands)[0], _stand(end - 1, begins, stands)[1]))
+                at = low.find(form, end)
     return found
 
 
@@ -144,9 +150,9 @@ def _cut_places(text: bytes, forms: Iterable[bytes], longest: int) -> list[tuple
         begin = max(cut - _LONGEST_ESCAPE * longest, 0)
         left = text[begin:cut]
         for part in {left, _HALF_ESCAPE.sub(b"", left)}:
-            plain, begins, stands = _unescape(part)
-            starts = [_cut_start(plain.lower(), form) for form in forms]
-            found += [(begin + _stand(at, begins, stands)[0], cut) for at in starts if at >= 0]
+            for plain, begins, stands in _readings(part):
+                starts = [_cut_start(plain.lower(), form) for form in forms]
+                found += [(begin + _stand(at, begins, stands)[0], cut) for at in starts if at >= 0]
         cut = text.find(_CUT, cut + 1)
     return found
 

@@ -12,6 +12,8 @@ from typing import Any
 from rerank_core._http.event_loops import is_trio
 from rerank_core._http.pool import AsyncConnectionPool, ConnectionPool
 
+_VARIABLES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
+
 
 class Channel:
     """Connections of our own, and an httpx client for what takes more than those.
@@ -76,9 +78,8 @@ def _has_proxies() -> bool:
     Only httpx's own pools know proxies.
     """
     # What is asked below takes long to import.
-    if sys.platform not in {"darwin", "win32"} and not any(
-        name.lower().endswith("_proxy") for name in os.environ
-    ):
+    by_environment = sys.platform not in {"darwin", "win32"}
+    if by_environment and _VARIABLES.isdisjoint(map(str.lower, os.environ)):
         return False
     import urllib.request  # noqa: PLC0415 - see above
 
