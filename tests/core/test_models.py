@@ -187,6 +187,24 @@ def test_a_numeric_id_is_text() -> None:
     assert RerankResponse([], id=17).id == "17"
 
 
+_ODD = ["7", True, [], {}, -1, -0.5, 2**53 + 1, 1e300, float("nan"), float("inf")]
+
+
+@pytest.mark.parametrize("odd", [None, *_ODD], ids=repr)
+def test_usage_that_is_no_count_is_absent(odd: Any) -> None:
+    """Whatever a plugin hands on: it is no reason to lose a ranking, and nobody adds it up."""
+    assert Tokens(odd, odd) == Tokens()
+    assert BilledUnits(odd, odd) == BilledUnits()
+
+
+def test_usage_is_counted() -> None:
+    """Tokens whole, and units in parts where the service bills so."""
+    assert attrs.astuple(BilledUnits(1.5, 7)) == (1.5, 7)
+    assert attrs.astuple(BilledUnits(0, 1.5)) == (0, None)
+    assert attrs.astuple(Tokens(2**53, 0.0)) == (2**53, 0)
+    assert [type(count) for count in attrs.astuple(Tokens(4.0, 0.0))] == [int, int]
+
+
 def test_the_text_of_a_reply_replaces_what_is_not_utf_8() -> None:
     """It is for people."""
     assert HTTPResponse(200, {}, "ü".encode() + b"\xff").text == "ü\ufffd"

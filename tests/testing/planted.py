@@ -12,13 +12,11 @@ from attrs import evolve
 from rerank_core import (
     Compute,
     HTTPRequest,
-    Meta,
     Price,
     Provider,
     RerankRequest,
     RerankResponse,
     RerankResult,
-    Tokens,
     UnsupportedParamError,
     hookimpl,
     wire,
@@ -284,16 +282,6 @@ class _Telling(Healthy):
         return evolve(response, id=f"asked with {self.key}")
 
 
-class _Believing(Healthy):
-    """Takes any integer for a count of tokens."""
-
-    @hookimpl
-    def parse_response(self, payload: Any) -> RerankResponse:
-        count = payload.get("usage", {}).get("total_tokens")
-        tokens = Tokens(count if type(count) is int else None)
-        return evolve(Healthy.parse_response(self, payload), meta=Meta(tokens=tokens))
-
-
 class _InProcess(Healthy):
     """Scores by length in this process, a factor apart from what it should be."""
 
@@ -490,9 +478,6 @@ FAULTS: Mapping[str, Mapping[str, Case]] = {
                 for row in payload["results"]
             ]
         ),
-    },
-    "check_usage_is_counted": {
-        "a count below zero": evolve(CASE, plugin=_Believing(), example=_COUNTED),
     },
     "check_statuses_are_errors": {
         "a status changed": _with_auth(_Forgiving),

@@ -32,25 +32,38 @@ JSON = Any
 """A decoded JSON value."""
 
 
+_NUMBERS = {int, float}
+_MAX_COUNT = 2**53  # what is more is no count; sums of such numbers may be too large for a float
+
+
+def _to_number(value: Any) -> float | None:
+    return value if type(value) in _NUMBERS and 0 <= value <= _MAX_COUNT else None
+
+
+def _to_count(value: Any) -> int | None:
+    number = _to_number(value)
+    return None if number is None or number % 1 else int(number)
+
+
 @frozen
 class BilledUnits(Subscriptable):
-    """What the service bills for; `None` where it does not say.
+    """What the service bills for; `None` where it does not say, or says what is no count.
 
     Attributes:
-        search_units: Searches, as the provider counts them.
-        total_tokens: Tokens.
+        search_units: Searches, as the provider counts them, from 0.
+        total_tokens: Tokens, from 0.
     """
 
-    search_units: float | None = None
-    total_tokens: int | None = None
+    search_units: float | None = field(default=None, converter=_to_number)
+    total_tokens: int | None = field(default=None, converter=_to_count)
 
 
 @frozen
 class Tokens(Subscriptable):
-    """Tokens that the service counted; `None` where it does not say."""
+    """Tokens that the service counted, from 0; `None` as in `BilledUnits`."""
 
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    input_tokens: int | None = field(default=None, converter=_to_count)
+    output_tokens: int | None = field(default=None, converter=_to_count)
 
 
 def _is(*kinds: type) -> Any:

@@ -22,10 +22,8 @@ from rerank_core._results import Results
 from rerank_core.errors import ResponseParseError
 
 _STRINGS = {str}
-_NUMBERS = {int, float}
 _NO_META = Meta()
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-_MAX_COUNT = 2**53  # what is more is no count; sums of such numbers may be too large for a float
 
 __all__ = [
     "add_extra",
@@ -190,8 +188,7 @@ def add_extra(results: Results, rows: Sequence[Mapping[str, Any]], name: str) ->
 def read_meta(payload: JSON) -> Meta:
     """Read a Cohere-shaped `meta` and an OpenAI-shaped `usage` from a reply, where it has them.
 
-    A count that is no number, or is negative, is taken for absent: usage is no reason to lose a
-    ranking. A total alone is what went in, for a reranker writes nothing.
+    A total alone is what went in, for a reranker writes nothing.
     """
     meta, usage = _mapping(payload, "meta"), _mapping(payload, "usage")
     if not (meta or usage):
@@ -202,12 +199,12 @@ def read_meta(payload: JSON) -> Meta:
     counted = _NO_META.tokens
     if tokens or usage:
         counted = Tokens(
-            _count(tokens.get("input_tokens", usage.get("prompt_tokens", total))),
-            _count(tokens.get("output_tokens", usage.get("completion_tokens"))),
+            tokens.get("input_tokens", usage.get("prompt_tokens", total)),
+            tokens.get("output_tokens", usage.get("completion_tokens")),
         )
     return Meta(
         version if isinstance(version, str) else None,
-        BilledUnits(_number(units), _count(billed.get("total_tokens", total))),
+        BilledUnits(units, billed.get("total_tokens", total)),
         counted,
     )
 
@@ -216,17 +213,6 @@ def _mapping(value: JSON, name: str) -> Mapping[str, Any]:
     if isinstance(value, dict) and isinstance(inner := value.get(name), dict):
         return inner
     return _NOTHING
-
-
-def _number(value: JSON) -> float | None:
-    return value if type(value) in _NUMBERS and 0 <= value <= _MAX_COUNT else None
-
-
-def _count(value: JSON) -> int | None:
-    if value is None:
-        return None
-    number = _number(value)
-    return None if number is None or number % 1 else int(number)
 
 
 def _kind(value: JSON) -> str:

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from rerank_core import (
+    BilledUnits,
     ConfigurationError,
     HTTPRequest,
+    Meta,
     Provider,
     RerankRequest,
     RerankResponse,
+    Tokens,
     hookimpl,
     wire,
 )
@@ -119,11 +122,12 @@ def parse_response(
     provider: Provider, request: RerankRequest, payload: Any, headers: Mapping[str, str]
 ) -> RerankResponse:
     """Read the reply, which has no id but the one in its header."""
+    count = payload.get("input_token_count")
     said = (payload.get("system") or {}).get("warnings") or []
     return RerankResponse(
         wire.read_results(payload["results"], score="score"),
         id=headers.get("x-global-transaction-id", ""),
-        meta=wire.read_meta({"usage": {"total_tokens": payload.get("input_token_count")}}),
+        meta=Meta(billed_units=BilledUnits(total_tokens=count), tokens=Tokens(input_tokens=count)),
         warnings=(
             *wire.read_strings([row.get("message") for row in said if isinstance(row, dict)]),
             *_warn_of_two_places(provider, request.options),

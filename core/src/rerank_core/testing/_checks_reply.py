@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from attrs import asdict
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +24,6 @@ _SETTINGS = settings(
     phases=[Phase.generate],  # a failure is small already, and shrinking it takes long
     suppress_health_check=list(HealthCheck),
 )
-_OF_OTHER_TYPES: Mapping[str, JSON] = {"null": None, "text": "x", "an object": {}, "a list": []}
 _SCORES = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False, width=32),
     st.sampled_from([0.0, 0.5, 1.0, -1.0]),
@@ -190,7 +188,7 @@ def check_damaged_replies_do_no_harm(case: Case) -> None:
     good = [(0, 0.9), (1, 0.5), (2, 0.1)]
     reply = encoded(case, good, texts(3), None)
     call = {"query": QUERY, "documents": texts(3)}
-    for what, damaged in _damage(reply, _OF_OTHER_TYPES):
+    for what, damaged in _damage(reply):
         try:
             found = _pairs(ask(case, call, damaged))
         except (ResponseParseError, APIStatusError):
@@ -206,26 +204,8 @@ def check_damaged_replies_do_no_harm(case: Case) -> None:
         )
 
 
-def check_usage_is_counted(case: Case) -> None:
-    """What the service reports is a count or absent, whatever stands in its place."""
-    if computes(case):
-        return
-    for what, damaged in _damage(case.example.reply, {**_OF_OTHER_TYPES, "-1": -1}):
-        try:
-            meta = ask(case, case.example.call, damaged).meta
-        except (ResponseParseError, APIStatusError):
-            continue
-        counts = [*asdict(meta.billed_units).values(), *asdict(meta.tokens).values()]
-        require(
-            all(count is None or (type(count) in {int, float} and count >= 0) for count in counts),
-            f"a reply with {what} gives usage of {counts}",
-            why="users add these numbers up; `wire.read_meta` drops what is no count",
-            where=_PARSE,
-        )
-
-
-def _damage(reply: JSON, values: Mapping[str, JSON], path: str = "") -> Iterator[tuple[str, JSON]]:
-    """The reply with one value, at any depth, lost or replaced by one of these."""
+def _damage(reply: JSON, path: str = "") -> Iterator[tuple[str, JSON]]:
+    """The reply with one value, at any depth, lost or of another type."""
     places = (
         list(reply)
         if isinstance(reply, dict)
@@ -235,13 +215,13 @@ def _damage(reply: JSON, values: Mapping[str, JSON], path: str = "") -> Iterator
     )
     for place in places:
         here = f"{path}.{place}" if isinstance(place, str) else f"{path}[{place}]"
-        for word, value in values.items():
+        for word, value in (("null", None), ("text", "x"), ("an object", {}), ("a list", [])):
             changed = copy.copy(reply)
             changed[place] = value
             yield f"{here} replaced by {word}", changed
         if isinstance(reply, dict):
             yield f"{here} lost", {name: value for name, value in reply.items() if name != place}
-        for what, inner in _damage(reply[place], values, here):
+        for what, inner in _damage(reply[place], here):
             changed = copy.copy(reply)
             changed[place] = inner
             yield what, changed
