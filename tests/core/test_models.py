@@ -201,6 +201,7 @@ def test_usage_is_counted() -> None:
     """Tokens whole, and units in parts where the service bills so."""
     assert attrs.astuple(BilledUnits(1.5, 7)) == (1.5, 7)
     assert attrs.astuple(BilledUnits(0, 1.5)) == (0, None)
+    assert Tokens(1.5, 0.5) == Tokens()
     assert attrs.astuple(Tokens(2**53, 0.0)) == (2**53, 0)
     assert [type(count) for count in attrs.astuple(Tokens(4.0, 0.0))] == [int, int]
 

@@ -313,15 +313,15 @@ def test_meta_is_read_in_coheres_shape_and_in_openais() -> None:
     assert (other.tokens.input_tokens, other.tokens.output_tokens) == (8, 1)
 
 
-@pytest.mark.parametrize("odd", [None, "7", -1, {}], ids=repr)
+@pytest.mark.parametrize(
+    "odd", [None, "7", True, -1, 1.5, [], {}, float("nan"), float("inf")], ids=repr
+)
 def test_a_count_that_is_none_is_absent(odd: Any) -> None:
-    """Wherever it is read from."""
+    """Usage is no reason to lose a ranking."""
     counts = {"total_tokens": odd, "prompt_tokens": odd, "completion_tokens": odd}
-    written = {"input_tokens": odd, "output_tokens": odd}
 
     assert read_meta({"usage": counts}) == Meta()
-    assert read_meta({"meta": {"tokens": written, "billed_units": counts}}) == Meta()
-    assert read_meta({"meta": {"billed_units": {"search_units": odd}}}) == Meta()
+    assert read_meta({"meta": {"tokens": {"input_tokens": odd, "output_tokens": odd}}}) == Meta()
 
 
 @pytest.mark.parametrize("odd", [None, "x", 5, True, [], [1]], ids=repr)
@@ -335,6 +335,14 @@ def test_usage_in_another_shape_is_absent(odd: Any) -> None:
     ]
 
     assert [read_meta(shape) for shape in shapes] == [Meta()] * 4
+
+
+@pytest.mark.parametrize(
+    "odd", [None, "7", True, [], {}, -1, -0.5, 1e300, float("nan"), float("inf")], ids=repr
+)
+def test_search_units_that_are_no_number_are_absent(odd: Any) -> None:
+    """As any other count; a price by them would be none."""
+    assert read_meta({"meta": {"billed_units": {"search_units": odd}}}) == Meta()
 
 
 def test_warnings_of_a_service_are_strings() -> None:

@@ -40,7 +40,8 @@ _RAW = (
     b'"\xff"',
 )
 _RAW_MARK = re.compile(rb'"@raw(\d+)@"')
-# A secret stands where a text may be cut, so that a half of it may be left.
+# A secret stands after what may look like an escape, and where a text may be cut, so that a half
+# of it may be left.
 SECRETS = (
     *(CANARY, f"%{CANARY}", f"\\u{CANARY}", f"&#x{CANARY}"),
     *(f"{'x' * count} {CANARY} y" for count in (20, 60, 470, 480, 490, 19_985)),

@@ -82,7 +82,8 @@ def _complaint(
     impatient = outcomes.seconds[call] >= timeout
     vain = [name for attempts in parts for name in attempts[:-1] if not FAULTS[name].retried]
     account.late += len(vain)
-    stalls = sum(name.startswith("stall") for attempts in parts for name in attempts)
+    met = [FAULTS[name] for attempts in parts for name in attempts]
+    stalls = sum(RequestTimeoutError in fault.errors for fault in met)
     timeouts = expected * min(int(outcomes.seconds[call] / timeout), MAX_RETRIES)
     account.unsent += max(timeouts - stalls, 0)
     if vain and not impatient:

@@ -114,16 +114,18 @@ def _meaning(escape: bytes) -> bytes:
     return meaning.replace(b"\\", b"")
 
 
-def _readings(text: bytes) -> tuple[tuple[bytes, list[int], list[int]], ...]:
-    """The text without escapes and as it is: a stray `%` makes one of what a secret begins with."""
-    return _unescape(text), (text, [0], [0])
+def _readings(text: bytes) -> Iterator[tuple[bytes, list[int], list[int]]]:
+    """The text in lower case: without escapes, and as it is where that differs."""
+    plain, begins, stands = _unescape(text)
+    yield plain.lower(), begins, stands
+    if plain != text:  # a stray `%` makes an escape of what a secret begins with
+        yield text.lower(), [0], [0]
 
 
 def _places(text: bytes, forms: Sequence[bytes]) -> list[tuple[int, int]]:
     """Where in the text one of the forms stands, from and to."""
     found = list[tuple[int, int]]()
-    for plain, begins, stands in _readings(text):
-        low = plain.lower()
+    for low, begins, stands in _readings(text):
         for form in forms:
             at = low.find(form)
             while at >= 0:
@@ -150,8 +152,8 @@ def _cut_places(text: bytes, forms: Iterable[bytes], longest: int) -> list[tuple
         begin = max(cut - _LONGEST_ESCAPE * longest, 0)
         left = text[begin:cut]
         for part in {left, _HALF_ESCAPE.sub(b"", left)}:
-            for plain, begins, stands in _readings(part):
-                starts = [_cut_start(plain.lower(), form) for form in forms]
+            for low, begins, stands in _readings(part):
+                starts = [_cut_start(low, form) for form in forms]
                 found += [(begin + _stand(at, begins, stands)[0], cut) for at in starts if at >= 0]
         cut = text.find(_CUT, cut + 1)
     return found

@@ -12,7 +12,8 @@ from typing import Any
 from rerank_core._http.event_loops import is_trio
 from rerank_core._http.pool import AsyncConnectionPool, ConnectionPool
 
-_VARIABLES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
+_PROXIED = frozenset({"http", "https", "all"})
+_PROXY_VARIABLES = frozenset(f"{scheme}_proxy" for scheme in _PROXIED)
 
 
 class Channel:
@@ -79,11 +80,11 @@ def _has_proxies() -> bool:
     """
     # What is asked below takes long to import.
     by_environment = sys.platform not in {"darwin", "win32"}
-    if by_environment and _VARIABLES.isdisjoint(map(str.lower, os.environ)):
+    if by_environment and _PROXY_VARIABLES.isdisjoint(map(str.lower, os.environ)):
         return False
     import urllib.request  # noqa: PLC0415 - see above
 
-    return bool(urllib.request.getproxies().keys() & {"http", "https", "all"})
+    return not _PROXIED.isdisjoint(urllib.request.getproxies())
 
 
 def open_channel() -> Channel:
