@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from rerank_core._messages import shorten
+from rerank_core.wire import shorten
 from rerank_core.errors import (
     APIStatusError,
     AuthenticationError,
