@@ -11,16 +11,18 @@ from math import isfinite
 from typing import Any, Literal
 
 from attrs import field, frozen
-from attrs.validators import deep_iterable, deep_mapping, in_, instance_of, optional
+from attrs.validators import deep_iterable, deep_mapping, in_, instance_of, is_callable, optional
 
 from rerank_core._text import shown_url
 from rerank_core.errors import APIStatusError
 
-_names = deep_mapping(instance_of(str), instance_of(str), instance_of(Mapping))
+_MAPPING: Any = Mapping
+_is_mapping = instance_of(_MAPPING)
+_names = deep_mapping(instance_of(str), instance_of(str), _is_mapping)
 _strings = deep_iterable(instance_of(str), instance_of(tuple))
-_variables = deep_mapping(instance_of(str), _strings, instance_of(Mapping))
-_sources = deep_mapping(instance_of(str), lambda *_: None, instance_of(Mapping))
-_texts = deep_mapping(instance_of((int, str)), instance_of(str), instance_of(Mapping))
+_variables = deep_mapping(instance_of(str), _strings, _is_mapping)
+_sources = deep_mapping(instance_of(str), is_callable(), _is_mapping)
+_texts = deep_mapping(instance_of((int, str)), instance_of(str), _is_mapping)
 
 
 def _count(_: object, attribute: Any, value: Any) -> None:
@@ -44,7 +46,7 @@ def _dollars(_: object, attribute: Any, value: Any) -> None:
 
 
 def _errors(_: object, attribute: Any, value: Any) -> None:
-    instance_of(Mapping)(None, attribute, value)
+    _is_mapping(None, attribute, value)
     for kind in value.values():
         if not (isinstance(kind, type) and issubclass(kind, APIStatusError)):
             message = f"{attribute.name} must map to kinds of APIStatusError, not {kind!r}"

@@ -19,14 +19,14 @@ from rich.table import Table
 from rich.text import Text
 
 from rerank_core._cli.documents import FORMATS, Readable, decode_or, read_documents
-from rerank_core._client.functions import rerank
-from rerank_core.facts import Provider
-from rerank_core._resolve.discovery import InstalledProvider, find_plugin, list_providers
 from rerank_core._cli.progress import checked_output, is_terminal, printable, show_progress
+from rerank_core._client.functions import rerank
 from rerank_core._client.reranker import Reranker
+from rerank_core._resolve.discovery import InstalledProvider, find_plugin, list_providers
 from rerank_core._resolve.target import split_model
 from rerank_core._version import __version__
 from rerank_core.errors import ConfigurationError, PluginError, RerankError
+from rerank_core.facts import Provider
 from rerank_core.wire import encode_json, render_document
 
 _CONFIGURATION, _FAILED, _INTERRUPTED = 3, 4, 130

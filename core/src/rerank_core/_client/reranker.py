@@ -124,7 +124,7 @@ class Reranker:
     def _find_fallbacks(self, fallbacks: Any, first: Target) -> Iterator[Route]:
         for given, target in resolve_fallbacks(fallbacks, first):
             if isinstance(given, Reranker):
-                yield from given._routes
+                yield from given._routes  # noqa: SLF001 - of our own class
             elif target is None:
                 message = f"fallbacks must be models or Rerankers; {given!r} is neither"
                 raise ConfigurationError(message)
@@ -190,15 +190,16 @@ class Reranker:
         """
         from rerank_core._send.drivers import BlockingDriver  # noqa: PLC0415 - httpx not before a call
 
-        arguments = {
-            "top_n": top_n,
-            "rank_fields": rank_fields,
-            "return_documents": return_documents,
-            "max_chunks_per_doc": max_chunks_per_doc,
-            "max_tokens_per_doc": max_tokens_per_doc,
-            "extra": params,
-        }
-        plan = self._plan(query, documents, arguments)
+        plan = self._plan(
+            query,
+            documents,
+            top_n=top_n,
+            rank_fields=rank_fields,
+            return_documents=return_documents,
+            max_chunks_per_doc=max_chunks_per_doc,
+            max_tokens_per_doc=max_tokens_per_doc,
+            extra=params,
+        )
         response: RerankResponse = BlockingDriver().run(run_plan(plan))
         return response
 
@@ -216,23 +217,22 @@ class Reranker:
         """`rerank`, awaited; under asyncio or trio."""
         from rerank_core._send.drivers import AsyncDriver  # noqa: PLC0415 - httpx not before a call
 
-        arguments = {
-            "top_n": top_n,
-            "rank_fields": rank_fields,
-            "return_documents": return_documents,
-            "max_chunks_per_doc": max_chunks_per_doc,
-            "max_tokens_per_doc": max_tokens_per_doc,
-            "extra": params,
-        }
-        plan = self._plan(query, documents, arguments)
+        plan = self._plan(
+            query,
+            documents,
+            top_n=top_n,
+            rank_fields=rank_fields,
+            return_documents=return_documents,
+            max_chunks_per_doc=max_chunks_per_doc,
+            max_tokens_per_doc=max_tokens_per_doc,
+            extra=params,
+        )
         response: RerankResponse = await AsyncDriver().run(run_plan(plan))
         return response
 
-    def _plan(self, query: Any, documents: Any, arguments: Mapping[str, Any]) -> Plan:
+    def _plan(self, query: Any, documents: Any, **arguments: Any) -> Plan:
         options = self._routes[0].target.options
-        return Plan(
-            query, documents, arguments, self._routes, options.deadline, options.on_failure
-        )
+        return Plan(query, documents, arguments, self._routes, options.deadline, options.on_failure)
 
     def close(self) -> None:
         """Close the connections of blocking calls."""

@@ -22,15 +22,7 @@ _KINDS = {list: "a list", str: "a string", type(None): "null", int: "a number", 
 
 @define
 class Page:
-    """What a plugin read from one reply, with the reply.
-
-    Attributes:
-        response: The ranking, as far as the plugin took it; `None` for "not yet".
-        payload: The decoded reply.
-        headers: Of the reply.
-        size: Of the reply's body, in bytes.
-        following: What to send next, where this is not the end.
-    """
+    """What a plugin read from one reply, with the reply."""
 
     response: RerankResponse | None
     payload: JSON = field(repr=False)
@@ -45,12 +37,7 @@ class Page:
 
 
 def read_reply(part: Part, target: Target, reply: HTTPResponse) -> Page:
-    """Read the ranking from a reply with a good status.
-
-    Raises:
-        APIStatusError: The plugin found an error.
-        ResponseParseError: It is no ranking.
-    """
+    """Read the ranking from a reply with a good status."""
     payload = decode_json(reply.content)
     if isinstance(payload, dict) and payload.get("error"):
         message = "the reply has an error"

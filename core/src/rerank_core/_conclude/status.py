@@ -85,16 +85,9 @@ _GOOD_CODES = (0, 200, "0", "200", "ok", "success")
 
 
 def status_error(target: Target, reply: HTTPResponse, now: float, hide: Hide) -> APIStatusError:
-    """The error that a reply's bad status stands for.
-
-    Args:
-        target: Who was asked.
-        reply: What came back.
-        now: Seconds since 1970, for dates in headers.
-        hide: Takes secrets out of a text.
-    """
+    """The error that a reply's bad status stands for."""
     status, payload = reply.status_code, read_json(reply.content)
-    words = [*codes_in(payload, reply.headers), status]
+    words: list[int | str] = [*codes_in(payload, reply.headers), status]
     kind = _first(target.provider.error_types, words) or _type_of(status)
     said = find_message(payload, reply.content)
     message = f"status {status}: {hide(said, _SAID_CHARS)}".removesuffix(": ")
@@ -107,15 +100,7 @@ def status_error(target: Target, reply: HTTPResponse, now: float, hide: Hide) ->
 def find_error(
     target: Target, reply: HTTPResponse, payload: JSON, now: float, hide: Hide
 ) -> APIStatusError | None:
-    """The error that a reply with a good status carries instead of a ranking, if it does.
-
-    Args:
-        target: Who was asked.
-        reply: What came back.
-        payload: Its decoded body.
-        now: Seconds since 1970, for dates in headers.
-        hide: Takes secrets out of a text.
-    """
+    """The error that a reply with a good status carries instead of a ranking, if it does."""
     if not isinstance(payload, dict) or _says_success(payload):
         return None
     said = message_in(payload)

@@ -12,13 +12,7 @@ _MAX_SECONDS = 4e9  # of 126 years; clocks count to it, as Unix time it is long 
 def read_retry_after(
     headers: Mapping[str, str], reset_headers: tuple[str, ...], now: float
 ) -> float | None:
-    """Seconds that the service asks to wait; `None` where it does not say, or unreadably.
-
-    Args:
-        headers: Of the reply, names in lower case.
-        reset_headers: The provider's own: seconds, or Unix time.
-        now: Seconds since 1970, used where the reply has no `Date` of its own.
-    """
+    """Seconds that the service asks to wait; `None` where it does not say, or unreadably."""
     milliseconds = read_seconds(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000

@@ -9,8 +9,7 @@ from typing import Any
 
 from attrs import define, field
 
-from rerank_core._prepare.documents import read_documents
-from rerank_core._prepare.text import check_text, shown
+from rerank_core._prepare.documents import check_text, read_documents, shown
 from rerank_core.errors import InvalidRequestError
 
 
@@ -53,21 +52,7 @@ def make_call(
     max_tokens_per_doc: Any = None,
     extra: Mapping[str, Any] = MappingProxyType({}),
 ) -> Call:
-    """Check a call's arguments.
-
-    Args:
-        query: What is looked for.
-        listed: The documents, in a list of ours.
-        top_n: See `Reranker.rerank` for this and the following.
-        rank_fields: The fields to rank by.
-        return_documents: Whether results carry their documents.
-        max_chunks_per_doc: Chunks of a document.
-        max_tokens_per_doc: Tokens of a document.
-        extra: Other parameters.
-
-    Raises:
-        InvalidRequestError: One of them makes no sense; the message says which and why.
-    """
+    """Check a call's arguments."""
     if not isinstance(query, str):
         message = f"query must be a string, not {shown(query)}"
         raise InvalidRequestError(message)

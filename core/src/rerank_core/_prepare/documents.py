@@ -9,7 +9,6 @@ from typing import Any
 
 import attrs
 
-from rerank_core._prepare.text import shown
 from rerank_core.errors import InvalidRequestError
 from rerank_core.records.results import Document, RerankResult
 
@@ -21,12 +20,7 @@ _ABSENT: Any = object()  # what stands for a value that is none
 
 
 def list_documents(documents: Any) -> list[Any]:
-    """The caller's documents in a list of ours: theirs may change while a request is under way.
-
-    Raises:
-        InvalidRequestError: They have no order, or iterate over something else than documents;
-            the message says what to write instead.
-    """
+    """The caller's documents in a list of ours: theirs may change while a request is under way."""
     return documents[:] if type(documents) is list else list(_checked(documents))
 
 
@@ -38,11 +32,7 @@ def is_plain(listed: list[Any]) -> bool:
 def read_documents(
     listed: list[Any], rank_fields: Sequence[str] | None
 ) -> tuple[list[str | Mapping[str, Any]], tuple[str, ...]]:
-    """The documents as text and fields, and warnings; the same list where all are strings.
-
-    Raises:
-        InvalidRequestError: One is no document; the message says what is one.
-    """
+    """The documents as text and fields, and warnings; the same list where all are strings."""
     if is_plain(listed):
         return listed, ()
     reader = _Reader(rank_fields)
@@ -83,11 +73,7 @@ def _is_record(value: Any) -> bool:
 
 
 class _Reader:
-    """Reads documents that are no strings, and remembers what of them is no text.
-
-    Args:
-        rank_fields: The fields to rank by; whatever else cannot be sent is left out then.
-    """
+    """Reads documents that are no strings, and remembers what of them is no text."""
 
     def __init__(self, rank_fields: Sequence[str] | None) -> None:
         self._chosen = rank_fields
@@ -152,7 +138,7 @@ class _Reader:
         if isinstance(value, (list, tuple, set, frozenset)) or _is_array(value):
             return self._to_list(value, name, where)
         own_text = isinstance(value, str) or (
-            type(value).__str__ is not object.__str__
+            _has_own_text(type(value))
             and not isinstance(value, (bytes, bytearray, memoryview, float))
             and not hasattr(value, "__iter__")
         )
@@ -215,3 +201,30 @@ def _is_scalar(value: Any) -> bool:
 
 def _is_array(value: Any) -> bool:
     return hasattr(value, "tolist") and bool(getattr(value, "ndim", 0))
+
+
+def _has_own_text(kind: type) -> bool:
+    """Whether a class says itself how it is written as text."""
+    own: Any = kind.__str__
+    return own is not object.__str__
+
+
+def check_text(text: str, where: str) -> None:
+    """Refuse text that has no UTF-8 form."""
+    if text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        message = (
+            f"{where} has a lone surrogate at position {error.start}; it was decoded wrongly:"
+            " decode it with errors='replace'"
+        )
+        raise InvalidRequestError(message) from None
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: small ones whole, others by their type."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return repr(value)
+    return type(value).__name__

@@ -8,8 +8,7 @@ from typing import Any
 
 from attrs import define
 
-from rerank_core._prepare.call import Call
-from rerank_core._prepare.text import check_text
+from rerank_core._prepare.call import Call, check_text
 from rerank_core._resolve.options import Options
 from rerank_core.errors import InvalidRequestError
 from rerank_core.facts import Provider
@@ -18,14 +17,7 @@ from rerank_core.wire import encode_json, render_documents
 
 @define
 class Fitted:
-    """Documents ready to be sent.
-
-    Attributes:
-        sent: Rendered where the provider takes only strings, without those held back.
-        indices: The position of each in the caller's list.
-        held_back: The positions of blank documents that the provider refuses.
-        rank_fields: The fields to rank by; `None` where no document is a mapping.
-    """
+    """Documents ready to be sent."""
 
     sent: Sequence[str | Mapping[str, Any]]
     indices: Sequence[int]
@@ -34,12 +26,7 @@ class Fitted:
 
 
 def fit_documents(call: Call, provider: Provider) -> Fitted:
-    """Render, hold back blanks, and check lengths.
-
-    Raises:
-        InvalidRequestError: A document or the query is longer than the provider takes, a
-            document cannot be encoded, or `rank_fields` names what no document has.
-    """
+    """Render, hold back blanks, and check lengths."""
     rank_fields = call.rank_fields if call.has_mappings else None
     for name in rank_fields or ():
         if not any(isinstance(each, Mapping) and name in each for each in call.documents):
@@ -76,11 +63,7 @@ def say_held_back(call: Call, fitted: Fitted) -> str:
 
 
 def check_encodable(documents: Sequence[str | Mapping[str, Any]], indices: Sequence[int]) -> None:
-    """Refuse documents that cannot be written as JSON, by their place in the caller's list.
-
-    Raises:
-        InvalidRequestError: One holds a lone surrogate, or a value that has no JSON form.
-    """
+    """Refuse documents that cannot be written as JSON, by their place in the caller's list."""
     for at, document in zip(indices, documents, strict=True):
         where = f"documents[{at}]"
         if isinstance(document, str):
@@ -103,12 +86,7 @@ def _check_length(text: str, where: str, most: int | None) -> None:
 def split_documents(
     query: str, fitted: Fitted, provider: Provider, options: Options
 ) -> list[range]:
-    """Ranges that cover the documents in order, each small enough for one request.
-
-    Raises:
-        InvalidRequestError: One document alone is too large, or the model scores documents by
-            each other and the caller has not allowed a split.
-    """
+    """Ranges that cover the documents in order, each small enough for one request."""
     documents, indices = fitted.sent, fitted.indices
     if not documents:
         return []

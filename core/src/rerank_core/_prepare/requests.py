@@ -15,7 +15,7 @@ from rerank_core._prepare.fitting import (
     say_held_back,
     split_documents,
 )
-from rerank_core._prepare.params import choose_params, refuse_or_warn
+from rerank_core._resolve.hints import CALL_PARAMS, is_routing, unknown_param
 from rerank_core._resolve.options import Options, check_headers
 from rerank_core._resolve.target import Target
 from rerank_core._text import without_userinfo
@@ -29,14 +29,7 @@ _PORTS = {"http": 80, "https": 443}
 
 @define
 class Part:
-    """One request's share of a call.
-
-    Attributes:
-        request: What was asked, as hooks see it.
-        indices: The position of each of its documents in the caller's list.
-        expected: How many results the service owes.
-        work: What to send, or to compute.
-    """
+    """One request's share of a call."""
 
     request: RerankRequest
     indices: Sequence[int]
@@ -58,19 +51,7 @@ class Prepared:
 def prepare(
     call: Call, target: Target, found: Mapping[str, Any], *, first: Target | None = None
 ) -> Prepared:
-    """Refuse what cannot be honoured, and build the requests.
-
-    Args:
-        call: What the caller asks.
-        target: Where it goes.
-        found: Options that were looked up since the target was resolved.
-        first: Whom the call was meant for, where the target is a fallback: it leaves out, with a
-            warning, what it cannot honour.
-
-    Raises:
-        ConfigurationError: And its kinds, before anything is sent.
-        PluginError: A hook broke its contract.
-    """
+    """Refuse what cannot be honoured, and build the requests."""
     drop = first is not None or target.options.drop_params
     warnings = [*target.warnings, *call.warnings]
     params = choose_params(call, target, first, warnings, drop=drop)
@@ -124,13 +105,7 @@ def _translate(
 
 
 def add_extras(work: HTTPRequest, target: Target) -> HTTPRequest:
-    """The request with the caller's `extra_body` and `extra_headers`.
-
-    Raises:
-        InvalidRequestError: `extra_body` repeats what the request has, or has no place in it.
-        ConfigurationError: A header of the plugin's cannot be sent.
-        PluginError: The plugin built no absolute URL.
-    """
+    """The request with the caller's `extra_body` and `extra_headers`."""
     if not work.url.startswith(_SCHEMES):
         message = (
             f"build_request made no absolute URL, but {without_userinfo(work.url)!r}; it needs"
@@ -158,12 +133,7 @@ def _with_extras(body: JSON, options: Options) -> dict[str, Any]:
 
 
 def follow(following: HTTPRequest, target: Target, before: HTTPRequest) -> HTTPRequest:
-    """The next request of an exchange, fit to be sent like the first.
-
-    Raises:
-        ResponseParseError: It goes to a place that the key was not given for: another scheme, host
-            or port.
-    """
+    """The next request of an exchange, fit to be sent like the first."""
     there, here = _split(following.url), _split(before.url)
     known = there.hostname in target.provider.further_hosts and there.scheme == "https"
     if _origin(there) != _origin(here) and not known:
@@ -188,11 +158,7 @@ def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
 
 
 def encode(request: HTTPRequest, part: Part) -> bytes:
-    """The body; what cannot be encoded is named by its place in the caller's list.
-
-    Raises:
-        InvalidRequestError: It has no JSON form.
-    """
+    """The body; what cannot be encoded is named by its place in the caller's list."""
     if request.body is None:
         return b""
     try:
@@ -200,3 +166,52 @@ def encode(request: HTTPRequest, part: Part) -> bytes:
     except InvalidRequestError:
         check_encodable(part.request.documents, part.indices)
         raise
+
+
+# Core honours these itself where the provider does not.
+_HONOURED_BY_CORE = frozenset({"top_n", "rank_fields"})
+
+
+def choose_params(
+    call: Call, target: Target, first: Target | None, warnings: list[str], *, drop: bool
+) -> dict[str, Any]:
+    """The parameters that a provider takes; what nobody can honour is refused or left out."""
+    if first is None:
+        given = {**target.params, **call.params}
+    else:
+        given = _adopt(call, target, first, warnings)
+    facts = target.provider
+    params = {}
+    for name, value in given.items():
+        if name in facts.params or name in facts.extra_params:
+            params[name] = value
+        elif name not in _HONOURED_BY_CORE:
+            error = UnsupportedParamError(unknown_param(facts, name), param=name)
+            # What may say where to or with whose key is never left out.
+            refused = name not in CALL_PARAMS and is_routing(name, facts)
+            refuse_or_warn(error, warnings, drop=drop and not refused)
+    return params
+
+
+def _adopt(call: Call, target: Target, first: Target, warnings: list[str]) -> dict[str, Any]:
+    """What a fallback is given: its own, and what was given for the first provider.
+
+    A parameter that only the first knows may mean something else to another, whatever its name.
+    """
+    if target.provider.name == first.provider.name:
+        return {**first.params, **target.params, **call.params}
+    given = {**first.params, **call.params}
+    warnings += [
+        f"{name!r} was meant for {first.provider.name}: left out"
+        for name in given
+        if name not in CALL_PARAMS
+    ]
+    shared = {name: value for name, value in given.items() if name in CALL_PARAMS}
+    return {**target.params, **shared}
+
+
+def refuse_or_warn(error: UnsupportedParamError, warnings: list[str], *, drop: bool) -> None:
+    """Refuse a parameter, or say that it is left out."""
+    if not drop:
+        raise error
+    warnings.append(f"{error.message.removesuffix('; drop_params=True leaves it out')}: left out")

@@ -68,11 +68,7 @@ def provider_names() -> list[str]:
 
 
 def source_of(name: str) -> PluginSource:
-    """Where the plugin for `name` comes from, without importing it.
-
-    Raises:
-        ConfigurationError: Two distributions claim the name.
-    """
+    """Where the plugin for `name` comes from, without importing it."""
     entries = () if name in _registered else _providers(name).get(name, ())
     if len(entries) > 1:
         claims = " and ".join(sorted(_describe(entry) for entry in entries))
@@ -84,13 +80,7 @@ def source_of(name: str) -> PluginSource:
 
 
 def find_plugin(name: str) -> ProviderHooks:
-    """The hooks of the plugin that answers to `name`, imported now if it was not before.
-
-    Raises:
-        ProviderNotFoundError: Nothing that is installed or registered answers to it.
-        ConfigurationError: Two distributions claim it.
-        PluginError: It cannot be imported, or lacks a hook.
-    """
+    """The hooks of the plugin that answers to `name`, imported now if it was not before."""
     if (hooks := _registered.get(name) or _loaded.get(name)) is not None:
         return hooks
     source = source_of(name)
@@ -115,12 +105,7 @@ def still_answers(hooks: ProviderHooks) -> bool:
 
 
 def hooks_of(plugin: object) -> ProviderHooks:
-    """The hooks of a plugin that was handed over, not installed.
-
-    Raises:
-        ConfigurationError: It is a name.
-        PluginError: It lacks a hook.
-    """
+    """The hooks of a plugin that was handed over, not installed."""
     if isinstance(plugin, str):
         message = (
             "provider= takes the module of a plugin that is not installed; one that is goes by"
@@ -135,19 +120,7 @@ def _label(plugin: object) -> str:
 
 
 def register(plugin: object) -> str:
-    """Make a plugin available that is not installed, or an observer of all calls.
-
-    Args:
-        plugin: A module, or any object, with the four hooks; or with `observe` alone.
-
-    Returns:
-        The provider's name, by which `model="name/..."` now finds it; for an observer, a name for
-        `unregister`.
-
-    Raises:
-        ConfigurationError: The name is taken, by an installed plugin or a registered one.
-        PluginError: A hook is missing or does not fit.
-    """
+    """Make a plugin available that is not installed, or an observer of all calls."""
     if not isinstance(plugin, str) and (name := _register_observer(plugin)):
         return name
     hooks = hooks_of(plugin)

@@ -37,8 +37,32 @@ _OTHER_WORDS: Mapping[str, str] = {
 }
 # Whole words that speak of where a request goes, or with whose key.
 _ROUTING_WORDS = frozenset(
-    "url urls uri base endpoint endpoints host hostname server key keys apikey token secret auth"
-    " authorization password credential credentials bearer proxy proxies header headers".split()
+    {
+        "url",
+        "urls",
+        "uri",
+        "base",
+        "endpoint",
+        "endpoints",
+        "host",
+        "hostname",
+        "server",
+        "key",
+        "keys",
+        "apikey",
+        "token",
+        "secret",
+        "auth",
+        "authorization",
+        "password",
+        "credential",
+        "credentials",
+        "bearer",
+        "proxy",
+        "proxies",
+        "header",
+        "headers",
+    }
 )
 _ROUTING_OPTIONS = ("api_key", "api_base", "extra_headers", "headers", "http_client", "provider")
 # Sends the provider's name to what pip knows it by.

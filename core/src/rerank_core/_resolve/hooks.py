@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import pluggy
-from attrs import frozen
+from attrs import Attribute, frozen
 
 from rerank_core import hookspecs
 from rerank_core._text import shorten
@@ -20,7 +20,6 @@ from rerank_core.records.exchange import (
     NextRequest,
     RerankRequest,
 )
-from rerank_core.records.fields import RecordError
 from rerank_core.records.response import RerankResponse
 from rerank_core.records.results import RerankResult
 
@@ -58,11 +57,7 @@ class PluginSource:
 
 
 def make_manager(plugin: object) -> pluggy.PluginManager:
-    """A manager with this one plugin.
-
-    Raises:
-        pluggy.PluginValidationError: A hook does not fit its specification.
-    """
+    """A manager with this one plugin."""
     manager = pluggy.PluginManager("rerank_core")
     manager.add_hookspecs(hookspecs)
     manager.register(plugin)
@@ -70,12 +65,7 @@ def make_manager(plugin: object) -> pluggy.PluginManager:
 
 
 class ProviderHooks:
-    """The hooks of one plugin, typed; whatever else a hook raises becomes a `PluginError`.
-
-    Attributes:
-        source: Where the plugin came from.
-        observe: The plugin's own `observe`, or `None`.
-    """
+    """The hooks of one plugin, typed; whatever else a hook raises becomes a `PluginError`."""
 
     def __init__(self, plugin: object, source: PluginSource) -> None:
         self.source = source
@@ -141,7 +131,7 @@ class ProviderHooks:
             )
         except RerankError:
             raise
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's code raises
+        except (Exception, SystemExit) as error:
             if _is_of_reply(error):
                 raise _unreadable(error) from error
             self._fail("parse_response", error)
@@ -176,7 +166,8 @@ def _is_of_reply(error: BaseException) -> bool:
     """Whether it is the reply that is not as expected: an attribute of a module is a typo."""
     if isinstance(error, AttributeError):
         return type(error.obj) in _PAYLOAD_TYPES
-    return isinstance(error, _UNEXPECTED_PAYLOAD) and not isinstance(error, RecordError)
+    of_record = any(isinstance(each, Attribute) for each in error.args)  # attrs' validators say so
+    return isinstance(error, _UNEXPECTED_PAYLOAD) and not of_record
 
 
 def _unreadable(error: BaseException) -> ResponseParseError:

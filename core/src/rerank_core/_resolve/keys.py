@@ -1,12 +1,17 @@
-"""Which key is sent, and where to: found in the argument or the environment."""
+"""Which key is sent and where to, and how long the model will be there."""
 
 from __future__ import annotations
 
 import fnmatch
+import functools
+import inspect
 import os
+import warnings
 from collections.abc import Sequence
+from datetime import UTC, date, datetime
 from urllib.parse import urlsplit
 
+from rerank_core._resolve.observers import LOGGER
 from rerank_core._resolve.options import Options
 from rerank_core._resolve.secrets import Secret
 from rerank_core.errors import ConfigurationError, MissingAPIKeyError
@@ -37,12 +42,7 @@ class Environment:
 def choose_key(
     facts: Provider, options: Options, environment: Environment
 ) -> tuple[Secret | None, str | None]:
-    """The key to send and the base URL to send it to: the argument, else the environment.
-
-    Raises:
-        MissingAPIKeyError: There is no key, and the provider needs one.
-        ConfigurationError: It cannot stand in a header.
-    """
+    """The key to send and the base URL to send it to: the argument, else the environment."""
     if options.api_key is not None:
         return _given_key(facts, options, environment)
     withheld = ""
@@ -70,11 +70,7 @@ def base_url_for(
 
 
 def check_base_url(facts: Provider, base_url: str | None) -> None:
-    """Refuse a base URL that is missing or no absolute URL.
-
-    Raises:
-        ConfigurationError: It is one of these.
-    """
+    """Refuse a base URL that is missing or no absolute URL."""
     if base_url is None:
         if facts.base_url_required:
             variables = " or ".join(facts.base_url_env)
@@ -143,3 +139,28 @@ def _checked_key(key: Secret) -> Secret:
         " header; copy it again"
     )
     raise ConfigurationError(message)
+
+
+def warn_of_retirement(provider: Provider, model: str) -> None:
+    """Warn, once per process and model, of the day on which a model is switched off."""
+    if provider.retires is not None:
+        _warn_once(provider.name, model, provider.retires)
+
+
+@functools.cache
+def _warn_once(provider: str, model: str, retires: str) -> None:
+    gone = date.fromisoformat(retires) <= datetime.now(UTC).date()
+    what = "was switched off on" if gone else "will be switched off on"
+    message = f"{provider}/{model} {what} {retires}, by its documentation; choose another model"
+    LOGGER.warning(message, extra={"rerank_provider": provider, "rerank_model": model})
+    warnings.warn(message, FutureWarning, stacklevel=_level_of_caller())
+
+
+def _level_of_caller() -> int:
+    """How many frames above the one that warns the first stands that is not this package's."""
+    level, frame = 1, inspect.currentframe()
+    while frame := frame and frame.f_back:
+        if frame.f_globals.get("__name__", "").partition(".")[0] != "rerank_core":
+            break
+        level += 1
+    return level

@@ -81,12 +81,7 @@ def _of_kind(kind: type, wanted: str) -> Any:
 
 
 def check_headers(where: str, headers: Mapping[Any, Any]) -> None:
-    """Refuse headers that cannot be sent, without showing a value.
-
-    Raises:
-        ConfigurationError: A name or a value is no string, or has a character that no header can
-            hold, or the header follows from the body.
-    """
+    """Refuse headers that cannot be sent, without showing a value."""
     for name, text in headers.items():
         if not (isinstance(name, str) and isinstance(text, str)):
             message = f"{where} must map strings to strings; {name!r} does not"
@@ -110,11 +105,7 @@ def _on_failure(_: object, attribute: Any, value: object) -> None:
 
 
 def either(name: str, value: Any, other_name: str, other: Any) -> Any:
-    """The value of an option that has two names.
-
-    Raises:
-        ConfigurationError: Both are given.
-    """
+    """The value of an option that has two names."""
     if value is not None and other is not None:
         message = f"{name} and {other_name} are the same: give one of them"
         raise ConfigurationError(message)

@@ -29,13 +29,44 @@ _MAX_CHARS = 100_000  # of a text that nobody cuts otherwise
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 _SECRET_WORDS = frozenset(
-    "auth authorization authentication apikey bearer cookie cookies credential credentials passwd"
-    " passphrase password pwd secret secrets signature token".split()
+    {
+        "auth",
+        "authorization",
+        "authentication",
+        "apikey",
+        "bearer",
+        "cookie",
+        "cookies",
+        "credential",
+        "credentials",
+        "passwd",
+        "passphrase",
+        "password",
+        "pwd",
+        "secret",
+        "secrets",
+        "signature",
+        "token",
+    }
 )
 # With one of these before it, a key is a secret; a sort key is none.
 _OF_A_KEY = frozenset(
-    "access account api auth client functions private secret security service shared signing"
-    " subscription x".split()
+    {
+        "access",
+        "account",
+        "api",
+        "auth",
+        "client",
+        "functions",
+        "private",
+        "secret",
+        "security",
+        "service",
+        "shared",
+        "signing",
+        "subscription",
+        "x",
+    }
 )
 _VERSION_NAME = re.compile("(api)?[-_.]?version", re.IGNORECASE)
 

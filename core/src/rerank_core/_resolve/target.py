@@ -12,9 +12,8 @@ from attrs import evolve, field, frozen
 from rerank_core._resolve.discovery import find_plugin, hooks_of, still_answers
 from rerank_core._resolve.hints import CALL_PARAMS, is_routing, unknown_param
 from rerank_core._resolve.hooks import ProviderHooks
-from rerank_core._resolve.keys import Environment, check_base_url, choose_key
+from rerank_core._resolve.keys import Environment, check_base_url, choose_key, warn_of_retirement
 from rerank_core._resolve.options import Options
-from rerank_core._resolve.retirement import warn_of_retirement
 from rerank_core._resolve.secrets import (
     Hide,
     Secret,
@@ -72,22 +71,14 @@ class Target:
         return still_answers(self.hooks)
 
     def hider(self, more: Iterable[str] = ()) -> Hide:
-        """What takes every secret out of a text that was handed over for this.
-
-        Args:
-            more: Secrets that only the sender knows, a signature for example.
-        """
+        """What takes every secret out of a text that was handed over for this."""
         kept = filter(None, (self.api_key, *self.secrets.values()))
         own = chain.from_iterable(secrets_in(secret.value) for secret in kept)
         return make_hider((*own, *given_secrets(self.options, self.provider), *more))
 
 
 def split_model(model: Any, custom_llm_provider: Any) -> tuple[str, str]:
-    """The provider's name and the model's, from `provider/model` or from both.
-
-    Raises:
-        ConfigurationError: One of the two is missing, or is no text.
-    """
+    """The provider's name and the model's, from `provider/model` or from both."""
     if not isinstance(model, str) or not model.strip():
         message = "model must be a string such as 'local/bm25'"
         raise ConfigurationError(message)
@@ -121,18 +112,7 @@ def _check_encodable(text: str, name: str) -> None:
 def resolve_target(
     model: Any, options: Options, custom_llm_provider: Any = None, plugin: object = None
 ) -> Target:
-    """Ask the plugin for its facts and fill in what the caller and the environment give.
-
-    Args:
-        model: `provider/model`; the model alone where the provider is given otherwise.
-        options: The connection.
-        custom_llm_provider: The provider's name.
-        plugin: A plugin that is not installed.
-
-    Raises:
-        ConfigurationError: And its kinds, for whatever cannot work.
-        PluginError: The plugin is broken.
-    """
+    """Ask the plugin for its facts and fill in what the caller and the environment give."""
     if plugin is None:
         name, model = split_model(model, custom_llm_provider)
         hooks = find_plugin(name)
@@ -212,18 +192,7 @@ def _refuse_unknown(extra: Mapping[str, Any], facts: Provider, *, drop: bool) ->
 
 
 def resolve_fallbacks(fallbacks: Any, first: Target) -> Iterator[tuple[Any, Target | None]]:
-    """Who is asked where the first one fails, now: a mistake must not wait for the day of need.
-
-    Args:
-        fallbacks: Models and `Reranker`s.
-        first: Who is asked before them.
-
-    Returns:
-        Each fallback as it was given, with its target; `None` for what is no model's name.
-
-    Raises:
-        ConfigurationError: And its kinds, for whatever cannot work.
-    """
+    """Who is asked where the first one fails, now: a mistake must not wait for the day of need."""
     if isinstance(fallbacks, str) or not isinstance(fallbacks or (), Iterable):
         message = f"fallbacks must be a list of models or Rerankers, not {fallbacks!r}"
         raise ConfigurationError(message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING, Any
 from rerank_core._resolve.options import Timeout
 from rerank_core._resolve.secrets import Secret, values_of
 from rerank_core._resolve.target import Target
-from rerank_core._send.effects import Await, Flow, Route, Run, Send
-from rerank_core._send.keeping import Kept, identity_of
-from rerank_core._send.retry import Clock
+from rerank_core._send.effects import Await, Clock, Flow, Route, Run, Send
 from rerank_core.errors import ConfigurationError, RerankError
 from rerank_core.facts import APIKeyHeader
 
 if TYPE_CHECKING:
     from rerank_core.tokens import Step, Token, TokenAuth
 
+
 _UNAUTHORIZED = 401
-_auths, _options = Kept(), Kept()
 
 
 def look_up_options(route: Route, deadline: float | None) -> Flow:
@@ -65,11 +63,7 @@ def _guarded(function: Callable[[], Any], target: Target, what: str) -> Callable
 
 
 def find_auth(route: Route, deadline: float | None) -> Flow:
-    """What authorizes requests to a target: an `httpx.Auth`, a `TokenAuth`, or `None`.
-
-    Raises:
-        PluginError: The plugin's own `auth` returned something else.
-    """
+    """What authorizes requests to a target: an `httpx.Auth`, a `TokenAuth`, or `None`."""
     target = route.target
     how, key = target.provider.auth, target.api_key
     if how is None or target.options.authorizes(target.provider):
@@ -101,13 +95,7 @@ def signing() -> Any:
 
 
 def authorized(send: Send, clock: Clock, transmit: Callable[[Send], Flow]) -> Flow:
-    """Send a request with what its target's authentication asks for; returns the reply.
-
-    Args:
-        send: The request.
-        clock: What time it is.
-        transmit: Sends it, and tells so.
-    """
+    """Send a request with what its target's authentication asks for; returns the reply."""
     auth = yield from find_auth(send.route, send.deadline)
     if not signing().takes_token(auth):
         send.auth = auth
@@ -221,3 +209,42 @@ def _bound(timeout: Timeout, deadline: float | None, clock: Clock) -> float | No
         return deadline
     until = clock.monotonic() + timeout.read
     return until if deadline is None else min(until, deadline)
+
+
+_MAX_KEPT = 64
+
+
+class Kept:
+    """A bounded table; the oldest entry makes room for a new one."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Hashable, Any] = {}
+
+    def get(self, key: Hashable | None) -> Any:
+        """What is kept under the key, or `None`."""
+        return None if key is None else self._entries.get(key)
+
+    def put(self, key: Hashable | None, value: Any) -> Any:
+        """Keep the value; return what stands under the key, another thread's if it was first."""
+        if key is None:
+            return value
+        kept = self._entries.setdefault(key, value)
+        while len(self._entries) > _MAX_KEPT:
+            self._entries.pop(next(iter(self._entries)), None)
+        return kept
+
+
+def identity_of(target: Target, *more: Hashable) -> Hashable | None:
+    """What identifies credentials; `None` where an option cannot be looked up by."""
+    key = target.api_key.value if target.api_key else None
+    secrets = tuple((name, secret.value) for name, secret in sorted(target.secrets.items()))
+    options = tuple(sorted(target.provider_options.items(), key=lambda item: item[0]))
+    found = (target.given, tuple(target.environment.items()), key, secrets, options, *more)
+    try:
+        hash(found)
+    except TypeError:
+        return None
+    return found
+
+
+_auths, _options = Kept(), Kept()

@@ -36,9 +36,6 @@ class RequestBody(httpx.SyncByteStream, httpx.AsyncByteStream):
 
     httpx's own is an async generator; trio complains where a call that was cancelled leaves one
     unfinished. In pieces, so that the write timeout holds for each of them.
-
-    Args:
-        whole: All of it.
     """
 
     def __init__(self, whole: bytes) -> None:
@@ -69,14 +66,6 @@ class ReplyBody:
 
     Where the status is bad, it is the news: a body that cannot be read is left out, and of one
     that is large the first MiB is kept.
-
-    Args:
-        status: The reply's status.
-        encoding: Its `content-encoding`.
-        max_bytes: The most bytes after decompression; `None` for no bound.
-
-    Raises:
-        ResponseParseError: An encoding that was not asked for, with a good status.
     """
 
     def __init__(self, status: int, encoding: str = "", max_bytes: int | None = None) -> None:
@@ -98,11 +87,7 @@ class ReplyBody:
             self.lose(f"its encoding, {encoding[:40]}, was not asked for")
 
     def add(self, chunk: bytes) -> bool:
-        """Take what has arrived; returns whether more is wanted.
-
-        Raises:
-            ResponseParseError: It is more than allowed, or not what it was compressed to.
-        """
+        """Take what has arrived; returns whether more is wanted."""
         if self._inflate is None:
             return self._keep(chunk)
         self._taken += len(chunk)
@@ -128,22 +113,14 @@ class ReplyBody:
         return False
 
     def lose(self, why: str) -> bool:
-        """Go without the body where the status says enough.
-
-        Raises:
-            ResponseParseError: It does not.
-        """
+        """Go without the body where the status says enough."""
         if not self._failed:
             raise ResponseParseError(f"the reply cannot be decompressed: {why}")
         self._lost = True
         return False
 
     def whole(self) -> bytes:
-        """All of it.
-
-        Raises:
-            ResponseParseError: What was compressed is cut short.
-        """
+        """All of it."""
         if self._inflate is not None and self._read and not (self._lost or self._inflate.ended):
             self._inflate = None
             self.lose("it is cut short")

@@ -28,16 +28,7 @@ Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
 
 @contextmanager
 def borrowed(connections: Connections, url: httpx.URL, *, direct: bool) -> Iterator[httpx.Client]:
-    """A client to send one request with; it is closed whole where that fails.
-
-    Args:
-        connections: Whose.
-        url: Where to.
-        direct: Without proxies, and not the caller's.
-
-    Raises:
-        ConfigurationError: The caller's own client is an async one.
-    """
+    """A client to send one request with; it is closed whole where that fails."""
     if direct:
         with _make(httpx.Client, url, trust_env=False) as client:
             yield client
@@ -64,11 +55,7 @@ def borrowed(connections: Connections, url: httpx.URL, *, direct: bool) -> Itera
 async def aborrowed(
     connections: Connections, url: httpx.URL, *, direct: bool
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """`borrowed`, for the running event loop.
-
-    Raises:
-        ConfigurationError: The caller's own client is a blocking one.
-    """
+    """`borrowed`, for the running event loop."""
     if direct:
         async with _make(httpx.AsyncClient, url, trust_env=False) as client:
             yield client
@@ -117,11 +104,7 @@ def _make(kind: type[Client], url: httpx.URL, *, trust_env: bool = True) -> Clie
 
 
 def tls_context() -> ssl.SSLContext:
-    """The one context of all clients, as httpx makes it from SSL_CERT_FILE and SSL_CERT_DIR.
-
-    Raises:
-        ConfigurationError: These name nothing that can be read.
-    """
+    """The one context of all clients, as httpx makes it from SSL_CERT_FILE and SSL_CERT_DIR."""
     return _context_of(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
 
 

@@ -65,11 +65,7 @@ class Stack:
 
 
 class Connections:
-    """The clients of one `Reranker`, or those that the functions share.
-
-    Args:
-        http_client: The caller's own client or transport; used as it is and never closed here.
-    """
+    """The clients of one `Reranker`, or those that the functions share."""
 
     def __init__(self, http_client: Any = None) -> None:
         self.http_client = http_client

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import inspect
 import queue
+import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -19,23 +21,11 @@ import anyio.to_thread
 from rerank_core._send.effects import Await, Flow, Gather, Run, Send, Sleep
 from rerank_core._send.loops import wake
 from rerank_core._send.sending import asend, send
-from rerank_core._send.threads import (
-    Wait,
-    deadline_passed,
-    outcome_of,
-    remaining,
-    start_thread,
-    within,
-)
-from rerank_core.errors import RerankError
+from rerank_core.errors import RequestTimeoutError
 
 
 class BlockingDriver:
-    """Runs flows in the calling thread, and flows side by side in threads of their own.
-
-    Args:
-        wait: Of whoever wants the outcome.
-    """
+    """Runs flows in the calling thread, and flows side by side in threads of their own."""
 
     def __init__(self, wait: Wait | None = None) -> None:
         self._wait = wait or Wait()
@@ -105,9 +95,7 @@ class BlockingDriver:
 def _result_of(effect: Await) -> Any:
     """What a future holds, once it does."""
     try:
-        return effect.future.result(
-            None if effect.deadline is None else remaining(effect.deadline)
-        )
+        return effect.future.result(None if effect.deadline is None else remaining(effect.deadline))
     except TimeoutError:
         if effect.future.done():
             raise
@@ -191,3 +179,74 @@ def _deadline_scope(deadline: float | None) -> Iterator[None]:
         yield
     if scope.cancelled_caught:
         raise deadline_passed()
+
+
+T = TypeVar("T")
+
+
+class Wait:
+    """What a thread that may be left behind looks at: whether somebody still waits for it."""
+
+    def __init__(self, outer: Wait | None = None) -> None:
+        self._outer = outer
+        self.over = False
+
+    def is_over(self) -> bool:
+        """Whether nobody does."""
+        return self.over or (self._outer is not None and self._outer.is_over())
+
+
+def outcome_of(function: Callable[[], T]) -> tuple[T | None, BaseException | None]:
+    """What a function returns or raises, to be handed to another thread."""
+    try:
+        return function(), None
+    except BaseException as error:  # noqa: BLE001 - raised again by whoever waits for it
+        return None, error
+
+
+def start_thread(function: Callable[[], None]) -> None:
+    """Start a thread that no exit waits for, with the caller's context variables."""
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=(function,), name="rerank", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:
+        # What comes of an interrupt while `start` waits for the thread to have begun.
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise error.__context__ from None
+        raise
+
+
+def within(deadline: float | None, function: Callable[[], Any], wait: Wait) -> Any:
+    """Call the function, and stop waiting for it at the deadline.
+
+    A look-up of a name, a trickling reply and a long computation heed no timeout, so with a
+    deadline they run in a thread that is left behind when it passes.
+    """
+    if deadline is None:
+        return function()
+    seconds = remaining(deadline)
+    box: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+    try:
+        start_thread(lambda: box.put(outcome_of(function)))
+        outcome, error = box.get(timeout=seconds)
+    except queue.Empty:
+        raise deadline_passed() from None
+    finally:
+        wait.over = True
+    if error is not None:
+        raise error
+    return outcome
+
+
+def remaining(deadline: float) -> float:
+    """The seconds until then."""
+    seconds = deadline - time.monotonic()
+    if seconds <= 0:
+        raise deadline_passed()
+    return seconds
+
+
+def deadline_passed() -> RequestTimeoutError:
+    """What is raised then."""
+    return RequestTimeoutError("the deadline has passed")

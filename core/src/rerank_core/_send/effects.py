@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from rerank_core._resolve.options import Timeout
 from rerank_core._resolve.target import Target
@@ -15,15 +17,21 @@ from rerank_core._send.connections import Connections
 Flow = Generator[Any, Any, Any]
 
 
+@frozen
+class Clock:
+    """What time it is, and chance; tests bring their own."""
+
+    monotonic: Callable[[], float]
+    time: Callable[[], float]
+    random: Callable[[], float]
+
+
+CLOCK = Clock(time.monotonic, time.time, random.random)
+
+
 @define
 class Route:
-    """A target with the connections to it, and what is looked up for it on first use.
-
-    Attributes:
-        target: Where to.
-        connections: What to send with.
-        found: The options that `option_sources` gave.
-    """
+    """A target with the connections to it, and what is looked up for it on first use."""
 
     target: Target
     connections: Connections

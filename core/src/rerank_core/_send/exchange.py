@@ -13,16 +13,19 @@ from rerank_core._conclude.waits import read_retry_after
 from rerank_core._prepare.requests import Part, encode, follow
 from rerank_core._resolve.secrets import Secret
 from rerank_core._send.authorizing import authorized
-from rerank_core._send.computing import compute
-from rerank_core._send.effects import Flow, Send, Sleep
-from rerank_core._send.retry import (
-    LONGEST_WAIT_BEFORE_FALLBACK,
-    choose_wait,
-    is_retryable,
-)
-from rerank_core._send.turn import Turn, run_if_many
+from rerank_core._send.effects import Clock, Flow, Send, Sleep
+from rerank_core._send.turn import Turn, compute, run_if_many
 from rerank_core._text import without_userinfo
-from rerank_core.errors import RequestTimeoutError, RerankError, ResponseParseError
+from rerank_core.errors import (
+    APIStatusError,
+    RateLimitError,
+    RequestTimeoutError,
+    RerankError,
+    ResponseParseError,
+    ServerError,
+    TransportError,
+)
+from rerank_core.facts import Provider
 from rerank_core.records.exchange import Compute, HTTPRequest, HTTPResponse
 
 MAX_REPLIES = 1000  # to one question; more is a service that will not come to an end
@@ -202,3 +205,53 @@ def _wait(seconds: float, turn: Turn, failure: RerankError | None, attempt: int 
     else:
         message = "the deadline would pass while waiting for the service"
         raise RequestTimeoutError(message)
+
+
+FIRST_BACKOFF = 0.5
+LONGEST_BACKOFF = 8.0
+LONGEST_RETRY_AFTER = 60.0
+JITTER = 0.25  # of an announced wait, added so that those who failed together spread
+LONGEST_WAIT_BEFORE_FALLBACK = 1.0
+_RETRIED = frozenset({408, 425, 429})
+
+
+def is_retryable(error: RerankError, provider: Provider) -> bool:
+    """Whether the same request may succeed later; `x-should-retry` of the reply decides first."""
+    if isinstance(error, APIStatusError) and error.response is not None:
+        advice = error.response.headers.get("x-should-retry")
+        if advice in {"true", "false"}:  # what several services say, and their SDKs heed
+            return advice == "true"
+    return _may_pass(error, provider)
+
+
+def falls_back(error: RerankError, provider: Provider) -> bool:
+    """Whether another provider may be asked instead.
+
+    Never after an authentication, permission or configuration error, or a request that the
+    service finds wrong: that would hide a mistake.
+    """
+    return _may_pass(error, provider) or isinstance(error, ResponseParseError)
+
+
+def _may_pass(error: RerankError, provider: Provider) -> bool:
+    if not isinstance(error, APIStatusError):
+        return isinstance(error, TransportError)
+    status = error.code or error.status_code
+    if status is None or status < 300:  # noqa: PLR2004 - good, so that only its kind says
+        return isinstance(error, (RateLimitError, ServerError))
+    if status in provider.final_statuses:
+        return False
+    return status in _RETRIED or status in provider.retry_statuses or 500 <= status < 600  # noqa: PLR2004 - the 5xx
+
+
+def choose_wait(retry_after: float | None, attempt: int, clock: Clock) -> float:
+    """Seconds before the next attempt.
+
+    What the service asks for, at most 60, and up to a quarter more; else exponential back-off with
+    full jitter: callers who failed together do not come back together.
+    """
+    if retry_after is not None and retry_after > 0:
+        return min(retry_after, LONGEST_RETRY_AFTER) * (1 + JITTER * clock.random())
+    # Capped before the power grows past what a float holds.
+    most = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(attempt - 1, 16))
+    return clock.random() * most

@@ -18,10 +18,9 @@ from rerank_core._prepare.call import Call, make_call
 from rerank_core._prepare.documents import list_documents
 from rerank_core._prepare.requests import prepare
 from rerank_core._send.authorizing import look_up_options
-from rerank_core._send.effects import Flow, Gather, Route
-from rerank_core._send.exchange import Turn, run_exchange, run_if_many
-from rerank_core._send.retry import CLOCK, Clock, falls_back
-from rerank_core._send.telling import Tally
+from rerank_core._send.effects import CLOCK, Clock, Flow, Gather, Route
+from rerank_core._send.exchange import falls_back, run_exchange
+from rerank_core._send.turn import Tally, Turn, run_if_many
 from rerank_core._text import shorten
 from rerank_core.errors import InvalidRequestError, RerankError
 from rerank_core.records.response import RerankResponse
@@ -29,17 +28,7 @@ from rerank_core.records.response import RerankResponse
 
 @define
 class Plan:
-    """One call with everything that decides about it.
-
-    Attributes:
-        query: What is looked for, as the caller gave it.
-        documents: What is ranked, as the caller gave it.
-        arguments: The other arguments of `make_call`.
-        routes: The model, then its fallbacks.
-        deadline: Seconds for everything, or `None`.
-        on_failure: What to do when all have failed.
-        clock: What time it is.
-    """
+    """One call with everything that decides about it."""
 
     query: Any = field(repr=False)
     documents: Any = field(repr=False)
@@ -129,7 +118,7 @@ def _ask_in_turn(plan: Plan, call: Call, tally: Tally, deadline: float | None) -
 
 
 def _share(deadline: float | None, left: int, clock: Clock) -> float | None:
-    """When a model's turn is over: each that was not asked yet has an equal part of what is left."""
+    """When a model's turn is over: each not asked yet has an equal part of what is left."""
     if deadline is None or left == 1:
         return deadline
     now = clock.monotonic()

@@ -28,17 +28,7 @@ _SENDING = "http11.send_request_headers.started"
 
 
 def send(effect: Send, is_over: Callable[[], bool]) -> HTTPResponse:
-    """Send a request and read its reply.
-
-    Args:
-        effect: The request.
-        is_over: Whether nobody waits any more: then nothing is sent, though a connection stands.
-
-    Raises:
-        TransportError: There was no reply.
-        ConfigurationError: The request cannot be sent at all.
-        ResponseParseError: The reply is larger than allowed.
-    """
+    """Send a request and read its reply."""
     client: httpx.Client | None = None
     try:
         url = _parse(effect.url)
@@ -182,13 +172,7 @@ def _to_record(reply: httpx.Response, content: bytes) -> HTTPResponse:
 def _raise_ours(
     error: Exception, effect: Send, client: httpx.Client | httpx.AsyncClient | None
 ) -> NoReturn:
-    """Raise our error for what went wrong.
-
-    Args:
-        error: Of httpx, of a transport or of authentication.
-        effect: The attempt.
-        client: What it was sent with.
-    """
+    """Raise our error for what went wrong."""
     where = f"{effect.method} {without_userinfo(effect.url)[:200]}"
     name = type(error).__name__
     if isinstance(error, RerankError):

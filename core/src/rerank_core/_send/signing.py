@@ -41,11 +41,7 @@ def is_token(value: object) -> bool:
 
 
 def make_auth(target: Target, how: Callable[..., Any], options: Mapping[str, Any]) -> Any:
-    """What a plugin's own `auth` function returns.
-
-    Raises:
-        PluginError: It returned something else than authentication.
-    """
+    """What a plugin's own `auth` function returns."""
     given = AuthOptions({**options, **values_of(target.secrets)}, target.given)
     auth = how(target.api_key.value if target.api_key else None, target.provider, given)
     if auth is None or isinstance(auth, (httpx.Auth, TokenAuth)):

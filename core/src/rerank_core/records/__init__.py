@@ -12,8 +12,7 @@ from rerank_core.records.exchange import (
     RerankRequest,
 )
 from rerank_core.records.response import RerankResponse
-from rerank_core.records.results import Document, RerankResult
-from rerank_core.records.usage import BilledUnits, Meta, Tokens
+from rerank_core.records.results import BilledUnits, Document, Meta, RerankResult, Tokens
 
 __all__ = [
     "JSON",

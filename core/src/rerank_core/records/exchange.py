@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import isfinite
 from typing import Any
 
 from attrs import field, frozen
+from attrs.validators import deep_mapping, ge, instance_of, is_callable, optional
 
 from rerank_core._text import shown_url
-from rerank_core.records.fields import RecordError, of_type
 from rerank_core.records.response import RerankResponse
 
 JSON = Any
 """A decoded JSON value."""
 
-
-def _seconds(_: object, attribute: Any, value: Any) -> None:
-    if type(value) not in {int, float} or not (value >= 0 and isfinite(value)):
-        message = f"{attribute.name} must be seconds, 0 or more, not {value!r}"
-        raise RecordError(message)
-
-
-def _headers(_: object, attribute: Any, value: Any) -> None:
-    if not (isinstance(value, Mapping) and all(isinstance(name, str) for name in value)):
-        message = f"{attribute.name} must be a mapping of strings"
-        raise RecordError(message)
+_MAPPING: Any = Mapping
 
 
 @frozen
@@ -61,19 +50,15 @@ class HTTPRequest:
         delay: Seconds to wait before sending, where a service says "come back later".
     """
 
-    url: str = field(repr=shown_url, validator=of_type(str))
+    url: str = field(repr=shown_url, validator=instance_of(str))
     body: JSON = field(default=None, repr=False)
-    method: str = field(default="POST", validator=of_type(str))
+    method: str = field(default="POST", validator=instance_of(str))
     headers: Mapping[str, str] = field(
-        factory=dict, validator=_headers, repr=lambda headers: repr(list(headers))
+        factory=dict,
+        validator=deep_mapping(instance_of(str), instance_of(str), instance_of(_MAPPING)),
+        repr=lambda headers: repr(list(headers)),
     )
-    delay: float = field(default=0.0, validator=_seconds)
-
-
-def _function(_: object, attribute: Any, value: object) -> None:
-    if not callable(value):
-        message = f"{attribute.name} must be a function, not {type(value).__name__}"
-        raise RecordError(message)
+    delay: float = field(default=0.0, validator=[instance_of((int, float)), ge(0)])
 
 
 @frozen
@@ -86,7 +71,7 @@ class Compute:
             where the call is cancelled or its deadline has passed, and ignores what is yielded.
     """
 
-    function: Callable[[], Any] = field(validator=_function)
+    function: Callable[[], Any] = field(validator=is_callable())
 
 
 @frozen
@@ -98,9 +83,9 @@ class NextRequest:
         response: The results so far; those of all pages are put together.
     """
 
-    request: HTTPRequest = field(validator=of_type(HTTPRequest))
+    request: HTTPRequest = field(validator=instance_of(HTTPRequest))
     response: RerankResponse | None = field(
-        default=None, validator=of_type(RerankResponse, optional=True)
+        default=None, validator=optional(instance_of(RerankResponse))
     )
 
 

@@ -6,16 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
+from attrs.validators import deep_iterable, instance_of
 
-from rerank_core.records.fields import names_of, of_type, strings
-from rerank_core.records.results import RerankResult
-from rerank_core.records.usage import Meta
+from rerank_core.records.results import Meta, RerankResult, names_of
 
 _PRIVATE = {"payload", "headers"}  # the service's own words: never part of what is handed on
-_SHOWN_RESULTS = 5
-_SHOWN_CHARS = 60
+_MAX_SHOWN, _MAX_CHARS = 5, 60
 # What code written for litellm's response asks for, and what to write instead.
-_OF_LITELLM = {"model_dump", "dict", "json", "model_dump_json", "_hidden_params", "usage"}
+_OF_LITELLM = {"model_dump", "model_dump_json", "dict", "json", "_hidden_params", "usage"}
 
 
 def _to_id(value: Any) -> str:
@@ -29,7 +27,7 @@ class RerankResponse:
 
     It has the length of its results and iterates over them; `response[0]` is the first,
     `response[:3]` a list, `response["results"]` a field, `dict(response)` the fields that say
-    something.
+    something, but for `payload` and `headers`.
 
     Attributes:
         results: By descending `relevance_score`, equal scores in the caller's order, at most
@@ -51,12 +49,14 @@ class RerankResponse:
         seconds: How long the call took, waits included.
     """
 
-    results: list[RerankResult] = field(validator=of_type(list))
+    results: list[RerankResult] = field(validator=instance_of(list))
     id: str = field(default="", converter=_to_id)
-    model: str = field(default="", validator=of_type(str))
-    provider: str = field(default="", validator=of_type(str))
-    meta: Meta = field(default=Meta(), validator=of_type(Meta))
-    warnings: Sequence[str] = field(default=(), validator=strings)
+    model: str = field(default="", validator=instance_of(str))
+    provider: str = field(default="", validator=instance_of(str))
+    meta: Meta = field(default=Meta(), validator=instance_of(Meta))
+    warnings: Sequence[str] = field(
+        default=(), validator=deep_iterable(instance_of(str), instance_of((tuple, list)))
+    )
     cost: float | None = None
     reranked: bool = True
     payload: Any = field(default=None, repr=False)
@@ -82,9 +82,7 @@ class RerankResponse:
 
     def __contains__(self, item: object) -> bool:
         """Whether there is such a field and it says something, or such a result."""
-        if isinstance(item, str):
-            return self.get(item) is not None
-        return item in self.results
+        return self.get(item) is not None if isinstance(item, str) else item in self.results
 
     def __iter__(self) -> Iterator[RerankResult]:
         return iter(self.results)
@@ -99,25 +97,25 @@ class RerankResponse:
         raise AttributeError(message, name=name, obj=self)
 
     def __repr__(self) -> str:
-        shown = ", ".join(_show(result) for result in self.results[:_SHOWN_RESULTS])
-        more = len(self.results) - _SHOWN_RESULTS
-        where = f"{self.provider}/{self.model}".strip("/")
-        said = f", warnings={[text[:_SHOWN_CHARS] for text in self.warnings[:3]]}"
+        shown = [_show(result) for result in self.results[:_MAX_SHOWN]]
+        if (more := len(self.results) - _MAX_SHOWN) > 0:
+            shown.append(f"and {more} more")
+        said = [text[:_MAX_CHARS] for text in self.warnings[:_MAX_SHOWN]]
         return (
-            f"<RerankResponse {where!r}: {len(self.results)} results [{shown}"
-            f"{f', and {more} more' if more > 0 else ''}]"
-            f"{said if self.warnings else ''}{'' if self.reranked else ', not reranked'}>"
+            f"<RerankResponse of {self.provider}/{self.model}: {len(self.results)} results"
+            f" [{', '.join(shown)}]{f', warnings={said}' if said else ''}"
+            f"{'' if self.reranked else ', not reranked'}>"
         )
 
     def _repr_html_(self) -> str:
         """A table, as notebooks show it."""
-        from rerank_core.records.plain import response_to_html  # noqa: PLC0415 - for notebooks alone
+        from rerank_core.records.plain import response_to_html  # noqa: PLC0415 - for notebooks
 
         return response_to_html(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The response in the shape of Cohere's API: plain, JSON-ready, unset values left out."""
-        from rerank_core.records.plain import response_to_dict  # noqa: PLC0415 - it imports cattrs
+        from rerank_core.records.plain import response_to_dict  # noqa: PLC0415 - imports cattrs
 
         return response_to_dict(self)
 
@@ -127,18 +125,15 @@ class RerankResponse:
         from pydantic_core import core_schema  # noqa: PLC0415 - pydantic calls this
 
         del source, handler
+        plain = core_schema.dict_schema()
+        write = core_schema.plain_serializer_function_ser_schema(cls.to_dict, return_schema=plain)
         return core_schema.json_or_python_schema(
-            json_schema=core_schema.dict_schema(),
-            python_schema=core_schema.is_instance_schema(cls),
-            serialization=core_schema.plain_serializer_function_ser_schema(
-                cls.to_dict, return_schema=core_schema.dict_schema()
-            ),
+            plain, core_schema.is_instance_schema(cls), serialization=write
         )
 
 
 def _show(result: RerankResult) -> str:
-    score = result.relevance_score
-    shown = score if score is None else f"{score:.4g}"
+    score: Any = result.relevance_score
     document: Any = result.document
-    text = "" if document is None else f" {document.text[:_SHOWN_CHARS]!r}"
-    return f"{result.index}: {shown}{text}"
+    text = "" if document is None else f" {document.text[:_MAX_CHARS]!r}"
+    return f"{result.index}: {score if score is None else f'{score:.4g}'}{text}"

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 
 from rerank_core._prepare.call import make_call
 from rerank_core._prepare.requests import prepare
-from rerank_core.records import JSON
 from rerank_core.errors import RerankError
+from rerank_core.records import JSON
 from rerank_core.testing._case import CANARY, Case
 from rerank_core.testing._checks_facts import facts_of
 from rerank_core.testing._failure import require

@@ -11,13 +11,13 @@ from unittest import mock
 import httpx
 from attrs import evolve
 
+from rerank_core._client.reranker import Reranker
 from rerank_core._prepare.call import make_call
 from rerank_core._prepare.requests import prepare
-from rerank_core.records import JSON, Compute, HTTPRequest, RerankResponse
 from rerank_core._resolve.discovery import hooks_of
-from rerank_core._client.reranker import Reranker
 from rerank_core._resolve.target import Target
 from rerank_core.errors import RerankError
+from rerank_core.records import JSON, Compute, HTTPRequest, RerankResponse
 from rerank_core.testing._case import CANARY, Case, Ranking
 from rerank_core.testing._failure import explain
 from rerank_core.wire import decode_json, encode_json

@@ -9,8 +9,7 @@ from typing import Any
 
 from rerank_core.errors import ResponseParseError
 from rerank_core.records.exchange import JSON
-from rerank_core.records.results import RerankResult
-from rerank_core.records.usage import BilledUnits, Meta, Tokens
+from rerank_core.records.results import BilledUnits, Meta, RerankResult, Tokens
 
 _NO_META = Meta()
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
