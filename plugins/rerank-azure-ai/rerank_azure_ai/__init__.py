@@ -6,7 +6,7 @@ https://docs.cohere.com/docs/cohere-on-microsoft-azure
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlunsplit
 
 from rerank_azure_ai._endpoints import choose_header, find_api
@@ -22,9 +22,6 @@ from rerank_core import (
     hookimpl,
     wire,
 )
-
-if TYPE_CHECKING:
-    import httpx
 
 _SHARED = {"top_n": "top_n", "rank_fields": "rank_fields"}
 _ONLY_V1 = {"max_chunks_per_doc": "max_chunks_per_doc"}
@@ -162,7 +159,7 @@ def parse_response(payload: Any) -> RerankResponse:
     )
 
 
-def _make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -> httpx.Auth:
+def _make_auth(key: str | None, provider: Provider, options: Any) -> Any:
     from rerank_azure_ai._auth import make_auth  # noqa: PLC0415 - httpx not before the first call
 
     return make_auth(key, provider, options)

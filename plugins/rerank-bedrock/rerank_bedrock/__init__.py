@@ -236,7 +236,7 @@ def _count(text: str) -> int | None:
     return int(text) if text.isdecimal() and len(text) <= _MAX_DIGITS else None
 
 
-def _make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -> Any:
+def _make_auth(key: str | None, provider: Provider, options: Any) -> Any:
     """What signs. Where the caller named a profile, no variable is looked at."""
     from rerank_bedrock._auth import BedrockAuth  # noqa: PLC0415 - httpx not before the first call
 

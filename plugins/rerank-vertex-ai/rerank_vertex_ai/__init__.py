@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from rerank_core import (
@@ -24,9 +24,6 @@ from rerank_core import (
     hookimpl,
     wire,
 )
-
-if TYPE_CHECKING:
-    import httpx
 
 _BASE = "https://discoveryengine.googleapis.com"
 _REGIONS = {name: f"https://{name}-discoveryengine.googleapis.com" for name in ("us", "eu")}
@@ -114,7 +111,7 @@ def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     )
 
 
-def _make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -> httpx.Auth:
+def _make_auth(key: str | None, provider: Provider, options: Any) -> Any:
     from rerank_vertex_ai._auth import make_auth  # noqa: PLC0415 - httpx not before the first call
 
     del provider

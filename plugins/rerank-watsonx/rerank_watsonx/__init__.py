@@ -6,7 +6,7 @@ https://cloud.ibm.com/apidocs/watsonx-ai
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from rerank_core import (
@@ -21,9 +21,6 @@ from rerank_core import (
     hookimpl,
     wire,
 )
-
-if TYPE_CHECKING:
-    import httpx
 
 _CLOUD = "https://{}.ml.cloud.ibm.com"
 _REGIONS = {
@@ -135,7 +132,7 @@ def parse_response(
     )
 
 
-def _make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -> httpx.Auth:
+def _make_auth(key: str | None, provider: Provider, options: Any) -> Any:
     from rerank_watsonx._auth import make_auth  # noqa: PLC0415 - httpx not before the first call
 
     return make_auth(key, provider, options)
