@@ -50,7 +50,7 @@ def test_a_readme_says_what_becomes_of_the_addresses_that_people_hold(plugin: Pl
     assert len(list(_rows(plugin))) >= 5
 
 
-@pytest.mark.parametrize(("plugin", "address", "url", "words"), ROWS, ids=_IDS)
+@pytest.mark.parametrize(("plugin", "model", "address", "url", "words"), ROWS, ids=_IDS)
 def test_an_address_leads_where_the_readme_says(
     plugin: Plugin, model: str, address: str | None, url: str | None, words: str | None
 ) -> None:
