@@ -160,7 +160,7 @@ def parse_response(
     )
     token = payload.get("nextToken") if is_rerank else None
     more = token and len(rows) < (request.top_n or len(request.documents))
-    units = None if more else -(-len(request.documents) // _PER_UNIT)  # once, for all pages
+    units = 0 if more else -(-len(request.documents) // _PER_UNIT)  # once, for all pages
     response = RerankResponse(
         wire.read_results(rows, score="relevanceScore" if is_rerank else "relevance_score"),
         id=headers.get("x-amzn-requestid", ""),
