@@ -1,6 +1,6 @@
 """NVIDIA's NeMo Retriever reranking NIM: containers of your own, and those that NVIDIA hosts.
 
-https://docs.nvidia.com/nim/nemo-retriever/text-reranking/latest/using-reranking.html
+https://docs.nvidia.com/nim/nemo-retriever/reranking/latest/
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
     """State NVIDIA's facts."""
     return Provider(
         name="nvidia_nim",
-        docs_url="https://docs.nvidia.com/nim/nemo-retriever/text-reranking/latest/using-reranking.html",
+        docs_url="https://docs.nvidia.com/nim/nemo-retriever/reranking/latest/",
         base_url=_HOSTED,
         base_url_env=("NVIDIA_NIM_API_BASE", "NVIDIA_BASE_URL"),
         api_key_env=("NVIDIA_NIM_API_KEY", "NVIDIA_API_KEY"),
