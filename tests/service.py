@@ -146,7 +146,7 @@ def asking(model: str, *, query: str, documents: Sequence[Any], **options: Any) 
 def facts(model: str, **options: Any) -> Provider:
     """What the plugin states about a model."""
     with Reranker(model, **{"api_key": "unused-0123456789", **options}) as reranker:
-        return reranker._targets[0].provider  # noqa: SLF001 - facts as core has them
+        return reranker.facts
 
 
 def without_variables(*names: str) -> Any:
@@ -171,8 +171,8 @@ def noting_waits() -> Any:
             await anyio.lowlevel.checkpoint()
             seconds.append(wait)
 
-        monkeypatch.setattr("rerank_core._drivers.time.sleep", seconds.append)
-        monkeypatch.setattr("rerank_core._drivers.anyio.sleep", note)
+        monkeypatch.setattr("rerank_core._send.drivers.time.sleep", seconds.append)
+        monkeypatch.setattr("rerank_core._send.drivers.anyio.sleep", note)
         return seconds
 
     return waits

@@ -121,7 +121,7 @@ def ask(
 def facts(model: str, **options: Any) -> Provider:
     """What the plugin states about a model."""
     with Reranker(f"bedrock/{model}", **{**WEST, **options}) as reranker:
-        return reranker._targets[0].provider  # noqa: SLF001 - facts as core has them
+        return reranker.facts
 
 
 waits = noting_waits()
