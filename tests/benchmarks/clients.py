@@ -120,7 +120,7 @@ def open_ours_bare(base: str, stack: ExitStack) -> Call:
 def open_layer(base: str, stack: ExitStack) -> Call:
     """The public function over a transport that has the reply at hand."""
     httpx = import_module("httpx")
-    models, drivers = import_module("rerank_core._models"), import_module("rerank_core._drivers")
+    models, drivers = import_module("rerank_core._models"), import_module("rerank_core._send.drivers")
     kept: dict[int, Any] = {}
 
     def send(_: Any, effect: Any) -> Any:

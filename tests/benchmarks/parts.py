@@ -38,7 +38,7 @@ def make_parts(count: int) -> Mapping[str, Part]:
     meta = {"api_version": {"version": "2"}, "billed_units": {"search_units": 1}}
     content = orjson.dumps({"id": "1", "results": rows, "meta": meta})
     reply = core.HTTPResponse(200, {"content-type": "application/json"}, content)
-    driver = import_module("rerank_core._drivers").BlockingDriver
+    driver = import_module("rerank_core._send.drivers").BlockingDriver
     driver._send = lambda *_: reply  # noqa: SLF001 - the one place where bytes go out
 
     model = f"cohere/{MODEL}"

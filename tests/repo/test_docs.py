@@ -20,13 +20,13 @@ import httpx
 import pytest
 from attrs import frozen
 from click.testing import CliRunner
+from rerank_core._http import asyncio_pool, pool
 
 import rerank_core
 from rerank_core import HTTPRequest, HTTPResponse, PluginSource, Provider, _plugins, list_providers
 from rerank_core._cli.plugins import cli
-from rerank_core._resolve.hooks import ProviderHooks
-from rerank_core._http import asyncio_pool, pool
 from rerank_core._resolve.discovery import hooks_of
+from rerank_core._resolve.hooks import ProviderHooks
 from rerank_core.testing import Case
 
 ROOT = Path(__file__).parents[2]
