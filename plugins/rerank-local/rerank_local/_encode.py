@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,32 @@ _TOKENS_PER_ROW = 512
 
 # Characters that take some milliseconds.
 _LONG = 10_000
+# What a cut may change of the tokens before it: a word that is longer is one unknown token.
+_MARGIN = 128
+_CHARACTERS_PER_TOKEN = 8
+_NONE = np.empty(0, np.int32)
+
+
+@frozen(eq=False)
+class Encoded:
+    """The tokens of a text, with its prompt before and its suffix behind.
+
+    Attributes:
+        ids: All of them.
+        kept: How many of the first hold nothing of the text.
+        last: How many of the last do not.
+        is_whole: Whether they are all of the text's.
+    """
+
+    ids: Array
+    kept: int
+    last: int
+    is_whole: bool
+
+    @property
+    def own(self) -> Array:
+        """Those of the text itself."""
+        return self.ids[self.kept : len(self.ids) - self.last]
 
 
 @frozen(eq=False)
@@ -33,6 +59,8 @@ class Template:
         prompt: What is put before a text.
         prompt_ids: The prompt's tokens when it stands alone.
         has_query: Whether a query stands before a text, as in a pair.
+        suffix_ids: The tokens that stand behind a text, also where it is cut.
+        write: What is encoded for a text: prompt and suffix with it.
     """
 
     head: Array
@@ -41,18 +69,35 @@ class Template:
     prompt: str
     prompt_ids: Array
     has_query: bool
+    suffix_ids: Array
+    write: Callable[[str], str]
 
     def __len__(self) -> int:
         """The tokens that leave no room for a text's."""
         return len(self.head) + len(self.tail)
 
-    def encode(self, tokenizer: Any, text: str) -> tuple[Array, int]:
-        """The tokens of prompt and text, and how many of the first hold nothing of the text.
+    def encode(self, tokenizer: Any, text: str, needed: int | None = None) -> Encoded:
+        """The tokens of a text with its prompt and suffix; of a long text no more than needed.
 
         They are encoded as one string, as sentence-transformers does: a token can span both.
+
+        Args:
+            tokenizer: Without padding and truncation.
+            text: The text alone.
+            needed: How many of its tokens can be of use; `None` for all.
         """
-        ids = encode_text(tokenizer, self.prompt + text)
-        return ids, _count_common(self.prompt_ids, ids)
+        size = len(text)
+        if needed is not None:
+            size = min(size, _CHARACTERS_PER_TOKEN * (needed + _MARGIN))
+        while True:
+            ids = encode_text(tokenizer, self.write(text[:size]))
+            kept = _count_common(self.prompt_ids, ids)
+            last = _count_common(self.suffix_ids[::-1], ids[kept:][::-1])
+            if size >= len(text):
+                return Encoded(ids, kept, last, is_whole=True)
+            if needed is not None and len(ids) - kept - last >= needed + _MARGIN:
+                return Encoded(ids[: kept + needed], kept, 0, is_whole=False)
+            size *= 4
 
     def fill(self, tokens: Array) -> tuple[Array, Array]:
         """A text's tokens with what stands around them, and their types."""
@@ -63,7 +108,7 @@ class Template:
 
 
 def make_template(
-    tokenizer: Any, prompt: str, texts: Sequence[str], query: str | None = None
+    tokenizer: Any, prompt: str, texts: Sequence[str], query: str | None = None, suffix: str = ""
 ) -> Template:
     """Learn from the tokenizer where it puts a text, with a query before it or alone.
 
@@ -72,6 +117,7 @@ def make_template(
         prompt: What stands before every text.
         texts: One of them at least has a token.
         query: What stands before the text in a pair.
+        suffix: What stands behind every text.
 
     Raises:
         ConfigurationError: The tokenizer finds no token in any text.
@@ -97,6 +143,29 @@ def make_template(
         prompt=prompt,
         prompt_ids=prompt_ids,
         has_query=query is not None,
+        suffix_ids=encode_text(tokenizer, suffix),
+        write=lambda text: prompt + text + suffix,
+    )
+
+
+def make_chat_template(tokenizer: Any, write: Callable[[str], str]) -> Template:
+    """What stands around a document in a chat, learnt from what is written for two of them.
+
+    Args:
+        tokenizer: Without padding and truncation; its special tokens are the template's to write.
+        write: The whole chat with a document.
+    """
+    one, other = (encode_text(tokenizer, write(text)) for text in ("0", "1 2 3 4"))
+    common = _count_common(one, other)
+    return Template(
+        head=_NONE,
+        tail=_NONE,
+        types=(_NONE, 0, _NONE),
+        prompt="",
+        prompt_ids=one[:common],
+        has_query=True,
+        suffix_ids=one[len(one) - _count_common(one[common:][::-1], other[common:][::-1]) :],
+        write=write,
     )
 
 
@@ -118,36 +187,52 @@ def encode_text(tokenizer: Any, text: str) -> Array:
 
 
 def cut_windows(
-    tokens: Array, template: Template, *, max_length: int, max_chunks: int = 1, kept: int = 0
-) -> list[Array]:
+    encoded: Encoded,
+    template: Template,
+    *,
+    max_length: int,
+    max_chunks: int = 1,
+    max_tokens: int | None = None,
+) -> tuple[list[Array], bool]:
     """A text's tokens as the model takes them: the first, or several windows.
 
     Args:
-        tokens: Of the prompt and the text.
+        encoded: The text; its prompt and suffix stand in every window.
         template: What stands around them.
         max_length: The most tokens of a row.
         max_chunks: The most windows.
-        kept: How many of the first tokens are the prompt's, and stand in every window.
+        max_tokens: The most tokens of the text.
+
+    Returns:
+        The windows, and whether the model's length left something out.
 
     Raises:
         InvalidRequestError: There is no room beside the query and the prompt.
     """
-    around = len(template) + kept
+    kept, suffix = encoded.kept, template.suffix_ids
+    around = len(template) + kept + len(suffix)
     room = max_length - around
     if room < 1:
         beside, what, which = "query", "query and document_prompt are", "one of them"
         if not template.has_query:
             beside, what, which = "prompt", "document_prompt is", "it"
-        elif len(template) >= max_length:
+        elif not kept or len(template) >= max_length or not template.prompt:
             what, which = "the query is", "it"
         message = (
             f"{what} too long: {around} tokens with the special ones, where the"
             f" model takes {max_length} for {beside} and document: shorten {which}"
         )
         raise InvalidRequestError(message)
-    prompt, own = tokens[:kept], tokens[kept:]
-    starts = _starts(len(own), room, max_chunks)
-    return [np.concatenate([prompt, own[at : at + room]]) for at in starts]
+    own = encoded.own[:max_tokens]
+    is_asked = max_tokens is not None and len(own) == max_tokens
+    if encoded.is_whole and len(own) == len(encoded.own):
+        if len(template) + len(encoded.ids) <= max_length:
+            return [encoded.ids], False
+    starts = [*_starts(len(own), room, max_chunks)]
+    prompt = encoded.ids[:kept]
+    windows = [np.concatenate([prompt, own[at : at + room], suffix]) for at in starts]
+    is_read = starts[-1] + room >= len(own) and (encoded.is_whole or is_asked)
+    return windows, not is_read
 
 
 def _starts(length: int, room: int, most: int) -> Iterator[int]:

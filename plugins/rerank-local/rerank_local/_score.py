@@ -12,7 +12,14 @@ import numpy.typing as npt
 from attrs import define, field
 
 from rerank_core import ConfigurationError, InvalidRequestError
-from rerank_local._encode import Template, cut_windows, make_batches, make_template
+from rerank_local._encode import (
+    Template,
+    cut_windows,
+    encode_text,
+    make_batches,
+    make_chat_template,
+    make_template,
+)
 from rerank_local._onnx import Model
 from rerank_local._options import Settings
 
@@ -29,11 +36,15 @@ class _Windows:
         tokens: Of each window.
         owners: The positions of the documents that have it.
         counts: How many windows each document has.
+        cut: How many documents were cut to what the model takes.
+        unknown: How many have no token that the model knows.
     """
 
     tokens: list[Array] = field(factory=list)
     owners: list[list[int]] = field(factory=list)
     counts: list[int] = field(factory=list)
+    cut: int = 0
+    unknown: int = 0
     _rows: dict[bytes, int] = field(factory=dict)
 
     def add(self, cut: Sequence[Array]) -> None:
@@ -80,7 +91,32 @@ def score_steps(
     yield
     windows = yield from _cut_all(model, template, documents, settings)
     scores, more = yield from _score_batches(model, template, read, windows, settings)
-    return {"scores": scores, "input_tokens": used + more, "kind": model.kind}
+    knows_query = model.knows_any(encode_text(model.tokenizer, query))
+    return {
+        "scores": scores,
+        "input_tokens": used + more,
+        "kind": model.kind,
+        "warnings": _say_what_was_not_seen(model, windows, knows_query=knows_query),
+    }
+
+
+def _say_what_was_not_seen(model: Model, windows: _Windows, *, knows_query: bool) -> list[str]:
+    said = []
+    total = len(windows.counts)
+    if windows.cut:
+        said.append(
+            f"{windows.cut} of {total} documents were cut: the model takes"
+            f" {model.export.max_length} tokens at a time. A higher max_chunks_per_doc ranks all"
+            " of their text"
+        )
+    if not knows_query:
+        said.append("the model knows no token of the query: scores say nothing")
+    if windows.unknown:
+        said.append(
+            f"{windows.unknown} of {total} documents have no token that the model knows: their"
+            " scores say nothing"
+        )
+    return said
 
 
 def _cut_all(
@@ -89,26 +125,25 @@ def _cut_all(
     """The windows of all documents, yielding every now and then."""
     windows = _Windows()
     characters = 0
+    most = model.export.max_length * settings.max_chunks
+    needed = most if settings.max_tokens is None else min(most, settings.max_tokens)
     for at, document in enumerate(documents):
-        windows.add(_cut(model, template, document, settings))
+        encoded = template.encode(model.tokenizer, document, needed + 1)
+        cut, is_cut = cut_windows(
+            encoded,
+            template,
+            max_length=model.export.max_length,
+            max_chunks=settings.max_chunks,
+            max_tokens=settings.max_tokens,
+        )
+        windows.add(cut)
+        windows.cut += is_cut
+        windows.unknown += not model.knows_any(encoded.own)
         characters += len(document)
         if at % _DOCUMENTS_PER_STEP == 0 or characters >= _CHARACTERS_PER_STEP:
             characters = 0
             yield
     return windows
-
-
-def _cut(model: Model, template: Template, document: str, settings: Settings) -> list[Array]:
-    """The windows of one document, of which `max_tokens` counts none of the prompt's."""
-    tokens, kept = template.encode(model.tokenizer, document)
-    most = None if settings.max_tokens is None else kept + settings.max_tokens
-    return cut_windows(
-        tokens[:most],
-        template,
-        max_length=model.export.max_length,
-        max_chunks=settings.max_chunks,
-        kept=kept,
-    )
 
 
 def _score_batches(
@@ -121,7 +156,8 @@ def _score_batches(
     for batch in make_batches(lengths, settings.batch_size):
         filled = [template.fill(windows.tokens[row]) for row in batch]
         used += sum(len(ids) for ids, _ in filled)
-        found = read(*model.run(filled))
+        output, mask = model.run(filled)
+        found = read(output, mask)
         for row, score in zip(batch, found.astype(float).tolist(), strict=True):
             for at in windows.owners[row]:
                 scores[at] = score if math.isnan(score) else max(scores[at], score)
@@ -161,13 +197,20 @@ def _prepare(
 ) -> tuple[Template, Reader, int]:
     """What stands around a document, what makes a score of an output, and the query's tokens."""
     export, tokenizer = model.export, model.tokenizer
+    suffix = settings.document_suffix or ""
+    if model.kind == "cross-encoder":
+        before_query = _either(settings.query_prompt, export.default_prompt)
+        read = functools.partial(read_logits, options.get("activation"))
+        if export.chat and settings.document_prompt is settings.document_suffix is None:
+            write = export.chat.open(query, before_query)
+            return make_chat_template(tokenizer, write), read, 0
+        before_document = settings.document_prompt or ""
+        whole = before_query + query
+        return make_template(tokenizer, before_document, documents, whole, suffix), read, 0
     before_query = _either(settings.query_prompt, export.query_prompt)
     before_document = _either(settings.document_prompt, export.document_prompt)
-    if model.kind == "cross-encoder":
-        template = make_template(tokenizer, before_document, documents, before_query + query)
-        return template, functools.partial(read_logits, options.get("activation")), 0
     template = make_template(tokenizer, before_query, [query])
-    tokens, _ = template.encode(tokenizer, query)
+    tokens = template.encode(tokenizer, query).ids
     if len(template) + len(tokens) > export.max_length:
         message = (
             f"the query is too long: {len(template) + len(tokens)} tokens with the special ones,"
@@ -176,7 +219,7 @@ def _prepare(
         raise InvalidRequestError(message)
     row = template.fill(tokens)
     (vector,) = embed(model, template, *model.run([row]))
-    template = make_template(tokenizer, before_document, documents)
+    template = make_template(tokenizer, before_document, documents, suffix=suffix)
     return template, lambda output, mask: embed(model, template, output, mask) @ vector, len(row[0])
 
 
