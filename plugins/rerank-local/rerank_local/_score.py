@@ -7,21 +7,21 @@ import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 from attrs import define, field
 
 from rerank_core import ConfigurationError, InvalidRequestError
 from rerank_local._encode import (
     Template,
-    cut_windows,
     encode_text,
-    make_batches,
     make_chat_template,
     make_template,
 )
 from rerank_local._onnx import Model
 from rerank_local._options import Settings
+from rerank_local._progress import tell
+from rerank_local._read import embed, read_logits
+from rerank_local._windows import cut_windows, make_batches
 
 Array = npt.NDArray[Any]
 Reader = Callable[[Array, Array], Array]
@@ -86,7 +86,7 @@ def score_steps(
         InvalidRequestError: The query leaves no room, or `progress` raised.
     """
     _check_kind(model, options)
-    _tell(settings, 0, len(documents))
+    tell(settings, 0, len(documents))
     template, read, used = _prepare(model, query, documents, settings, options)
     yield
     windows = yield from _cut_all(model, template, documents, settings)
@@ -162,19 +162,9 @@ def _score_batches(
             for at in windows.owners[row]:
                 scores[at] = score if math.isnan(score) else max(scores[at], score)
                 waiting[at] -= 1
-        _tell(settings, waiting.count(0), len(waiting))
+        tell(settings, waiting.count(0), len(waiting))
         yield
     return scores, used
-
-
-def _tell(settings: Settings, done: int, total: int) -> None:
-    if settings.progress is None:
-        return
-    try:
-        settings.progress(done, total)
-    except Exception as error:  # the caller's own function, and no fault of this one
-        message = f"progress raised {type(error).__name__}: {error}"
-        raise InvalidRequestError(message) from error
 
 
 def _check_kind(model: Model, options: Mapping[str, Any]) -> None:
@@ -225,43 +215,3 @@ def _prepare(
 
 def _either(given: str | None, stated: str) -> str:
     return stated if given is None else given
-
-
-def read_logits(activation: str | None, output: Array, mask: Array) -> Array:
-    """The one logit, or by how much the second of two is greater, which softmax ranks by."""
-    del mask
-    if output.ndim != 2 or output.shape[1] not in {1, 2}:  # noqa: PLR2004 - rows and columns
-        message = f"expected logits [n, 1] or [n, 2], found {list(output.shape)}"
-        raise ConfigurationError(message)
-    logits = output.astype(np.float64)
-    values: Array = logits[:, -1] - (logits[:, 0] if logits.shape[1] > 1 else 0)
-    return np.exp(-np.logaddexp(0, -values)) if activation == "sigmoid" else values
-
-
-def embed(model: Model, template: Template, output: Array, mask: Array) -> Array:
-    """Vectors of length 1."""
-    vectors = output.astype(np.float32, copy=False)
-    if model.output != "sentence_embedding":
-        if template.prompt and not model.export.pools_prompt:
-            # As long as the prompt is alone, as sentence-transformers has it.
-            mask[:, : len(template.head) + len(template.prompt_ids)] = False
-        vectors = pool(vectors, mask, model.export.pooling)
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: Array = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
-    return unit
-
-
-def pool(states: Array, mask: Array, pooling: str) -> Array:
-    """One vector for each row of token vectors, up to its length, which a cosine ignores."""
-    if pooling == "cls":
-        return states[:, 0]
-    if pooling == "max":
-        greatest: Array = np.where(mask[:, :, None], states, np.float32(-np.inf)).max(axis=1)
-        return greatest
-    places = np.arange(1, mask.shape[1] + 1)
-    if pooling == "lasttoken":
-        last: Array = states[np.arange(len(states)), (mask * places).argmax(axis=1)]
-        return last
-    weights = (mask * places if pooling == "weightedmean" else mask).astype(np.float32)
-    total: Array = np.matmul(weights[:, None, :], states)[:, 0]
-    return total

@@ -95,10 +95,10 @@ def _choose_providers(names: Sequence[str]) -> list[str]:
         short = name.lower().removesuffix("executionprovider")
         short = _ALIASES.get(short, short)
         if short not in whole:
-            hint = _PACKAGES.get(short)
+            hint = f". It comes with {_PACKAGES[short]}" if short in _PACKAGES else ""
             message = (
-                f"providers: {name!r} is not in this onnxruntime, which has: {', '.join(whole)}"
-                + (f". It comes with {hint}" if hint else "")
+                f"providers: {name!r} is not in this onnxruntime, which has"
+                f" {', '.join(whole)}{hint}"
             )
             raise ConfigurationError(message)
         chosen.append(whole[short])
@@ -157,9 +157,10 @@ def find_problem(output: str, shape: Sequence[Any], rows: Sequence[int] = ()) ->
         rows: How many inputs there were, of how many tokens, once it has run.
     """
     expected = _SHAPES[output]
-    wrong = len(shape) != len(expected.split(",")) or any(
-        isinstance(length, int) and length != count
-        for length, count in zip(shape, rows[: len(shape) - 1], strict=False)
+    axes = expected.count(",") + 1
+    known = zip(shape[: axes - 1], rows, strict=False)
+    wrong = len(shape) != axes or any(
+        isinstance(length, int) and length != count for length, count in known
     )
     if KINDS[output] == "cross-encoder":
         wrong = wrong or (isinstance(shape[-1], int) and shape[-1] not in _LOGIT_COLUMNS)
