@@ -72,28 +72,19 @@ def _read_language(
     stem: bool | None,  # noqa: FBT001 - a parameter of the call
 ) -> tuple[frozenset[str], Callable[[list[str]], list[str]]]:
     """The words that are left out, and what gives words without their endings."""
-    bm25s = _import_bm25s()
-    if language == "none":
-        left_out = []
-    else:
-        name = f"STOPWORDS_{'EN' if language == 'english' else language.upper()}"
-        left_out = getattr(bm25s.stopwords, name, None) if language.islower() else None
-        if left_out is None:
-            message = (
-                f"language {language!r} is not known: it is a name in small letters, such as"
-                " 'english' or 'german', or 'none'"
-            )
-            raise InvalidRequestError(message)
+    lists = _import_bm25s().stopwords
+    name = f"STOPWORDS_{'EN' if language == 'english' else language.upper()}"
+    if language != "none" and not (language.islower() and hasattr(lists, name)):
+        message = (
+            f"language {language!r} is not known: it is a name in small letters, such as 'english'"
+            " or 'german', or 'none'"
+        )
+        raise InvalidRequestError(message)
     stemmer = _find_stemmer(language, stem)
     # Folded as words are, and each whole: some hold apostrophes or blanks, which no word has.
-    folded = frozenset(word for text in left_out for word in _fold_whole(text))
+    split = map(split_words, getattr(lists, name, ()))
+    folded = frozenset(words[0] for words in split if len(words) == 1)
     return folded, (lambda words: words) if stemmer is None else stemmer.stemWords
-
-
-def _fold_whole(text: str) -> list[str]:
-    """A stop word as a document has it; nothing where it is more than one word there."""
-    words = split_words(text)
-    return words if len(words) == 1 else []
 
 
 @functools.cache

@@ -1,6 +1,6 @@
 """Tiny checkpoints with random weights, and what sentence-transformers says of them.
 
-`python tests/torch/checkpoints.py <folder>` runs in the environment `torch` (see
+`python tests/checkpoints/checkpoints.py <folder>` runs in the environment `torch` (see
 `tests/environments.py`). It writes each checkpoint, exports it to ONNX, and leaves `cases.json`:
 what was asked, the library's scores, and those of this project where it runs the checkpoint itself.
 """
@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import rerank_local
 import torch
 import transformers as tf
 from optimum.exporters.onnx import main_export
-from rerank_core import Reranker
 from sentence_transformers import CrossEncoder, SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+import rerank_local
+from rerank_core import Reranker
 
 QUERY = "what is a red fox"
 DOCUMENTS = [
@@ -31,8 +32,13 @@ DOCUMENTS = [
     "  what   is it \n",
     "naive cafe zebra",
 ]
-WORDS = "a and cat dog fox is it king query quick red the what document yes no instruct".split()
+WORDS = (
+    *("a", "and", "cat", "dog", "fox", "is", "it", "king", "query", "quick", "red", "the"),
+    *("what", "document", "yes", "no", "instruct"),
+)
 SPECIAL = ["<pad>", "<unk>", "<s>", "</s>", "<mask>", "<|im_start|>", "<|im_end|>"]
+NAMED = {"pad_token": "<pad>", "unk_token": "<unk>"}
+NAMED |= {"bos_token": "<s>", "cls_token": "<s>", "eos_token": "</s>", "sep_token": "</s>"}
 CHAT = (
     "{%- for m in messages if m.role == 'system' %}<|im_start|>instruct {{ m.content }}<|im_end|>"
     "\n{% endfor -%}<|im_start|>query {{ messages | selectattr('role', 'eq', 'query') |"
@@ -60,7 +66,8 @@ def make_tokenizer(kind: str) -> Tokenizer:
         tokenizer.decoder = decoders.ByteLevel()
     elif kind == "xlm-roberta":
         pieces = [*SPECIAL[:4], *(f"▁{word}" for word in WORDS), *"abcdefghiknoqrstuwxyz▁"]
-        tokenizer = Tokenizer(models.Unigram([(piece, -float(at)) for at, piece in enumerate(pieces)], 1))
+        scored = [(piece, -float(at)) for at, piece in enumerate(pieces)]
+        tokenizer = Tokenizer(models.Unigram(scored, 1))
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
         tokenizer.post_processor = processors.TemplateProcessing(
             single="<s> $A </s>",
@@ -71,7 +78,7 @@ def make_tokenizer(kind: str) -> Tokenizer:
         letters = "abcdefghiknoqrstuwxyz,;!?"
         pieces = [*SPECIAL[:5], *WORDS, *letters, *(f"##{letter}" for letter in letters)]
         vocabulary = {word: at for at, word in enumerate(dict.fromkeys(pieces))}
-        tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="<unk>"))
+        tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=NAMED["unk_token"]))
         tokenizer.normalizer = normalizers.BertNormalizer()
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         second = "" if kind == "modernbert" else ":1"
@@ -107,12 +114,7 @@ def write_checkpoint(folder: Path, kind: str, labels: int | None) -> None:
     tokenizer = make_tokenizer(kind)
     fast = tf.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        pad_token="<pad>",
-        unk_token="<unk>",
-        bos_token="<s>",
-        eos_token="</s>",
-        sep_token="</s>",
-        cls_token="<s>",
+        **NAMED,
         additional_special_tokens=SPECIAL[5:] if kind == "qwen3" else [],
         model_max_length=64 if kind != "qwen3" else 160,
         padding_side="right",
@@ -127,21 +129,16 @@ def write_checkpoint(folder: Path, kind: str, labels: int | None) -> None:
     fast.save_pretrained(folder)
 
 
-def say(folder: Path, file: str, content: Any) -> None:
-    """Write a file of the checkpoint."""
-    text = content if isinstance(content, str) else json.dumps(content)
-    (folder / file).write_text(text, encoding="utf-8")
-
-
 def export(source: Path, target: Path, task: str) -> None:
-    """As `optimum-cli export onnx` does, with what it leaves out."""
-    main_export(str(source), str(target), task=task, library_name="transformers", do_validation=False)
-    for name in ("chat_template.jinja", "config_sentence_transformers.json", "modules.json"):
-        if (source / name).exists():
-            say(target, name, (source / name).read_text(encoding="utf-8"))
-    for path in source.glob("*_Pooling/config.json"):
-        (target / path.parent.name).mkdir(exist_ok=True)
-        say(target, f"{path.parent.name}/config.json", path.read_text(encoding="utf-8"))
+    """As `optimum-cli export onnx` does, with the files that it leaves out."""
+    main_export(
+        str(source), str(target), task=task, library_name="transformers", do_validation=False
+    )
+    for path in [*source.glob("*.json*"), *source.glob("1_Pooling/*"), *source.glob("*.jinja")]:
+        other = target / path.relative_to(source)
+        other.parent.mkdir(exist_ok=True)
+        if not other.exists():
+            other.write_bytes(path.read_bytes())
 
 
 PROMPTS = {"prompts": {"own": "what is it? ", "other": "no: "}, "default_prompt_name": "own"}
@@ -157,11 +154,9 @@ def cross_encoders(home: Path) -> Iterator[dict[str, Any]]:
                     folder = home / name
                     write_checkpoint(folder, kind, labels)
                     if chat:
-                        say(folder, "chat_template.jinja", CHAT)
-                    model = CrossEncoder(str(folder), device="cpu")
-                    if prompted:
-                        model.prompts, model.default_prompt_name = PROMPTS["prompts"], "own"
-                        say(folder, "config_sentence_transformers.json", {"model_type": "CrossEncoder", **PROMPTS})
+                        (folder / "chat_template.jinja").write_text(CHAT, encoding="utf-8")
+                    model = CrossEncoder(str(folder), device="cpu", **(PROMPTS if prompted else {}))
+                    model.save_pretrained(str(folder))
                     pairs = [(QUERY, document) for document in DOCUMENTS]
                     logits = model.predict(pairs, activation_fn=torch.nn.Identity(), batch_size=2)
                     predicted = model.predict(pairs, batch_size=2)
@@ -171,7 +166,7 @@ def cross_encoders(home: Path) -> Iterator[dict[str, Any]]:
 def describe(home: Path, name: str, task: str, logits: Any, predicted: Any) -> dict[str, Any]:
     """One case: the library's scores, and ours in torch."""
     export(home / name, home / f"{name}-onnx", task)
-    with Reranker(f"local/sentence-transformers:{home / name}", provider=rerank_local) as reranker:
+    with Reranker(f"sentence-transformers:{home / name}", provider=rerank_local) as reranker:
         response = reranker.rerank(QUERY, DOCUMENTS, batch_size=4)
     ours = {result.index: result.relevance_score for result in response.results}
     single = [
@@ -183,7 +178,8 @@ def describe(home: Path, name: str, task: str, logits: Any, predicted: Any) -> d
         "logits": single[0],
         "predicted": single[1],
         "in_torch": [ours[at] for at in range(len(DOCUMENTS))],
-        "warnings": list(response.warnings),
+        "query": QUERY,
+        "documents": DOCUMENTS,
         "kind": response.payload["kind"],
     }
 
@@ -210,9 +206,7 @@ def bi_encoders(home: Path) -> Iterator[dict[str, Any]]:
 
 def main(home: Path) -> None:
     """Write every checkpoint and what was found."""
-    cases = []
-    for case in [*cross_encoders(home), *bi_encoders(home)]:
-        cases.append(case)
+    cases = [*cross_encoders(home), *bi_encoders(home)]
     (home / "cases.json").write_text(json.dumps(cases), encoding="utf-8")
 
 
