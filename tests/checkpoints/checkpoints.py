@@ -75,7 +75,7 @@ def make_tokenizer(kind: str) -> Tokenizer:
             special_tokens=[("<s>", 2), ("</s>", 3)],
         )
     else:
-        letters = "abcdefghiknoqrstuwxyz,;!?"
+        letters = [*"abcdefghiknoqrstuwxyz,;!?"]
         pieces = [*SPECIAL[:5], *WORDS, *letters, *(f"##{letter}" for letter in letters)]
         vocabulary = {word: at for at, word in enumerate(dict.fromkeys(pieces))}
         tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=NAMED["unk_token"]))

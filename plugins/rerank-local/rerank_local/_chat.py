@@ -126,15 +126,13 @@ def read_chat(
         return None
     stated = module.get("processing_kwargs") or {}
     given = dict(stated.get("chat_template") or {})
-    if unknown := sorted(
-        name for name, value in stated.items() if value and name != "chat_template"
-    ):
+    others = [name for name, value in stated.items() if value and name != "chat_template"]
+    if others or given.get("restore_suffix") is False:
+        what = others[0] if others else "restore_suffix"
         message = (
-            f"{folder}: sentence_bert_config.json: processing_kwargs has {unknown[0]!r}, which"
+            f"{folder}: sentence_bert_config.json has processing_kwargs with {what!r}, which is not"
+            " done here: run the checkpoint as local/sentence-transformers:<folder>"
         )
-        raise ConfigurationError(f"{message} is not done here: use local/sentence-transformers:")
-    if given.get("restore_suffix") is False:
-        message = f"{folder}: sentence_bert_config.json: expected restore_suffix, found false"
         raise ConfigurationError(message)
     form = ((modalities or {}).get("message") or {}).get("format")
     tokens = {name: value for name, value in tokenizer.items() if name.endswith("_token")}

@@ -132,12 +132,13 @@ def _read_predictions(
     model: Any, query: str, settings: Settings, options: Mapping[str, Any]
 ) -> Any:
     """What gives the scores of some documents; of two labels, by how much the second is more."""
-    from torch import nn  # noqa: PLC0415 - an extra
-
-    kinds = {"none": nn.Identity, "sigmoid": nn.Sigmoid}
+    functions: Mapping[str, Any] = {
+        "none": lambda scores: scores,
+        "sigmoid": lambda scores: scores.sigmoid(),
+    }
     activation = options.get("activation")
     # Of two labels the difference is taken first, as local/onnx does.
-    chosen = kinds[activation]() if activation and model.num_labels == 1 else None
+    chosen = functions[activation] if activation and model.num_labels == 1 else None
     sigmoid = activation == "sigmoid"
     if model.num_labels > 2:  # noqa: PLR2004 - one score, or one for each of two labels
         message = f"expected a cross-encoder with one label or two, found {model.num_labels}"

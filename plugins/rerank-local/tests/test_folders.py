@@ -96,7 +96,8 @@ def test_an_export_without_its_head_is_refused(
     """Also where its kind is given, and by the hybrid."""
     folder = write_export(np.eye(12), "last_hidden_state", files=files)
 
-    for options in ({}, {"kind": "bi-encoder"}):
+    given: list[dict[str, Any]] = [{}, {"kind": "bi-encoder"}]
+    for options in given:
         with pytest.raises(ConfigurationError, match=r"lacks the head .* `--task text-classif"):
             rerank(f"local/{model}:{folder}", "a", ["cat"], **options)
 
