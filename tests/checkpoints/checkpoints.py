@@ -21,7 +21,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 import rerank_local
-from rerank_core import Reranker
+from rerank_core import Reranker, RerankResponse
 
 QUERY = "what is a red fox"
 DOCUMENTS = [
@@ -163,12 +163,22 @@ def cross_encoders(home: Path) -> Iterator[dict[str, Any]]:
                     yield describe(home, name, "text-classification", logits, predicted)
 
 
+def scores_of(response: RerankResponse) -> list[float | None]:
+    """The scores in the order of the documents."""
+    scores = {result.index: result.relevance_score for result in response.results}
+    return [scores[at] for at in sorted(scores)]
+
+
 def describe(home: Path, name: str, task: str, logits: Any, predicted: Any) -> dict[str, Any]:
     """One case: the library's scores, and ours in torch."""
     export(home / name, home / f"{name}-onnx", task)
     with Reranker(f"sentence-transformers:{home / name}", provider=rerank_local) as reranker:
         response = reranker.rerank(QUERY, DOCUMENTS, batch_size=4)
-    ours = {result.index: result.relevance_score for result in response.results}
+    activation = "none" if task == "text-classification" else None
+    with Reranker(
+        f"sentence-transformers:{home / name}", provider=rerank_local, activation=activation
+    ) as reranker:
+        plain = scores_of(reranker.rerank(QUERY, DOCUMENTS, document_prompt=None))
     single = [
         (row[:, 1] - row[:, 0] if row.ndim > 1 else row).tolist() for row in (logits, predicted)
     ]
@@ -177,7 +187,8 @@ def describe(home: Path, name: str, task: str, logits: Any, predicted: Any) -> d
         "folder": str(home / f"{name}-onnx"),
         "logits": single[0],
         "predicted": single[1],
-        "in_torch": [ours[at] for at in range(len(DOCUMENTS))],
+        "in_torch": scores_of(response),
+        "in_torch_plain": plain,
         "query": QUERY,
         "documents": DOCUMENTS,
         "kind": response.payload["kind"],

@@ -38,6 +38,7 @@ def test_a_checkpoint_scores_as_the_library_does(cases: dict[str, Any], name: st
     case = cases[name]
 
     assert case["in_torch"] == pytest.approx(case["predicted"], rel=0, abs=1e-5)
+    assert case["in_torch_plain"] == pytest.approx(case["logits"], rel=0, abs=1e-5)
     assert case["kind"] == ("bi-encoder" if name in BI else "cross-encoder")
 
 

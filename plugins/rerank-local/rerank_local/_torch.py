@@ -6,6 +6,7 @@ https://sbert.net/docs/package_reference/cross_encoder/model.html
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Generator, Mapping, Sequence
 from functools import partial
@@ -19,6 +20,16 @@ from rerank_local._progress import tell
 
 _loaded: dict[tuple[str, str | None, str | None], tuple[str, Any]] = {}
 _loading = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """Whoever held the lock when the process forked, is not there to release it."""
+    global _loading  # noqa: PLW0603 - one per process
+    _loading = threading.Lock()
+
+
+# Windows has no fork.
+getattr(os, "register_at_fork", lambda **_: None)(after_in_child=_renew_lock)
 # Below it, `exp` overflows.
 _LEAST = -700
 _BI_ENCODERS = "sentence-transformers/"

@@ -2,7 +2,8 @@
 
 A text is normalised (NFKC) and its case folded. A word is a run of letters, digits, marks and
 underscores. Scripts that put no spaces between words give single characters, each with its marks,
-and pairs of neighbours. One letter that an apostrophe joins to a word (cat's, l'heure) is none.
+and pairs of neighbours; an emoji is a word, too. One letter that an apostrophe joins to a word
+(cat's, l'heure) is none.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def _compile() -> tuple[Any, Any, Any]:
         return regex.compile(pattern, regex.VERSION1)
 
     words = read(
-        rf"(?P<run>(?:{_UNSPACED}\p{{M}}*+)++)|{_SPACED}{_SPACED}++|[\p{{N}}_]"
+        rf"(?P<run>(?:{_UNSPACED}\p{{M}}*+)++)|{_SPACED}{_SPACED}++|[\p{{N}}\p{{So}}_]"
         rf"|(?<!{_SPACED}{_JOIN}){_SPACED}(?!{_JOIN}{_SPACED})"
     )
     return words, read(rf"{_UNSPACED}\p{{M}}*+"), read(r"[\p{DI}--\u200b]")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from rerank_core import ConfigurationError, Reranker, UnsupportedParamError, rerank
-from rerank_local import _encode
+from rerank_local import _encode, _torch
 from rerank_local._command import models
 from rerank_local._onnx import load_model
 from rerank_local._options import Source
@@ -104,6 +107,89 @@ def test_a_name_of_the_hub_says_what_it_needs(
     lines = str(caught.value).splitlines()
     assert lines[1].strip() == "pip install 'optimum-onnx[onnxruntime]'"
     assert lines[2].strip().startswith(f"optimum-cli export onnx --model {name} --task {task} ")
+
+
+class Checkpoint:
+    """Stands for a model of sentence-transformers: a text's score is its number of letters."""
+
+    max_seq_length = 5
+    num_labels = 1
+    loads = 0
+
+    def __init__(self, place: str, device: str | None) -> None:
+        type(self).loads += 1
+        if "broken" in place:
+            message = f"no file in {place} for {device}"
+            raise OSError(message)
+
+    def predict(self, pairs: list[tuple[str, str]], **options: Any) -> Any:
+        """One number for a pair, or two."""
+        scores = np.array([float(len(text)) for _, text in pairs])
+        if self.num_labels > 1:
+            return np.stack([0 * scores] * (self.num_labels - 1) + [scores], axis=1)
+        activate = options["activation_fn"]
+        return scores if activate is None else activate(scores)
+
+    def tokenizer(self, texts: list[Any], **_: Any) -> dict[str, list[str]]:
+        """A letter, a token."""
+        return {"input_ids": [text[1] for text in texts]}
+
+
+@pytest.fixture
+def checkpoints(monkeypatch: pytest.MonkeyPatch) -> type[Checkpoint]:
+    """The library in whose place a model stands that needs no torch."""
+    kind = type("CrossEncoder", (Checkpoint,), {})
+    library = types.ModuleType("sentence_transformers")
+    vars(library).update(CrossEncoder=kind, SentenceTransformer=kind)
+    monkeypatch.setitem(sys.modules, library.__name__, library)
+    monkeypatch.setattr(_torch, "_loaded", {})
+    return kind
+
+
+def ask_checkpoint(name: str = "cross-encoder/x", **params: Any) -> Any:
+    """The scores in the caller's order, and what is said."""
+    params = {"kind": "cross-encoder", **params}
+    response = rerank(f"local/{name}", "fox", ["a fox", "fox", "foxes run"], **params)
+    ranked = sorted(response.results, key=lambda result: result.index)
+    return [result.relevance_score for result in ranked], response.warnings
+
+
+def test_a_checkpoint_is_loaded_once_and_asked_batch_by_batch(
+    checkpoints: type[Checkpoint],
+) -> None:
+    """With progress, the prompt before each document, and what was cut."""
+    seen: list[tuple[int, int]] = []
+
+    scores, warnings = ask_checkpoint(batch_size=2, progress=lambda *pair: seen.append(pair))
+    prompted, _ = ask_checkpoint(document_prompt="the ")
+
+    assert scores == [5.0, 3.0, 9.0]
+    assert prompted == [9.0, 7.0, 13.0]
+    assert seen == [(0, 3), (2, 3), (3, 3)]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("1 of 3 documents were cut: the model takes 5 tokens")
+    assert checkpoints.loads == 1
+
+
+def test_two_labels_are_scored_by_their_difference(checkpoints: type[Checkpoint]) -> None:
+    """As exports are; three are none."""
+    checkpoints.num_labels = 2
+    differences, _ = ask_checkpoint(activation="none")
+    shares, _ = ask_checkpoint(activation="sigmoid")
+    checkpoints.num_labels = 3
+
+    assert differences == [5.0, 3.0, 9.0]
+    assert shares == pytest.approx([1 / (1 + math.exp(-value)) for value in differences])
+    with pytest.raises(ConfigurationError, match="with one label or two, found 3"):
+        ask_checkpoint()
+
+
+def test_a_checkpoint_that_cannot_be_loaded_says_why(checkpoints: type[Checkpoint]) -> None:
+    """In the library's words."""
+    del checkpoints
+
+    with pytest.raises(ConfigurationError, match="cannot load it: no file in a/broken for cuda:9"):
+        ask_checkpoint("a/broken", device="cuda:9")
 
 
 @pytest.mark.parametrize("model", ["sentence-transformers:", "sentence-transformers", "a/b/c"])
