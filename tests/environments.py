@@ -1,9 +1,9 @@
 """Virtual environments of their own, for the programs that some tests are held against.
 
-Run `python tests/environments.py infinity litellm_proxy sdks`, or name only some of them: it takes
-minutes and gigabytes once, and nothing the second time. `benchmarks` names all those that
-`benchmarks/measure.py` compares. It uses pip rather than uv, so that pip's
-own configuration decides where the CPU build of torch comes from.
+Run `python tests/environments.py infinity litellm_proxy sdks torch`, or name only some of them: it
+takes minutes and gigabytes once, and nothing the second time. `benchmarks` names all those that
+`benchmarks/measure.py` compares. It uses pip rather than uv, so that pip's own configuration
+decides where the CPU build of torch comes from.
 """
 
 from __future__ import annotations
@@ -90,13 +90,28 @@ SDKS = Environment(
 )
 
 
-def _needs() -> tuple[str, ...]:
-    """What core needs of others; from wheels, since no compiler is needed."""
-    core = Path(__file__).parents[1] / "core" / "pyproject.toml"
-    project = tomllib.loads(core.read_text(encoding="utf-8"))["project"]
-    return ("--only-binary=:all:", *project["dependencies"])
+def _needs(*folders: str) -> tuple[str, ...]:
+    """What our packages need of others; from wheels, since no compiler is needed."""
+    needs = []
+    for folder in ("core", *folders):
+        path = Path(__file__).parents[1] / folder / "pyproject.toml"
+        project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
+        needs += [need for need in project["dependencies"] if not need.startswith("rerank-core")]
+    return ("--only-binary=:all:", *needs)
 
 
+# Checkpoints are made, exported and run there, by the libraries that rerank-local is held against.
+TORCH = Environment(
+    "torch",
+    (
+        ("torch==2.13.0",),
+        (
+            "sentence-transformers==5.7.0",
+            "optimum-onnx[onnxruntime]==0.1.0",
+            *_needs("plugins/rerank-local"),
+        ),
+    ),
+)
 # Core and rerank-cohere themselves are put beside these by whatever measures them: they change.
 BENCHMARKS = (
     Environment("bench_ours", (_needs(),)),
@@ -107,7 +122,8 @@ BENCHMARKS = (
     Environment("bench_voyageai", (("voyageai==0.5.0",),)),
 )
 ENVIRONMENTS = {
-    environment.name: environment for environment in (INFINITY, LITELLM_PROXY, SDKS, *BENCHMARKS)
+    environment.name: environment
+    for environment in (INFINITY, LITELLM_PROXY, SDKS, TORCH, *BENCHMARKS)
 }
 
 
