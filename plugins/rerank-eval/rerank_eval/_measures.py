@@ -67,7 +67,9 @@ def parse_measure(text: str) -> Measure:
     """
     found = _NAME.fullmatch(text.strip())
     kind = _NAMES.get(found[1].lower()) if found else None
-    if not found or not kind or (found[3] and not int(found[3])):
+    if found and found[3] and not int(found[3]):
+        raise ConfigurationError(f"{text}: a cut-off is from 1")
+    if not found or not kind:
         return _parse_foreign(text)
     options: dict[str, Any] = {}
     for option in filter(None, re.split(r"\s*,\s*", found[2] or "")):
@@ -98,10 +100,13 @@ def _parse_foreign(text: str) -> Measure:
         ) from error
     try:
         measure = ir_measures.parse_measure(text)
-    except (ValueError, NameError, SyntaxError, AttributeError) as error:
+        name, cutoff = str(measure), measure.params.get("cutoff")
+        [
+            *measure.iter_calc({"q": {"d": 1}}, {"q": {"d": 1.0}})
+        ]  # some names need yet another package
+    except Exception as error:  # of another library, for what users write
         raise ConfigurationError(f"no measure {text!r}: {error}") from error
-    cutoff = measure.params.get("cutoff")
-    return Measure(str(measure), "foreign", cutoff, foreign=measure)
+    return Measure(name, "foreign", cutoff, foreign=measure)
 
 
 def score_orders(
@@ -146,7 +151,8 @@ def score_grades(measure: Measure, grades: Grades, all_grades: Sequence[int]) ->
         all_grades: Every judgement of the query, whether its document was ranked or not.
     """
     if measure.judged_only:
-        grades = [grade for grade in grades if grade is not None]
+        # As in trec_eval, where a grade below 0 says "not judged".
+        grades = [grade for grade in grades if grade is not None and grade >= 0]
     top = grades[: measure.cutoff]
     if measure.kind == "Judged":
         return sum(grade is not None for grade in top) / len(top) if top else 0.0

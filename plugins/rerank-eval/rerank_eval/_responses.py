@@ -96,7 +96,7 @@ class Responses:
             if expected.get(answer.query_id, answer.asked) != answer.asked:
                 raise ConfigurationError(
                     f"{path} has answers to other candidates for query {answer.query_id!r}: the"
-                    " data or --depth has changed. Write elsewhere with --output, or remove the file"
+                    " data or --depth has changed. Use another --output, or remove the file"
                 )
         return kept
 

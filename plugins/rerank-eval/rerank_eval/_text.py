@@ -164,8 +164,8 @@ def conditions(content: Content) -> Iterator[tuple[str, str]]:
 
 def _describe_tests(content: Content) -> str:
     return (
-        f"paired permutation test on {content['measures'][0]} ({content['draws']:,} draws, exact for"
-        f" few queries), Holm over {len(content['comparisons'])} comparisons, alpha"
+        f"paired permutation test on {content['measures'][0]} ({content['draws']:,} draws, exact"
+        f" for few queries), Holm over {len(content['comparisons'])} comparisons, alpha"
         f" {content['alpha']:g}; bootstrap over queries ({content['resamples']:,} resamples); over"
         f" the queries that all models answered; seed {content['seed']}"
     )
