@@ -71,17 +71,13 @@ def parse_entrant(text: str) -> Entrant:
     Raises:
         ConfigurationError: A name may not be set here, or the model cannot be used.
     """
-    model, _, query = text.partition("?")
-    given: dict[str, Any] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
+    model, given = split_spec(text)
+    for name in given:
         if name in _RESERVED:
             raise ConfigurationError(
                 f"{text}: {name} cannot be set here: a key comes from the environment, and nothing"
                 " but the model itself may answer"
             )
-        given[name] = _decode(value)
-    if query and not given:
-        raise ConfigurationError(f"{text}: write provider/model?name=value&name=value")
     params = {name: given.pop(name) for name in _CALL & given.keys()}
     cut = {name: given.pop(name) for name in _CUTOFF & given.keys()}
     reranker: Any = Reranker(model, **given)
@@ -99,9 +95,18 @@ def parse_entrant(text: str) -> Entrant:
 
 
 def split_spec(text: str) -> tuple[str, dict[str, Any]]:
-    """The model and the values of `provider/model?name=value`."""
-    model, _, query = text.partition("?")
-    return model, {name: _decode(value) for name, value in parse_qsl(query)}
+    """The model and the values of `provider/model?name=value`.
+
+    Raises:
+        ConfigurationError: What stands behind the `?` is something else.
+    """
+    model, mark, query = text.partition("?")
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(mark))
+    except ValueError as error:
+        message = f"{text}: write provider/model?name=value&name=value"
+        raise ConfigurationError(message) from error
+    return model, {name: _decode(value) for name, value in pairs}
 
 
 def _facts(reranker: Any) -> Any:

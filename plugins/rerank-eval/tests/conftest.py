@@ -78,7 +78,7 @@ def make_collection(queries: int) -> Collection:
         ids = [f"d{at}-{place}" for place in range(8)]
         relevant = {(at * 3) % 8: 1, (at * 5 + 4) % 8: 2}
         documents = [f"text {place} grade {relevant.get(place, 0)}" for place in range(8)]
-        grades = {ids[place]: relevant.get(place, 0) for place in range(0, 8)}
+        grades = {ids[place]: relevant.get(place, 0) for place in range(8)}
         topics.append(Topic(f"q{at}", f"query {at}", ids, documents, grades))
     return Collection("small", topics, "as they are made")
 

@@ -49,7 +49,7 @@ def test_beir_is_read_and_bm25_finds_candidates(tmp_path: Path) -> None:
     (topic,) = collection.topics
 
     assert topic.query == "red"
-    assert [*topic.ids] and {*topic.ids} == {"1", "3"}
+    assert sorted(topic.ids) == ["1", "3"]
     assert "Fox a red fox" in topic.documents
     assert topic.grades == {"1": 2, "9": 1}
     assert "1 queries have no judgement, and are left out" in collection.notes
