@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
+
+from rerank_eval import _plots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Content = Mapping[str, Any]
 
-# Okabe and Ito: told apart by those who see fewer colours, too.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-_GREY = "#6b7280"
 _SETTINGS: Mapping[Any, Any] = {
     "svg.hashsalt": "rerank-eval",
     "text.parse_math": False,  # a model's name may have a dollar sign
@@ -51,8 +51,19 @@ def draw_figures(content: Content) -> list[Drawn] | None:
         import matplotlib as mpl  # noqa: PLC0415 - an extra
     except ImportError:
         return None
-    with mpl.rc_context(dict(_SETTINGS)):
+    content = _printable(content)
+    with mpl.rc_context(dict(_SETTINGS)), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a name in a script that the font lacks
         return [*filter(None, (_draw(content, *each) for each in _FIGURES))]
+
+
+def _printable(value: Any) -> Any:
+    """The values, with texts that a picture can hold."""
+    if isinstance(value, str):
+        return "".join(char if char.isprintable() else " " for char in value)
+    if isinstance(value, Mapping):
+        return {name: _printable(inner) for name, inner in value.items()}
+    return [_printable(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _draw(
@@ -71,171 +82,24 @@ def _draw(
     return Drawn(name, caption, _ID.sub(rf"\g<1>{name}-", svg[svg.index("<svg") :]).strip())
 
 
-def _models(content: Content) -> Iterator[tuple[Mapping[str, Any], str]]:
-    """Each model and fusion, with its colour."""
-    rows = [row for row in content["rows"] if row["kind"] in {"model", "fusion"}]
-    for at, row in enumerate(rows):
-        yield row, _COLOURS[at % len(_COLOURS)]
-
-
-def _main(content: Content, row: Mapping[str, Any]) -> tuple[float, float, float]:
-    values = row["measures"][content["measures"][0]]
-    return values["mean"], *values["interval"]
-
-
-def _scatter(
-    axes: Axes, content: Content, points: Sequence[tuple[float, Mapping[str, Any], str]]
-) -> None:
-    """Quality against something of which less is better, on a log axis, with the Pareto front."""
-    for x, row, colour in points:
-        mean, low, high = _main(content, row)
-        axes.errorbar(x, mean, [[mean - low], [high - mean]], fmt="o", color=colour, capsize=3)
-        axes.annotate(row["label"], (x, mean), (6, 5), textcoords="offset points", color=colour)
-    front, best = [], float("-inf")
-    for x, row, _ in sorted(points, key=lambda point: (point[0], -_main(content, point[1])[0])):
-        if (mean := _main(content, row)[0]) > best:
-            front.append((x, mean))
-            best = mean
-    axes.step(
-        *zip(*front, strict=True), where="post", color=_GREY, linewidth=1, linestyle="--", zorder=0
-    )
-    first = _main(content, content["rows"][0])[0]
-    axes.axhline(first, color=_GREY, linewidth=1)
-    axes.annotate(
-        "first stage", (0, first), (2, 3), ("axes fraction", "data"), "offset points", color=_GREY
-    )
-    axes.set_xscale("log")
-    axes.margins(x=0.25)
-    axes.set_ylabel(content["measures"][0])
-
-
-def _against_cost(axes: Axes, content: Content) -> bool:
-    points = [
-        (row["cost"]["per_1000"], row, colour)
-        for row, colour in _models(content)
-        if row["cost"] and row["cost"]["per_1000"]
-    ]
-    if points:
-        _scatter(axes, content, points)
-        axes.set_xlabel("US dollars per 1,000 queries")
-    return bool(points)
-
-
-def _against_latency(axes: Axes, content: Content) -> bool:
-    points = [
-        (row["latency"]["p95"], row, colour)
-        for row, colour in _models(content)
-        if row["latency"] and row["latency"]["p95"]
-    ]
-    if points:
-        _scatter(axes, content, points)
-        axes.set_xlabel("p95 latency, seconds")
-    return bool(points)
-
-
-def _per_query(axes: Axes, content: Content) -> bool:
-    name = content["measures"][0]
-    by_label = {row["label"]: row for row in content["rows"]}
-    against = by_label[content["against"]]["measures"][name]["per_query"]
-    drawn = False
-    for row, colour in _models(content):
-        if row["label"] != content["against"]:
-            values = row["measures"][name]["per_query"]
-            gaps = sorted((a - b for a, b in zip(values, against, strict=True)), reverse=True)
-            axes.step(range(len(gaps)), gaps, where="mid", color=colour, label=row["label"])
-            drawn = True
-    axes.axhline(0, color=_GREY, linewidth=1)
-    axes.set_xlabel("queries, each model's sorted by its difference")
-    axes.set_ylabel(f"{name}, difference to {content['against']}")
-    if drawn:
-        axes.legend(frameon=False)
-    return drawn
-
-
-def _over_places(axes: Axes, content: Content) -> bool:
-    for row, colour in _all_rows(content):
-        curve = row["over_places"]
-        style = ":" if row["kind"] == "ceiling" else "-"
-        axes.plot(curve["k"], curve["nDCG"], style, color=colour, label=row["label"], marker=".")
-        axes.plot(curve["k"], curve["R"], "--", color=colour, linewidth=0.8)
-    axes.set_xscale("log")
-    axes.set_xlabel("k")
-    axes.set_ylabel("nDCG@k (solid), recall@k (dashed)")
-    axes.legend(frameon=False)
-    return True
-
-
-def _all_rows(content: Content) -> Iterator[tuple[Mapping[str, Any], str]]:
-    yield content["rows"][0], _GREY
-    yield from _models(content)
-    yield content["rows"][-1], "#111827"
-
-
-def _forest(axes: Axes, content: Content) -> bool:
-    pairs = content["comparisons"][::-1]
-    for at, each in enumerate(pairs):
-        decided = each["verdict"] in {"better", "worse"}
-        spread = [[each["difference"] - each["low"]], [each["high"] - each["difference"]]]
-        colour = _COLOURS[0] if decided else _GREY
-        axes.errorbar(each["difference"], at, xerr=spread, fmt="o", color=colour, capsize=3)
-    axes.axvline(0, color="#111827", linewidth=1)
-    labels = [f"{each['model']}\nagainst {each['against']}" for each in pairs]
-    axes.set_yticks(range(len(pairs)), labels, fontsize=7)
-    axes.set_ylim(-0.6, len(pairs) - 0.4)
-    axes.set_xlabel(f"difference in {content['measures'][0]}")
-    return bool(pairs)
-
-
-def _over_depth(axes: Axes, content: Content) -> bool:
-    for row, colour in _all_rows(content):
-        curve = row["over_depth"]
-        style = ":" if row["kind"] == "ceiling" else "-"
-        axes.plot(
-            curve["depth"], curve["value"], style, color=colour, label=row["label"], marker="."
-        )
-    axes.set_xscale("log")
-    axes.set_xlabel("candidates that are reranked, the others staying below")
-    axes.set_ylabel(content["measures"][0])
-    axes.legend(frameon=False)
-    return bool(content["rows"][0]["over_depth"]["depth"])
-
-
-def _by_grade(axes: Axes, content: Content) -> bool:
-    ticks: list[str] = []
-    for row, colour in _models(content):
-        found = row["scores_by_grade"]
-        flat = [value for values in found.values() for value in values]
-        low, span = min(flat, default=0.0), max(flat, default=0.0) - min(flat, default=0.0)
-        for grade, values in found.items():
-            p5, p25, p50, p75, p95 = ((value - low) / (span or 1) for value in values)
-            at = len(ticks)
-            axes.plot([at, at], [p5, p95], color=colour, linewidth=1)
-            axes.plot([at, at], [p25, p75], color=colour, linewidth=6, solid_capstyle="butt")
-            axes.plot(at, p50, "o", color="white", markersize=4, markeredgecolor=colour)
-            ticks.append(f"{row['label']}\n{grade}")
-    axes.set_xticks(range(len(ticks)), ticks, fontsize=6, rotation=30, ha="right")
-    axes.set_ylabel("score, scaled within its model")
-    return bool(ticks)
-
-
 _FIGURES: tuple[tuple[str, str, Callable[[Axes, Content], bool]], ...] = (
     (
         "cost",
         "Quality against cost, with 95 % intervals; dashed, what nothing beats",
-        _against_cost,
+        _plots.plot_against_cost,
     ),
     (
         "latency",
         "Quality against p95 latency, with 95 % intervals; dashed, what nothing beats",
-        _against_latency,
+        _plots.plot_against_latency,
     ),
-    ("forest", "Differences with their 95 % intervals; blue where decided", _forest),
-    ("queries", "The difference of every query", _per_query),
-    ("places", "Quality and recall at more and more places", _over_places),
+    ("forest", "Differences with their 95 % intervals; blue where decided", _plots.plot_forest),
+    ("queries", "The difference of every query", _plots.plot_per_query),
+    ("places", "Quality and recall at more and more places", _plots.plot_over_places),
     (
         "depth",
         "Quality had only the first candidates been reranked (listwise models: about)",
-        _over_depth,
+        _plots.plot_over_depth,
     ),
-    ("grades", "Scores by grade: median, middle half, 5 to 95 %", _by_grade),
+    ("grades", "Scores by grade: median, middle half, 5 to 95 %", _plots.plot_by_grade),
 )

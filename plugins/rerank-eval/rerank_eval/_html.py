@@ -6,20 +6,21 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from rerank_eval import _text
+from rerank_eval._entrants import CEILING, FIRST_STAGE
 from rerank_eval._figures import draw_figures
 
 _STYLE = """
 :root { color: #1a1c1f; background: #fff; font: 16px/1.5 system-ui, sans-serif; }
-body { max-width: 72rem; margin: 0 auto; padding: 1.5rem; }
+body { max-width: 84rem; margin: 0 auto; padding: 1.5rem; }
 h1 { font-size: 1.6rem; line-height: 1.2; }
 h2 { font-size: 1.2rem; margin-top: 2.5rem; }
 .lead { font-size: 1.1rem; max-width: 50rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .7rem; text-align: right; border-bottom: 1px solid #dcdfe4; }
+th, td { padding: .35rem .5rem; text-align: right; border-bottom: 1px solid #dcdfe4; }
 th { font-weight: 600; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
-tbody tr:first-child td, tbody tr.ideal td { color: #5b626b; }
+tr.edge td { color: #5b626b; }
 td.long { text-align: left; }
 td { white-space: nowrap; }
 td.long { white-space: normal; min-width: 12rem; }
@@ -35,6 +36,7 @@ dt { font-weight: 600; }
 dd { margin: 0 0 .5rem; overflow-wrap: anywhere; }
 @media (max-width: 40rem) { .figures { grid-template-columns: 1fr; } }
 """
+_EDGE, _EDGES = ' class="edge"', {FIRST_STAGE, CEILING}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -47,7 +49,7 @@ def render_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table; the first column is left, the others are right."""
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
     body = "".join(
-        f"<tr{' class=ideal' if cells[0] == 'ceiling' else ''}>{''.join(map(_cell, cells))}</tr>"
+        f"<tr{_EDGE if cells[0] in _EDGES else ''}>{''.join(map(_cell, cells))}</tr>"
         for cells in rows
     )
     return (

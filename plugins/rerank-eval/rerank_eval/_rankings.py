@@ -115,13 +115,13 @@ def _fuse_rows(
     collection: Collection, fused: Fused, members: Sequence[Row], repeats: int, measure: Measure
 ) -> Row:
     """A fusion of rows, from what they answered."""
-    note = f"of the answers above; {fused.method}"
+    note = "made of the answers above; latency and cost are its members' together"
     weights: list[Sequence[float]]
     if fused.method != TUNED:
         weights = [fused.weights] * len(collection.topics)
     else:
         weights = _tune(collection, members, measure)
-        note = f"weights chosen on the other queries, in {_FOLDS} parts: {_shown(weights)}"
+        note += f"; weights chosen on the other queries, in {_FOLDS} parts: {_shown(weights)}"
     method = "rrf" if fused.method == "rrf" else "weighted"
     rankings = [
         [

@@ -31,9 +31,13 @@ def make_pairs(seed: int) -> tuple[list[float], list[bool]]:
 def main() -> None:
     """Write the file."""
     import numpy as np  # noqa: PLC0415 - the tests import this module, too
-    import ranx  # noqa: PLC0415 - likewise
-    from sklearn.calibration import _SigmoidCalibration  # noqa: PLC0415 - likewise
-    from sklearn.isotonic import IsotonicRegression  # noqa: PLC0415 - likewise
+    import ranx  # type: ignore[import-not-found]  # noqa: PLC0415 - its own environment
+    from sklearn.calibration import (  # type: ignore[import-not-found]  # noqa: PLC0415 - likewise
+        _SigmoidCalibration,
+    )
+    from sklearn.isotonic import (  # type: ignore[import-not-found]  # noqa: PLC0415 - likewise
+        IsotonicRegression,
+    )
 
     found: dict[str, Any] = {
         "versions": {name: version(name) for name in ("ranx", "scikit-learn")},

@@ -91,7 +91,8 @@ def test_what_cannot_be_calibrated_is_refused(
 def _collection(queries: int, noise: float) -> tuple[Collection, dict[str, float]]:
     """Queries of twenty documents, five relevant, and scores that tell them apart or do not."""
     chance = random.Random(4)  # noqa: S311 - no secret
-    scores, topics = {}, []
+    scores: dict[str, float] = {}
+    topics = []
     for at in range(queries):
         ids = [f"{at}-{place}" for place in range(20)]
         grades = {name: int(place % 4 == 0) for place, name in enumerate(ids)}

@@ -319,7 +319,7 @@ def test_gates(collection: Collection, make_fake: Any, scorers: Any, tmp_path: P
     assert "FAILED" in bad.check(no_worse_than=kept).markdown()
     for named in ({"fail_under": ["x=1"]}, {"fail_under": ["P@9=1"]}, {"no_worse_than": "nobody"}):
         with pytest.raises(ConfigurationError):
-            good.check(**named)  # type: ignore[arg-type]  # each is right by itself
+            good.check(**named)
 
 
 def test_the_estimate_counts_requests_tokens_and_dollars(
@@ -456,6 +456,6 @@ def test_cranfield_by_one_command(tmp_path: Path) -> None:
     means = {row["label"]: row["measures"]["nDCG@10"]["mean"] for row in content["rows"]}
 
     assert done.exit_code == 0
-    assert means["ceiling"] == pytest.approx(0.80, abs=0.03)
+    assert means["ceiling"] == pytest.approx(0.81, abs=0.03)
     assert means["local/bm25"] < means["first stage"]
     assert _pair(Report(content), "local/bm25", "first stage")["verdict"] == "worse"
