@@ -61,7 +61,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"HTTP/1.1 200 Connected\r\n\r\n")
         inside = self.server.tls.wrap_socket(self.connection, server_side=True)
         self.request = self.connection = inside
-        self.rfile, self.wfile = inside.makefile("rb"), inside.makefile("wb", 0)
+        self.rfile, self.wfile = inside.makefile("rb"), inside.makefile("wb")
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("content-length") or 0))
@@ -70,6 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(self.server.reply)))
         self.end_headers()
         self.wfile.write(self.server.reply)
+        self.wfile.flush()
 
     def finish(self) -> None:
         with suppress(OSError):

@@ -38,7 +38,7 @@ def test_event_hooks_of_a_client_are_called(statuses: tuple[int, ...]) -> None:
     def on_response(response: httpx.Response) -> None:
         seen.append((response.status_code, response.request.headers["x-hook"]))
 
-    hooks = {"request": [on_request], "response": [on_response]}
+    hooks: dict[str, list[Any]] = {"request": [on_request], "response": [on_response]}
     with httpx.Client(transport=_transport(*statuses), event_hooks=hooks) as client:
         response = rerank(
             MODEL, "q", DOCUMENTS, api_key=KEY, api_base=BASE, http_client=client, max_retries=1
@@ -66,7 +66,7 @@ def test_event_hooks_of_an_async_client_are_awaited(statuses: tuple[int, ...]) -
         seen.append((response.status_code, response.request.headers["x-hook"]))
 
     async def main() -> None:
-        hooks = {"request": [on_request], "response": [on_response]}
+        hooks: dict[str, list[Any]] = {"request": [on_request], "response": [on_response]}
         transport = _transport(*statuses)
         async with httpx.AsyncClient(transport=transport, event_hooks=hooks) as client:
             await arerank(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import httpx
 import pytest
 import respx
-from pytest_httpx import HTTPXMock
 from respx.models import AllMockedAssertionError
 
 from recorder import Reply, recording
 from rerank_core import RateLimitError, TransportError
 from tools.conftest import DOCUMENTS, KEY, RANKING, URL, Ask, order
+
+if TYPE_CHECKING:
+    from pytest_httpx import HTTPXMock
 
 both_modes = pytest.mark.parametrize("using", ["httpx", "httpcore"])
 Using = Literal["httpx", "httpcore"]

@@ -62,9 +62,7 @@ def test_http_goes_through_its_proxy(way: str, user: str, certificate: Path) -> 
 @every_way
 @pytest.mark.parametrize("user", ["", USER], ids=["plain", "credentials"])
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
-def test_https_goes_through_a_tunnel(
-    way: str, user: str, variable: str, certificate: Path
-) -> None:
+def test_https_goes_through_a_tunnel(way: str, user: str, variable: str, certificate: Path) -> None:
     """The proxy gets the host and its own credentials; the key goes only inside, over TLS."""
     with proxying(RANKING, certificate) as proxy:
         target = "127.0.0.1:9443"  # whoever is there is behind the proxy

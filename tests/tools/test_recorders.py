@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import vcr
-from vcr.errors import CannotOverwriteExistingCassetteException
+import vcr  # type: ignore[import-untyped]  # has no types
+from vcr.errors import (  # type: ignore[import-untyped]  # likewise
+    CannotOverwriteExistingCassetteException,
+)
 
 from recorder import Reply, recording
 from rerank_core import TransportError

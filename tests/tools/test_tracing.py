@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -13,13 +13,15 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
-from sentry_sdk.envelope import Envelope
 from sentry_sdk.integrations.httpx import HttpxIntegration
 from sentry_sdk.transport import Transport
 
 from recorder import Recorder, Reply, recording
 from rerank_core import TransportError
 from tools.conftest import RANKING, Ask, order
+
+if TYPE_CHECKING:
+    from sentry_sdk.envelope import Envelope
 
 NINE = [f"{at}" for at in range(9)]
 # A deadline may put the work into another thread, a split list into several tasks or threads.
