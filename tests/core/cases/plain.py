@@ -150,9 +150,19 @@ def side_by_side(reranker: Reranker, way: str, count: int = AT_ONCE) -> list[Any
 
 def ends(work: Callable[[], Any], seconds: float = 15.0) -> bool:
     """Whether work that may hang comes to its end; it is left behind in a thread otherwise."""
-    thread = threading.Thread(target=work, daemon=True)
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(seconds)
+    if failed:
+        raise failed[0]
     return not thread.is_alive()
 
 

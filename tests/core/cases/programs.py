@@ -8,6 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+TESTS = Path(__file__).parents[2]
 OPENING = """
 import os, signal, sys, threading, time
 import rerank_core
@@ -27,16 +28,19 @@ def fork_and_wait(work):
 """
 
 
-def run_program(script: str, *, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run_program(
+    script: str, *, path: Path | None = None, arguments: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
     """Run a script, with a folder more to import from.
 
     Args:
         script: What comes after the opening.
         path: A folder that `import` looks into.
+        arguments: What stands in `sys.argv` behind the script.
     """
-    paths = [str(path) if path else "", os.environ.get("PYTHONPATH", "")]
+    paths = [str(path) if path else "", str(TESTS), os.environ.get("PYTHONPATH", "")]
     return subprocess.run(  # noqa: S603 - our own interpreter and script
-        [sys.executable, "-W", "ignore", "-c", OPENING + textwrap.dedent(script)],
+        [sys.executable, "-W", "ignore", "-c", OPENING + textwrap.dedent(script), *arguments],
         capture_output=True,
         text=True,
         check=False,

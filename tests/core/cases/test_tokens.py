@@ -151,7 +151,7 @@ class TokenService(httpx.MockTransport):
             time.sleep(0.3)
             return httpx.Response(self._reply.status_code, content=self._reply.content)
         self.rankings += 1
-        return httpx.Response(200, json={"results": [{"index": 0, "score": 1}]})
+        return httpx.Response(200, json={"results": [{"index": at, "score": 1} for at in (0, 1)]})
 
 
 REFUSED = {"errorCode": "BXNIM0415E", "errorMessage": "no such key"}
@@ -368,19 +368,17 @@ def test_a_credentials_token_is_kept_between_calls(call: Ask, *, own_client: boo
         return SimpleNamespace(token=f"token-{len(asked)}", expires_on=time.time() + 3600)
 
     credential = SimpleNamespace(get_token=get_token)
-    results = {"results": [{"index": 0, "relevance_score": 1.0}]}
-    with recording(Reply(results)) as service:
+    mock = Service()
+    with recording(Reply({"results": [{"index": 0, "relevance_score": 1.0}]})) as service:
         for seconds in (20, 30, 20):
             options: dict[str, Any] = {**AZURE, "api_base": service.base_url, "timeout": seconds}
             if own_client:
-                options["http_client"] = httpx.HTTPTransport()
-                if call.__name__ == "awaited":
-                    options["http_client"] = httpx.AsyncHTTPTransport()
+                options["http_client"] = mock
             call(query="q", documents=["a"], azure_credential=credential, **options)
-        sent = {request.headers["authorization"] for request in service.requests}
+        sent = [request.headers for request in (*service.requests, *mock.requests)]
 
     assert len(asked) == 1
-    assert sent == {"Bearer token-1"}
+    assert [headers["authorization"] for headers in sent] == ["Bearer token-1"] * 3
 
 
 def test_two_credentials_have_two_tokens(call: Ask) -> None:
@@ -392,9 +390,7 @@ def test_two_credentials_have_two_tokens(call: Ask) -> None:
         return SimpleNamespace(get_token=lambda *_, **__: found)
 
     for name in ("one", "two", "three"):
-        call(
-            **AZURE, query="q", documents=["a"], azure_credential=make(name), http_client=service
-        )
+        call(**AZURE, query="q", documents=["a"], azure_credential=make(name), http_client=service)
 
     sent = [request.headers["authorization"] for request in service.requests]
     assert sent == ["Bearer one", "Bearer two", "Bearer three"]
@@ -471,4 +467,3 @@ def test_a_header_that_is_given_replaces_the_environments_key(
 
     assert service.requests[-1].headers["api-key"] == "given"
     assert "from-env" not in str(service.requests[-1].headers.raw)
-
