@@ -17,9 +17,9 @@ from rerank_core import (
     HTTPRequest,
     NextRequest,
     Provider,
+    Reranker,
     RerankRequest,
     RerankResponse,
-    Reranker,
     arerank,
     hookimpl,
     rerank,
@@ -68,6 +68,13 @@ class Plain:
             return response
         following = HTTPRequest(payload["next"], method="GET", delay=payload.get("delay", 0))
         return NextRequest(following, response)
+
+
+def faulty(**hooks: Callable[..., Any]) -> Plain:
+    """The plain provider with other hooks; the first argument of each is the plugin itself."""
+    made = {name: hookimpl(function) for name, function in hooks.items()}
+    plugin: Plain = type("Faulty", (Plain,), made)()
+    return plugin
 
 
 def rows(count: int) -> list[dict[str, Any]]:

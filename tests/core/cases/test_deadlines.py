@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from core.cases.plain import KEY, Ask, Plain, Service, ask, comes_true, ends, rank, rows
-from recorder import Recorder, Reply, recording
+from core.cases.plain import (
+    KEY,
+    Ask,
+    Plain,
+    Service,
+    ask,
+    awaited,
+    comes_true,
+    ends,
+    faulty,
+    rank,
+    rows,
+)
+from recorder import Reply, recording
 from rerank_core import (
     Compute,
     Reranker,
@@ -25,11 +37,8 @@ from rerank_core import (
     arerank,
     hookimpl,
     register,
-    rerank,
     unregister,
 )
-
-LIMITED = {"status": 429, "headers": {"retry-after": "3"}}
 
 
 class Silent:
@@ -211,63 +220,48 @@ def test_nothing_is_sent_after_a_slow_look_up(
     assert sent == 0
 
 
-class Endless(Plain):
-    """Computes in this process, step by step, until somebody stops it."""
-
-    def __init__(self) -> None:
-        super().__init__(base_url=None, api_key_required=False)
-        self.steps = 0
-        self.over = threading.Event()
-
-    @hookimpl
-    def build_request(self) -> Compute:
-        """Work that has no end by itself."""
-
-        def work() -> Iterator[None]:
-            while not self.over.wait(0.005):
-                self.steps += 1
-                yield
-
-        return Compute(work)
-
-    @hookimpl
-    def parse_response(self) -> RerankResponse:
-        """Rank."""
-        return RerankResponse([RerankResult(0, 1.0)])
+def _computing(function: Callable[[], Any]) -> Plain:
+    """A provider that computes in this process."""
+    plugin = faulty(
+        build_request=lambda _: Compute(function),
+        parse_response=lambda _: RerankResponse([RerankResult(0, 1.0)]),
+    )
+    plugin.facts |= {"base_url": None, "api_key_required": False}
+    return plugin
 
 
 def test_long_work_stops_at_its_next_step(call: Ask) -> None:
     """Not only is the caller told in time: the work ends."""
-    plugin = Endless()
+    steps, over = 0, threading.Event()
+
+    def work() -> Iterator[None]:
+        nonlocal steps
+        while not over.wait(0.005):
+            steps += 1
+            yield
+
     with pytest.raises(TransportError):
-        call("m", "q", ["a"], provider=plugin, deadline=0.3)
+        call("m", "q", ["a"], provider=_computing(work), deadline=0.3)
     time.sleep(0.05)  # the step under way
-    steps = plugin.steps
+    at_once = steps
     time.sleep(0.2)
-    later = plugin.steps
-    plugin.over.set()
+    later = steps
+    over.set()
 
-    assert steps
-    assert later == steps
+    assert at_once
+    assert later == at_once
 
 
-def test_work_between_two_steps_does_not_keep_the_caller(
+def test_work_that_hangs_keeps_neither_this_caller_nor_the_next(
     call: Ask, released: threading.Event
 ) -> None:
-    """A step that hangs is left behind at the deadline, and the next call is answered."""
-
-    class Stuck(Endless):
-        @hookimpl
-        def build_request(self) -> Compute:
-            return Compute(lambda: released.wait(20))
+    """It is left behind at the deadline, and the next call is answered."""
 
     def work() -> None:
         with pytest.raises(TransportError):
-            call("m", "q", ["a"], provider=Stuck(), deadline=0.3)
-        if call.__name__ == "awaited":  # the loop itself waits for its threads at its end
-            released.set()
+            call("m", "q", ["a"], provider=_computing(lambda: released.wait(20)), deadline=0.3)
 
-    if call.__name__ == "awaited":
+    if call is awaited:  # an event loop waits for its threads when it is closed
         threading.Timer(3, released.set).start()
     assert ends(work)
     assert ask(call, Service(), deadline=5).reranked
@@ -284,10 +278,8 @@ def test_no_attempt_begins_after_the_deadline(call: Ask, fallbacks: Any) -> None
         return busy
 
     start = time.monotonic()
-    try:
+    with contextlib.suppress(RerankError):
         ask(call, Service(answer), deadline=0.4, max_retries=1000, fallbacks=fallbacks)
-    except RerankError:
-        pass
     time.sleep(0.2)
     limit = start + 0.4
 

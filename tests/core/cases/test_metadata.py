@@ -143,8 +143,7 @@ def test_a_look_up_leaves_the_event_loop_free(vertex: Any) -> None:
 
     async def main() -> RerankResponse:
         async def take_turns() -> None:
-            while not asked.is_set():
-                await asyncio.sleep(0.005)
+            await asyncio.to_thread(asked.wait, 5)
             turned.set()
 
         other = asyncio.create_task(take_turns())

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 import rerank_core
-from core.cases.plain import BASE, Ask, Plain, Service, ask, rows
+from core.cases.plain import BASE, Ask, Plain, Service, ask, faulty, rows
 from rerank_core import (
     HTTPRequest,
     NextRequest,
@@ -70,15 +70,13 @@ def test_impossible_facts_are_the_plugins_fault(facts: Mapping[str, Any]) -> Non
 
 def test_a_price_of_no_known_unit_is_the_plugins_fault() -> None:
     """Whoever counts must know what."""
+    unit: Any = "searches"
 
-    class Wrong(Plain):
-        @hookimpl
-        def resolve_provider(self) -> Provider:
-            unit: Any = "searches"
-            return Provider(name="plain", base_url=BASE, price=Price(1, unit, "2026-01-01"))
+    def resolve_provider(_: Any) -> Provider:
+        return Provider(name="plain", base_url=BASE, price=Price(1, unit, "2026-01-01"))
 
     with pytest.raises(PluginError, match="unit"):
-        Reranker("m", provider=Wrong(), api_key="k")
+        Reranker("m", provider=faulty(resolve_provider=resolve_provider), api_key="k")
 
 
 @pytest.mark.parametrize(
@@ -102,18 +100,14 @@ def test_a_request_that_cannot_be_sent_is_the_plugins_fault(
     call: Ask, make: Callable[[], Any]
 ) -> None:
     """Nothing is sent, nothing raw is raised."""
-
-    class Wrong(Plain):
-        @hookimpl
-        def build_request(self) -> Any:
-            return make()
-
     service = Service()
     with pytest.raises(PluginError) as caught:
-        ask(call, service, provider=Wrong(), fallbacks=["local/bm25"])
+        ask(
+            call, service, provider=faulty(build_request=lambda _: make()), fallbacks=["local/bm25"]
+        )
 
     assert service.requests == []
-    assert "rong" in str(caught.value) or "plain" in str(caught.value)
+    assert "aulty" in str(caught.value) or "plain" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -132,14 +126,8 @@ def test_a_request_that_cannot_be_sent_is_the_plugins_fault(
 )
 def test_a_response_that_cannot_be_is_never_raw(call: Ask, make: Callable[[], Any]) -> None:
     """The record may stem from the plugin or from the reply; the error is ours either way."""
-
-    class Wrong(Plain):
-        @hookimpl
-        def parse_response(self) -> Any:
-            return make()
-
     with pytest.raises((PluginError, ResponseParseError)):
-        ask(call, Service(), ["a"], provider=Wrong())
+        ask(call, Service(), ["a"], provider=faulty(parse_response=lambda _: make()))
 
 
 # C14: a typo is no bad reply.
@@ -174,14 +162,9 @@ def _not_done() -> Any:
 )
 def test_a_fault_of_the_code_is_the_plugins(call: Ask, fault: Callable[[], Any]) -> None:
     """It is no reason to ask somebody else, and the caller hears of it."""
-
-    class Wrong(Plain):
-        @hookimpl
-        def parse_response(self) -> Any:
-            return fault()
-
+    plugin = faulty(parse_response=lambda _: fault())
     with pytest.raises(PluginError):
-        ask(call, Service(), provider=Wrong(), fallbacks=["local/bm25"], on_failure="passthrough")
+        ask(call, Service(), provider=plugin, fallbacks=["local/bm25"], on_failure="passthrough")
 
 
 @pytest.mark.parametrize(
@@ -199,16 +182,11 @@ def test_a_fault_of_the_code_is_the_plugins(call: Ask, fault: Callable[[], Any])
 )
 def test_what_the_payload_lacks_is_a_bad_reply(call: Ask, read: Callable[[Any], Any]) -> None:
     """It falls back, as the service may be out of order."""
-
-    class Reader(Plain):
-        @hookimpl
-        def parse_response(self, payload: Any) -> Any:
-            return read(payload)
-
+    plugin = faulty(parse_response=lambda _, payload: read(payload))
     reply = httpx.Response(200, json={"results": rows(2), "text": "words", "none": None})
     with pytest.raises(ResponseParseError):
-        ask(call, Service(reply), provider=Reader())
-    response = ask(call, Service(reply), ["q a", "b"], provider=Reader(), fallbacks=["local/bm25"])
+        ask(call, Service(reply), provider=plugin)
+    response = ask(call, Service(reply), ["q a", "b"], provider=plugin, fallbacks=["local/bm25"])
 
     assert response.provider == "local"
 
@@ -244,15 +222,12 @@ def test_annotations_of_public_modules_can_be_read(module: str) -> None:
 def test_a_hook_of_wrappers_alone_says_what_is_missing(call: Ask, hook: str) -> None:
     """A wrapper wraps something; where there is nothing, the error names the hook."""
 
-    class Wrapping(Plain):
-        pass
-
-    def wrap(self: Any) -> Any:
+    def wrap(_: Any) -> Any:
         return (yield)
 
-    setattr(Wrapping, hook, hookimpl(wrapper=True)(wrap))
+    plugin = type("Wrapping", (Plain,), {hook: hookimpl(wrapper=True)(wrap)})()
     with pytest.raises(PluginError, match=hook) as caught:
-        ask(call, Service(), provider=Wrapping())
+        ask(call, Service(), provider=plugin)
 
     assert "generator" not in str(caught.value)
 

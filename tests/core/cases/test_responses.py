@@ -1,4 +1,4 @@
-"""A response behaves in a notebook, in pandas and in JSON, and points those who come from litellm."""
+"""A response behaves in a notebook, in pandas and in JSON, and points to what is ours."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_repr_stays_within_a_screen(response: RerankResponse) -> None:
 
 def test_a_notebook_gets_a_table(response: RerankResponse) -> None:
     """With rank, score and the beginning of each text, escaped."""
-    shown = response._repr_html_()  # noqa: SLF001 - the name that notebooks look for
+    shown = response._repr_html_()
 
     assert "<table" in shown
     assert "0.5" in shown
@@ -103,7 +103,7 @@ def test_a_notebook_gets_a_table(response: RerankResponse) -> None:
 def test_the_table_of_a_notebook_is_escaped(call: Ask) -> None:
     """A document is a text, not a page."""
     found: Any = ask(call, Service(), ["<script>alert(1)</script>", "b & c"])
-    shown = found._repr_html_()  # noqa: SLF001 - the name that notebooks look for
+    shown = found._repr_html_()
 
     assert "<script>" not in shown
     assert "&lt;script&gt;" in shown
@@ -194,13 +194,11 @@ def test_what_is_installed_is_told() -> None:
         ("top_k", "top_n"),
         ("topk", "top_n"),
         ("limit", "top_n"),
-        ("n", "top_n"),
         ("max_results", "top_n"),
         ("num_results", "top_n"),
         ("topn", "top_n"),
         ("return_document", "return_documents"),
         ("rank_field", "rank_fields"),
-        ("max_tokens", "max_tokens_per_doc"),
     ],
 )
 def test_a_parameter_of_another_name_says_which_is_meant(call: Ask, name: str, meant: str) -> None:

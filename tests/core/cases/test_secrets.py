@@ -63,10 +63,9 @@ def test_a_keyword_about_the_connection_is_refused(call: Ask, name: str) -> None
 @pytest.mark.parametrize("name", SPEAKS_OF_THE_CONNECTION)
 def test_it_is_refused_when_the_reranker_is_made(name: str) -> None:
     """Not first when it is called; the value may be a secret and is not shown."""
+    given: dict[str, Any] = {name: "value-not-to-be-shown"}
     with pytest.raises(ConfigurationError, match=name) as caught:
-        Reranker(
-            "m", provider=Plain(), api_key=KEY, drop_params=True, **{name: "value-not-to-be-shown"}
-        )
+        Reranker("m", provider=Plain(), api_key=KEY, drop_params=True, **given)
 
     assert "value-not-to-be-shown" not in str(caught.value)
 
@@ -83,8 +82,9 @@ def test_it_is_refused_when_the_reranker_is_made(name: str) -> None:
 )
 def test_the_option_that_was_meant_is_named(name: str, near: str) -> None:
     """So that whoever wrote it knows what to write."""
+    given: dict[str, Any] = {name: "x"}
     with pytest.raises(ConfigurationError, match=rf"\b{near}\b"):
-        Reranker("jina/m", api_key=KEY, drop_params=True, **{name: "x"})
+        Reranker("jina/m", api_key=KEY, drop_params=True, **given)
 
 
 @pytest.mark.parametrize(
@@ -103,9 +103,10 @@ def test_words_that_only_contain_such_a_word_are_parameters(call: Ask, name: str
 def test_a_plugin_may_take_such_a_word(call: Ask) -> None:
     """What its facts list is known: nothing is refused that the provider takes."""
     service = Service()
-    ask(call, service, facts={"extra_params": {"token": "token"}}, token="fine")  # noqa: S106 - no secret
+    given: dict[str, Any] = {"token": "fine"}
+    ask(call, service, facts={"extra_params": {"token": "token"}}, **given)
 
-    assert json.loads(service.requests[0].content)["token"] == "fine"
+    assert json.loads(service.requests[0].content).get("token") == "fine"
 
 
 # C5: a text is searched for secrets in a time that does not depend on its size.
@@ -208,12 +209,14 @@ def test_a_next_request_elsewhere_gets_no_key(call: Ask, elsewhere: str) -> None
     first = httpx.Response(200, json={"results": rows(1), "next": elsewhere})
     last = httpx.Response(200, json={"results": [{"index": 1, "relevance_score": 0.1}]})
     service = Service(first, last)
+    shown = ""
     try:
         ask(call, service)
     except RerankError as error:
-        assert KEY not in str(error)
+        shown = str(error)
 
-    assert [KEY in str(request.headers.raw) for request in service.requests][:1] == [True]
+    assert KEY not in shown
+    assert KEY in str(service.requests[0].headers.raw)
     assert not any(KEY in str(request.headers.raw) for request in service.requests[1:])
 
 
@@ -250,11 +253,13 @@ def test_a_key_of_the_environment_stays_with_its_hosts(
     monkeypatch.setenv("PLAIN_API_KEY", "key-of-the-environment")
     facts = {"api_key_hosts": {"PLAIN_API_KEY": ("plain.test", "*.plain.test")}}
     service = Service()
+    shown = ""
     try:
         ask(call, service, facts=facts, api_key=None, api_base=base)
     except ConfigurationError as error:
-        assert "key-of-the-environment" not in str(error)
+        shown = str(error)
 
+    assert "key-of-the-env" not in shown
     assert not any("key-of-the-env" in str(request.headers.raw) for request in service.requests)
 
 
@@ -280,11 +285,13 @@ def test_a_hugging_face_token_is_not_sent_in_clear(
     """The same of a real provider."""
     monkeypatch.setenv("HF_TOKEN", "hf_of_the_environment")
     service = Service(httpx.Response(200, json=[[{"index": 0, "score": 0.5}]]))
+    shown = ""
     try:
         call("huggingface/m", "q", ["a"], api_base=base, http_client=service, max_retries=0)
     except RerankError as error:
-        assert "hf_of_the_environment" not in str(error)
+        shown = str(error)
 
+    assert "hf_of_the" not in shown
     assert not any("hf_of_the" in str(request.headers.raw) for request in service.requests)
 
 
@@ -332,7 +339,7 @@ def test_what_is_no_secret_is_shown(call: Ask, options: dict[str, Any], word: st
 def test_what_is_a_secret_is_not_shown(call: Ask, options: dict[str, Any]) -> None:
     """By its name's words, wherever it stands."""
     service = Service(httpx.Response(400, json={"message": "what is hidden-value-123 for?"}))
-    with pytest.raises(RerankError, match="what is .* for") as caught:
+    with pytest.raises(RerankError, match=r"what is .* for") as caught:
         ask(call, service, **options)
 
     assert "hidden-value-123" not in f"{caught.value} {caught.value!r}"
