@@ -1,0 +1,1 @@
+"""What holds for every provider that sends, tried over all of them."""
