@@ -84,8 +84,8 @@ def reranker_of(case: Case, *replies: Any, **options: Any) -> Reranker:
         reply = left.pop(0) if len(left) > 1 else left[0]
         if not isinstance(reply, httpx.Response):
             return httpx.Response(200, json=reply)
-        headers = [(name, value) for name, value in reply.headers.items()]
-        return httpx.Response(reply.status_code, headers=headers, content=reply.content)
+        raw = reply.headers.raw
+        return httpx.Response(reply.status_code, headers=raw, content=reply.content)
 
     usual: dict[str, Any] = {"api_key": KEY, "max_retries": 0, **case.options}
     usual["http_client"] = httpx.MockTransport(answer)
