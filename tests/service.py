@@ -143,9 +143,9 @@ def asking(model: str, *, query: str, documents: Sequence[Any], **options: Any) 
     return ask
 
 
-def facts(model: str) -> Provider:
+def facts(model: str, **options: Any) -> Provider:
     """What the plugin states about a model."""
-    with Reranker(model, api_key="unused-0123456789") as reranker:
+    with Reranker(model, **{"api_key": "unused-0123456789", **options}) as reranker:
         return reranker._targets[0].provider  # noqa: SLF001 - facts as core has them
 
 

@@ -1,1 +1,1 @@
-"""What holds for every provider that sends, tried over all of them."""
+"""What every provider's plugin keeps, and what the providers' own words say of them."""

@@ -1,6 +1,7 @@
-"""A reply that carries no ranking says what it says; one that does is not lost for what is beside.
+"""A reply that carries no ranking says what it says, in whatever shape services say it.
 
-Over all plugins: one reader in core finds what a reply says, whatever its status.
+One reader in core finds the words, whatever the status; an error that needs no plugin is no
+plugin's work.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from typing import Any
 import httpx
 import pytest
 
-from providers.cases import CASES, RANKING, ask, every_case, good
 from rerank_core import (
     APIStatusError,
     AuthenticationError,
@@ -19,23 +19,24 @@ from rerank_core import (
     PermissionDeniedError,
     RateLimitError,
     RerankError,
+    RerankResponse,
     ResponseParseError,
     ServerError,
 )
-from rerank_core.testing import Case
+from rerank_core.wire import encode_json
+from service import Service, in_turn
 
-# S2: an error inside a good status.
+from .plugins import ALL, BY_NAME, Plugin, every_plugin
 
-WITH_A_CODE: list[tuple[Any, type[APIStatusError], str]] = [
+Said = tuple[Any, type[APIStatusError], str]
+
+# An error inside a good status.
+
+FINAL: list[Said] = [
     (
-        {
-            "object": "error",
-            "message": "Invalid API key",
-            "type": "authentication_error",
-            "code": 401,
-        },
+        {"object": "error", "message": "bad key", "type": "authentication_error", "code": 401},
         AuthenticationError,
-        "Invalid API key",
+        "bad key",
     ),
     ({"code": 401, "message": "token expired", "data": None}, AuthenticationError, "token expired"),
     ({"code": "401", "msg": "token expired"}, AuthenticationError, "token expired"),
@@ -44,195 +45,205 @@ WITH_A_CODE: list[tuple[Any, type[APIStatusError], str]] = [
     ({"statusCode": 403, "message": "not yours"}, PermissionDeniedError, "not yours"),
     ({"error": {"status": 404, "message": "no such model"}}, NotFoundError, "no such model"),
     ({"errors": [{"code": 400, "message": "bad query"}]}, BadRequestError, "bad query"),
-    (
-        {"status_code": 422, "detail": [{"msg": "field required"}]},
-        BadRequestError,
-        "field required",
-    ),
+    ({"status_code": 422, "detail": [{"msg": "is required"}]}, BadRequestError, "is required"),
+    ({"success": False, "message": "invalid token"}, APIStatusError, "invalid token"),
+    ({"success": False, "errors": ["one thing", "another"]}, APIStatusError, "one thing"),
+    ({"error": "model is loading"}, APIStatusError, "model is loading"),
+    ({"error": {"message": "no room"}}, APIStatusError, "no room"),
+    ({"detail": "not allowed here"}, APIStatusError, "not allowed here"),
+    ({"message": "no such route"}, APIStatusError, "no such route"),
+    ({"msg": "no such route"}, APIStatusError, "no such route"),
+    ({"errors": {"query": ["is too long"]}}, APIStatusError, "is too long"),
 ]
-MAY_PASS: list[tuple[Any, type[APIStatusError], str]] = [
+MAY_PASS: list[Said] = [
     ({"error": {"code": 429, "message": "slow down"}}, RateLimitError, "slow down"),
     ({"code": 429, "message": "slow down", "data": None}, RateLimitError, "slow down"),
     ({"object": "error", "message": "busy", "code": 503}, ServerError, "busy"),
-    ({"status": 500, "title": "Internal", "detail": "out of memory"}, ServerError, "out of memory"),
+    ({"status": 500, "title": "Internal", "detail": "no memory"}, ServerError, "no memory"),
 ]
-WITHOUT_A_CODE: list[tuple[Any, str]] = [
-    ({"success": False, "message": "invalid token"}, "invalid token"),
-    ({"success": False, "errors": ["one thing", "another"]}, "one thing"),
-    ({"error": "model is loading"}, "model is loading"),
-    ({"error": {"message": "no room"}}, "no room"),
-    ({"detail": "not allowed here"}, "not allowed here"),
-    ({"message": "no such route"}, "no such route"),
-    ({"msg": "no such route"}, "no such route"),
-    ({"errors": {"query": ["is too long"]}}, "is too long"),
-]
-both_ways = pytest.mark.parametrize("awaited", [False, True], ids=["rerank", "arerank"])
 
 
-def _say(body: Any) -> str:
-    return "-".join(map(str, body))[:40]
+def _outcome(plugin: Plugin, reply: Any, **options: Any) -> RerankResponse | RerankError:
+    try:
+        return plugin.ask(Service(reply), **options)
+    except RerankError as error:
+        return error
 
 
-@every_case
-@pytest.mark.parametrize(
-    ("body", "kind", "words"), WITH_A_CODE, ids=[_say(body) for body, *_ in WITH_A_CODE]
-)
-def test_an_error_inside_a_200_is_that_error(
-    case: Case, body: Any, kind: type[APIStatusError], words: str
-) -> None:
-    """Typed by its code, with the service's words; nobody else is asked, nothing is passed on."""
+@every_plugin
+@pytest.mark.parametrize("said", FINAL, ids=lambda said: f"{'-'.join(said[0])}-{said[2]}")
+def test_an_error_inside_a_200_is_that_error(plugin: Plugin, said: Said) -> None:
+    """Typed by its code, with the service's words; nobody else is asked, nothing passes."""
+    body, kind, words = said
     with pytest.raises(APIStatusError) as caught:
-        ask(case, body, fallbacks=["local/bm25"], on_failure="passthrough")
+        plugin.ask(Service(body), fallbacks=["local/bm25"], on_failure="passthrough")
 
     assert isinstance(caught.value, kind), repr(caught.value)
     assert words in str(caught.value)
+    assert "KeyError" not in str(caught.value)
     assert caught.value.status_code == 200
 
 
-@every_case
-@pytest.mark.parametrize(
-    ("body", "kind", "words"), MAY_PASS, ids=[_say(body) for body, *_ in MAY_PASS]
-)
-def test_one_that_may_pass_is_retried(
-    case: Case, body: Any, kind: type[APIStatusError], words: str
-) -> None:
+@every_plugin
+@pytest.mark.parametrize("said", MAY_PASS, ids=lambda said: f"{'-'.join(said[0])}-{said[2]}")
+def test_an_error_inside_a_200_that_may_pass_is_retried(plugin: Plugin, said: Said) -> None:
     """Like the status that it carries; then fallbacks have their turn."""
+    body, kind, words = said
     busy = httpx.Response(200, json=body, headers={"retry-after-ms": "1"})
-    retried = ask(case, busy, good(case), max_retries=1)
-    fallen = ask(case, busy, fallbacks=["local/bm25"])
+    retried = plugin.ask(Service(in_turn(busy, plugin.reply())), max_retries=1)
+    fallen = plugin.ask(Service(busy), fallbacks=["local/bm25"])
     with pytest.raises(kind, match=words):
-        ask(case, busy)
+        plugin.ask(Service(busy))
 
-    assert [result.index for result in retried.results] == [1, 0]
+    assert [result.index for result in retried.results] == [0, 1, 2]
     assert fallen.provider == "local"
 
 
-@every_case
-@pytest.mark.parametrize(
-    ("body", "words"), WITHOUT_A_CODE, ids=[_say(body) for body, *_ in WITHOUT_A_CODE]
-)
-def test_an_error_without_a_code_has_the_services_words(case: Case, body: Any, words: str) -> None:
-    """It is final: nobody knows that it may pass."""
-    with pytest.raises(APIStatusError) as caught:
-        ask(case, body, fallbacks=["local/bm25"], on_failure="passthrough")
-
-    assert words in str(caught.value)
-    assert "KeyError" not in str(caught.value)
-
-
-@every_case
+@every_plugin
 @pytest.mark.parametrize("status", [200, 400])
-def test_a_title_and_a_message_are_both_shown(case: Case, status: int) -> None:
+def test_a_title_and_a_message_are_both_shown(plugin: Plugin, status: int) -> None:
     """Where a body has two sentences, neither is lost."""
     body = {"title": "Quota used up", "message": "wait until tomorrow", "code": 400}
-    with pytest.raises(RerankError) as caught:
-        ask(case, httpx.Response(status, json=body))
+    shown = str(_outcome(plugin, httpx.Response(status, json=body)))
 
-    assert "Quota used up" in str(caught.value)
-    assert "wait until tomorrow" in str(caught.value)
-
-
-PAGE = b"<!DOCTYPE html><html><head><title>Sign on</title></head><body>Please sign on</body></html>"
+    assert "Quota used up" in shown
+    assert "wait until tomorrow" in shown
 
 
-@every_case
+PAGE = b"<!DOCTYPE html><html><head><title>Sign on</title></head><body>Please do</body></html>"
+
+
+@every_plugin
 @pytest.mark.parametrize(
     ("content", "kind"),
-    [
-        (PAGE, "text/html"),
-        (b"\n" + PAGE[15:], "application/json"),
-        (b"\xef\xbb\xbf" + PAGE, ""),
-    ],
+    [(PAGE, "text/html"), (b"\n" + PAGE[15:], "application/json"), (b"\xef\xbb\xbf" + PAGE, "")],
     ids=["html", "html as json", "with a mark"],
 )
-def test_a_page_is_told_as_one(case: Case, content: bytes, kind: str) -> None:
+def test_a_page_is_told_as_one(plugin: Plugin, content: bytes, kind: str) -> None:
     """It says that it is HTML, and how it begins: that of a sign-on, usually."""
     reply = httpx.Response(200, content=content, headers={"content-type": kind} if kind else {})
-    with pytest.raises(ResponseParseError, match="HTML") as caught:
-        ask(case, reply)
+    error = _outcome(plugin, reply)
+    fallen = plugin.ask(Service(reply), fallbacks=["local/bm25"])
 
-    assert "Sign on" in str(caught.value)
-    assert ask(case, reply, fallbacks=["local/bm25"]).provider == "local"
+    assert isinstance(error, ResponseParseError), repr(error)
+    assert "HTML" in str(error)
+    assert "Sign on" in str(error)
+    assert fallen.provider == "local"
 
 
-@every_case
+@every_plugin
 @pytest.mark.parametrize("content", [b"", b" \n", b"null"], ids=["nothing", "blank", "null"])
-def test_an_empty_reply_is_told_as_one(case: Case, content: bytes) -> None:
+def test_an_empty_reply_is_told_as_one(plugin: Plugin, content: bytes) -> None:
     """In words, not in Python's."""
-    with pytest.raises(ResponseParseError, match="empty") as caught:
-        ask(case, httpx.Response(200, content=content))
+    error = _outcome(plugin, httpx.Response(200, content=content))
 
-    assert "NoneType" not in str(caught.value)
+    assert isinstance(error, ResponseParseError), repr(error)
+    assert "empty" in str(error)
 
 
-@every_case
+@every_plugin
 @pytest.mark.parametrize(
-    "content", [b'{"results": [', b"plain words of a gateway", b"event: ping\ndata: {}\n\n"]
+    "content",
+    [
+        b'{"results": [',
+        b"plain words of a gateway",
+        b"event: ping\ndata: {}\n\n",
+        b'{"choices": [{"text": "a chat model"}]}',
+    ],
+    ids=["cut", "text", "events", "chat"],
 )
-def test_what_is_no_json_shows_its_beginning(case: Case, content: bytes) -> None:
+def test_what_is_no_ranking_shows_its_beginning(plugin: Plugin, content: bytes) -> None:
     """So that whoever knows the service recognises it."""
-    with pytest.raises(ResponseParseError) as caught:
-        ask(case, httpx.Response(200, content=content))
+    error = _outcome(plugin, httpx.Response(200, content=content))
 
-    assert content[:10].decode() in str(caught.value)
-
-
-@every_case
-def test_an_object_of_another_kind_shows_its_beginning(case: Case) -> None:
-    """A body that says nothing known, and carries no ranking."""
-    with pytest.raises(ResponseParseError) as caught:
-        ask(case, {"choices": [{"text": "a chat model's words"}]})
-
-    assert "choices" in str(caught.value)
+    assert isinstance(error, ResponseParseError), repr(error)
+    assert content[2:9].decode() in str(error)
 
 
-# S3: another well-known shape where one was expected.
+# Another well-known shape where an object was expected.
 
-LISTS = ("huggingface", "huggingface-router_case")
-OBJECTS = {name: case for name, case in CASES.items() if name not in LISTS}
-SHAPES: list[Any] = [
+OBJECTS = [plugin for plugin in ALL if isinstance(plugin.reply(), dict)]
+LISTS: list[Any] = [
     [{"index": 0, "score": 0.5}, {"index": 1, "score": 0.4}],
     [0.5, 0.4],
     ["a", "b"],
     [[0, 0.5]],
+    [],
 ]
+OF_PYTHON = ("subscriptable", "indices must be", "attribute", "KeyError", "TypeError")
 
 
-@pytest.mark.parametrize("case", OBJECTS.values(), ids=OBJECTS)
-@pytest.mark.parametrize("body", SHAPES, ids=["objects", "numbers", "strings", "pairs"])
-def test_a_list_where_an_object_was_expected_is_told(case: Case, body: Any) -> None:
+@pytest.mark.parametrize("plugin", OBJECTS, ids=[plugin.name for plugin in OBJECTS])
+@pytest.mark.parametrize("body", LISTS, ids=["objects", "numbers", "strings", "pairs", "empty"])
+def test_a_list_where_an_object_was_expected_is_told(plugin: Plugin, body: Any) -> None:
     """In words that say what came and what was expected."""
-    with pytest.raises(ResponseParseError, match="list") as caught:
-        ask(case, body)
+    error = _outcome(plugin, httpx.Response(200, json=body))
 
-    assert "indices must be" not in str(caught.value)
-    assert "attribute" not in str(caught.value)
-    assert caught.value.response is not None
+    assert isinstance(error, ResponseParseError), repr(error)
+    assert "list" in str(error)
+    assert [word for word in OF_PYTHON if word in str(error)] == []
 
 
-@every_case
-@pytest.mark.parametrize(
-    "body", ["a sentence", 5, True, 0.5], ids=["string", "number", "boolean", "float"]
-)
-def test_a_single_value_is_told(case: Case, body: Any) -> None:
+@every_plugin
+@pytest.mark.parametrize("body", ["a sentence", 5, True, 0.5], ids=repr)
+def test_a_single_value_is_told(plugin: Plugin, body: Any) -> None:
     """Likewise; it is no error of Python's."""
-    with pytest.raises(RerankError) as caught:
-        ask(case, httpx.Response(200, json=body))
+    error = _outcome(plugin, httpx.Response(200, json=body))
 
-    shown = str(caught.value)
-    assert isinstance(caught.value, (ResponseParseError, APIStatusError))
-    assert [
-        word
-        for word in ("subscriptable", "indices must be", "attribute", "KeyError")
-        if word in shown
-    ] == []
+    assert isinstance(error, (ResponseParseError, APIStatusError)), repr(error)
+    assert [word for word in OF_PYTHON if word in str(error)] == []
 
 
-# S6: usage in other usual places.
+# A ranking beside what says that all is well, or beside half an emoji, is a ranking.
+
+
+@every_plugin
+def test_a_ranking_that_says_that_all_is_well_is_one(plugin: Plugin) -> None:
+    """Words that errors have, too, do not make one of it."""
+    good = plugin.reply()
+    well: list[dict[str, Any]] = [
+        {"error": None},
+        {"errors": []},
+        {"success": True, "code": 200, "message": "ok"},
+        {"status": "ok", "detail": None},
+        {"message": "", "msg": "success"},
+        {"object": "list", "code": 0},
+    ]
+    bodies = [good | beside for beside in well] if isinstance(good, dict) else [good]
+
+    outcomes = [_outcome(plugin, body) for body in bodies]
+    assert [found for found in outcomes if not isinstance(found, RerankResponse)] == []
+
+
+@every_plugin
+@pytest.mark.parametrize(
+    "escape",
+    ["\\ud83d", "\\udc00", "\\ud83d\\ud83d", "\\udc00\\ud83d"],
+    ids=["high", "low", "twice", "swapped"],
+)
+def test_a_ranking_is_not_lost_for_half_an_emoji(plugin: Plugin, escape: str) -> None:
+    """A gateway that cuts texts in JavaScript leaves lone surrogates in an echoed document."""
+    text = encode_json(_marked(plugin.reply())).replace(b"CUT", f"cut {escape}".encode())
+    found = _outcome(plugin, httpx.Response(200, content=text))
+
+    assert isinstance(found, RerankResponse), found
+    assert [result.index for result in found.results] == [0, 1, 2]
+
+
+def _marked(body: Any) -> Any:
+    """The reply with a text more in each of its objects."""
+    if isinstance(body, list):
+        return [_marked(row) for row in body]
+    if not isinstance(body, dict):
+        return body
+    return {"echoed": "CUT", **{name: _marked(value) for name, value in body.items()}}
+
+
+# Usage in other usual places.
 
 
 @pytest.mark.parametrize(
-    "name", ["cohere", "jina", "together", "vllm", "litellm-proxy", "infinity"]
+    "name", ["cohere", "jina", "together", "vllm", "litellm_proxy", "azure_ai", "scaleway"]
 )
 @pytest.mark.parametrize(
     "beside",
@@ -247,127 +258,8 @@ def test_a_single_value_is_told(case: Case, body: Any) -> None:
 )
 def test_usage_is_read_where_it_usually_stands(name: str, beside: dict[str, Any]) -> None:
     """118 tokens are 118 tokens."""
-    body = {key: value for key, value in good(CASES[name]).items() if key not in ("meta", "usage")}
-    response = ask(CASES[name], body | beside)
+    plugin = BY_NAME[name]
+    body = {field: value for field, value in plugin.reply().items() if field != "usage"}
+    response = plugin.ask(Service({**body, "meta": {}, **beside}))
 
     assert response.meta.tokens.input_tokens == 118
-
-
-# S7: what stands beside a ranking never costs it.
-
-BESIDE: list[dict[str, Any]] = [
-    {"meta": []},
-    {"meta": "text"},
-    {"meta": {"billed_units": []}},
-    {"meta": {"billed_units": {"search_units": "many"}}},
-    {"meta": {"tokens": 5}},
-    {"meta": {"warnings": {"a": 1}}},
-    {"meta": {"api_version": 2}},
-    {"usage": "text"},
-    {"usage": []},
-    {"usage": {"total_tokens": "12"}},
-    {"usage": {"prompt_tokens": -1, "total_tokens": 1e400}},
-    {"usage": 12},
-    {"id": 1.5},
-    {"id": {"a": 1}},
-    {"id": []},
-    {"id": None},
-    {"id": True},
-    {"request_id": {"a": 1}},
-    {"model": {"a": 1}},
-    {"model": 5},
-    {"system": "text"},
-    {"system": []},
-    {"system": {"warnings": "text"}},
-    {"warnings": 5},
-    {"warnings": [None, {"a": 1}]},
-    {"object": 5},
-    {"input_token_count": "12"},
-    {"error": None},
-    {"errors": []},
-    {"success": True, "code": 200, "message": "ok"},
-    {"status": "ok", "detail": None},
-    {"message": "", "msg": "success"},
-]
-
-
-@pytest.mark.parametrize("case", OBJECTS.values(), ids=OBJECTS)
-@pytest.mark.parametrize("beside", BESIDE, ids=repr)
-def test_a_ranking_is_not_lost_for_what_stands_beside_it(
-    case: Case, beside: dict[str, Any]
-) -> None:
-    """What cannot be read is absent."""
-    text = _as_json(good(case) | beside)
-    response = ask(case, httpx.Response(200, content=text))
-
-    assert [(result.index, result.relevance_score) for result in response.results] == RANKING
-    assert response.reranked
-
-
-def _as_json(body: Any) -> bytes:
-    import json  # noqa: PLC0415 - infinity is written as a number that is too large
-
-    return json.dumps(body).replace("Infinity", "1e400").encode()
-
-
-@every_case
-@both_ways
-@pytest.mark.parametrize(
-    "value",
-    [
-        "9" * 5_000,
-        "-" + "9" * 5_000,
-        "1e999999",
-        "nan",
-        "\xe4",
-        "soon",
-    ],
-    ids=["digits", "negative", "exponent", "nan", "bytes", "word"],
-)
-def test_a_ranking_is_not_lost_for_a_header(case: Case, value: str, *, awaited: bool) -> None:
-    """Headers of limits, billing and ids are read as far as they can be."""
-    names = (
-        "x-ratelimit-reset",
-        "x-ratelimit-remaining-tokens",
-        "retry-after",
-        "x-total-tokens",
-        "x-request-id",
-        "x-compute-tokens",
-        "x-litellm-response-cost",
-        "x-amzn-bedrock-input-token-count",
-        "x-global-transaction-id",
-    )
-    headers = [(name.encode(), value.encode("latin-1")) for name in names]
-    reply = httpx.Response(200, json=good(case), headers=headers)
-    response = ask(case, reply, awaited=awaited)
-
-    assert [result.index for result in response.results] == [1, 0]
-
-
-@every_case
-@pytest.mark.parametrize(
-    "escape",
-    ["\\ud83d", "\\udc00", "\\ud83d\\ud83d", "\\udc00\\ud83d"],
-    ids=["high", "low", "twice", "swapped"],
-)
-def test_a_ranking_is_not_lost_for_half_an_emoji(case: Case, escape: str) -> None:
-    """A gateway that cuts texts in JavaScript leaves lone surrogates in an echoed document."""
-    body = good(case)
-    marked = _mark(body)
-    text = _as_json(marked).replace(b"CUT-HERE", f"cut here {escape}".encode())
-    response = ask(case, httpx.Response(200, content=text))
-
-    assert [(result.index, result.relevance_score) for result in response.results] == RANKING
-
-
-def _mark(body: Any) -> Any:
-    """The reply with a text beside each result, or beside the ranking where that is all numbers."""
-    if isinstance(body, list):
-        return [_mark(row) for row in body]
-    if not isinstance(body, dict):
-        return body
-    inner = {
-        name: _mark(value) if isinstance(value, (list, dict)) else value
-        for name, value in body.items()
-    }
-    return {**inner, "echoed": "CUT-HERE"}

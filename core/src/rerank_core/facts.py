@@ -131,14 +131,14 @@ class Provider:
             last layer (`logit`), or something else (`opaque`).
         listwise: Whether a document's score depends on the other documents in the request, so
             that splitting a list changes it.
-        error_types: Statuses, or codes in the body of an error, that mean another error than
-            usual.
+        error_types: Statuses, codes in the body of an error, or phrases of its message (lower
+            case, with a space), that mean another error than usual.
         retry_statuses: Statuses that are worth a retry beyond 408, 425, 429 and 5xx.
         final_statuses: Statuses that no retry mends although they are 5xx.
         retry_after_pattern: A regular expression whose first group is the seconds to wait, where
             the error's message says them.
         reset_headers: Headers that say when a rate limit ends: seconds, or Unix time.
-        hints: What a person should try, by status or code; added to the error's message.
+        hints: What a person should try, by status, code or phrase; added to the error's message.
         price: The list price of the model, where one is known.
         retires: The day the model is switched off, ISO 8601, where it is known.
         models: Model names that the documentation lists; others are passed on all the same.

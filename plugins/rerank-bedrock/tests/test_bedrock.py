@@ -20,6 +20,7 @@ from rerank_core import (
     APIStatusError,
     AuthenticationError,
     BadRequestError,
+    BilledUnits,
     ConfigurationError,
     InvalidRequestError,
     Meta,
@@ -570,13 +571,11 @@ def test_the_region_is_looked_for_in_order(
 
 
 def test_partitions_and_domains_are_those_of_botocore() -> None:
-    """For every region of the partitions that the plugin knows."""
+    """For every region of every partition."""
     partitions = json.loads(json.dumps(Loader().load_data("endpoints")))["partitions"]
     checked = 0
     for partition in partitions:
         for region in partition["regions"]:
-            if partition["partition"] not in {"aws", "aws-cn", "aws-us-gov", "aws-eusc"}:
-                continue
             service = Service(rank_as_sent)
             ask(service, aws_region_name=region)
             checked += 1
@@ -585,6 +584,41 @@ def test_partitions_and_domains_are_those_of_botocore() -> None:
             assert configuration(service)["modelConfiguration"]["modelArn"] == arn
             assert service.requests[0].url.host.endswith(f".{region}.{partition['dnsSuffix']}")
     assert checked > 30
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "https://bedrock-agent-runtime.eu-central-1.amazonaws.com",
+        "https://bedrock-runtime.eu-central-1.amazonaws.com/openai/v1",
+        "https://bedrock-agent-runtime-fips.eu-central-1.amazonaws.com",
+        "https://vpce-0a.bedrock-agent-runtime.eu-central-1.vpce.amazonaws.com",
+        "https://bedrock-agent-runtime.eu-central-1.api.aws",
+    ],
+)
+def test_a_base_url_of_aws_s_own_states_the_region(
+    base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before variables, which are for all of AWS; another one that the caller names is refused."""
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    service = Service(rank_as_sent)
+
+    ask(service, aws_region_name=None, api_base=base)
+
+    assert "/eu-central-1/bedrock/" in service.requests[0].headers["authorization"]
+    for given in ({}, {"model": f"arn:aws:bedrock:us-west-2::foundation-model/{AMAZON}"}):
+        with pytest.raises(ConfigurationError, match="eu-central-1, but the region is us-west-2"):
+            ask(service, **{"aws_region_name": "us-west-2", "api_base": base, **given})
+    assert len(service.requests) == 1
+
+
+def test_a_base_url_of_nobody_s_states_no_region() -> None:
+    """A gateway signs for the region that the caller names."""
+    service = Service(rank_as_sent)
+
+    ask(service, aws_region_name="us-west-2", api_base="https://bedrock.eu-central-1.gateway.test")
+
+    assert "/us-west-2/bedrock/" in service.requests[0].headers["authorization"]
 
 
 # --- The Rerank operation ----------------------------------------------------------------------
@@ -766,8 +800,7 @@ def test_the_documented_reply_is_read() -> None:
         DOCUMENTS[0],
     ]
     assert response.id == "5f5c9a3e"
-    assert response.meta == Meta()
-    assert response.cost is None
+    assert response.meta == Meta(billed_units=BilledUnits(search_units=1))
 
 
 @pytest.mark.parametrize(

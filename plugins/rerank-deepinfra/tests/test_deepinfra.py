@@ -342,7 +342,7 @@ def test_any_other_reply_is_an_error(reply: Any) -> None:
             AuthenticationError,
             "User is not authenticated",
         ),
-        (402, {"detail": "payment"}, PermissionDeniedError, r"payment \(the account's balance"),
+        (402, {"detail": "payment"}, PermissionDeniedError, r"payment \(if the account's balance"),
         (403, {"detail": {"message": "not yours"}}, PermissionDeniedError, "not yours"),
         (
             404,

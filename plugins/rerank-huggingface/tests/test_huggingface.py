@@ -425,7 +425,7 @@ def tei_error(text: str, kind: str) -> str:
         ),
         (401, "", AuthenticationError, r"status 401 \(.*HF_TOKEN is sent to no other host"),
         (402, '{"error": "credits"}', PermissionDeniedError, "month's credits"),
-        (404, "", NotFoundError, r"status 404 \(TEI answers at /rerank, without /v1"),
+        (404, "", NotFoundError, r"status 404 \(if .* it answers at /rerank, without /v1"),
         (413, "length limit exceeded", BadRequestError, "length limit exceeded .*max_documents="),
         (415, "Expected request with `Content-Type", APIStatusError, "Expected request with"),
         (

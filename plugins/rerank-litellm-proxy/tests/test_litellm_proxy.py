@@ -90,7 +90,7 @@ REPLIES: dict[str, Read | Refused] = {
         APIStatusError, 408, ("Connection timed out", "model group 'my-rerank'"), passes=True
     ),
     "unauthorized-no-key": Refused(
-        ServerError, 500, ("Internal Server Error", "missing or wrong key"), passes=True
+        ServerError, 500, ("Internal Server Error", "if the key is missing or wrong"), passes=True
     ),
     "unauthorized-no-key-prisma": Refused(
         AuthenticationError, 401, ("No api key passed in", "check api_key=")

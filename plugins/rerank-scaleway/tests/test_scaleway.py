@@ -125,8 +125,8 @@ def legacy(message: str, code: int) -> dict[str, Any]:
     return {"object": "error", "message": message, "type": "Error", "param": None, "code": code}
 
 
-BAD_KEY = ("no such key", "a secret key that it does not know", "IAM policy")
-BAD_MODEL = ("no such model", "a model that it does not know", "GET /v1/models")
+BAD_KEY = ("no such key", "if the secret key is the right one", "IAM policy")
+BAD_MODEL = ("no such model", "GET /v1/models")
 ERRORS: list[Failure] = [
     (400, recent("odd", 400), BadRequestError, ("odd",), False),
     (400, legacy("odd", 400), BadRequestError, ("odd",), False),
@@ -216,7 +216,7 @@ def test_without_a_key_nothing_is_sent(send: Send) -> None:
 
 @both_ways
 def test_nothing_is_sent_that_was_not_asked_for(send: Send) -> None:
-    """No default is restated, nothing is null; a field about documents is not documented."""
+    """Nothing is null; a field about documents is not documented. `top_n` is demanded."""
     service = Service()
 
     response = ask(service, send=send, return_documents=False)
@@ -225,6 +225,7 @@ def test_nothing_is_sent_that_was_not_asked_for(send: Send) -> None:
         "model": "qwen3-embedding-8b",
         "query": QUERY,
         "documents": DOCUMENTS,
+        "top_n": 2,
     }
     assert [result.document for result in response.results] == [None, None]
 

@@ -435,7 +435,7 @@ def test_a_reply_of_another_shape_is_no_ranking(body: Any, words: str) -> None:
     ("status", "word", "kind", "hint"),
     [
         (400, "INVALID_ARGUMENT", BadRequestError, ""),
-        (401, "UNAUTHENTICATED", AuthenticationError, "has ended"),
+        (401, "UNAUTHENTICATED", AuthenticationError, "has not ended"),
         (403, "PERMISSION_DENIED", PermissionDeniedError, "discoveryengine.googleapis.com enabled"),
         (404, "NOT_FOUND", NotFoundError, "'global', 'us' or 'eu'"),
         (429, "RESOURCE_EXHAUSTED", RateLimitError, ""),

@@ -88,13 +88,13 @@ def status_error(target: Target, reply: HTTPResponse, now: float, hide: Hide) ->
     """The error that a reply's bad status stands for."""
     status, payload = reply.status_code, read_json(reply.content)
     words: list[int | str] = [*codes_in(payload, reply.headers), status]
-    kind = _first(target.provider.error_types, words) or _type_of(status)
     said = find_message(payload, reply.content)
+    kind = _first(target.provider.error_types, words, said) or _type_of(status)
     message = f"status {status}: {hide(said, _SAID_CHARS)}".removesuffix(": ")
     if 300 <= status < 400 and "location" in reply.headers:  # noqa: PLR2004 - redirects
         where = hide(_location(target, reply.headers["location"]), _URL_CHARS)
         message += f" (redirects are not followed; it points to {where}: correct api_base)"
-    return _make(kind, message, target, reply, words, status, _find_wait(target, reply, said, now))
+    return _make(kind, message, target, reply, words, said, status, now)
 
 
 def find_error(
@@ -110,12 +110,12 @@ def find_error(
     words: list[int | str] = [*codes_in(payload, reply.headers)]
     words += [status] if status else []
     lower = [word.lower() for word in words if isinstance(word, str)]
-    usual = _type_of(status) if status else (_first(_WORDS, lower) or APIStatusError)
-    kind = _first(target.provider.error_types, words) or usual
+    usual = _type_of(status) if status else (_first(_WORDS, lower, "") or APIStatusError)
+    kind = _first(target.provider.error_types, words, said) or usual
     said = said or beginning_of(reply.content, _SAID_CHARS)
     shown = hide(said, _SAID_CHARS)
     message = f"status {reply.status_code}, but the reply is an error: {shown}"
-    return _make(kind, message, target, reply, words, status, _find_wait(target, reply, said, now))
+    return _make(kind, message, target, reply, words, said, status, now)
 
 
 def _says_success(payload: Mapping[str, Any]) -> bool:
@@ -142,12 +142,13 @@ def _make(
     target: Target,
     reply: HTTPResponse,
     words: Iterable[int | str],
+    said: str,
     code: int | None,
-    wait: float | None,
+    now: float,
 ) -> APIStatusError:
-    if hint := _first(target.provider.hints, words):
+    if hint := _first(target.provider.hints, words, said):
         message += f" ({hint})"
-    error = kind(message, response=reply, retry_after=wait)
+    error = kind(message, response=reply, retry_after=_find_wait(target, reply, said, now))
     error.code = code
     return error
 
@@ -170,9 +171,11 @@ def _location(target: Target, location: str) -> str:
         return "what is no URL"
 
 
-def _first(table: Mapping[Any, T], words: Iterable[int | str]) -> T | None:
-    """What the table has for the first of the words that it knows."""
-    return next((table[word] for word in words if word in table), None)
+def _first(table: Mapping[Any, T], words: Iterable[int | str], said: str) -> T | None:
+    """What the table has for a phrase of the message, or for the first of the words it knows."""
+    text = said.lower()
+    phrases = [key for key in table if isinstance(key, str) and " " in key and key in text]
+    return next((table[word] for word in (*phrases, *words) if word in table), None)
 
 
 def describe(

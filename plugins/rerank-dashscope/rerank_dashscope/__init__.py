@@ -5,10 +5,8 @@ https://www.alibabacloud.com/help/en/model-studio/text-rerank-api
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from attrs import evolve
 
@@ -16,7 +14,6 @@ from rerank_core import (
     APIStatusError,
     AuthenticationError,
     BadRequestError,
-    ConfigurationError,
     HTTPRequest,
     InvalidRequestError,
     NotFoundError,
@@ -31,27 +28,8 @@ from rerank_core import (
     hookimpl,
     wire,
 )
+from rerank_dashscope._endpoints import BEIJING, PATHS, choose_api, find_base, without_chat
 
-_PATHS = {
-    "compatible": "/compatible-api/v1/reranks",
-    "native": "/api/v1/services/rerank/text-rerank/text-rerank",
-}
-# How the path of a base URL may end, and the API that this means. The chat's own path, often
-# copied, has no rerank behind it.
-_ENDINGS = {
-    "/reranks": "compatible",
-    "/compatible-mode/v1": "compatible",
-    "/compatible-api/v1": "compatible",
-    "/text-rerank": "native",
-    "/api/v1": "native",
-}
-_BEIJING = "https://dashscope.aliyuncs.com"
-_ELSEWHERE = "https://dashscope-intl.aliyuncs.com"
-_HOSTS = {
-    "cn-beijing": _BEIJING,
-    "cn-hongkong": "https://cn-hongkong.dashscope.aliyuncs.com",
-    **dict.fromkeys(("ap-southeast-1", "us-east-1", "eu-central-1", "ap-northeast-1"), _ELSEWHERE),
-}
 # For each model: documents in a request, tokens of each (longer ones are cut without a word), US
 # dollars for a million tokens; None where that is not known, is in another currency, or depends on
 # the kind of document. The price of qwen3-rerank is Singapore's.
@@ -80,7 +58,9 @@ _ERRORS: Mapping[int | str, type[APIStatusError]] = {
     "GatewayTimeout": ServerError,
 }
 _HINTS: Mapping[int | str, str] = {
-    401: "a key belongs to one region: give region=, or the base URL of the key's region",
+    401: "if the key is right: it belongs to one region, so give region=, or the base URL of the"
+    " key's region",
+    404: "if it is about the path: a base URL ends in /compatible-api/v1 or /api/v1, or has none",
     "AccessDenied.Unpurchased": "switch Model Studio on for this account",
     "Arrearage": "the account has an unpaid bill",
     "DataInspectionFailed": "the content filter refused query or documents",
@@ -98,7 +78,7 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
     return Provider(
         name="dashscope",
         docs_url="https://www.alibabacloud.com/help/en/model-studio/text-rerank-api",
-        base_url=_BEIJING,
+        base_url=BEIJING,
         base_url_env=(
             "DASHSCOPE_API_BASE_RERANK",
             "DASHSCOPE_API_BASE",
@@ -144,13 +124,14 @@ def build_request(
     provider: Provider, request: RerankRequest, params: Mapping[str, Any]
 ) -> HTTPRequest:
     """Build the request of the API that was chosen."""
-    base, is_workspaces = _base_of(provider, request.options)
-    api = _choose_api(base, request)
+    base, is_workspaces = find_base(provider, request.options)
+    base = without_chat(base)
+    api = choose_api(base, request)
     asked = {"query": request.query, "documents": _to_documents(provider, request)}
     workspace = request.options.get("workspace")
     return HTTPRequest(
         url=wire.join_endpoint(
-            base.replace("/compatible-mode/v1", "/compatible-api/v1"), _PATHS[api]
+            base.replace("/compatible-mode/v1/reranks", PATHS["compatible"]), PATHS[api]
         ),
         # The official SDK sends `parameters` even where there are none.
         body={"model": request.model, "input": asked, "parameters": dict(params)}
@@ -161,7 +142,9 @@ def build_request(
 
 
 @hookimpl
-def parse_response(provider: Provider, payload: Any, headers: Mapping[str, str]) -> RerankResponse:
+def parse_response(
+    provider: Provider, request: RerankRequest, payload: Any, headers: Mapping[str, str]
+) -> RerankResponse:
     """Read the reply of either API, and what fails under a good status."""
     if code := payload.get("code"):  # there, and empty, in many a good reply
         message = f"the reply has a good status but is an error: {code}: {payload.get('message')}"
@@ -175,40 +158,9 @@ def parse_response(provider: Provider, payload: Any, headers: Mapping[str, str])
     return RerankResponse(
         wire.read_results((payload["output"] if native else payload)["results"], path),
         id=identity if isinstance(identity, str) else "",
+        warnings=_warn_of_model(request.model, payload.get("model")),
         meta=evolve(meta, tokens=Tokens(input_tokens=meta.billed_units.total_tokens)),
     )
-
-
-def _base_of(provider: Provider, options: Mapping[str, Any]) -> tuple[str, bool]:
-    """The base URL, and whether its host is the workspace's own: only where none was stated."""
-    for name in ("region", "workspace"):
-        value = options.get(name, "none")
-        if not (isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]+", value)):
-            message = f"{name} must be of letters, digits and dashes, not {value!r}"
-            raise ConfigurationError(message)
-    if not provider.options["region"]:
-        return provider.base_url or "", False
-    region, workspace = options.get("region") or "cn-beijing", options.get("workspace")
-    if workspace:
-        return f"https://{workspace}.{region}.maas.aliyuncs.com", True
-    if region not in _HOSTS:
-        message = f"no shared host is known for region {region!r}: give workspace=, or api_base="
-        raise ConfigurationError(message)
-    return _HOSTS[region], False
-
-
-def _choose_api(base: str, request: RerankRequest) -> str:
-    """What the caller chose, what the base URL's end means, or where the model is documented."""
-    chosen = request.options.get("api")
-    if chosen not in (None, *_PATHS):
-        message = f"api must be 'native' or 'compatible', not {chosen!r}"
-        raise ConfigurationError(message)
-    path = urlsplit(base).path.rstrip("/")
-    stated = next((api for ending, api in _ENDINGS.items() if path.endswith(ending)), None)
-    if chosen and stated and chosen != stated:
-        message = f"api={chosen!r} contradicts the base URL, whose path is the {stated} API's"
-        raise ConfigurationError(message)
-    return chosen or stated or ("compatible" if request.model == "qwen3-rerank" else "native")
 
 
 def _to_documents(provider: Provider, request: RerankRequest) -> Any:
@@ -243,3 +195,13 @@ def _to_document(
         " sent as text: choose by rank_fields, for example rank_fields=['image']"
     )
     raise InvalidRequestError(message)
+
+
+def _warn_of_model(asked: str, served: Any) -> tuple[str, ...]:
+    """A warning where another model answered than was asked for; many replies name none."""
+    if not (isinstance(served, str) and served):
+        return ()
+    names = f"/{asked.lower()}", f"/{served.lower()}"
+    if names[0].endswith(names[1]) or names[1].endswith(names[0]):
+        return ()  # one may have an owner in front
+    return (f"the server answered with the model {served!r}, not {asked!r}",)
