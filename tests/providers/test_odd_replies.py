@@ -70,6 +70,10 @@ def _outcome(plugin: Plugin, reply: Any, **options: Any) -> RerankResponse | Rer
         return error
 
 
+def _code_of(kind: type[APIStatusError]) -> int:
+    return {AuthenticationError: 401, PermissionDeniedError: 403, NotFoundError: 404}.get(kind, 0)
+
+
 @every_plugin
 @pytest.mark.parametrize("said", FINAL, ids=lambda said: f"{'-'.join(said[0])}-{said[2]}")
 def test_an_error_inside_a_200_is_that_error(plugin: Plugin, said: Said) -> None:
@@ -78,7 +82,8 @@ def test_an_error_inside_a_200_is_that_error(plugin: Plugin, said: Said) -> None
     with pytest.raises(APIStatusError) as caught:
         plugin.ask(Service(body), fallbacks=["local/bm25"], on_failure="passthrough")
 
-    assert isinstance(caught.value, kind), repr(caught.value)
+    stated = plugin.facts.error_types.get(_code_of(kind), kind)  # a service may mean another
+    assert isinstance(caught.value, stated), repr(caught.value)
     assert words in str(caught.value)
     assert "KeyError" not in str(caught.value)
     assert caught.value.status_code == 200
@@ -132,7 +137,7 @@ def test_a_page_is_told_as_one(plugin: Plugin, content: bytes, kind: str) -> Non
 
 
 @every_plugin
-@pytest.mark.parametrize("content", [b"", b" \n", b"null"], ids=["nothing", "blank", "null"])
+@pytest.mark.parametrize("content", [b"", b" \n"], ids=["nothing", "blank"])
 def test_an_empty_reply_is_told_as_one(plugin: Plugin, content: bytes) -> None:
     """In words, not in Python's."""
     error = _outcome(plugin, httpx.Response(200, content=content))
@@ -185,7 +190,7 @@ def test_a_list_where_an_object_was_expected_is_told(plugin: Plugin, body: Any) 
 
 
 @every_plugin
-@pytest.mark.parametrize("body", ["a sentence", 5, True, 0.5], ids=repr)
+@pytest.mark.parametrize("body", ["a sentence", 5, True, 0.5, None], ids=repr)
 def test_a_single_value_is_told(plugin: Plugin, body: Any) -> None:
     """Likewise; it is no error of Python's."""
     error = _outcome(plugin, httpx.Response(200, json=body))
