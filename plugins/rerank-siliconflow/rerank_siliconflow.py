@@ -43,12 +43,12 @@ def resolve_provider(model: str) -> Provider:
         max_tokens=_MAX_TOKENS.get(model),
         score_kind="opaque",  # mostly 0..1, by no promise
         hints={
-            401: "keys belong to one site: for one of siliconflow.cn give"
+            401: "if the key is right: keys belong to one site: for one of siliconflow.cn give"
             " api_base='https://api.siliconflow.cn/v1'",
-            "BadRequestError": "the two sites, siliconflow.com and siliconflow.cn, serve"
-            " different models",
-            "NotFoundError": "the two sites, siliconflow.com and siliconflow.cn, serve different"
-            " models",
+            400: "if it is the model: the sites siliconflow.com and siliconflow.cn serve different"
+            " ones",
+            404: "if it is the model: the sites siliconflow.com and siliconflow.cn serve different"
+            " ones",
         },
         # No price: those known are in yuan.
         models=tuple(_MAX_TOKENS),
