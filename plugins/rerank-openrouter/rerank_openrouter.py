@@ -24,6 +24,13 @@ _HEADERS = {
     "x_open_router_title": "X-OpenRouter-Title",
     "x_open_router_categories": "X-OpenRouter-Categories",
 }
+# `provider` is taken: by what hands a plugin over to core.
+_EXTRA = {
+    "provider_preferences": "provider",
+    "user": "user",
+    "session_id": "session_id",
+    "trace": "trace",
+}
 
 
 @hookimpl
@@ -36,7 +43,7 @@ def resolve_provider(model: str) -> Provider:
         base_url_env=("OPENROUTER_API_BASE",),
         api_key_env=("OPENROUTER_API_KEY",),
         params={"top_n": "top_n"},
-        extra_params={name: name for name in ("provider", "user", "session_id", "trace")},
+        extra_params=_EXTRA,
         options={name: () for name in _HEADERS},
         takes_mappings=True,  # those with an image; others are rendered below
         score_kind="opaque",  # the model's behind it, and routing may change that

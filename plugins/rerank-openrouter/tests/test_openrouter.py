@@ -52,7 +52,7 @@ REPLY = {
     "usage": {"search_units": 1, "total_tokens": 150, "cost": 0.001},
 }
 OWN: dict[str, Any] = {
-    "provider": {"order": ["Cohere"], "allow_fallbacks": False},
+    "provider_preferences": {"order": ["Cohere"], "allow_fallbacks": False},
     "user": "u1",
     "session_id": "s1",
     "trace": {"trace_id": "t1"},
@@ -87,7 +87,7 @@ CALLS = {
     "openrouter-openrouter-full": {
         "documents": [DOCUMENTS[0], {"text": DOCUMENTS[1]}],
         "top_n": 1,
-        "provider": OWN["provider"],
+        "provider_preferences": OWN["provider_preferences"],
         "user": "u1",
         "http_referer": "https://example.test",
         "x_open_router_title": "Demo",
