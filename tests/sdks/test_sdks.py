@@ -476,6 +476,48 @@ DIFFERENCES = (
         "core attaches the caller's own documents",
         ("watsonx-all",),
     ),
+    Difference(
+        "json.return_input",
+        NOTHING,
+        "core attaches the caller's own documents: asking for them back pays for them twice",
+        ("mixedbread-all",),
+    ),
+    Difference(
+        "json.return_documents",
+        NOTHING,
+        "the client restates a default of its own; over HTTP none come back unless asked for",
+        ("xinference", "xinference-all"),
+    ),
+    Difference(
+        "json.return_len",
+        NOTHING,
+        "the client restates the server's default, which nobody asked for",
+        ("xinference",),
+    ),
+    Difference(
+        "json.top_n", NOTHING, "None is the same as not given, and is not sent", ("xinference",)
+    ),
+    Difference(
+        "json.max_chunks_per_doc",
+        NOTHING,
+        "None is the same as not given, and is not sent",
+        ("xinference", "xinference-all"),
+    ),
+    Difference(
+        "json.kwargs", NOTHING, "the client sends an empty object, in a string", ("xinference",)
+    ),
+    Difference(
+        "json.kwargs",
+        '{"lang":"fr"}',
+        "JSON in a string may be written with fewer spaces",
+        ("xinference-all",),
+    ),
+    Difference(
+        "json.lang",
+        NOTHING,
+        "the client repeats options of the engine where the server ignores them",
+        ("xinference-all",),
+    ),
 )
 
 
