@@ -44,7 +44,7 @@ def resolve_provider(model: str) -> Provider:
         api_key_env=("OPENROUTER_API_KEY",),
         params={"top_n": "top_n"},
         extra_params=_EXTRA,
-        options={name: () for name in _HEADERS},
+        options=dict.fromkeys(_HEADERS, ()),
         takes_mappings=True,  # those with an image; others are rendered below
         score_kind="opaque",  # the model's behind it, and routing may change that
         listwise="listwise" in model or "jina-reranker-v3" in model,
@@ -103,9 +103,7 @@ def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
 def _to_documents(request: RerankRequest) -> Sequence[Any]:
     """Text as strings, images as objects."""
     return [
-        _to_object(at, document, request.rank_fields)
-        if isinstance(document, Mapping)
-        else document
+        _to_object(at, document, request.rank_fields) if isinstance(document, Mapping) else document
         for at, document in enumerate(request.documents)
     ]
 

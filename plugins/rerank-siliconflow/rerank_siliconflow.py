@@ -95,5 +95,6 @@ def _read_meta(payload: Mapping[str, Any]) -> Meta:
     if not isinstance(tokens, dict):
         return Meta()
     counts = [tokens.get("input_tokens"), tokens.get("output_tokens") or 0]
-    billed = {"total_tokens": sum(counts)} if all(type(count) is int for count in counts) else {}
+    integers = [count for count in counts if isinstance(count, int)]
+    billed = {"total_tokens": sum(integers)} if len(integers) == len(counts) else {}
     return wire.read_meta({"meta": {"tokens": tokens, "billed_units": billed}})

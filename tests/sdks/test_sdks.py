@@ -122,9 +122,7 @@ GOOGLE_REPLY = {"records": [{"id": str(at), "score": score} for at, score in SCO
 MIXEDBREAD_REPLY = {
     "object": "list",
     "model": "mixedbread-ai/mxbai-rerank-large-v2",
-    "data": [
-        {**row, "input": None, "object": "rank_result"} for row in rows(score="score")
-    ],
+    "data": [{**row, "input": None, "object": "rank_result"} for row in rows(score="score")],
     "usage": {"prompt_tokens": 9, "completion_tokens": 0, "total_tokens": 9},
     "top_k": 2,
     "return_input": False,

@@ -59,7 +59,7 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         extra_params={name: name for name in further},
         options={
             "preset": ("COMPATIBLE_PRESET",),
-            **{name: () for name in OPTIONS},
+            **dict.fromkeys(OPTIONS, ()),
             _BASE: ("COMPATIBLE_API_BASE",),
         },
         secret_options={_KEY: ("COMPATIBLE_API_KEY",)},
@@ -117,9 +117,7 @@ def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     )
 
 
-def authorize(
-    key: str | None, provider: Provider, options: Mapping[str, Any]
-) -> HeaderAuth | None:
+def authorize(key: str | None, provider: Provider, options: Mapping[str, Any]) -> HeaderAuth | None:
     """Write the key into its header; one of the environment only for the environment's server.
 
     Raises:

@@ -47,7 +47,10 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "max_documents": 1000,
             "extra_params": ("instruction",),
         },
-        "qianfan": {"api_base": "https://qianfan.baidubce.com/v2", "api_key_env": "QIANFAN_API_KEY"},
+        "qianfan": {
+            "api_base": "https://qianfan.baidubce.com/v2",
+            "api_key_env": "QIANFAN_API_KEY",
+        },
         "zhipu": {
             "api_base": "https://open.bigmodel.cn/api/paas/v4",
             "api_key_env": "ZHIPU_API_KEY",

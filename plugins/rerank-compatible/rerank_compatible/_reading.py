@@ -36,7 +36,9 @@ def read_results(payload: Any, settings: Settings, documents: int) -> Sequence[R
         return [RerankResult(at, score) for at, score in enumerate(rows)]
     _check_rows(rows, path, settings.index_field or "index")
     score = settings.score_field or _find_score(rows, path)
-    return wire.read_results(rows, path or "reply", index=settings.index_field or "index", score=score)
+    return wire.read_results(
+        rows, path or "reply", index=settings.index_field or "index", score=score
+    )
 
 
 def read_meta(payload: Any) -> Meta:

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from attrs import field, fields_dict, frozen
 from attrs.validators import and_, ge, in_, instance_of, min_len, optional
 
-from rerank_core import ConfigurationError
 from rerank_compatible._presets import PRESETS
+from rerank_core import ConfigurationError
 
 DIALECTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -56,10 +56,6 @@ def _names(value: Any) -> Any:
     return tuple(value) if isinstance(value, (list, tuple, set, frozenset)) else value
 
 
-def _empty_is_none(value: Any) -> Any:
-    return value or None
-
-
 def _are_names(_: object, attribute: Any, value: Any) -> None:
     if not (isinstance(value, tuple) and all(isinstance(name, str) and name for name in value)):
         message = f"{attribute.name} must be names of parameters, not {value!r}"
@@ -75,7 +71,8 @@ class Settings:
         endpoint_url: The whole URL, used as it is; it takes the place of `api_base`.
         api_key_env: The variable of its key, of a preset; sent to the preset's host only.
         dialect: What sets the names below at once.
-        top_n_field: The name of `top_n`; none where the server has nothing like it.
+        top_n_field: The name of `top_n`; none, or an empty one, where the server has nothing like
+            it.
         documents_field: The name of the list of documents.
         document_form: `string`; `object`, with the text as `text`; `native`, where mappings travel
             as they are.
@@ -99,9 +96,7 @@ class Settings:
     endpoint_url: str | None = field(default=None, validator=optional(_name))
     api_key_env: str | None = field(default=None, validator=optional(_name))
     dialect: str = field(default="jina", validator=in_(tuple(DIALECTS)))
-    top_n_field: str | None = field(
-        default="top_n", converter=_empty_is_none, validator=optional(instance_of(str))
-    )
+    top_n_field: str | None = field(default="top_n", validator=optional(instance_of(str)))
     documents_field: str = field(default="documents", validator=_name)
     document_form: Literal["string", "object", "native"] = field(
         default="string", validator=in_(("string", "object", "native"))

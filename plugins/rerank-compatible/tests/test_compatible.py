@@ -163,7 +163,7 @@ def test_two_addresses_are_refused(send: Send) -> None:
 
     with pytest.raises(ConfigurationError, match="leave api_base= out"):
         ask(service, send=send, endpoint_url="http://h/score")
-    with pytest.raises(ConfigurationError, match="no base URL.*endpoint_url=.*servers.md"):
+    with pytest.raises(ConfigurationError, match=r"no base URL.*endpoint_url=.*servers\.md"):
         ask(service, send=send, api_base=None)
 
     assert service.requests == []
@@ -174,7 +174,8 @@ def test_two_addresses_are_refused(send: Send) -> None:
 
 def authorization(service: Service) -> str | None:
     """What the latest request had."""
-    return service.requests[-1].headers.get("authorization")
+    header: str | None = service.requests[-1].headers.get("authorization")
+    return header
 
 
 def test_a_key_of_the_environment_goes_to_its_server_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,7 +352,9 @@ def test_a_dialect_brings_its_parameters() -> None:
 
 def test_limits_split_or_refuse() -> None:
     """As they are stated; those of a dialect hold unless others are given."""
-    service = Service(lambda asked: [{"index": at, "score": 0.5} for at in range(len(asked["texts"]))])
+    service = Service(
+        lambda asked: [{"index": at, "score": 0.5} for at in range(len(asked["texts"]))]
+    )
 
     ask(service, ["x"] * 33, dialect="tei")
     ask(service, ["x"] * 33, dialect="tei", max_documents=64)
@@ -375,7 +378,10 @@ def test_limits_split_or_refuse() -> None:
     ],
 )
 def test_a_listwise_model_s_list_is_not_split(
-    model: str, listwise: bool | None, refused: bool  # noqa: FBT001 - rows of a table
+    model: str,
+    *,
+    listwise: bool | None,
+    refused: bool,
 ) -> None:
     """By its name, or by your word."""
     options = {"max_documents": 1, "model": f"compatible/{model}", "listwise": listwise}
@@ -581,7 +587,7 @@ def test_what_stands_beside_the_ranking_is_read_where_it_can_be() -> None:
 
     assert (first.id, second.id) == ("r-1", "r-2")
     assert tuple(second.warnings) == ("the server answered with the model 'other', not 'm'",)
-    assert not (first.warnings or odd.warnings or unsent.warnings)
+    assert [len(each.warnings) for each in (first, odd, unsent)] == [0, 0, 0]
     assert odd.id
 
 
@@ -709,4 +715,3 @@ def test_the_preset_s_own_records_are_not_changed() -> None:
     """They are data for everybody."""
     with pytest.raises(TypeError):
         rerank_compatible.PRESETS["mine"] = {}  # type: ignore[index]
-

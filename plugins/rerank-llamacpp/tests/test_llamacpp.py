@@ -31,7 +31,7 @@ from service import (
 QUERY = "capital of France"
 DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
 MODEL = "bge-reranker-v2-m3"
-REPLY = {
+REPLY: dict[str, Any] = {
     "model": MODEL,
     "object": "list",
     "usage": {"prompt_tokens": 41, "total_tokens": 41},
@@ -163,7 +163,9 @@ def test_another_model_than_was_asked_for_is_told() -> None:
     same, other = ask(Service(REPLY)), ask(Service({**REPLY, "model": "another"}))
 
     assert tuple(same.warnings) == ()
-    assert tuple(other.warnings) == (f"the server answered with the model 'another', not '{MODEL}'",)
+    assert tuple(other.warnings) == (
+        f"the server answered with the model 'another', not '{MODEL}'",
+    )
 
 
 def test_older_servers_do_not_sort() -> None:
@@ -196,5 +198,3 @@ def test_the_key_of_the_client_comes_before_that_of_the_server(
         "Bearer key-of-LLAMA_API_KEY",
         "Bearer key-of-LLAMACPP_API_KEY",
     ]
-
-

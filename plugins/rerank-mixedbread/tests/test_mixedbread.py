@@ -95,9 +95,7 @@ CASE = Case(
     encode_error=lambda message: {"detail": message},
     params={"rewrite_query": True},
 )
-ask = asking(
-    f"mixedbread/{MODEL}", api_key="mxb_0123", query=QUERY, documents=DOCUMENTS
-)
+ask = asking(f"mixedbread/{MODEL}", api_key="mxb_0123", query=QUERY, documents=DOCUMENTS)
 VARIABLES = ("MXBAI_API_KEY", "MIXEDBREAD_API_KEY")
 BASES = ("MIXEDBREAD_API_BASE", "MIXEDBREAD_BASE_URL")
 bare_environment = without_variables(*VARIABLES, *BASES)
