@@ -1,10 +1,9 @@
 """Virtual environments of their own, for the programs that some tests are held against.
 
 Run `python tests/environments.py infinity llamacpp litellm_proxy sdks`, or name only some of
-them: it takes
-minutes and gigabytes once, and nothing the second time. `benchmarks` names all those that
-`benchmarks/measure.py` compares. It uses pip rather than uv, so that pip's
-own configuration decides where the CPU build of torch comes from.
+them: it takes minutes and gigabytes once, and nothing the second time. `benchmarks` names all those
+that `benchmarks/measure.py` compares. It uses pip rather than uv, so that pip's own configuration
+decides where the CPU build of torch comes from.
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ from rerank_compatible._settings import OPTIONS, Settings, join, read_settings
 from rerank_core import (
     ConfigurationError,
     HTTPRequest,
-    InvalidRequestError,
     MissingAPIKeyError,
     Provider,
     RerankRequest,
@@ -170,16 +169,8 @@ def _to_documents(request: RerankRequest, settings: Settings) -> Sequence[Any]:
     if settings.document_form == "string" or request.rank_fields is None:
         return request.documents
     return [
-        _choose_fields(at, document, request.rank_fields)
-        for at, document in enumerate(request.documents)
+        {name: document[name] for name in request.rank_fields if document.get(name) is not None}
+        if isinstance(document, Mapping)
+        else document
+        for document in request.documents
     ]
-
-
-def _choose_fields(at: int, document: Any, rank_fields: Sequence[str]) -> Any:
-    if not isinstance(document, Mapping):
-        return document
-    chosen = {name: document[name] for name in rank_fields if document.get(name) is not None}
-    if not chosen:
-        message = f"documents[{at}] has none of the fields {', '.join(rank_fields)}"
-        raise InvalidRequestError(message)
-    return chosen

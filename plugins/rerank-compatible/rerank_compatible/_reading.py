@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from rerank_compatible._settings import Settings
-from rerank_core import APIStatusError, Meta, RerankResult, ResponseParseError, wire
+from rerank_core import Meta, RerankResult, ResponseParseError, wire
 
 _LISTS = ("results", "data", "rerank", "rankings")
 _SCORES = ("relevance_score", "score", "logit")
@@ -22,7 +22,6 @@ def read_results(payload: Any, settings: Settings, documents: int) -> Sequence[R
         documents: How many documents were sent.
 
     Raises:
-        APIStatusError: It is an error.
         ResponseParseError: It is no ranking, or may be something else.
     """
     path, rows = _find_rows(payload, settings.results_path)
@@ -67,8 +66,6 @@ def _find_rows(payload: Any, pinned: str | None) -> tuple[str, Any]:
             found = found.get(name) if isinstance(found, dict) else None
         if found is not None:
             return pinned, found
-    if payload.get("error"):
-        raise APIStatusError(_say(payload["error"]))
     wanted = f"nothing at {pinned!r}" if pinned else "no list of results"
     message = f"the reply has {wanted}, but {', '.join(map(repr, payload)) or 'nothing'}"
     raise ResponseParseError(message, path=pinned or "")
@@ -92,13 +89,6 @@ def _find_score(rows: Sequence[Mapping[str, Any]], path: str) -> str:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _say(error: Any) -> str:
-    """The words in an error."""
-    if isinstance(error, dict):
-        error = error.get("message") or error
-    return wire.shorten(error if isinstance(error, str) else wire.encode_json(error).decode())
 
 
 def _kind(value: object) -> str:

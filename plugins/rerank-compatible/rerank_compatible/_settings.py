@@ -96,7 +96,7 @@ class Settings:
     endpoint_url: str | None = field(default=None, validator=optional(_name))
     api_key_env: str | None = field(default=None, validator=optional(_name))
     dialect: str = field(default="jina", validator=in_(tuple(DIALECTS)))
-    top_n_field: str | None = field(default="top_n", validator=optional(instance_of(str)))
+    top_n_field: str | None = field(default="top_n", validator=instance_of((str, type(None))))
     documents_field: str = field(default="documents", validator=_name)
     document_form: Literal["string", "object", "native"] = field(
         default="string", validator=in_(("string", "object", "native"))
