@@ -1,8 +1,8 @@
 """Virtual environments of their own, for the programs that some tests are held against.
 
-Run `python tests/environments.py infinity litellm_proxy sdks torch`, or name only some of them: it
-takes minutes and gigabytes once, and nothing the second time. `benchmarks` names all those that
-`benchmarks/measure.py` compares. It uses pip rather than uv, so that pip's own configuration
+Run `python tests/environments.py infinity litellm_proxy sdks torch`, or name any others of
+`ENVIRONMENTS`: it takes minutes and gigabytes once, and nothing the second time. `benchmarks` names
+all those that `benchmarks/measure.py` compares. It uses pip rather than uv, so that pip's own configuration
 decides where the CPU build of torch comes from.
 """
 
@@ -73,6 +73,8 @@ class Environment:
 
 # torch first and alone: the server would otherwise be free to choose another one.
 INFINITY = Environment("infinity", (("torch==2.13.0",), ("infinity-emb[torch,server]==0.0.78",)))
+# llama.cpp's server as a wheel, and what writes the model that it serves: no compiler, no hub.
+LLAMACPP = Environment("llamacpp", (("xllamacpp==2026.10.11549", "gguf==0.19.0"),))
 LITELLM_PROXY = Environment("litellm_proxy", (("litellm[proxy]==1.106.2",),))
 # The versions that the captures were made with.
 SDKS = Environment(
@@ -85,6 +87,11 @@ SDKS = Environment(
             "botocore==1.44.5",
             "google-cloud-discoveryengine==0.20.5",
             "ibm-watsonx-ai==1.8.1",
+            "mixedbread==0.54.0",
+            "openrouter==1.3.84",
+            "contextual-client==0.11.0",
+            "isaacus==0.22.1",
+            "xinference-client==4.1.0",
         ),
     ),
 )
@@ -123,7 +130,14 @@ BENCHMARKS = (
 )
 ENVIRONMENTS = {
     environment.name: environment
-    for environment in (INFINITY, LITELLM_PROXY, SDKS, TORCH, *BENCHMARKS)
+    for environment in (
+        INFINITY,
+        LITELLM_PROXY,
+        SDKS,
+        TORCH,
+        LLAMACPP,
+        *BENCHMARKS,
+    )
 }
 
 

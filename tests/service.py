@@ -30,12 +30,14 @@ COMPARED_HEADERS = (
     "accept",
     "authorization",
     "content-type",
+    "http-referer",
     "x-amz-date",
     "x-amz-security-token",
     "x-client-name",
     "x-dashscope-workspace",
     "x-goog-user-project",
     "x-litellm-timeout",
+    "x-openrouter-title",
 )
 NOTHING = object()
 
