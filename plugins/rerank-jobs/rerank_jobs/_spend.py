@@ -1,0 +1,206 @@
+"""What a job has spent, and its caps: reserved before a request, settled after it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any
+
+from attrs import Factory, define, frozen
+
+from rerank_core import Meta, Price, RerankError
+
+_BYTES_PER_TOKEN = 4.0
+_GOOD = range(200, 300)
+_CAUTION = 2.0  # times the dearest seen: what one of several requests under way may cost at most
+
+
+@frozen
+class Caps:
+    """The most that a job may spend over all its runs; `None` for no cap.
+
+    Attributes:
+        requests: Attempts, retries among them.
+        tokens: As the service counts them.
+        usd: US dollars.
+    """
+
+    requests: int | None = None
+    tokens: int | None = None
+    usd: float | None = None
+
+
+class CapReachedError(RerankError):
+    """Nothing more may be sent: the cap is reached. The row stays pending."""
+
+
+@define
+class Attempt:
+    """One request of a row.
+
+    Attributes:
+        size: Bytes of its body.
+        tokens: What it is likely to take.
+        usd: Likewise, in dollars.
+        reserved: Requests, tokens and dollars at most, while it is under way.
+        status: Of the reply; `None` where there is none.
+    """
+
+    size: int
+    tokens: float
+    usd: float
+    reserved: tuple[int, float, float]
+    status: int | None = None
+
+
+@define
+class Sent:
+    """The requests of one row, in the order in which they were sent.
+
+    Attributes:
+        attempts: Each of them.
+    """
+
+    attempts: list[Attempt] = Factory(list)
+
+    def unsure(self) -> list[Attempt]:
+        """Those that may have been billed, and that no usage was told of."""
+        return [each for each in self.attempts if each.status is None or each.status in _GOOD]
+
+
+SENT: ContextVar[Sent | None] = ContextVar("rerank_jobs_sent", default=None)
+
+
+def tokens_of(meta: Meta) -> int | None:
+    """The tokens that a service counted."""
+    counts = (meta.billed_units.total_tokens, meta.tokens.input_tokens)
+    return next((count for count in counts if count is not None), None)
+
+
+@define
+class Ledger:
+    """What was spent, what is reserved, and what a request is likely to need.
+
+    Attributes:
+        caps: The caps.
+        price: The model's list price.
+        requests: Attempts so far, those of earlier runs among them.
+        tokens: As counted so far.
+        usd: Dollars so far.
+        unknown_costs: Rows that no cost is known of.
+    """
+
+    caps: Caps
+    price: Price | None = None
+    requests: int = 0
+    tokens: int = 0
+    usd: float = 0.0
+    unknown_costs: int = 0
+    _reserved: list[float] = Factory(lambda: [0.0, 0.0, 0.0])
+    _under_way: int = 0
+    _per_byte: float = 1 / _BYTES_PER_TOKEN
+    _most_per_byte: float = 1 / _BYTES_PER_TOKEN
+    _most_units: float = 1.0
+    _changed: asyncio.Event = Factory(asyncio.Event)
+
+    def restore(self, usage: Mapping[str, Any]) -> None:
+        """Add what a row of an earlier run took."""
+        if not (attempts := usage.get("attempts")):
+            return
+        self.requests += attempts
+        self.tokens += usage.get("tokens") or 0
+        self._add_cost(usage.get("cost"))
+
+    def is_reached(self) -> bool:
+        """Whether what was spent leaves nothing."""
+        spent, caps = self._spent(), self._caps()
+        return any(cap is not None and one >= cap for one, cap in zip(spent, caps, strict=True))
+
+    async def reserve(self, size: int) -> Attempt:
+        """Wait until a request fits, one at a time where only that is sure to.
+
+        Args:
+            size: Bytes of its body.
+
+        Raises:
+            CapReachedError: Nothing is left.
+        """
+        while True:
+            if self.is_reached():
+                raise CapReachedError("the cap is reached")
+            need = self._most(size)
+            if self._fits(need) or not self._under_way:
+                break
+            self._changed.clear()
+            await self._changed.wait()
+        self._under_way += 1
+        self.requests += 1
+        self._hold(need, 1)
+        return Attempt(size, size * self._per_byte, need[2] / _CAUTION, need)
+
+    def finish(self, attempt: Attempt) -> None:
+        """End a request: what it took is an estimate until its row is settled.
+
+        An error is not billed; of a request without a reply nobody knows.
+        """
+        self._under_way -= 1
+        self._hold(attempt.reserved, -1)
+        if attempt.status is None or attempt.status in _GOOD:
+            self.tokens += round(attempt.tokens)
+            self.usd += attempt.usd
+        self._changed.set()
+
+    def settle(self, sent: Sent, meta: Meta, cost: float | None) -> float:
+        """Put what a ranking took in place of what was estimated for it.
+
+        Returns:
+            How many more tokens than estimated; 0 where the service does not count them.
+        """
+        answered = [each for each in sent.attempts if each.status in _GOOD]
+        if not answered:
+            return 0.0
+        tokens = tokens_of(meta)
+        self.tokens += (tokens or 0) - sum(round(each.tokens) for each in answered)
+        self.usd -= sum(each.usd for each in answered)
+        self._add_cost(cost)
+        self._learn(answered, tokens, meta)
+        return 0.0 if tokens is None else tokens - sum(each.tokens for each in answered)
+
+    def _learn(self, answered: list[Attempt], tokens: int | None, meta: Meta) -> None:
+        if tokens and (size := sum(each.size for each in answered)):
+            seen = tokens / size
+            is_first = self._most_per_byte == self._per_byte == 1 / _BYTES_PER_TOKEN
+            self._per_byte = seen if is_first else 0.9 * self._per_byte + 0.1 * seen
+            self._most_per_byte = seen if is_first else max(seen, self._most_per_byte)
+        if units := meta.billed_units.search_units:
+            self._most_units = max(self._most_units, units / len(answered))
+
+    def _hold(self, amounts: tuple[int, float, float], sign: int) -> None:
+        for at, amount in enumerate(amounts):
+            self._reserved[at] += sign * amount
+
+    def _add_cost(self, cost: float | None) -> None:
+        self.usd += cost or 0.0
+        self.unknown_costs += cost is None
+
+    def _spent(self) -> tuple[int, int, float]:
+        return self.requests, self.tokens, self.usd
+
+    def _caps(self) -> tuple[int | None, int | None, float | None]:
+        return self.caps.requests, self.caps.tokens, self.caps.usd
+
+    def _most(self, size: int) -> tuple[int, float, float]:
+        """What a request takes at most; requests are counted at once, so none is reserved."""
+        tokens = size * self._most_per_byte * _CAUTION
+        usd = 0.0
+        if self.price:
+            of_units = self.price.unit == "search_units"
+            usd = self.price.usd * (self._most_units * _CAUTION if of_units else tokens)
+        return 0, tokens, usd
+
+    def _fits(self, need: tuple[int, float, float]) -> bool:
+        sums = zip(self._spent(), self._reserved, need, self._caps(), strict=True)
+        return all(
+            cap is None or spent + reserved + more <= cap for spent, reserved, more, cap in sums
+        )
