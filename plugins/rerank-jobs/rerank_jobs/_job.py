@@ -207,6 +207,7 @@ class _Run:
     done: Marks = field(init=False)
     failed: Marks = field(init=False)
     ranked_now: int = 0
+    carried: dict[str, Any] = field(factory=dict)
     started: float = field(factory=time.monotonic)
 
     async def run(self, watch: Watch, begun: Callable[[Engine], None]) -> JobReport:
@@ -254,7 +255,7 @@ class _Run:
                 self._save(report)
                 watch(report)
         if report.pending == 0:
-            self._finish()
+            self._finish(report)
         return report
 
     def _cached(self, connections: Connections, stack: AsyncExitStack) -> Asks:
@@ -269,6 +270,8 @@ class _Run:
     def _restore(self) -> None:
         """What earlier runs ranked, failed to rank, and spent."""
         self.done, self.failed = Marks(self.content.rows), Marks(self.content.rows)
+        self.carried = (self.folder.read() or {}).get("progress", {}).get("carried", {})
+        self.ledger.restore(self.carried)
         for line in read_journal(self.folder.journal):
             if not self.done.add(line["row"]):
                 raise JobError(f"{self.folder.journal.name}: row {line['row']} stands there twice")
@@ -301,6 +304,7 @@ class _Run:
     def _save(self, report: JobReport) -> None:
         names = ("state", "rows", "ranked", "failed", "requests", "tokens", "usd")
         progress = {name: getattr(report, name) for name in (*names, "unknown_costs", "reason")}
+        progress["carried"] = self.carried
         seen = {name: getattr(self.content, name) for name in Content.__slots__ if name[0] != "_"}
         self.folder.write(plain(self.fingerprint), seen, progress)
 
@@ -312,11 +316,23 @@ class _Run:
             self._save(report)
             watch(report)
 
-    def _finish(self) -> None:
+    def _finish(self, report: JobReport) -> None:
         """Leave in `failed.jsonl` what is failed, each row once, and write the output."""
-        last = {line["row"]: line for line in read_journal(self.folder.failed)}
-        kept = [line for number, line in last.items() if number in self.failed]
-        written = (orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in kept)
+        last: dict[int, dict[str, Any]] = {}
+        for line in read_journal(self.folder.failed):
+            if (earlier := last.pop(line["row"], None)) is not None:
+                self._carry(earlier)
+            last[line["row"]] = line
+        for number in [number for number in last if number not in self.failed]:
+            self._carry(last.pop(number))
+        self._save(report)
+        written = (orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in last.values())
         replace_file(self.folder.failed, b"".join(written))
         if self.folder.journal != self.job.output or self.job.in_order:
             write_output(self.job.output, self.folder.journal, self.content.rows)
+
+    def _carry(self, line: Mapping[str, Any]) -> None:
+        """Remember what a line took that is left out of `failed.jsonl`."""
+        for name in ("attempts", "tokens", "cost"):
+            if line["usage"].get(name):
+                self.carried[name] = self.carried.get(name, 0) + line["usage"][name]
