@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from rerank_cache._cached import Asked, Cached, CacheInfo
+from rerank_cache._cached import Asked, Cached
+from rerank_cache._call import CacheInfo
 from rerank_cache._key import model_prefix
 from rerank_cache._memory import MemoryStore
 from rerank_cache._sqlite import SQLiteStore

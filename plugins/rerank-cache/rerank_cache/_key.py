@@ -37,7 +37,9 @@ class Keys:
     parts: Sequence[Any]
     secret: bytes
 
-    def of_pairs(self, query: str, params: Mapping[str, Any], documents: Sequence[Any]) -> list[bytes]:
+    def of_pairs(
+        self, query: str, params: Mapping[str, Any], documents: Sequence[Any]
+    ) -> list[bytes]:
         """A key for each document with the query, as long as nothing else counts."""
         start, seed = self._start(["pair", query, params])
         return [start + _hash([seed, document], _HASH_BYTES, self.secret) for document in documents]

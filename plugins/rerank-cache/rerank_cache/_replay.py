@@ -104,7 +104,9 @@ class Replay:
     @hookimpl
     def parse_response(self, payload: Any) -> RerankResponse:
         """What was found; anything where it was not enough."""
-        return RerankResponse([RerankResult(at, score, extra=extra) for at, score, extra in payload])
+        return RerankResponse(
+            [RerankResult(at, score, extra=extra) for at, score, extra in payload]
+        )
 
     def _look(
         self, look: Look, request: RerankRequest, params: Mapping[str, Any]
@@ -164,5 +166,3 @@ def make_replay(
         price=None,
     )
     return Reranker(model, provider=Replay(bare, keys, store), drop_params=drop_params)
-
-

@@ -50,9 +50,10 @@ class SQLiteStore:
     ) -> None:
         self._path, self._max_rows, self._max_age, self._now = Path(path), max_rows, max_age, now
         self._local = threading.local()
-        self._mend = threading.Lock()
+        self._lock = threading.Lock()
+        self._open: list[tuple[int, sqlite3.Connection]] = []  # with the process of each
         self._writes = 0
-        self._run(lambda connection: None)
+        self._run(lambda _: None)  # made now: a path that cannot be used is told of at once
 
     def get(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
         """The values that are there, and young enough."""
@@ -77,11 +78,13 @@ class SQLiteStore:
         return self._run(drop) or 0
 
     def close(self) -> None:
-        """Close this thread's connection; those of other threads end with them."""
-        connection = getattr(self._local, "connection", None)
-        self._local.connection = None
-        if connection is not None:
-            connection.close()
+        """Close the connections of all threads; a later call opens a new one."""
+        self._local = threading.local()
+        with self._lock:
+            ended, self._open = self._open, []
+        for process, connection in ended:
+            if process == os.getpid():  # one of before a fork is the parent's
+                connection.close()
 
     def _get(self, connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         now = int(self._now())
@@ -142,7 +145,12 @@ class SQLiteStore:
             return kept
         if not self._path.exists():
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
+        connection = sqlite3.connect(
+            self._path,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,  # used by one, closed by whoever closes the store
+        )
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
@@ -152,11 +160,13 @@ class SQLiteStore:
             connection.close()
             raise
         self._local.connection, self._local.pid = connection, os.getpid()
+        with self._lock:
+            self._open.append((os.getpid(), connection))
         return connection
 
     def _move_aside(self, error: sqlite3.DatabaseError) -> None:
         self.close()
-        with self._mend:
+        with self._lock:
             aside = self._path.with_name(f"{self._path.name}.damaged-{time.time_ns()}")
             for suffix in ("", "-wal", "-shm"):
                 with suppress(OSError):

@@ -127,7 +127,7 @@ class Engine:
         SENT.set(sent)
         try:
             if row.fault:
-                raise InvalidRequestError(row.fault)  # noqa: TRY301 - one way for failed rows
+                raise InvalidRequestError(row.fault)
             response = await self.asks.arerank(row.query, row.documents, **self.params)
         except CapReachedError:
             self.stop("capped", "the cap is reached")

@@ -237,9 +237,7 @@ class _Run:
         async with AsyncExitStack() as stack:
             stack.callback(journal.close)
             stack.callback(failures.close)
-            connections = await stack.enter_async_context(
-                Connections(job.model, job.options, gate)
-            )
+            connections = await stack.enter_async_context(Connections(job.model, job.options, gate))
             asks = self._cached(connections, stack)
             engine = Engine(asks, gate, params, write, write_failed)
             begun(engine)

@@ -34,7 +34,7 @@ def check_output(output: Path, *, documents_have_ids: bool) -> None:
         raise JobError("a TREC run names documents: every document of the input needs an id")
     if suffix == ".parquet":
         try:
-            import pyarrow  # noqa: F401, PLC0415 - an extra
+            import pyarrow as pa  # noqa: F401, PLC0415 - an extra
         except ModuleNotFoundError:
             raise JobError("Parquet needs an extra: pip install 'rerank-jobs[parquet]'") from None
 

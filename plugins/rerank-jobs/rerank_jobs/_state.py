@@ -129,7 +129,9 @@ class Folder:
         before, now = found["fingerprint"], plain(fingerprint)
         names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
         if names:
-            said = "; ".join(f"{name}: {before.get(name)!r}, now {now.get(name)!r}" for name in names)
+            said = "; ".join(
+                f"{name}: {before.get(name)!r}, now {now.get(name)!r}" for name in names
+            )
             raise JobError(f"{self.output.name} belongs to another job ({said}): choose another")
 
 
