@@ -24,7 +24,7 @@ from rerank_core import (
 )
 from rerank_jobs._rows import Row
 from rerank_jobs._send import Gate
-from rerank_jobs._spend import SENT, CapReachedError, Sent, tokens_of
+from rerank_jobs._spend import CapReachedError, Sent, begin_row, tokens_of
 
 # What would fail alike for every further row.
 _FATAL = (
@@ -123,8 +123,7 @@ class Engine:
         self._wake.set()
 
     async def _rank(self, row: Row) -> None:
-        sent, started = Sent(), time.monotonic()
-        SENT.set(sent)
+        sent, started = begin_row(row.query, len(row.documents)), time.monotonic()
         try:
             if row.fault:
                 raise InvalidRequestError(row.fault)

@@ -12,7 +12,7 @@ from attrs import define, field
 
 from rerank_core import Provider, Reranker, RerankResponse
 from rerank_jobs._limits import Throttle, Window
-from rerank_jobs._spend import SENT, Ledger
+from rerank_jobs._spend import SENT, Ledger, Sent
 from rerank_jobs.errors import JobError
 
 _TOO_MANY = 429
@@ -49,11 +49,12 @@ class CountingClient(httpx.AsyncClient):
             CapReachedError: Nothing more may be sent.
         """
         gate = self._gate
-        attempt = await gate.ledger.reserve(int(request.headers.get("content-length") or 0))
+        sent = SENT.get() or Sent()
+        size = int(request.headers.get("content-length") or 0)
+        attempt = await gate.ledger.reserve(size, sent.of_pairs)
         try:
             await gate.throttle.enter(attempt.tokens)
-            if (sent := SENT.get()) is not None:
-                sent.attempts.append(attempt)
+            sent.attempts.append(attempt)
             reply = await super().send(request, **options)
             attempt.status = reply.status_code
         finally:

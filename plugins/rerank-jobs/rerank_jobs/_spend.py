@@ -13,7 +13,8 @@ from rerank_core import Meta, Price, RerankError
 
 _BYTES_PER_TOKEN = 4.0
 _GOOD = range(200, 300)
-_CAUTION = 2.0  # times the dearest seen: what one of several requests under way may cost at most
+_CAUTION = 2.0  # times the dearest seen: what a request may cost at most
+_BETWEEN = 8  # tokens that a model puts around query and document
 
 
 @frozen
@@ -59,9 +60,12 @@ class Sent:
     """The requests of one row, in the order in which they were sent.
 
     Attributes:
+        of_pairs: Tokens that may come to those of the bodies: the query once more with each
+            document, and what stands between them.
         attempts: Each of them.
     """
 
+    of_pairs: int = 0
     attempts: list[Attempt] = Factory(list)
 
     def unsure(self) -> list[Attempt]:
@@ -70,6 +74,14 @@ class Sent:
 
 
 SENT: ContextVar[Sent | None] = ContextVar("rerank_jobs_sent", default=None)
+
+
+def begin_row(query: object, documents: int) -> Sent:
+    """Count the requests of a row from here on, in this task."""
+    asked = len(query.encode(errors="replace")) if isinstance(query, str) else 0
+    sent = Sent((asked + _BETWEEN) * documents)
+    SENT.set(sent)
+    return sent
 
 
 def tokens_of(meta: Meta) -> int | None:
@@ -117,11 +129,12 @@ class Ledger:
         spent, caps = self._spent(), self._caps()
         return any(cap is not None and one >= cap for one, cap in zip(spent, caps, strict=True))
 
-    async def reserve(self, size: int) -> Attempt:
-        """Wait until a request fits, one at a time where only that is sure to.
+    async def reserve(self, size: int, of_pairs: int) -> Attempt:
+        """Wait until a request fits; where that is not sure, until it is alone.
 
         Args:
             size: Bytes of its body.
+            of_pairs: See `Sent`.
 
         Raises:
             CapReachedError: Nothing is left.
@@ -129,7 +142,7 @@ class Ledger:
         while True:
             if self.is_reached():
                 raise CapReachedError("the cap is reached")
-            need = self._most(size)
+            need = self._most(size, of_pairs)
             if self._fits(need) or not self._under_way:
                 break
             self._changed.clear()
@@ -137,7 +150,8 @@ class Ledger:
         self._under_way += 1
         self.requests += 1
         self._hold(need, 1)
-        return Attempt(size, size * self._per_byte, need[2] / _CAUTION, need)
+        tokens = size * self._per_byte
+        return Attempt(size, tokens, self._price_of(tokens, self._most_units), need)
 
     def finish(self, attempt: Attempt) -> None:
         """End a request: what it took is an estimate until its row is settled.
@@ -190,14 +204,16 @@ class Ledger:
     def _caps(self) -> tuple[int | None, int | None, float | None]:
         return self.caps.requests, self.caps.tokens, self.caps.usd
 
-    def _most(self, size: int) -> tuple[int, float, float]:
+    def _most(self, size: int, of_pairs: int) -> tuple[int, float, float]:
         """What a request takes at most; requests are counted at once, so none is reserved."""
-        tokens = size * self._most_per_byte * _CAUTION
-        usd = 0.0
-        if self.price:
-            of_units = self.price.unit == "search_units"
-            usd = self.price.usd * (self._most_units * _CAUTION if of_units else tokens)
-        return 0, tokens, usd
+        # A token is at least a byte; a service that adds an instruction to each pair is learnt.
+        tokens = max(size + of_pairs, size * self._most_per_byte * _CAUTION)
+        return 0, tokens, self._price_of(tokens, self._most_units * _CAUTION)
+
+    def _price_of(self, tokens: float, units: float) -> float:
+        if self.price is None:
+            return 0.0
+        return self.price.usd * (units if self.price.unit == "search_units" else tokens)
 
     def _fits(self, need: tuple[int, float, float]) -> bool:
         sums = zip(self._spent(), self._reserved, need, self._caps(), strict=True)
