@@ -118,6 +118,9 @@ class Call:
             if look.by_pair:
                 complete = len(scored) == len(at_place)
                 return look.add(scored) if complete else {}
+            # `top_n` may have cut off the rest.
+            if len(scored) < min(self._top_n or len(at_place), len(at_place)):
+                return {}
             ranking = [(at, *one) for at, one in scored.items()]
             return {key: orjson.dumps(ranking) for key in look.keys or ()}
         except TypeError:  # what the service said has no JSON form

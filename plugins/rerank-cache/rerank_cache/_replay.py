@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -22,6 +23,7 @@ from rerank_core import (
     hookimpl,
 )
 
+_LEAST = -sys.float_info.max
 Scored = tuple[float, Any]
 """A score, and what else the service said about the document."""
 
@@ -117,7 +119,10 @@ class Replay:
         if look.by_pair and look.is_complete:
             return [(at, *look.found[at]) for at in range(len(look.documents))]
         if look.ranking is not None:
-            return look.ranking
+            known = {at for at, *_ in look.ranking}
+            # What `top_n` cut off when it was asked, it cuts off again.
+            rest = (at for at in range(len(look.documents)) if at not in known)
+            return [*look.ranking, *((at, _LEAST, None) for at in rest)]
         # In the order in which they would be sent: whoever needs it reads it from the results.
         return [(at, float(-at), None) for at in range(len(look.documents))]
 

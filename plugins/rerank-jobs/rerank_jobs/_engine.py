@@ -136,6 +136,8 @@ class Engine:
             self.write(row, self._line(row, response, sent, time.monotonic() - started))
             self._failures_in_a_row, self._has_ranked = 0, True
             self.gate.window.answered()
+        finally:
+            self.gate.ledger.close(sent)
 
     def _line(
         self, row: Row, response: RerankResponse, sent: Sent, seconds: float

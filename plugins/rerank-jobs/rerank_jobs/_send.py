@@ -51,14 +51,14 @@ class CountingClient(httpx.AsyncClient):
         gate = self._gate
         sent = SENT.get() or Sent()
         size = int(request.headers.get("content-length") or 0)
-        attempt = await gate.ledger.reserve(size, sent.of_pairs)
+        attempt = await gate.ledger.reserve(size, sent)
         try:
             await gate.throttle.enter(attempt.tokens)
             sent.attempts.append(attempt)
             reply = await super().send(request, **options)
             attempt.status = reply.status_code
         finally:
-            gate.ledger.finish(attempt)
+            gate.ledger.finish(sent, attempt)
         if reply.status_code == _TOO_MANY:
             gate.window.refused()
             gate.throttle.close(_seconds(reply.headers.get("retry-after")))

@@ -55,7 +55,7 @@ class Attempt:
     status: int | None = None
 
 
-@define
+@define(eq=False)
 class Sent:
     """The requests of one row, in the order in which they were sent.
 
@@ -63,10 +63,12 @@ class Sent:
         of_pairs: Tokens that may come to those of the bodies: the query once more with each
             document, and what stands between them.
         attempts: Each of them.
+        is_settled: Whether the service said what they took.
     """
 
     of_pairs: int = 0
     attempts: list[Attempt] = Factory(list)
+    is_settled: bool = False
 
     def unsure(self) -> list[Attempt]:
         """Those that may have been billed, and that no usage was told of."""
@@ -111,6 +113,8 @@ class Ledger:
     unknown_costs: int = 0
     _reserved: list[float] = Factory(lambda: [0.0, 0.0, 0.0])
     _under_way: int = 0
+    _open: set[Sent] = Factory(set)
+    _waiting: set[Sent] = Factory(set)
     _per_byte: float = 1 / _BYTES_PER_TOKEN
     _most_per_byte: float = 1 / _BYTES_PER_TOKEN
     _most_units: float = 1.0
@@ -129,44 +133,51 @@ class Ledger:
         spent, caps = self._spent(), self._caps()
         return any(cap is not None and one >= cap for one, cap in zip(spent, caps, strict=True))
 
-    async def reserve(self, size: int, of_pairs: int) -> Attempt:
+    async def reserve(self, size: int, sent: Sent) -> Attempt:
         """Wait until a request fits; where that is not sure, until it is alone.
 
         Args:
             size: Bytes of its body.
-            of_pairs: See `Sent`.
+            sent: Of its row.
 
         Raises:
             CapReachedError: Nothing is left.
         """
-        while True:
-            if self.is_reached():
-                raise CapReachedError("the cap is reached")
-            need = self._most(size, of_pairs)
-            if self._fits(need) or not self._under_way:
-                break
-            self._changed.clear()
-            await self._changed.wait()
+        try:
+            while not self._fits(need := self._most(size, sent.of_pairs)):
+                if self.is_reached():
+                    raise CapReachedError("the cap is reached")
+                if self._is_alone(sent):
+                    break
+                is_news = sent in self._open and sent not in self._waiting
+                self._waiting.add(sent)
+                if is_news:  # those who wait for this row to end need not any more
+                    self._tell()
+                await self._changed.wait()
+        finally:
+            self._waiting.discard(sent)
         self._under_way += 1
         self.requests += 1
         self._hold(need, 1)
         tokens = size * self._per_byte
         return Attempt(size, tokens, self._price_of(tokens, self._most_units), need)
 
-    def finish(self, attempt: Attempt) -> None:
-        """End a request: what it took is an estimate until its row is settled.
+    def finish(self, sent: Sent, attempt: Attempt) -> None:
+        """End a request: what a good one took is known when its row ends.
 
         An error is not billed; of a request without a reply nobody knows.
         """
         self._under_way -= 1
-        self._hold(attempt.reserved, -1)
-        if attempt.status is None or attempt.status in _GOOD:
-            self.tokens += round(attempt.tokens)
-            self.usd += attempt.usd
-        self._changed.set()
+        if attempt.status in _GOOD:
+            self._open.add(sent)
+        else:
+            self._hold(attempt.reserved, -1)
+            if attempt.status is None:
+                self._guess(attempt)
+        self._tell()
 
     def settle(self, sent: Sent, meta: Meta, cost: float | None) -> float:
-        """Put what a ranking took in place of what was estimated for it.
+        """Count what a ranking took.
 
         Returns:
             How many more tokens than estimated; 0 where the service does not count them.
@@ -174,12 +185,35 @@ class Ledger:
         answered = [each for each in sent.attempts if each.status in _GOOD]
         if not answered:
             return 0.0
+        sent.is_settled = True
         tokens = tokens_of(meta)
-        self.tokens += (tokens or 0) - sum(round(each.tokens) for each in answered)
-        self.usd -= sum(each.usd for each in answered)
+        self.tokens += tokens or 0
         self._add_cost(cost)
         self._learn(answered, tokens, meta)
         return 0.0 if tokens is None else tokens - sum(each.tokens for each in answered)
+
+    def close(self, sent: Sent) -> None:
+        """End a row: nothing is reserved for it any more."""
+        for attempt in sent.attempts:
+            if attempt.status in _GOOD:
+                self._hold(attempt.reserved, -1)
+                if not sent.is_settled:
+                    self._guess(attempt)
+        self._open.discard(sent)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Let those who wait look again."""
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    def _guess(self, attempt: Attempt) -> None:
+        self.tokens += round(attempt.tokens)
+        self.usd += attempt.usd
+
+    def _is_alone(self, sent: Sent) -> bool:
+        """Whether nothing is under way that may yet cost more than is known."""
+        return not self._under_way and self._open <= self._waiting | {sent}
 
     def _learn(self, answered: list[Attempt], tokens: int | None, meta: Meta) -> None:
         if tokens and (size := sum(each.size for each in answered)):
@@ -217,6 +251,6 @@ class Ledger:
 
     def _fits(self, need: tuple[int, float, float]) -> bool:
         sums = zip(self._spent(), self._reserved, need, self._caps(), strict=True)
-        return all(
+        return not self.is_reached() and all(
             cap is None or spent + reserved + more <= cap for spent, reserved, more, cap in sums
         )
