@@ -80,7 +80,7 @@ class Call:
 
     def needs_places(self) -> bool:
         """Whether some documents are held back, so that positions differ; asked after a look."""
-        self.asked_all = not self.look.by_pair or not self.look.found
+        self.asked_all = self.look.is_whole or not self.look.found
         sent = len(self.look.documents or ())
         self._places = range(sent)
         return self.asked_all and len(self.documents) != sent

@@ -38,6 +38,7 @@ class Look:
         keys: Of each document, or the one of the whole request; `None` where there can be none.
         found: What is known of each document.
         ranking: What is known of the whole request, by position.
+        is_whole: Whether all documents are asked for where one is missing.
     """
 
     by_pair: bool
@@ -45,6 +46,7 @@ class Look:
     keys: list[bytes] | None = None
     found: dict[int, Scored] = field(factory=dict)
     ranking: list[tuple[int, float, Any]] | None = None
+    is_whole: bool = False
 
     @property
     def missing(self) -> list[int]:
@@ -128,7 +130,10 @@ class Replay:
 
     def _find(self, look: Look, request: RerankRequest, params: Mapping[str, Any]) -> None:
         asked = {name: value for name, value in params.items() if name != "return_documents"}
-        asked["rank_fields"] = request.rank_fields if self.facts.takes_mappings else None
+        asked["rank_fields"] = request.rank_fields
+        # A part of the documents may lack a field that the whole has.
+        sees_fields = self.facts.takes_mappings or "rank_fields" in self.facts.params
+        look.is_whole = not look.by_pair or (request.rank_fields is not None and sees_fields)
         try:
             if look.by_pair:
                 asked.pop("top_n", None)

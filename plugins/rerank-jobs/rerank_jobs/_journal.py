@@ -13,7 +13,6 @@ import orjson
 from rerank_jobs.errors import JobError
 
 _SYNC_SECONDS = 1.0
-_SYNC_ROWS = 100
 
 
 class Journal:
@@ -36,7 +35,7 @@ class Journal:
         self._size, self._unsynced, self._synced_at = whole, 0, time.monotonic()
 
     def append(self, line: Mapping[str, Any]) -> None:
-        """Write a line; it survives this process, and within a second or 100 lines the machine.
+        """Write a line; it survives this process, and after a second the machine.
 
         Raises:
             OSError: The disk is full, or worse; then nothing of the line is left.
@@ -52,8 +51,7 @@ class Journal:
             raise
         self._size += len(content)
         self._unsynced += 1
-        now = time.monotonic()
-        if self._unsynced >= _SYNC_ROWS or now - self._synced_at >= _SYNC_SECONDS:
+        if time.monotonic() - self._synced_at >= _SYNC_SECONDS:
             self.sync()
 
     def sync(self) -> None:
