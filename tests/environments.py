@@ -1,9 +1,9 @@
 """Virtual environments of their own, for the programs that some tests are held against.
 
-Run `python tests/environments.py infinity litellm_proxy ray sdks`, or name only some of them: it takes
-minutes and gigabytes once, and nothing the second time. `benchmarks` names all those that
-`benchmarks/measure.py` compares. It uses pip rather than uv, so that pip's
-own configuration decides where the CPU build of torch comes from.
+Run `python tests/environments.py infinity litellm_proxy ray sdks`, or name only some of them: it
+takes minutes and gigabytes once, and nothing the second time. `benchmarks` names all those that
+`benchmarks/measure.py` compares. It uses pip rather than uv, so that pip's own configuration
+decides where the CPU build of torch comes from.
 """
 
 from __future__ import annotations
@@ -127,7 +127,8 @@ BENCHMARKS = (
     Environment("bench_voyageai", (("voyageai==0.5.0",),)),
 )
 ENVIRONMENTS = {
-    environment.name: environment for environment in (INFINITY, LITELLM_PROXY, SDKS, RAY, *BENCHMARKS)
+    environment.name: environment
+    for environment in (INFINITY, LITELLM_PROXY, SDKS, RAY, *BENCHMARKS)
 }
 
 

@@ -144,7 +144,10 @@ def outcome(ask: Callable[..., RerankResponse], call: Mapping[str, Any]) -> Any:
     st.booleans(),
 )
 def test_a_cache_changes_no_answer(
-    made: list[dict[str, Any]], listwise: bool, takes_mappings: bool, takes_blank: bool  # noqa: FBT001 - drawn
+    made: list[dict[str, Any]],
+    listwise: bool,  # noqa: FBT001 - drawn
+    takes_mappings: bool,  # noqa: FBT001 - drawn
+    takes_blank: bool,  # noqa: FBT001 - drawn
 ) -> None:
     """Whatever was asked before: order, scores, documents, extras, warnings and refusals."""
     facts = evolve(
@@ -411,9 +414,14 @@ def test_a_damaged_file_costs_a_warning(tmp_path: Path, damage: str) -> None:
     else:
         content[4_096:] = b"\x7f" * (len(content) - 4_096)
     path.write_bytes(content)
+
+    def read_all() -> SQLiteStore:
+        opened = SQLiteStore(path)
+        opened.get([key.to_bytes(24) for key in range(2_000)])
+        return opened
+
     with pytest.warns(RuntimeWarning, match="is damaged"):
-        store = SQLiteStore(path)
-        store.get([key.to_bytes(24) for key in range(2_000)])
+        store = read_all()
     put_one(store, 5)
 
     assert get_keys(store, [5, 6]) == {5}

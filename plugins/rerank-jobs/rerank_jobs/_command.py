@@ -82,7 +82,7 @@ def job() -> None:
 @click.option("--in-order", is_flag=True, help="Put a .jsonl output into the input's order.")
 @click.option("--dry-run", is_flag=True, help="Say what it would take; send and write nothing.")
 @click.pass_context
-def run(ctx: click.Context, rows: Path, *, dry_run: bool, **given: Any) -> None:
+def run(ctx: click.Context, /, rows: Path, *, dry_run: bool, **given: Any) -> None:
     """Rank the rows of INPUT; the same command again goes on where it stopped.
 
     A row of JSON Lines or Parquet has id, query and documents; a CSV has id, query and document,

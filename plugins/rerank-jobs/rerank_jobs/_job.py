@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from attrs import define, evolve, field, frozen
+from attrs import asdict, define, evolve, field, frozen
 
 from rerank_cache import Cached, SQLiteStore, Store
 from rerank_core import Reranker
@@ -303,8 +303,7 @@ class _Run:
         names = ("state", "rows", "ranked", "failed", "requests", "tokens", "usd")
         progress = {name: getattr(report, name) for name in (*names, "unknown_costs", "reason")}
         progress["carried"] = self.carried
-        seen = {name: getattr(self.content, name) for name in Content.__slots__ if name[0] != "_"}
-        self.folder.write(plain(self.fingerprint), seen, progress)
+        self.folder.write(plain(self.fingerprint), asdict(self.content), progress)
 
     async def _tick(self, watch: Watch, engine: Engine, journal: Journal) -> None:
         while True:

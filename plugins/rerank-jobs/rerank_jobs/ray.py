@@ -71,7 +71,7 @@ def check_no_key(options: Mapping[str, Any] | None) -> None:
         )
 
 
-def rerank_dataset(
+def rerank_dataset(  # noqa: PLR0913 - each is one of the user's decisions
     dataset: ray.data.Dataset,
     model: str,
     *,

@@ -176,9 +176,7 @@ def test_a_document_that_the_corpus_lacks_fails_its_row(tmp_path: Path) -> None:
     settings = write_input(tmp_path, "run")
     with settings["input"].open("a") as file:
         file.write("t9 Q0 d1 1 1 x\nt0 Q0 d9 1 1 x\n")
-    (tmp_path / "topics.tsv").write_text(
-        (tmp_path / "topics.tsv").read_text() + "t0\tanything\n"
-    )
+    (tmp_path / "topics.tsv").write_text((tmp_path / "topics.tsv").read_text() + "t0\tanything\n")
     report = Job(**settings, model=MODEL, output=tmp_path / "out.jsonl").run()
     failed = (tmp_path / "out.jsonl.job" / "failed.jsonl").read_text()
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from job_service import JobService, rank, score
 
+from job_service import JobService, rank, score
 from rerank_core import AuthenticationError, RerankError, rerank
 from rerank_jobs import Job, JobError
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from job_service import JobService, rank
 
+from job_service import JobService, rank
 from rerank_jobs import Job
 from rerank_jobs._limits import Clock, Throttle, Window
 
@@ -53,8 +53,7 @@ def enter_all(throttle: Throttle, time: Time, tokens: list[float]) -> list[tuple
 def most_in_a_minute(passed: list[tuple[float, float]]) -> float:
     """The most in any 60 s."""
     return max(
-        sum(one for then, one in passed if start <= then < start + 60 - 1e-6)
-        for start, _ in passed
+        sum(one for then, one in passed if start <= then < start + 60 - 1e-6) for start, _ in passed
     )
 
 

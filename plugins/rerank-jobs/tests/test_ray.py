@@ -17,9 +17,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from job_service import JobService
 from pyarrow import parquet
 
+from job_service import JobService
 from rerank_core import ConfigurationError
 from rerank_jobs import Job
 from rerank_jobs.ray import RerankRows, check_no_key
