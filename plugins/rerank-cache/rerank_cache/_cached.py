@@ -116,7 +116,7 @@ class Cached:
         if hit is not None:
             return hit
         if call.look.keys is None:
-            return self._reranker.rerank(query, call.documents, top_n, rank_fields, **params)  # type: ignore[no-any-return]  # as of a `Reranker`
+            return self._reranker.rerank(query, call.documents, **call.options)  # type: ignore[no-any-return]  # as of a `Reranker`
         with self._flights.flight(call.flight):
             hit = call.of_store(self._replay.rerank(*call.begin(), **call.options))
             if hit is not None:
@@ -129,7 +129,7 @@ class Cached:
                 return call.mixed(self._replay.rerank(*call.again(), **call.options), sent)
         if call.asked_all:
             return call.cut(sent)
-        return self._reranker.rerank(query, call.documents, top_n, rank_fields, **params)  # type: ignore[no-any-return]  # likewise
+        return self._reranker.rerank(query, call.documents, **call.options)  # type: ignore[no-any-return]  # likewise
 
     async def arerank(
         self,
@@ -145,7 +145,7 @@ class Cached:
         if hit is not None:
             return hit
         if call.look.keys is None:
-            return await self._reranker.arerank(query, call.documents, top_n, rank_fields, **params)  # type: ignore[no-any-return]  # likewise
+            return await self._reranker.arerank(query, call.documents, **call.options)  # type: ignore[no-any-return]  # likewise
         async with self._flights.aflight(call.flight):
             hit = call.of_store(await self._replay.arerank(*call.begin(), **call.options))
             if hit is not None:
@@ -158,7 +158,7 @@ class Cached:
                 return call.mixed(await self._replay.arerank(*call.again(), **call.options), sent)
         if call.asked_all:
             return call.cut(sent)
-        return await self._reranker.arerank(query, call.documents, top_n, rank_fields, **params)  # type: ignore[no-any-return]  # likewise
+        return await self._reranker.arerank(query, call.documents, **call.options)  # type: ignore[no-any-return]  # likewise
 
     def is_own(self, response: RerankResponse) -> bool:
         """Whether this model answered, and nothing else did in its stead."""

@@ -136,8 +136,13 @@ class Folder:
 
 
 def plain(value: Any) -> Any:
-    """The value as it comes back from JSON."""
-    return orjson.loads(orjson.dumps(value, default=str))
+    """The value as it comes back from JSON; an object by its type, since its address changes."""
+    return orjson.loads(orjson.dumps(value, default=_name_of))
+
+
+def _name_of(value: Any) -> str:
+    named = value if hasattr(value, "__name__") else type(value)
+    return f"{getattr(named, '__module__', '')}.{named.__name__}".strip(".")
 
 
 def options_of_fingerprint(options: Mapping[str, Any]) -> dict[str, Any]:
