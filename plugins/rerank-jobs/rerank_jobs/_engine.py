@@ -24,7 +24,8 @@ from rerank_core import (
 )
 from rerank_jobs._rows import Row
 from rerank_jobs._send import Gate
-from rerank_jobs._spend import CapReachedError, Sent, begin_row, tokens_of
+from rerank_jobs._sent import Sent, begin_row, tokens_of
+from rerank_jobs._spend import CapReachedError
 
 # What would fail alike for every further row.
 _FATAL = (

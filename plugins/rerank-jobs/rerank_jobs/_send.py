@@ -12,7 +12,8 @@ from attrs import define, field
 
 from rerank_core import Provider, Reranker, RerankResponse
 from rerank_jobs._limits import Throttle, Window
-from rerank_jobs._spend import SENT, Ledger, Sent
+from rerank_jobs._sent import SENT, Sent
+from rerank_jobs._spend import Ledger
 from rerank_jobs.errors import JobError
 
 _TOO_MANY = 429

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextvars import ContextVar
 from typing import Any
 
 from attrs import Factory, define, frozen
 
 from rerank_core import Meta, Price, RerankError
+from rerank_jobs._sent import GOOD, Attempt, Sent, tokens_of
 
 _BYTES_PER_TOKEN = 4.0
-_GOOD = range(200, 300)
 _CAUTION = 2.0  # times the dearest seen: what a request may cost at most
-_BETWEEN = 8  # tokens that a model puts around query and document
 
 
 @frozen
@@ -34,62 +32,6 @@ class Caps:
 
 class CapReachedError(RerankError):
     """Nothing more may be sent: the cap is reached. The row stays pending."""
-
-
-@define
-class Attempt:
-    """One request of a row.
-
-    Attributes:
-        size: Bytes of its body.
-        tokens: What it is likely to take.
-        usd: Likewise, in dollars.
-        reserved: Requests, tokens and dollars at most, while it is under way.
-        status: Of the reply; `None` where there is none.
-    """
-
-    size: int
-    tokens: float
-    usd: float
-    reserved: tuple[int, float, float]
-    status: int | None = None
-
-
-@define(eq=False)
-class Sent:
-    """The requests of one row, in the order in which they were sent.
-
-    Attributes:
-        of_pairs: Tokens that may come to those of the bodies: the query once more with each
-            document, and what stands between them.
-        attempts: Each of them.
-        is_settled: Whether the service said what they took.
-    """
-
-    of_pairs: int = 0
-    attempts: list[Attempt] = Factory(list)
-    is_settled: bool = False
-
-    def unsure(self) -> list[Attempt]:
-        """Those that may have been billed, and that no usage was told of."""
-        return [each for each in self.attempts if each.status is None or each.status in _GOOD]
-
-
-SENT: ContextVar[Sent | None] = ContextVar("rerank_jobs_sent", default=None)
-
-
-def begin_row(query: object, documents: int) -> Sent:
-    """Count the requests of a row from here on, in this task."""
-    asked = len(query.encode(errors="replace")) if isinstance(query, str) else 0
-    sent = Sent((asked + _BETWEEN) * documents)
-    SENT.set(sent)
-    return sent
-
-
-def tokens_of(meta: Meta) -> int | None:
-    """The tokens that a service counted."""
-    counts = (meta.billed_units.total_tokens, meta.tokens.input_tokens)
-    return next((count for count in counts if count is not None), None)
 
 
 @define
@@ -168,7 +110,7 @@ class Ledger:
         An error is not billed; of a request without a reply nobody knows.
         """
         self._under_way -= 1
-        if attempt.status in _GOOD:
+        if attempt.status in GOOD:
             self._open.add(sent)
         else:
             self._hold(attempt.reserved, -1)
@@ -182,7 +124,7 @@ class Ledger:
         Returns:
             How many more tokens than estimated; 0 where the service does not count them.
         """
-        answered = [each for each in sent.attempts if each.status in _GOOD]
+        answered = [each for each in sent.attempts if each.status in GOOD]
         if not answered:
             return 0.0
         sent.is_settled = True
@@ -195,7 +137,7 @@ class Ledger:
     def close(self, sent: Sent) -> None:
         """End a row: nothing is reserved for it any more."""
         for attempt in sent.attempts:
-            if attempt.status in _GOOD:
+            if attempt.status in GOOD:
                 self._hold(attempt.reserved, -1)
                 if not sent.is_settled:
                     self._guess(attempt)
