@@ -1,8 +1,14 @@
 """Virtual environments of their own, for the programs that some tests are held against.
 
+<<<<<<< HEAD
 Run `python tests/environments.py infinity litellm_proxy sdks torch`, or name any others of
 `ENVIRONMENTS`: it takes minutes and gigabytes once, and nothing the second time. `benchmarks` names
 all those that `benchmarks/measure.py` compares. It uses pip rather than uv, so that pip's own configuration
+=======
+Run `python tests/environments.py infinity litellm_proxy ray sdks`, or name only some of them: it
+takes minutes and gigabytes once, and nothing the second time. `benchmarks` names all those that
+`benchmarks/measure.py` compares. It uses pip rather than uv, so that pip's own configuration
+>>>>>>> jobs
 decides where the CPU build of torch comes from.
 """
 
@@ -95,6 +101,26 @@ SDKS = Environment(
         ),
     ),
 )
+# Ray alone has 200 MB; core, rerank-jobs and what its tests ask are installed in place beside it.
+_ROOT = Path(__file__).parents[1]
+RAY = Environment(
+    "ray",
+    (
+        ("ray[data]==2.60.0", "pyarrow==26.0.1"),
+        ("hypothesis", "pytest>=8.3", "pytest-timeout>=2.3"),
+        tuple(
+            word
+            for part in (
+                "core[cli]",
+                "plugins/rerank-local",
+                "plugins/rerank-infinity",
+                "plugins/rerank-cache",
+                "plugins/rerank-jobs",
+            )
+            for word in ("--editable", str(_ROOT / part))
+        ),
+    ),
+)
 
 
 def _needs(*folders: str) -> tuple[str, ...]:
@@ -130,6 +156,7 @@ BENCHMARKS = (
 )
 ENVIRONMENTS = {
     environment.name: environment
+<<<<<<< HEAD
     for environment in (
         INFINITY,
         LITELLM_PROXY,
@@ -138,6 +165,9 @@ ENVIRONMENTS = {
         LLAMACPP,
         *BENCHMARKS,
     )
+=======
+    for environment in (INFINITY, LITELLM_PROXY, SDKS, RAY, *BENCHMARKS)
+>>>>>>> jobs
 }
 
 
