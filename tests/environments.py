@@ -2,7 +2,7 @@
 
 Run `python tests/environments.py infinity litellm_proxy sdks`, or name only some of them: it takes
 minutes and gigabytes once, and nothing the second time. `benchmarks` names all those that
-`benchmarks/measure.py` compares. It uses pip rather than uv, so that pip's
+`benchmarks/measure.py` compares, `frameworks` those that `.ci/frameworks` uses. It uses pip rather than uv, so that pip's
 own configuration decides where the CPU build of torch comes from.
 """
 
@@ -90,11 +90,30 @@ SDKS = Environment(
 )
 
 
-def _needs() -> tuple[str, ...]:
-    """What core needs of others; from wheels, since no compiler is needed."""
-    core = Path(__file__).parents[1] / "core" / "pyproject.toml"
-    project = tomllib.loads(core.read_text(encoding="utf-8"))["project"]
-    return ("--only-binary=:all:", *project["dependencies"])
+def _needs(folder: str = "core") -> tuple[str, ...]:
+    """What a package needs of others; from wheels, since no compiler is needed."""
+    path = Path(__file__).parents[1] / folder / "pyproject.toml"
+    needs = tomllib.loads(path.read_text(encoding="utf-8"))["project"]["dependencies"]
+    return ("--only-binary=:all:", *(need for need in needs if not need.startswith("rerank-")))
+
+
+def _both(name: str, plugin: str, tested_with: str, newest_only: str) -> tuple[Environment, ...]:
+    """A framework at its newest and at the lowest version that its plugin allows.
+
+    Args:
+        name: Of the environment.
+        plugin: The folder of the plugin.
+        tested_with: What the tests need of the framework beside the plugin's dependencies.
+        newest_only: The vendor's integration, which `benchmarks/frameworks.py` compares.
+    """
+    needs = _needs(f"plugins/{plugin}")
+    lowest = tuple(need.partition(",")[0].replace(">=", "==") for need in needs)
+    ours = {*_needs(), *_needs("plugins/rerank-local")} - {*needs}
+    others = (*sorted(ours), *TESTS, *tested_with.split())
+    return (
+        Environment(name, ((*needs, *others, newest_only),)),
+        Environment(f"{name}-lowest", ((*lowest, *others),)),
+    )
 
 
 # Core and rerank-cohere themselves are put beside these by whatever measures them: they change.
@@ -106,14 +125,35 @@ BENCHMARKS = (
     Environment("bench_cohere", (("cohere==7.3.1",),)),
     Environment("bench_voyageai", (("voyageai==0.5.0",),)),
 )
+TESTS = ("mypy>=1.14", "pytest>=8.3", "pytest-asyncio", "pytest-timeout>=2.3", "trio>=0.31")
+# Without a number: a release of a framework that breaks something is to be seen.
+FRAMEWORKS = (
+    *_both(
+        "langchain",
+        "langchain-rerank-core",
+        "langchain-classic langchain-tests",
+        "langchain-cohere",
+    ),
+    *_both(
+        "llama_index",
+        "llama-index-postprocessor-rerank-core",
+        "",
+        "llama-index-postprocessor-cohere-rerank",
+    ),
+    *_both("haystack", "rerank-core-haystack", "", "cohere-haystack"),
+)
 ENVIRONMENTS = {
-    environment.name: environment for environment in (INFINITY, LITELLM_PROXY, SDKS, *BENCHMARKS)
+    environment.name: environment
+    for environment in (INFINITY, LITELLM_PROXY, SDKS, *BENCHMARKS, *FRAMEWORKS)
 }
 
 
 def main(names: list[str]) -> None:
     """Build the named environments."""
-    groups = {"benchmarks": [environment.name for environment in BENCHMARKS]}
+    groups = {
+        "benchmarks": [environment.name for environment in BENCHMARKS],
+        "frameworks": [environment.name for environment in FRAMEWORKS],
+    }
     chosen = [single for name in names for single in groups.get(name, [name])]
     if not chosen or {*chosen} - ENVIRONMENTS.keys():
         sys.exit(f"Name some of: {', '.join([*ENVIRONMENTS, *groups])}")
