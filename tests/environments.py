@@ -149,7 +149,10 @@ ENVIRONMENTS = {
 
 
 def main(names: list[str]) -> None:
-    """Build the named environments."""
+    """Build the named environments; with `--where`, only say where one has its programs."""
+    if names[:1] == ["--where"]:
+        print(ENVIRONMENTS[names[1]].bin)  # noqa: T201 - what it was asked
+        return
     groups = {
         "benchmarks": [environment.name for environment in BENCHMARKS],
         "frameworks": [environment.name for environment in FRAMEWORKS],

@@ -44,7 +44,7 @@ class RerankPostprocessor(BaseNodePostprocessor):
             you say otherwise.
         keep_retrieval_score: Whether to keep the score that a node came with under
             `metadata["retrieval_score"]`, of a copy of the node.
-        http_client: A client or transport to send with. Left out of `to_dict`.
+        http_client: A client or transport to send with. Left out of `to_dict` and of pickles.
         options: Any other option of `rerank_core.Reranker`, and any parameter that this provider
             knows, `{"priority": 10}` for example. Not shown by `repr`.
         callback_manager: Told of a `RERANKING` event.
@@ -59,8 +59,9 @@ class RerankPostprocessor(BaseNodePostprocessor):
     api_key: SecretStr | None = Field(default=None, frozen=True, exclude=True)
     metadata_mode: MetadataMode = MetadataMode.EMBED
     keep_retrieval_score: bool = False
-    http_client: Any = Field(default=None, frozen=True, exclude=True, repr=False)
     options: dict[str, Any] = Field(default_factory=dict, frozen=True, repr=False)
+    # No field: pickling would take one that cannot be pickled away from the original.
+    _http_client: Any = PrivateAttr(default=None)
     _lazy: LazyReranker = PrivateAttr(default_factory=LazyReranker)
 
     def __init__(  # noqa: PLR0913 - each is one of the user's decisions
@@ -82,10 +83,10 @@ class RerankPostprocessor(BaseNodePostprocessor):
             api_key=api_key,
             metadata_mode=metadata_mode,
             keep_retrieval_score=keep_retrieval_score,
-            http_client=http_client,
             options={**(options or {}), **more},
             callback_manager=callback_manager or CallbackManager(),
         )
+        self._http_client = http_client
 
     @classmethod
     def class_name(cls) -> str:
@@ -155,7 +156,7 @@ class RerankPostprocessor(BaseNodePostprocessor):
         options = {name: value for name, value in self.options.items() if name not in _OF_A_CALL}
         if self.api_key is not None:
             options["api_key"] = self.api_key.get_secret_value()
-        return Reranker(self.model, http_client=self.http_client, **options)
+        return Reranker(self.model, http_client=self._http_client, **options)
 
     def _params(self) -> dict[str, Any]:
         usual = {name: self.options[name] for name in _OF_A_CALL if name in self.options}

@@ -41,6 +41,12 @@ class LazyReranker:
             made, self._made = self._made, None
         return made
 
+    def __eq__(self, other: object) -> bool:
+        """Settings make the difference between two owners, not what was made of them."""
+        return isinstance(other, LazyReranker)
+
+    __hash__ = None  # type: ignore[assignment] # equal ones are not the same
+
     def __deepcopy__(self, _: object) -> LazyReranker:
         return LazyReranker()
 
