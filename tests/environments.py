@@ -2,8 +2,8 @@
 
 Run `python tests/environments.py infinity litellm_proxy sdks`, or name only some of them: it takes
 minutes and gigabytes once, and nothing the second time. `benchmarks` names all those that
-`benchmarks/measure.py` compares, `frameworks` those that `.ci/frameworks` uses. It uses pip rather than uv, so that pip's
-own configuration decides where the CPU build of torch comes from.
+`benchmarks/measure.py` compares, `frameworks` those that `.ci/frameworks` uses. It uses pip rather
+than uv, so that pip's own configuration decides where the CPU build of torch comes from.
 """
 
 from __future__ import annotations
@@ -142,9 +142,20 @@ FRAMEWORKS = (
     ),
     *_both("haystack", "rerank-core-haystack", "", "cohere-haystack"),
 )
+RECIPES = Environment(
+    "recipes",
+    (
+        (
+            *sorted({*_needs(), *_needs("plugins/rerank-local")}),
+            *TESTS,
+            *("celery", "dspy", "fastapi", "gunicorn", "ipykernel", "lancedb", "nbclient"),
+            *("qdrant-client", "uvicorn"),
+        ),
+    ),
+)
 ENVIRONMENTS = {
     environment.name: environment
-    for environment in (INFINITY, LITELLM_PROXY, SDKS, *BENCHMARKS, *FRAMEWORKS)
+    for environment in (INFINITY, LITELLM_PROXY, SDKS, *BENCHMARKS, *FRAMEWORKS, RECIPES)
 }
 
 
@@ -155,7 +166,7 @@ def main(names: list[str]) -> None:
         return
     groups = {
         "benchmarks": [environment.name for environment in BENCHMARKS],
-        "frameworks": [environment.name for environment in FRAMEWORKS],
+        "frameworks": [environment.name for environment in (*FRAMEWORKS, RECIPES)],
     }
     chosen = [single for name in names for single in groups.get(name, [name])]
     if not chosen or {*chosen} - ENVIRONMENTS.keys():

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from pydantic import Field, PrivateAttr, SecretStr
 
 from langchain_rerank_core._lazy import LazyReranker
 from rerank_core import Reranker, RerankResponse
+
+if TYPE_CHECKING:
+    from langchain_core.callbacks import Callbacks
 
 _OF_A_CALL = ("max_chunks_per_doc", "max_tokens_per_doc", "rank_fields")
 
@@ -53,7 +55,7 @@ class RerankCompressor(BaseDocumentCompressor):
     options: dict[str, Any] = Field(default_factory=dict, frozen=True, repr=False)
     _lazy: LazyReranker = PrivateAttr(default_factory=LazyReranker)
 
-    def __init__(  # noqa: PLR0913 - each is one of the user's decisions
+    def __init__(
         self,
         model: str,
         *,

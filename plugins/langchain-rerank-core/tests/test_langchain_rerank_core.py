@@ -348,9 +348,7 @@ class Reranking(ContextualCompressionRetriever):
     """The retriever with `k` where langchain-tests looks for it."""
 
     def __init__(self, k: int = 3) -> None:
-        super().__init__(
-            base_compressor=RerankCompressor("local/bm25"), base_retriever=Fixed(k=k)
-        )
+        super().__init__(base_compressor=RerankCompressor("local/bm25"), base_retriever=Fixed(k=k))
 
 
 class TestRetriever(RetrieversIntegrationTests):

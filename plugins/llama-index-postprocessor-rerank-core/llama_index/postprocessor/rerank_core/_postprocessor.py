@@ -12,7 +12,9 @@ from typing import Any, Self
 
 from llama_index.core.bridge.pydantic import Field, PrivateAttr, SecretStr
 from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload
-from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation import (  # type: ignore[attr-defined] # documented there
+    get_dispatcher,
+)
 from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
@@ -64,7 +66,7 @@ class RerankPostprocessor(BaseNodePostprocessor):
     _http_client: Any = PrivateAttr(default=None)
     _lazy: LazyReranker = PrivateAttr(default_factory=LazyReranker)
 
-    def __init__(  # noqa: PLR0913 - each is one of the user's decisions
+    def __init__(
         self,
         model: str,
         *,
@@ -77,15 +79,16 @@ class RerankPostprocessor(BaseNodePostprocessor):
         callback_manager: CallbackManager | None = None,
         **more: Any,
     ) -> None:
-        super().__init__(
-            model=model,
-            top_n=top_n,
-            api_key=api_key,
-            metadata_mode=metadata_mode,
-            keep_retrieval_score=keep_retrieval_score,
-            options={**(options or {}), **more},
-            callback_manager=callback_manager or CallbackManager(),
-        )
+        fields: dict[str, Any] = {
+            "model": model,
+            "top_n": top_n,
+            "api_key": api_key,
+            "metadata_mode": metadata_mode,
+            "keep_retrieval_score": keep_retrieval_score,
+            "options": {**(options or {}), **more},
+            "callback_manager": callback_manager or CallbackManager(),
+        }
+        super().__init__(**fields)
         self._http_client = http_client
 
     @classmethod
@@ -136,7 +139,7 @@ class RerankPostprocessor(BaseNodePostprocessor):
         """Send the start events of both systems, and their end events whatever happens."""
         ranked = _Ranked()
         top_n = len(nodes) if self.top_n is None else self.top_n
-        payload = {
+        payload: dict[str, Any] = {
             EventPayload.NODES: nodes,
             EventPayload.MODEL_NAME: self.model,
             EventPayload.QUERY_STR: query_bundle and query_bundle.query_str,

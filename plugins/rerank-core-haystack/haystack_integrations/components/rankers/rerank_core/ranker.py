@@ -42,7 +42,7 @@ class RerankCoreRanker:
         ValueError: `top_k` is below 1.
     """
 
-    def __init__(  # noqa: PLR0913 - each is one of the user's decisions
+    def __init__(
         self,
         model: str,
         *,
@@ -136,7 +136,7 @@ class RerankCoreRanker:
         return {**self.__dict__, "_lazy": LazyReranker()}
 
     def _make_reranker(self) -> Reranker:
-        options = {
+        options: dict[str, Any] = {
             name: value.resolve_value() if isinstance(value, Secret) else value
             for name, value in {**self.options, "api_key": self.api_key}.items()
             if name not in _OF_A_CALL
