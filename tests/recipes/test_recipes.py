@@ -21,7 +21,7 @@ import httpx
 import lancedb
 import nbformat
 import pytest
-from celery.contrib.testing.worker import start_worker
+from celery.contrib.testing.worker import start_worker  # type: ignore[import-untyped] # no types
 from fastapi.testclient import TestClient
 from lancedb.index import FTS
 from nbclient import NotebookClient
@@ -119,9 +119,9 @@ def serving(folder: Path, model: str) -> Iterator[str]:
     (folder / "search.py").write_text(source.replace("local/bm25", model), encoding="utf-8")
     [shown] = blocks_of("gunicorn", "sh")
     command = shlex.split(shown.splitlines()[1].replace("8000", str(port := free_port())))
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 - our own documentation
         [Path(sys.executable).with_name(command[0]), *command[1:]], cwd=folder
-    )  # noqa: S603 - our own documentation
+    )
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -149,7 +149,9 @@ def test_gunicorns_workers_rank_after_the_fork(tmp_path: Path, cohere: Any) -> N
 def test_a_notebook_runs() -> None:
     """Cell by cell, in a kernel with its own event loop."""
     text = (RECIPES / "notebook.md").read_text(encoding="utf-8")
-    pairs = re.findall(r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", text, re.M | re.S)
+    pairs = re.findall(
+        r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL
+    )
     notebook = nbformat.v4.new_notebook(  # type: ignore[no-untyped-call] # has no types
         cells=[nbformat.v4.new_code_cell(source) for source, _ in pairs]  # type: ignore[no-untyped-call] # has no types
     )
