@@ -1,15 +1,9 @@
 """Virtual environments of their own, for the programs that some tests are held against.
 
-<<<<<<< HEAD
-Run `python tests/environments.py infinity litellm_proxy sdks torch`, or name any others of
-`ENVIRONMENTS`: it takes minutes and gigabytes once, and nothing the second time. `benchmarks` names
-all those that `benchmarks/measure.py` compares. It uses pip rather than uv, so that pip's own configuration
-=======
-Run `python tests/environments.py infinity litellm_proxy ray sdks`, or name only some of them: it
-takes minutes and gigabytes once, and nothing the second time. `benchmarks` names all those that
-`benchmarks/measure.py` compares. It uses pip rather than uv, so that pip's own configuration
->>>>>>> jobs
-decides where the CPU build of torch comes from.
+Run `python tests/environments.py infinity litellm_proxy sdks`, or name others of them: it takes
+minutes and gigabytes once, and nothing the second time. `benchmarks` names all those that
+`benchmarks/measure.py` compares, `frameworks` those that `.ci/frameworks` uses. It uses pip rather
+than uv, so that pip's own configuration decides where the CPU build of torch comes from.
 """
 
 from __future__ import annotations
@@ -124,13 +118,32 @@ RAY = Environment(
 
 
 def _needs(*folders: str) -> tuple[str, ...]:
-    """What our packages need of others; from wheels, since no compiler is needed."""
+    """What packages of ours need of others, core's by default; from wheels: no compiler is needed."""
     needs = []
-    for folder in ("core", *folders):
+    for folder in folders or ("core",):
         path = Path(__file__).parents[1] / folder / "pyproject.toml"
         project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
-        needs += [need for need in project["dependencies"] if not need.startswith("rerank-core")]
+        needs += [need for need in project["dependencies"] if not need.startswith("rerank-")]
     return ("--only-binary=:all:", *needs)
+
+
+def _both(name: str, plugin: str, tested_with: str, newest_only: str) -> tuple[Environment, ...]:
+    """A framework at its newest and at the lowest version that its plugin allows.
+
+    Args:
+        name: Of the environment.
+        plugin: The folder of the plugin.
+        tested_with: What the tests need of the framework beside the plugin's dependencies.
+        newest_only: The vendor's integration, which `benchmarks/frameworks.py` compares.
+    """
+    needs = _needs(f"plugins/{plugin}")
+    lowest = tuple(need.partition(",")[0].replace(">=", "==") for need in needs)
+    ours = {*_needs(), *_needs("plugins/rerank-local")} - {*needs}
+    others = (*sorted(ours), *TESTS, *tested_with.split())
+    return (
+        Environment(name, ((*needs, *others, newest_only),)),
+        Environment(f"{name}-lowest", ((*lowest, *others),)),
+    )
 
 
 # Checkpoints are made, exported and run there, by the libraries that rerank-local is held against.
@@ -141,7 +154,7 @@ TORCH = Environment(
         (
             "sentence-transformers==5.7.0",
             "optimum-onnx[onnxruntime]==0.1.0",
-            *_needs("plugins/rerank-local"),
+            *_needs("core", "plugins/rerank-local"),
         ),
     ),
 )
@@ -154,26 +167,53 @@ BENCHMARKS = (
     Environment("bench_cohere", (("cohere==7.3.1",),)),
     Environment("bench_voyageai", (("voyageai==0.5.0",),)),
 )
+TESTS = ("mypy>=1.14", "pytest>=8.3", "pytest-asyncio", "pytest-timeout>=2.3", "trio>=0.31")
+# Without a number: a release of a framework that breaks something is to be seen.
+FRAMEWORKS = (
+    *_both(
+        "langchain",
+        "langchain-rerank-core",
+        "langchain-classic langchain-tests",
+        "langchain-cohere",
+    ),
+    *_both(
+        "llama_index",
+        "llama-index-postprocessor-rerank-core",
+        "",
+        "llama-index-postprocessor-cohere-rerank",
+    ),
+    *_both("haystack", "rerank-core-haystack", "", "cohere-haystack"),
+)
+RECIPES = Environment(
+    "recipes",
+    (
+        (
+            *sorted({*_needs(), *_needs("plugins/rerank-local")}),
+            *TESTS,
+            *("celery", "dspy", "fastapi", "gunicorn", "ipykernel", "lancedb", "nbclient"),
+            *("qdrant-client", "uvicorn"),
+        ),
+    ),
+)
 ENVIRONMENTS = {
     environment.name: environment
-<<<<<<< HEAD
     for environment in (
-        INFINITY,
-        LITELLM_PROXY,
-        SDKS,
-        TORCH,
-        LLAMACPP,
+        *(INFINITY, LITELLM_PROXY, LLAMACPP, SDKS, RAY, TORCH, RECIPES),
         *BENCHMARKS,
+        *FRAMEWORKS,
     )
-=======
-    for environment in (INFINITY, LITELLM_PROXY, SDKS, RAY, *BENCHMARKS)
->>>>>>> jobs
 }
 
 
 def main(names: list[str]) -> None:
-    """Build the named environments."""
-    groups = {"benchmarks": [environment.name for environment in BENCHMARKS]}
+    """Build the named environments; with `--where`, only say where one has its programs."""
+    if names[:1] == ["--where"]:
+        print(ENVIRONMENTS[names[1]].bin)  # noqa: T201 - what it was asked
+        return
+    groups = {
+        "benchmarks": [environment.name for environment in BENCHMARKS],
+        "frameworks": [environment.name for environment in (*FRAMEWORKS, RECIPES)],
+    }
     chosen = [single for name in names for single in groups.get(name, [name])]
     if not chosen or {*chosen} - ENVIRONMENTS.keys():
         sys.exit(f"Name some of: {', '.join([*ENVIRONMENTS, *groups])}")
