@@ -118,7 +118,7 @@ RAY = Environment(
 
 
 def _needs(*folders: str) -> tuple[str, ...]:
-    """What packages of ours need of others, core's by default; from wheels: no compiler is needed."""
+    """What packages of ours need of others, core by default; from wheels, without a compiler."""
     needs = []
     for folder in folders or ("core",):
         path = Path(__file__).parents[1] / folder / "pyproject.toml"
