@@ -14,6 +14,7 @@ from attrs import evolve, frozen
 from rerank_bedrock._credentials import (
     FILES_AND_ROLES,
     PROFILE,
+    REGION,
     SECRETS,
     RegionOfProfile,
     RouteByCredentials,
@@ -29,8 +30,8 @@ from rerank_bedrock._endpoints import (
     route_of,
     split_route,
 )
+from rerank_bedrock.aws import SIGNATURE_ERRORS, SIGNATURE_HINTS
 from rerank_core import (
-    AuthenticationError,
     ConfigurationError,
     HTTPRequest,
     Meta,
@@ -49,7 +50,6 @@ _MAX_DIGITS = 15  # what is longer is no count
 _AGENT = "AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME"
 _RUNTIME = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"
 _ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_BEDROCK_RUNTIME_ENDPOINT", "BEDROCK_API_BASE")
-_REGION = ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION")
 # US dollars for a search unit: one query with up to 100 chunks of documents. Bedrock reports no
 # units, so that the cost of a call stays unknown.
 _PRICES = {"amazon.rerank-v1:0": 0.001, "cohere.rerank-v3-5:0": 0.002}
@@ -61,20 +61,10 @@ _HINTS: Mapping[int | str, str] = {
     "AccessDeniedException": "the Rerank operation needs both bedrock:Rerank and"
     " bedrock:InvokeModel, and the account access to the model; for Cohere's also"
     " aws-marketplace:ViewSubscriptions and aws-marketplace:Subscribe",
-    "ExpiredTokenException": "get new temporary credentials",
-    "InvalidSignatureException": "a wrong secret key, region or clock",
+    **SIGNATURE_HINTS,
     "ResourceNotFoundException": _OFFERED,
-    "UnrecognizedClientException": "AWS does not know this access key in this region",
     "ValidationException": _OFFERED,
 }
-# 403 all of them: these are about who asks, not about what they may.
-_UNKNOWN_CALLER = (
-    "ExpiredTokenException",
-    "IncompleteSignatureException",
-    "InvalidSignatureException",
-    "MissingAuthenticationTokenException",
-    "UnrecognizedClientException",
-)
 
 
 @frozen
@@ -112,7 +102,7 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         params={"top_n": "top_n" if route == "invoke" else "numberOfResults"}
         | ({"max_tokens_per_doc": "max_tokens_per_doc"} if is_cohere else {}),
         options={
-            "aws_region_name": () if arn else _REGION,
+            "aws_region_name": () if arn else REGION,
             "aws_profile_name": () if profile else PROFILE,
             "route": (),
             "additional_model_request_fields": (),
@@ -129,7 +119,7 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         max_query_chars=None if settled == "invoke" else 32_000,
         max_tokens=4096 if is_cohere else None,
         score_kind="probability",
-        error_types=dict.fromkeys(_UNKNOWN_CALLER, AuthenticationError),
+        error_types=SIGNATURE_ERRORS,
         hints=_HINTS,
         price=None if usd is None else Price(usd, "search_units", "2026-11-22"),
         models=tuple(_PRICES),

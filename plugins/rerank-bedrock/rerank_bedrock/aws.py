@@ -1,0 +1,87 @@
+"""Public: signing for another AWS service, in the way that this plugin signs for its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from rerank_bedrock._credentials import (
+    CREDENTIALS,
+    FILES_AND_ROLES,
+    PROFILE,
+    REGION,
+    RegionOfProfile,
+)
+from rerank_bedrock._endpoints import domain_of, region_of
+from rerank_core import APIStatusError, AuthenticationError, Provider
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = [
+    "SIGNATURE_ERRORS",
+    "SIGNATURE_HINTS",
+    "SigV4Facts",
+    "domain_of",
+    "region_of",
+    "sigv4_auth",
+    "sigv4_facts",
+]
+
+# 403 all of them: these are about who asks, not about what they may.
+SIGNATURE_ERRORS: Mapping[int | str, type[APIStatusError]] = dict.fromkeys(
+    (
+        "ExpiredTokenException",
+        "IncompleteSignatureException",
+        "InvalidSignatureException",
+        "MissingAuthenticationTokenException",
+        "UnrecognizedClientException",
+    ),
+    AuthenticationError,
+)
+SIGNATURE_HINTS: Mapping[int | str, str] = {
+    "ExpiredTokenException": "get new temporary credentials",
+    "InvalidSignatureException": "a wrong secret key, region or clock",
+    "UnrecognizedClientException": "AWS does not know this access key in this region",
+}
+
+
+@frozen(kw_only=True)
+class SigV4Facts:
+    """What a plugin that signs states about itself; each is the fact of `Provider` so called."""
+
+    options: Mapping[str, tuple[str, ...]]
+    secret_options: Mapping[str, tuple[str, ...]]
+    option_sources: Mapping[str, Callable[[Mapping[str, Any]], Any]]
+    watched_env: tuple[str, ...] = FILES_AND_ROLES
+
+
+def sigv4_facts(options: Mapping[str, Any]) -> SigV4Facts:
+    """The facts of a plugin that signs.
+
+    Args:
+        options: What `resolve_provider` was given.
+    """
+    profile = options.get("aws_profile_name")
+    return SigV4Facts(
+        options={"aws_region_name": REGION, "aws_profile_name": () if profile else PROFILE},
+        # Whoever names a profile means that one, not the keys of a variable.
+        secret_options=dict.fromkeys(CREDENTIALS, ()) if profile else CREDENTIALS,
+        option_sources={"aws_region_name": RegionOfProfile(profile)},
+    )
+
+
+def sigv4_auth(provider: Provider, options: Mapping[str, Any], *, service: str) -> httpx.Auth:
+    """What signs each attempt anew, with credentials of the options or of botocore's chain.
+
+    Args:
+        provider: The facts, with those of `sigv4_facts` in them.
+        options: What `auth` was given, secret ones among them.
+        service: The name that AWS signs for: `sagemaker`, for example.
+    """
+    from rerank_bedrock._auth import SigV4Auth  # noqa: PLC0415 - httpx not before the first call
+
+    chosen = not provider.options["aws_profile_name"]
+    return SigV4Auth(options, service=service, chosen=chosen)
