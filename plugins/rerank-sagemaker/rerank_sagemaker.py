@@ -9,14 +9,6 @@ from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import quote
 
-from rerank_bedrock.aws import (
-    SIGNATURE_ERRORS,
-    SIGNATURE_HINTS,
-    domain_of,
-    region_of,
-    sigv4_auth,
-    sigv4_facts,
-)
 from rerank_core import (
     ConfigurationError,
     HTTPRequest,
@@ -49,13 +41,12 @@ _EXTRA: Mapping[str, tuple[str, ...]] = {
 
 
 @hookimpl
-def resolve_provider(options: Mapping[str, Any]) -> Provider:
+def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
     """State SageMaker's facts; the model is the name of an endpoint."""
-    container = options.get("container") or "tei"
-    if container not in (*_PARAMS,):  # may be unhashable
-        message = f"container must be one of {', '.join(map(repr, _PARAMS))}, not {container!r}"
-        raise ConfigurationError(message)
-    aws = sigv4_facts(options)
+    from rerank_bedrock import aws  # noqa: PLC0415 - as light as this plugin, not before it is named
+
+    container, _ = _split(model, options)
+    signing = aws.sigv4_facts(options)
     kind: Literal["probability", "opaque"] = "opaque" if container == "pairs" else "probability"
     return Provider(
         name="sagemaker",
@@ -70,16 +61,21 @@ def resolve_provider(options: Mapping[str, Any]) -> Provider:
         auth=_make_auth,
         params=_PARAMS[container],
         extra_params={name: name for name in _EXTRA[container]},
-        options={**aws.options, "container": (), "inference_component": (), "target_variant": ()},
-        secret_options=aws.secret_options,
-        option_sources=aws.option_sources,
-        watched_env=aws.watched_env,
+        options={
+            **signing.options,
+            "container": (),
+            "inference_component": (),
+            "target_variant": (),
+        },
+        secret_options=signing.secret_options,
+        option_sources=signing.option_sources,
+        watched_env=signing.watched_env,
         max_documents=32 if container == "tei" else None,  # TEI's default
         max_request_bytes=1_900_000 if container == "tei" else 24_900_000,  # of 2 and 25 MB in all
         score_kind=kind,
-        error_types=SIGNATURE_ERRORS,
+        error_types=aws.SIGNATURE_ERRORS,
         hints={
-            **SIGNATURE_HINTS,
+            **aws.SIGNATURE_HINTS,
             "AccessDeniedException": "the caller needs sagemaker:InvokeEndpoint on the endpoint",
             "ModelError": "the container refused the request, or failed: container= says what it"
             f" takes, one of {', '.join(_PARAMS)}",
@@ -99,7 +95,7 @@ def build_request(
     provider: Provider, request: RerankRequest, params: Mapping[str, Any]
 ) -> HTTPRequest:
     """Build the request that the container takes."""
-    container = request.options.get("container") or "tei"
+    container, _ = _split(request.model, request.options)
     documents = request.documents
     if container == "tei":
         body = {"query": request.query, "texts": documents}
@@ -115,7 +111,7 @@ def parse_response(
     request: RerankRequest, payload: Any, headers: Mapping[str, str]
 ) -> RerankResponse:
     """Read the reply of the container."""
-    container = request.options.get("container") or "tei"
+    container, _ = _split(request.model, request.options)
     name = headers.get("x-amzn-requestid", "")
     if container == "tei":
         return RerankResponse(wire.read_results(payload, "the reply", score="score"), id=name)
@@ -129,15 +125,34 @@ def parse_response(
     return RerankResponse([RerankResult(at, score) for at, score in enumerate(scores)], id=name)
 
 
+def _split(model: str, options: Mapping[str, Any]) -> tuple[str, str]:
+    """The container that a model's prefix or an option states, and the endpoint's name.
+
+    Raises:
+        ConfigurationError: There is no such container, or they state two.
+    """
+    prefix, _, name = model.partition("/")
+    stated = prefix if name and prefix in _PARAMS else None
+    container = options.get("container") or stated or "tei"
+    if container not in (*_PARAMS,) or stated not in {None, container}:  # may be unhashable
+        known = ", ".join(map(repr, _PARAMS))
+        message = f"container must be one of {known}, as the model's prefix, not {container!r}"
+        raise ConfigurationError(message)
+    return container, name if stated else model
+
+
 def _to_url(provider: Provider, request: RerankRequest) -> str:
     """The whole URL: of the region, or the caller's."""
+    from rerank_bedrock import aws  # noqa: PLC0415 - as above
+
     base = provider.base_url or ""
     if base == _BASE:
-        region = region_of(request)
-        base = f"https://runtime.sagemaker.{region}.{domain_of(region)}"
+        region = aws.region_of(request)
+        base = f"https://runtime.sagemaker.{region}.{aws.domain_of(region)}"
     if base.rstrip("/").endswith("/invocations"):
         return base
-    return wire.join_endpoint(base, f"/endpoints/{quote(request.model, safe='')}/invocations")
+    _, endpoint = _split(request.model, request.options)
+    return wire.join_endpoint(base, f"/endpoints/{quote(endpoint, safe='')}/invocations")
 
 
 def _headers(request: RerankRequest) -> dict[str, str]:
@@ -160,4 +175,6 @@ def _make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) 
     if key:
         message = "SageMaker takes no API key: leave api_key out and sign with AWS credentials"
         raise ConfigurationError(message)
-    return sigv4_auth(provider, options, service=_SERVICE)
+    from rerank_bedrock import aws  # noqa: PLC0415 - as above
+
+    return aws.sigv4_auth(provider, options, service=_SERVICE)

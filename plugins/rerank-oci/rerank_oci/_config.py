@@ -108,8 +108,7 @@ def _read_config(profile: str | None, file: str | None) -> dict[str, Any]:
     import oci  # noqa: PLC0415 - late
 
     given = {"file_location": file, "profile_name": profile}
-    found = _ask(lambda: oci.config.from_file(**{n: v for n, v in given.items() if v}))
-    return found  # type: ignore[no-any-return]  # the SDK has no types
+    return dict(_ask(lambda: oci.config.from_file(**{n: v for n, v in given.items() if v})))
 
 
 def _first(variables: tuple[str, ...]) -> str | None:
@@ -118,7 +117,7 @@ def _first(variables: tuple[str, ...]) -> str | None:
 
 def _ask(function: Callable[[], Any]) -> Any:
     """Call what asks the SDK, and raise our errors for its own; a key is in none of them."""
-    from oci import exceptions  # type: ignore[import-untyped]  # noqa: PLC0415 - late
+    from oci import exceptions  # noqa: PLC0415 - late
 
     try:
         return function()
