@@ -85,6 +85,10 @@ SDKS = Environment(
             "botocore==1.44.5",
             "google-cloud-discoveryengine==0.20.5",
             "ibm-watsonx-ai==1.8.1",
+            "elasticsearch==9.5.1",
+            "oci==2.189.0",
+            "pinecone==10.2.0",
+            "vikingdb-python-sdk==0.1.35",
         ),
     ),
 )

@@ -44,7 +44,7 @@ from service import (
 
 QUERY = "capital of France"
 DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France.", "Madrid is in Spain."]
-BGE = "bge-reranker-v2-m3"
+BGE, COHERE = "bge-reranker-v2-m3", "cohere-rerank-4-fast"
 URL = "https://api.pinecone.io/rerank"
 CHUNKS = [
     {"id": "a", "chunk": "Berlin is in Germany."},
@@ -166,7 +166,7 @@ def test_key_and_version_are_sent_as_the_sdk_sends_them(name: str) -> None:
         # A model of one field gets several as one text.
         (BGE, [{"a": "1", "b": "2"}], ["b", "a"], [{"text": "b: 2\na: 1"}], ["text"]),
         (
-            "cohere-rerank-4-fast",
+            COHERE,
             [{"a": "1", "b": "2"}],
             ["b", "a"],
             [{"b": "2", "a": "1"}],
@@ -198,7 +198,7 @@ def test_parameters_of_the_model_stand_in_an_object() -> None:
     service = Service(answer)
     ask(
         service,
-        model="pinecone/cohere-rerank-4-fast",
+        model=f"pinecone/{COHERE}",
         max_tokens_per_doc=512,
         truncate="END",
         parameters={"other": 1},
@@ -231,7 +231,7 @@ def test_no_warning_without_another_model(model: Any) -> None:
 @pytest.mark.filterwarnings("ignore:.*was switched off:FutureWarning")
 def test_another_model_that_answers_is_told_of(send: Send) -> None:
     """Pinecone swaps a retired model for another, whose thresholds differ."""
-    reply = REPLY | {"model": "cohere-rerank-4-fast"}
+    reply = REPLY | {"model": COHERE}
     response = ask(Service(reply), DOCUMENTS[:2], model="pinecone/cohere-rerank-3.5", send=send)
 
     (warning,) = response.warnings
@@ -242,7 +242,7 @@ def test_another_model_that_answers_is_told_of(send: Send) -> None:
 def test_the_replaced_model_is_marked() -> None:
     """With the day since which it is no longer served."""
     assert rerank_pinecone.resolve_provider("cohere-rerank-3.5").retires == "2026-08-01"
-    assert rerank_pinecone.resolve_provider("cohere-rerank-4-fast").retires is None
+    assert rerank_pinecone.resolve_provider(COHERE).retires is None
 
 
 @pytest.mark.parametrize(
