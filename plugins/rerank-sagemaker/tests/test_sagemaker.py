@@ -164,7 +164,8 @@ def test_a_container_of_pairs_conforms(check: Check) -> None:
 def test_the_signature_is_botocore_s_for_sagemaker(send: Send) -> None:
     """Of the very bytes and the URL that are sent, with the token that was given."""
     service = Service(answer)
-    ask(service, send=send, aws_session_token="my-token")
+    given = {"aws_session_token": "my-token"}
+    ask(service, send=send, **given)
     (request,) = service.requests
 
     scope = re.fullmatch(
