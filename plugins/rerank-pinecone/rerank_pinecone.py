@@ -26,11 +26,7 @@ from rerank_core import (
 _VERSION = "2026-07"  # all from 2024-10 on have the same schema
 # Answered by cohere-rerank-4-fast since that day, on another scale and at another price.
 _REPLACED = {"cohere-rerank-3.5": "2026-08-01"}
-_TOKENS = {
-    "bge-reranker-v2-m3": 1024,
-    "cohere-rerank-3.5": 40_000,
-    "pinecone-rerank-v0": 512,
-}
+_TOKENS = {"bge-reranker-v2-m3": 1024, "pinecone-rerank-v0": 512}
 
 
 @hookimpl
@@ -49,7 +45,7 @@ def resolve_provider(model: str) -> Provider:
         extra_params={"truncate": "truncate", "parameters": "parameters"},
         options={"api_version": ()},
         takes_mappings=True,
-        max_documents=200 if model == "cohere-rerank-3.5" else 100,
+        max_documents=100,
         max_tokens=_TOKENS.get(model),
         score_kind="probability" if is_cohere or model in _TOKENS else "opaque",
         error_types={402: PermissionDeniedError},  # not paid for

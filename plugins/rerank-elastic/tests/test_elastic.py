@@ -166,6 +166,9 @@ def test_without_a_cluster_nothing_is_sent() -> None:
     assert service.requests == []
 
 
+IN_URL = "https://u:p%40ss@cluster.test:9200"
+
+
 def basic(pair: str) -> str:
     """The header of a user and a password, or of an id and a key, without the word before it."""
     return base64.b64encode(pair.encode()).decode()
@@ -180,6 +183,9 @@ def basic(pair: str) -> str:
         ({}, {"username": "elastic", "password": "se:cret"}, f"Basic {basic('elastic:se:cret')}"),
         ({}, {"bearer_token": "my-token"}, "Bearer my-token"),
         ({}, {}, None),
+        ({}, {"api_base": IN_URL}, f"Basic {basic('u:p@ss')}"),
+        ({"ELASTIC_API_KEY": "first"}, {"api_base": IN_URL}, f"Basic {basic('u:p@ss')}"),
+        ({}, {"api_base": IN_URL, "api_key": "given"}, "ApiKey given"),
         ({"ELASTICSEARCH_API_KEY": "second"}, {}, "ApiKey second"),
         ({"ELASTIC_API_KEY": "first", "ELASTICSEARCH_API_KEY": "second"}, {}, "ApiKey first"),
         ({"ELASTIC_API_KEY": "first"}, {"bearer_token": "my-token"}, "Bearer my-token"),

@@ -39,7 +39,6 @@ def resolve_provider(options: Mapping[str, Any]) -> Provider:
         base_url_env=("OCI_API_BASE",),
         api_key_required=False,
         auth=_make_auth,
-        watched_env=("OCI_CLI_CONFIG_FILE",),
         params={
             "top_n": "topN",
             "max_chunks_per_doc": "maxChunksPerDocument",

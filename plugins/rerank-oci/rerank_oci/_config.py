@@ -26,6 +26,7 @@ SECRETS: Mapping[str, tuple[str, ...]] = {
     "oci_pass_phrase": ("OCI_CLI_PASSPHRASE",),
     "oci_signer": (),
 }
+_FILES = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 _WHO = ("oci_user", "oci_tenancy", "oci_fingerprint")
 
 
@@ -128,12 +129,14 @@ def _ask(function: Callable[[], Any]) -> Any:
             " ~/.oci/config"
         )
         raise MissingAPIKeyError(message) from error
-    except (exceptions.RequestException, exceptions.ServiceError) as error:
+    except exceptions.ClientError as error:
+        raise ConfigurationError(f"OCI credentials cannot be used: {error}") from error
+    except _FILES as error:
+        raise ConfigurationError(f"OCI credentials cannot be read: {error}") from error
+    except (OSError, exceptions.ServiceError) as error:  # what its HTTP client raises is an OSError
         name = type(error).__name__
         message = f"the service that says who this machine is does not answer ({name})"
         raise TransportError(message) from error
-    except exceptions.ClientError as error:
-        raise ConfigurationError(f"OCI credentials cannot be used: {error}") from error
-    except (OSError, LookupError, ValueError) as error:
+    except (LookupError, ValueError) as error:
         name = type(error).__name__  # its text may quote what is secret
         raise ConfigurationError(f"OCI credentials cannot be read ({name})") from None

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import oci  # type: ignore[import-untyped]
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -24,6 +25,7 @@ from rerank_core import (
     RateLimitError,
     ResponseParseError,
     ServerError,
+    TransportError,
 )
 from rerank_core.testing import CANARY, Case, Check, Example, conformance
 from service import (
@@ -293,6 +295,25 @@ def test_a_principal_signs_where_it_is_asked_for(
 
     assert [request.headers["authorization"] for request in service.requests] == [made, made]
     assert asked == [made]
+
+
+@both_ways
+@pytest.mark.usefixtures("waits")
+def test_a_machine_that_cannot_say_who_it_is_is_no_answer(
+    send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That may pass, so that it is tried again."""
+    asked = []
+
+    def make() -> Any:
+        asked.append(1)
+        raise oci.exceptions.ConnectTimeout
+
+    monkeypatch.setattr("oci.auth.signers.InstancePrincipalsSecurityTokenSigner", make)
+    with pytest.raises(TransportError, match="does not answer"):
+        ask(Service(answer), send=send, oci_auth="instance_principal", max_retries=1)
+
+    assert len(asked) == 2
 
 
 @every_way
