@@ -16,7 +16,6 @@ from rerank_core import (
     RateLimitError,
     ResponseParseError,
     ServerError,
-    rerank,
 )
 from rerank_core.testing import Case, Check, Example, conformance
 from service import (
@@ -25,11 +24,8 @@ from service import (
     Service,
     asking,
     both_ways,
-    check_a_key_is_needed,
     check_failure,
     check_refused_unless_allowed,
-    hosts_asked,
-    keys_sent,
     noting_waits,
     without_variables,
 )
@@ -142,25 +138,6 @@ def test_the_account_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch)
     ask(service, account_id=None)
 
     assert service.url == f"{ROOT}/accounts/acc2/ai/run/{MODEL}"
-
-
-def test_keys_are_looked_for_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Litellm's variable before Cloudflare's."""
-    sent = keys_sent(ask, Service(answer), KEYS, monkeypatch)
-
-    assert sent == [*(f"Bearer key-of-{name}" for name in reversed(KEYS)), "Bearer test-key"]
-
-
-def test_the_base_url_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The argument comes before it."""
-    hosts = hosts_asked(ask, Service(answer), ("CLOUDFLARE_API_BASE",), monkeypatch)
-
-    assert hosts == ["cloudflare_api_base.test", "argument.test"]
-
-
-def test_without_a_key_nothing_is_sent() -> None:
-    """And the variables are named."""
-    check_a_key_is_needed(ask, KEYS, rerank)
 
 
 @pytest.mark.parametrize("name", ["max_tokens_per_doc", "max_chunks_per_doc"])

@@ -21,7 +21,6 @@ from rerank_core import (
     RateLimitError,
     ResponseParseError,
     ServerError,
-    rerank,
 )
 from rerank_core.testing import CANARY, Case, Check, Example, conformance
 from service import (
@@ -35,7 +34,6 @@ from service import (
     both_ways,
     by,
     captures,
-    check_a_key_is_needed,
     check_failure,
     check_refused_unless_allowed,
     noting_waits,
@@ -269,11 +267,6 @@ def test_the_version_may_be_another() -> None:
     assert service.requests[0].headers["x-pinecone-api-version"] == "2025-10"
     with pytest.raises(ConfigurationError, match="api_version must be like"):
         ask(service, api_version="2025\n10")
-
-
-def test_without_a_key_nothing_is_sent() -> None:
-    """And the variable is named."""
-    check_a_key_is_needed(ask, ("PINECONE_API_KEY",), rerank)
 
 
 def test_units_and_the_request_s_id_are_read() -> None:
