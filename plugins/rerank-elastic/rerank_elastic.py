@@ -6,9 +6,8 @@ https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-inference-
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, unquote, urlencode, urlsplit, urlunsplit
 
 from rerank_core import (
@@ -21,6 +20,9 @@ from rerank_core import (
     hookimpl,
     wire,
 )
+
+if TYPE_CHECKING:
+    from rerank_core.auth import AuthOptions
 
 # Endpoints that every cluster, or every one with Elastic Inference Service, has. Others are the
 # user's own, and their names say nothing.
@@ -110,14 +112,14 @@ def _to_url(base_url: str, request: RerankRequest) -> str:
     return urlunsplit(parts._replace(path=path, query=query, fragment=""))
 
 
-def _make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -> Any:
+def _make_auth(key: str | None, provider: Provider, options: AuthOptions) -> Any:
     """A token, a user, or a key; none of them for a cluster without security.
 
     Token and user, in options or in the base URL, come before a key of the environment.
     """
     import httpx  # noqa: PLC0415 - not before the first call
 
-    from rerank_core.auth import HeaderAuth, keep_given  # noqa: PLC0415 - it imports httpx
+    from rerank_core.auth import HeaderAuth  # noqa: PLC0415 - it imports httpx
     from rerank_core.tokens import check_token  # noqa: PLC0415 - likewise
 
     if (token := options.get("bearer_token")) is not None:
@@ -128,8 +130,7 @@ def _make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) 
     if user is not None or password is not None:
         raise ConfigurationError("username and password belong together, each as a string")
     parts = urlsplit(provider.base_url or "")
-    given = keep_given({"key": key}, {"key": provider.api_key_env}, environ=os.environ)
-    if parts.username is not None and not given:
+    if parts.username is not None and "api_key" not in options.given:
         return httpx.BasicAuth(unquote(parts.username), unquote(parts.password or ""))
     if not key:
         return httpx.Auth()

@@ -94,22 +94,15 @@ def build_request(
 
 
 @hookimpl
-def parse_response(
-    request: RerankRequest, payload: Any, headers: Mapping[str, str]
-) -> RerankResponse:
-    """Read the reply, and say so where another model answered."""
-    usage, model = payload.get("usage"), payload.get("model")
+def parse_response(payload: Any, headers: Mapping[str, str]) -> RerankResponse:
+    """Read the reply."""
+    usage = payload.get("usage")
     units = usage.get("rerank_units") if isinstance(usage, dict) else None
-    other = isinstance(model, str) and model != request.model
-    warning = (
-        f"{model} answered in the stead of {request.model}: its scores may be on another scale, and"
-        " its price another"
-    )
     return RerankResponse(
         wire.read_results(payload["data"], "data", score="score"),
         id=headers.get("x-pinecone-request-id", ""),
+        model=payload.get("model"),
         meta=Meta(billed_units=BilledUnits(search_units=units)),
-        warnings=(warning,) if other else (),
     )
 
 

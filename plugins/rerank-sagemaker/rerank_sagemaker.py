@@ -170,7 +170,7 @@ def _headers(request: RerankRequest) -> dict[str, str]:
     return {header: value for header, value in headers.items() if value is not None}
 
 
-def _make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -> Any:
+def _make_auth(key: str | None, provider: Provider, options: Any) -> Any:
     """What signs; there are no API keys."""
     if key:
         message = "SageMaker takes no API key: leave api_key out and sign with AWS credentials"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from typing import Any
 
@@ -36,7 +35,6 @@ class SignerAuth(httpx.Auth):
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = dict(options)
         self._signer: Callable[[Any], Any] | None = None
-        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return "SignerAuth()"
@@ -58,10 +56,9 @@ class SignerAuth(httpx.Auth):
         yield request
 
     def _sign(self, request: httpx.Request) -> None:
-        with self._lock:
-            if self._signer is None:
-                self._signer = make_signer(self._options)
-            signer = self._signer
+        # Without a lock, which a fork could leave locked: to make it twice does no harm.
+        signer = self._signer or make_signer(self._options)
+        self._signer = signer
         for stale in ("date", "x-content-sha256", "authorization"):
             request.headers.pop(stale, None)
         url = request.url

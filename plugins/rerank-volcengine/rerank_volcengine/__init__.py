@@ -109,7 +109,7 @@ def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     )
 
 
-def _make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -> Any:
+def _make_auth(key: str | None, provider: Provider, options: Any) -> Any:
     """What signs or sends a key; what the caller gives comes before what variables hold."""
     from rerank_volcengine._auth import make_auth  # noqa: PLC0415 - httpx not before the first call
 

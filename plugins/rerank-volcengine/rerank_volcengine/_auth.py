@@ -5,14 +5,13 @@ https://www.volcengine.com/docs/6369/67269
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Mapping
 from typing import Any
 
 import httpx
 
 from rerank_core import ConfigurationError, MissingAPIKeyError, Provider
-from rerank_core.auth import HeaderAuth, keep_given
+from rerank_core.auth import AuthOptions, HeaderAuth
 from rerank_core.tokens import check_token
 
 _SERVICE = "air"  # the knowledge service's name in signatures
@@ -20,7 +19,7 @@ _PAIR = ("volcengine_access_key", "volcengine_secret_key")
 
 
 def make_auth(
-    key: str | None, provider: Provider, options: Mapping[str, Any], *, region: str
+    key: str | None, provider: Provider, options: AuthOptions, *, region: str
 ) -> httpx.Auth:
     """A pair of keys that signs, or an API key; first what the caller gave.
 
@@ -28,15 +27,16 @@ def make_auth(
         MissingAPIKeyError: There is neither.
         ConfigurationError: Half of a pair is missing, or is no text.
     """
-    known = {"key": key, **{name: options.get(name) for name in provider.secret_options}}
-    variables = {**provider.secret_options, "key": provider.api_key_env}
-    given = keep_given(known, variables, environ=os.environ)
+    known = {"api_key": key, **{name: options.get(name) for name in provider.secret_options}}
+    given = {name: value for name, value in known.items() if name in options.given}
     for found in (given, known):
         if any(found.get(name) for name in _PAIR):
-            return _sign_with(known, region, own=found is given)
-        if api_key := found.get("key"):
+            # Parts of one source: a token of the environment belongs to the environment's keys.
+            return _sign_with(found, region)
+        if api_key := found.get("api_key"):
             return HeaderAuth("Authorization", f"Bearer {api_key}")
-    looked_at = ", ".join(name for names in variables.values() for name in names)
+    variables = (*provider.secret_options.values(), provider.api_key_env)
+    looked_at = ", ".join(name for names in variables for name in names)
     message = (
         "nothing to sign with: give volcengine_access_key= and volcengine_secret_key=, or api_key=,"
         f" or set some of: {looked_at}"
@@ -44,11 +44,9 @@ def make_auth(
     raise MissingAPIKeyError(message)
 
 
-def _sign_with(known: Mapping[str, Any], region: str, *, own: bool) -> httpx.Auth:
+def _sign_with(known: Mapping[str, Any], region: str) -> httpx.Auth:
     access, secret = (known.get(name) for name in _PAIR)
     token = known.get("volcengine_session_token")
-    if own and token == os.environ.get("VOLC_SESSION_TOKEN"):
-        token = None  # the variable's, which belongs to the variables' keys
     if not access or not secret:
         raise ConfigurationError(f"{' and '.join(_PAIR)} belong together: one of them is missing")
     for name, value in zip(
