@@ -46,6 +46,7 @@ from service import (
     both_ways,
     check_watched,
     differing_parts,
+    forget_credentials,
     in_turn,
     load,
     noting_waits,
@@ -130,6 +131,7 @@ waits = noting_waits()
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Let no credential, region, endpoint or instance of this machine take part."""
+    forget_credentials(monkeypatch)
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

@@ -37,7 +37,7 @@ from rerank_core import (
     TransportError,
     rerank,
 )
-from service import Send, Service, every_way, in_turn, load
+from service import Send, Service, every_way, forget_credentials, in_turn, load
 
 AMAZON = "amazon.rerank-v1:0"
 VECTORS = load("bedrock-botocore-sigv4-vectors")["vectors"]
@@ -108,6 +108,7 @@ FOREIGN = (
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Let no credential of this machine take part; the profiles' file is ours."""
+    forget_credentials(monkeypatch)
     for name in FOREIGN:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")

@@ -36,6 +36,7 @@ from service import (
     check_failure,
     check_refused_unless_allowed,
     every_way,
+    forget_credentials,
     noting_waits,
 )
 
@@ -80,6 +81,7 @@ waits = noting_waits()
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Let no credential, region or endpoint of this machine take part."""
+    forget_credentials(monkeypatch)
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
