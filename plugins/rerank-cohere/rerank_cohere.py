@@ -86,7 +86,8 @@ def build_request(
     else:
         _refuse(params, {"max_chunks_per_doc": ""}, "v1")
         body["documents"] = wire.render_documents(request.documents, body.pop("rank_fields", None))
-    name = request.options.get("client_name")
+    if not isinstance(name := request.options.get("client_name") or "", str):
+        raise ConfigurationError(f"client_name must be a string, not {name!r}")
     return HTTPRequest(
         url=wire.join_endpoint(base_url, f"/{version}/rerank"),
         body=body,

@@ -684,9 +684,9 @@ def test_the_number_of_results_is_always_sent_and_never_too_large(
             ],
         ),
         (
-            [{"a": 1, "b": {"c": [None, True]}}],
+            [{"a": 1, "b": {"c": [1.5, True]}, "d": None}],
             None,
-            [{"type": "JSON", "jsonDocument": {"a": 1, "b": {"c": [None, True]}}}],
+            [{"type": "JSON", "jsonDocument": {"a": 1, "b": {"c": [1.5, True]}}}],
         ),
         (
             [{"a": "x", "b": "y", "c": "z"}, {"b": "only"}],
