@@ -469,7 +469,8 @@ def test_arguments_that_make_no_sense_are_refused(
 ) -> None:
     """Before anything is asked."""
     fake = make_fake(scorers["same"])
-    for named in ({"repeat": 0}, {"alpha": 1.0}, {"measures": []}, {"depth": 0}):
+    wrong: list[dict[str, Any]] = [{"repeat": 0}, {"alpha": 1.0}, {"measures": []}, {"depth": 0}]
+    for named in wrong:
         with pytest.raises(ConfigurationError):
             evaluate(collection, {"a": fake}, **named)
     with pytest.raises(ConfigurationError, match="no query"):
