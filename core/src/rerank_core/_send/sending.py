@@ -15,6 +15,7 @@ from rerank_core._send.bodies import ReplyBody, RequestBody, read_headers
 from rerank_core._send.clients import ACCEPT_ENCODING, aborrowed, borrowed
 from rerank_core._send.effects import Send
 from rerank_core._text import without_userinfo
+from rerank_core.auth import HeaderAuth
 from rerank_core.errors import (
     ConfigurationError,
     RequestTimeoutError,
@@ -105,6 +106,8 @@ def _timeouts(effect: Send) -> dict[str, float | None]:
 def _policy(client: httpx.Client | httpx.AsyncClient, effect: Send) -> dict[str, Any]:
     """The provider's authentication, unless the caller's client brings its own; no redirects."""
     auth, url = client.auth or effect.auth, _parse(effect.url)
+    if isinstance(auth, tuple):
+        auth = HeaderAuth(*auth)
     if auth is None and url.userinfo:
         auth = httpx.BasicAuth(url.username, url.password)
     return {"auth": auth, "follow_redirects": False, "stream": True}

@@ -19,6 +19,7 @@ from rerank_core._prepare.requests import Part
 from rerank_core._resolve import observers
 from rerank_core._resolve.secrets import Hide, client_secrets, named_secrets
 from rerank_core._resolve.target import Target
+from rerank_core._send.authorizing import guarded
 from rerank_core._send.effects import Clock, Flow, Route, Run, Send
 from rerank_core.errors import RerankError
 from rerank_core.records.exchange import Compute, HTTPResponse
@@ -127,10 +128,10 @@ def compute(part: Part, work: Compute, turn: Turn) -> Flow:
 
 def _take_steps(work: Compute, turn: Turn) -> Flow:
     """The value of a computation: at once, or step by step where it is a generator."""
-    outcome = yield Run(_guarded(work.function, turn.target), turn.deadline)
+    outcome = yield Run(guarded(work.function, turn.target, "the computation"), turn.deadline)
     if not isinstance(outcome, Generator):
         return outcome
-    step = _guarded(partial(_advance, outcome), turn.target)
+    step = guarded(partial(_advance, outcome), turn.target, "the computation")
     try:
         while True:
             ended = yield Run(step, turn.deadline)
@@ -149,16 +150,3 @@ def _advance(steps: Generator[Any, None, Any]) -> tuple[Any] | None:
     except StopIteration as end:
         return (end.value,)
     return None
-
-
-def _guarded(work: Callable[[], Any], target: Target) -> Callable[[], Any]:
-    def function() -> Any:
-        try:
-            return work()
-        except RerankError:
-            raise
-        except Exception as error:
-            message = f"the computation raised {type(error).__name__}: {error}"
-            raise target.hooks.source.error(message) from error
-
-    return function
