@@ -2,8 +2,8 @@
 
 Run `python tests/environments.py infinity litellm_proxy sdks`, or name only some of them: it takes
 minutes and gigabytes once, and nothing the second time. `benchmarks` names all those that
-`benchmarks/measure.py` compares. It uses pip rather than uv, so that pip's
-own configuration decides where the CPU build of torch comes from.
+`benchmarks/measure.py` compares, `gates` those that `benchmarks/gates.py` does. It uses pip rather
+than uv, so that pip's own configuration decides where the CPU build of torch comes from.
 """
 
 from __future__ import annotations
@@ -100,6 +100,10 @@ def _needs() -> tuple[str, ...]:
 # Core and rerank-cohere themselves are put beside these by whatever measures them: they change.
 BENCHMARKS = (
     Environment("bench_ours", (_needs(),)),
+    Environment(
+        "bench_transports",
+        (_needs(), ("--only-binary=:all:", "pyreqwest==0.15.1", "httpx-aiohttp==0.2.0")),
+    ),
     Environment("bench_aiohttp", (("aiohttp==3.14.5", "orjson"),)),
     Environment("bench_litellm", (("litellm==1.106.2",),)),
     Environment("bench_rerankers", (("rerankers[api]==0.10.0",),)),
@@ -113,7 +117,10 @@ ENVIRONMENTS = {
 
 def main(names: list[str]) -> None:
     """Build the named environments."""
-    groups = {"benchmarks": [environment.name for environment in BENCHMARKS]}
+    groups = {
+        "benchmarks": [environment.name for environment in BENCHMARKS],
+        "gates": ["bench_ours", "bench_litellm"],
+    }
     chosen = [single for name in names for single in groups.get(name, [name])]
     if not chosen or {*chosen} - ENVIRONMENTS.keys():
         sys.exit(f"Name some of: {', '.join([*ENVIRONMENTS, *groups])}")
