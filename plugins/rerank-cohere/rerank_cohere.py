@@ -127,7 +127,7 @@ def _read_base(base_url: str) -> tuple[str, str]:
     does the path of the API that is compatible with OpenAI's, and an endpoint for chat.
     """
     parts = urlsplit(base_url)
-    path = parts.path.rstrip("/")
+    path = parts.path.rstrip("/").removesuffix("/chat/completions")
     if (parts.hostname or "").endswith(("cohere.com", "cohere.ai")):
         path = _CHAT.sub("", path)
     stated = path.removesuffix("/rerank").rpartition("/")[2]

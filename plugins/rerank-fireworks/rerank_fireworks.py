@@ -105,9 +105,9 @@ def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
 def _to_inference(base_url: str) -> str:
     """The base URL, with the API of models in the place of the one that manages an account."""
     parts = urlsplit(base_url)
-    if parts.hostname == "api.fireworks.ai" and parts.path.rstrip("/") == "/v1":
-        return urlunsplit(parts._replace(path="/inference/v1"))
-    return base_url
+    if parts.hostname != "api.fireworks.ai":
+        return base_url
+    return urlunsplit(parts._replace(path=re.sub(r"^/v1(?=/|$)", "/inference/v1", parts.path)))
 
 
 def _to_wire_model(model: str) -> str:

@@ -6,6 +6,7 @@ https://huggingface.co/docs/inference-providers/providers/hf-inference
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -26,6 +27,7 @@ _ROUTER = "https://router.huggingface.co"
 _ROUTER_HOST, _RETIRED_HOST = "router.huggingface.co", "api-inference.huggingface.co"
 _HOSTS = ("*.huggingface.co", "*.endpoints.huggingface.cloud")
 _MOST_BYTES = 2_000_000
+_CHAT = re.compile(r"/v1(/chat/completions|/embeddings)?$")
 _MAX_DIGITS = 15  # what is longer is no count
 _FOR_THE_REST = 1_000  # of a body: its names, its options
 _MAX_TOKENS = {
@@ -140,5 +142,5 @@ def _to_router_url(base_url: str, model: str) -> str:
 def _to_tei_url(base_url: str) -> str:
     """Complete a base URL; there is no `/v1` on TEI, though other services' users write it."""
     parts = urlsplit(base_url)
-    bare = parts._replace(path=parts.path.rstrip("/").removesuffix("/v1"))
+    bare = parts._replace(path=_CHAT.sub("", parts.path.rstrip("/")))
     return wire.join_endpoint(urlunsplit(bare), "/rerank")

@@ -63,6 +63,20 @@ def test_an_address_leads_where_the_readme_says(
 
 
 @pytest.mark.parametrize(
+    ("plugin", "model", "address", "url"),
+    [row[:4] for row in ROWS if row[2] and row[3] and row[2].rstrip("/").endswith("/v1")],
+    ids=lambda value: value.name if isinstance(value, Plugin) else "",
+)
+def test_the_whole_endpoint_of_the_chat_is_taken_for_its_base(
+    plugin: Plugin, model: str, address: str, url: str
+) -> None:
+    """People copy it from an example."""
+    whole = f"{address.rstrip('/')}/chat/completions"
+
+    assert url_asked(plugin, whole, model=model) == url
+
+
+@pytest.mark.parametrize(
     ("name", "model", "variable", "address", "url"),
     [
         (

@@ -128,8 +128,9 @@ def test_usage_in_characters_is_no_count_of_tokens() -> None:
     plugin = BY_NAME["infinity"]
     count = len("a query") * len(DOCUMENTS) + sum(map(len, DOCUMENTS))
     good = plugin.reply()
+    usages: tuple[Any, ...] = ({"total_tokens": count}, "text", [], None)
 
-    for usage in ({"total_tokens": count}, "text", [], None):
+    for usage in usages:
         response = plugin.ask(Service({**good, "usage": usage}))
         assert response.meta == Meta()
 

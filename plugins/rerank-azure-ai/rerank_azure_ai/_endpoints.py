@@ -18,7 +18,6 @@ _NOT_COHERES = re.compile(
 )
 # The same of an endpoint of one model.
 _CHAT = re.compile(r"(/v1)?/chat/completions$|(/v1)?/embeddings$")
-
 _MODEL = re.compile(r"\.(models|inference)\.ai\.azure\.com$")
 # The chat's; Cohere's API has none there and answers 400 to one.
 _API_VERSION = re.compile(r"(^|&)api-version=[^&]*")
@@ -44,6 +43,7 @@ def find_api(base_url: str) -> SplitResult:
         base = base._replace(query=_API_VERSION.sub("", base.query))
     elif _MODEL.search(base.hostname or ""):
         path = _CHAT.sub("", path)
+    path = path.removesuffix("/chat/completions")
     if path.endswith("/providers/cohere"):
         path += "/v2"
     return base._replace(path=path)

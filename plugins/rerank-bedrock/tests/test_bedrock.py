@@ -121,7 +121,7 @@ def ask(
 def facts(model: str, **options: Any) -> Provider:
     """What the plugin states about a model."""
     with Reranker(f"bedrock/{model}", **{**WEST, **options}) as reranker:
-        return reranker._targets[0].provider  # noqa: SLF001 - facts as core has them
+        return reranker.facts
 
 
 waits = noting_waits()
@@ -606,9 +606,10 @@ def test_a_base_url_of_aws_s_own_states_the_region(
     ask(service, aws_region_name=None, api_base=base)
 
     assert "/eu-central-1/bedrock/" in service.requests[0].headers["authorization"]
-    for given in ({}, {"model": f"arn:aws:bedrock:us-west-2::foundation-model/{AMAZON}"}):
-        with pytest.raises(ConfigurationError, match="eu-central-1, but the region is us-west-2"):
-            ask(service, **{"aws_region_name": "us-west-2", "api_base": base, **given})
+    with pytest.raises(ConfigurationError, match="eu-central-1, but the region is us-west-2"):
+        ask(service, aws_region_name="us-west-2", api_base=base)
+    with pytest.raises(ConfigurationError, match="eu-central-1, but the region is us-west-2"):
+        ask(service, api_base=base, model=f"arn:aws:bedrock:us-west-2::foundation-model/{AMAZON}")
     assert len(service.requests) == 1
 
 
@@ -945,16 +946,6 @@ def test_what_is_stated_of_a_model(
     assert known.max_document_chars == known.max_query_chars == chars
     assert known.max_documents == 1000
     assert (known.score_kind, known.listwise) == ("probability", False)
-
-
-def test_a_long_list_is_split() -> None:
-    """At the 1,000 documents that a request takes."""
-    service = Service(rank_as_sent)
-
-    response = ask(service, [f"document {at}" for at in range(1500)])
-
-    assert len(service.requests) == 2
-    assert sorted(result.index for result in response.results) == list(range(1500))
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,8 @@ def find_base(provider: Provider, options: Mapping[str, Any]) -> tuple[str, bool
 def without_chat(base_url: str) -> str:
     """The base URL, without the path of another API than the two."""
     parts = urlsplit(base_url)
-    return urlunsplit(parts._replace(path=_CHAT.sub("", parts.path.rstrip("/"))))
+    path = _CHAT.sub("", parts.path.rstrip("/")).removesuffix("/chat/completions")
+    return urlunsplit(parts._replace(path=path))
 
 
 def choose_api(base: str, request: RerankRequest) -> str:

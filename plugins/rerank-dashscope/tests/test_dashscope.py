@@ -571,16 +571,6 @@ def test_a_list_that_is_too_long_is_split_only_where_allowed(model: str, most: i
     assert len(response.results) == most + 1
 
 
-def test_blank_documents_are_held_back() -> None:
-    """They come last, without a score."""
-    service = Service(rank_either)
-
-    response = ask(service, ["", "a", " ", "b"])
-
-    assert documents_of(service) == ["a", "b"]
-    assert [result.index for result in response.results] == [1, 3, 0, 2]
-
-
 # --- What is answered --------------------------------------------------------------------------
 
 

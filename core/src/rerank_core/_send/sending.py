@@ -41,7 +41,7 @@ def send(effect: Send, is_over: Callable[[], bool]) -> HTTPResponse:
     except httpx.HTTPStatusError as error:  # of an event hook that raises for a bad status
         return _of_hook(error.response)
     except Exception as error:  # noqa: BLE001 - sorted out there, and raised again
-        _raise_ours(error, effect, client)
+        raise_ours(error, effect, client)
 
 
 async def asend(effect: Send) -> HTTPResponse:
@@ -56,7 +56,7 @@ async def asend(effect: Send) -> HTTPResponse:
     except httpx.HTTPStatusError as error:
         return _of_hook(error.response)
     except Exception as error:  # noqa: BLE001 - as above
-        _raise_ours(error, effect, client)
+        raise_ours(error, effect, client)
 
 
 def _refuse_if_over(is_over: Callable[[], bool], event: str, _: Any) -> None:
@@ -118,7 +118,7 @@ def _read(reply: httpx.Response, effect: Send) -> HTTPResponse:
         for chunk in reply.iter_raw():
             if not body.add(chunk):
                 break
-        return _to_record(reply, body.whole())
+        return to_record(reply, body.whole())
     finally:
         reply.close()
         _untie(reply)
@@ -135,7 +135,7 @@ async def _aread(reply: httpx.Response, effect: Send) -> HTTPResponse:
             chunks += 1
             if not chunks % _MAX_CHUNKS:
                 await anyio.lowlevel.checkpoint()
-        return _to_record(reply, body.whole())
+        return to_record(reply, body.whole())
     finally:
         await reply.aclose()
         _untie(reply)
@@ -155,21 +155,22 @@ def _untie(reply: httpx.Response) -> None:
 def _read_already(reply: httpx.Response) -> HTTPResponse | None:
     """The reply that an event hook, a mock or the authentication has read."""
     try:
-        return _to_record(reply, reply.content)
+        return to_record(reply, reply.content)
     except httpx.ResponseNotRead:
         return None
 
 
 def _of_hook(reply: httpx.Response) -> HTTPResponse:
     """The reply for which an event hook called `raise_for_status`, maybe before it was read."""
-    return _read_already(reply) or _to_record(reply, b"")
+    return _read_already(reply) or to_record(reply, b"")
 
 
-def _to_record(reply: httpx.Response, content: bytes) -> HTTPResponse:
+def to_record(reply: httpx.Response, content: bytes) -> HTTPResponse:
+    """The reply with this body."""
     return HTTPResponse(reply.status_code, read_headers(reply.headers.raw), content)
 
 
-def _raise_ours(
+def raise_ours(
     error: Exception, effect: Send, client: httpx.Client | httpx.AsyncClient | None
 ) -> NoReturn:
     """Raise our error for what went wrong."""

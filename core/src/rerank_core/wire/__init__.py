@@ -45,15 +45,15 @@ def join_endpoint(base_url: str, path: str) -> str:
 
     Users copy bases with and without `/v1`, and whole endpoints: what follows the base's last
     segment in `path` is appended, or all of it where that segment is not in `path`. A base that
-    ends in the name of another rerank endpoint (`/v1/reranking`) is taken as it stands. A query
-    string stays; trailing slashes go.
+    ends in the name of another rerank endpoint (`/v1/reranking`) is taken as it stands, and of one
+    that ends in a chat's endpoint its base. A query string stays; trailing slashes go.
 
     Args:
         base_url: For example `https://api.example.com/v1`.
         path: For example `/v1/rerank`.
     """
     parts = urlsplit(base_url)
-    base = parts.path.rstrip("/")
+    base = parts.path.rstrip("/").removesuffix("/chat/completions").removesuffix("/embeddings")
     steps = path.strip("/").split("/")
     last = base.rpartition("/")[2]
     if last in _ENDPOINTS and steps[-1] in _ENDPOINTS:

@@ -1,0 +1,1 @@
+"""The commands `rerank eval`, `rerank compare` and `rerank calibrate`."""
