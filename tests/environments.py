@@ -2,8 +2,9 @@
 
 Run `python tests/environments.py infinity litellm_proxy sdks`, or name others of them: it takes
 minutes and gigabytes once, and nothing the second time. `benchmarks` names all those that
-`benchmarks/measure.py` compares, `frameworks` those that `.ci/frameworks` uses. It uses pip rather
-than uv, so that pip's own configuration decides where the CPU build of torch comes from.
+`benchmarks/measure.py` compares, `gates` those of `benchmarks/gates.py`, `frameworks` those that
+`.ci/frameworks` uses. It uses pip rather than uv, so that pip's own configuration decides where the
+CPU build of torch comes from.
 """
 
 from __future__ import annotations
@@ -161,6 +162,10 @@ TORCH = Environment(
 # Core and rerank-cohere themselves are put beside these by whatever measures them: they change.
 BENCHMARKS = (
     Environment("bench_ours", (_needs(),)),
+    Environment(
+        "bench_transports",
+        (_needs(), ("--only-binary=:all:", "pyreqwest==0.15.1", "httpx-aiohttp==0.2.0")),
+    ),
     Environment("bench_aiohttp", (("aiohttp==3.14.5", "orjson"),)),
     Environment("bench_litellm", (("litellm==1.106.2",),)),
     Environment("bench_rerankers", (("rerankers[api]==0.10.0",),)),
@@ -212,6 +217,7 @@ def main(names: list[str]) -> None:
         return
     groups = {
         "benchmarks": [environment.name for environment in BENCHMARKS],
+        "gates": ["bench_ours", "bench_litellm"],
         "frameworks": [environment.name for environment in (*FRAMEWORKS, RECIPES)],
     }
     chosen = [single for name in names for single in groups.get(name, [name])]
