@@ -138,11 +138,12 @@ def _both(name: str, plugin: str, tested_with: str, newest_only: str) -> tuple[E
         newest_only: The vendor's integration, which `benchmarks/frameworks.py` compares.
     """
     needs = _needs(f"plugins/{plugin}")
-    lowest = tuple(need.partition(",")[0].replace(">=", "==") for need in needs)
+    tested = tuple(tested_with.split())
+    lowest = [need.partition(",")[0].replace(">=", "==") for need in (*needs, *tested)]
     ours = {*_needs(), *_needs("plugins/rerank-local")} - {*needs}
-    others = (*sorted(ours), *TESTS, *tested_with.split())
+    others = (*sorted(ours), *TESTS)
     return (
-        Environment(name, ((*needs, *others, newest_only),)),
+        Environment(name, ((*needs, *tested, *others, newest_only),)),
         Environment(f"{name}-lowest", ((*lowest, *others),)),
     )
 
@@ -178,7 +179,7 @@ FRAMEWORKS = (
     *_both(
         "langchain",
         "langchain-rerank-core",
-        "langchain-classic langchain-tests",
+        "langchain-classic>=1.0 langchain-tests>=1.0",
         "langchain-cohere",
     ),
     *_both(
