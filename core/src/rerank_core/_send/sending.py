@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 
 import anyio.lowlevel
 import httpx
-from attrs import asdict
 
 from rerank_core._send.bodies import ReplyBody, RequestBody, read_headers
 from rerank_core._send.clients import ACCEPT_ENCODING, aborrowed, borrowed
@@ -25,6 +24,7 @@ from rerank_core.errors import (
 from rerank_core.records.exchange import HTTPResponse
 
 _MAX_CHUNKS = 1000  # that are read before other tasks have their turn: they may have come at once
+_STEPS = ("connect", "read", "write", "pool")
 _SENDING = "http11.send_request_headers.started"
 
 
@@ -96,7 +96,13 @@ def _build(client: httpx.Client | httpx.AsyncClient, effect: Send, url: httpx.UR
 
 def _timeouts(effect: Send) -> dict[str, float | None]:
     """The attempt's bounds as httpx takes them."""
-    bounds = asdict(effect.timeout)
+    given = effect.timeout
+    bounds = {
+        "connect": given.connect,
+        "read": given.read,
+        "write": given.write,
+        "pool": given.pool,
+    }
     if effect.deadline is None:
         return bounds
     left = max(effect.deadline - time.monotonic(), 0.001)
