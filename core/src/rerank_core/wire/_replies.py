@@ -56,9 +56,11 @@ def add_extra(
         rows: The list that it read.
         name: Of the field, in the rows as in `extra`; it is left out where it is missing or null.
     """
-    for result, row in zip(results, rows, strict=True):
-        if (value := row.get(name)) is not None:
-            result.extra = {**(result.extra or {}), name: value}
+    values = [row.get(name) for row in rows]
+    if values.count(None) < len(values):
+        for result, value in zip(results, values, strict=True):
+            if value is not None:
+                result.extra = {**(result.extra or {}), name: value}
     return results
 
 
@@ -102,9 +104,8 @@ def _first(places: Sequence[Mapping[str, Any]], *names: str) -> float | None:
 
 
 def _mapping(value: JSON, name: str) -> Mapping[str, Any]:
-    if isinstance(value, Mapping) and isinstance(inner := value.get(name), dict):
-        return inner
-    return _NOTHING
+    inner = value.get(name) if type(value) is dict else None
+    return inner if type(inner) is dict else _NOTHING
 
 
 def _kind(value: JSON) -> str:
