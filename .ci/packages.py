@@ -1,6 +1,7 @@
 """What is in the wheels and sdists of a folder: the package, its licence and metadata, no more.
 
-Run `python .ci/packages.py FOLDER`; it prints what is wrong.
+Run `python .ci/packages.py FOLDER`; it prints what is wrong. `python .ci/packages.py --frameworks`
+prints which plugins are no part of the workspace.
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ from __future__ import annotations
 import os
 import sys
 import tarfile
+import tomllib
 import zipfile
 from email.parser import HeaderParser
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 LICENSE = (ROOT / "LICENSE").read_bytes()
@@ -20,6 +23,12 @@ SDIST = {"LICENSE", "PKG-INFO", "README.md", "pyproject.toml", ".gitignore"}
 # What runs without being imported, is compiled, or is left over from a run of something.
 UNWANTED = {".pth", ".pyc", ".pyd", ".so", ".egg-link"}
 CACHES = {"__pycache__", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".venv"}
+
+
+def frameworks() -> list[str]:
+    """The folders of what is made for frameworks, which the workspace leaves out."""
+    workspace = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["uv"]
+    return list(workspace["workspace"].get("exclude", []))
 
 
 def _unwanted(names: set[str]) -> list[str]:
@@ -34,6 +43,27 @@ def _differences(what: str, names: set[str], expected: set[str]) -> list[str]:
     return [f"{name} is no {what}" for name in sorted(names - expected)] + [
         f"{name} is missing" for name in sorted(expected - names)
     ]
+
+
+def _stated(package: Path) -> dict[str, Any]:
+    """What a package's pyproject.toml says; core's stands elsewhere, and says the usual."""
+    path = package / "pyproject.toml"
+    return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _module_of(package: Path, distribution: str) -> str:
+    """Where a package has its module: for frameworks, where these look for it."""
+    tables = _stated(package)
+    if not tables:
+        return distribution
+    [module] = tables["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]
+    return str(module).removesuffix(".py")
+
+
+def _metadata_of(package: Path) -> set[str]:
+    """The files of metadata: entry points only where it states some."""
+    project = _stated(package).get("project", {"entry-points": True})
+    return METADATA if "entry-points" in project else METADATA - {"entry_points.txt"}
 
 
 def _files_of(package: Path, module: str) -> set[str]:
@@ -67,8 +97,9 @@ def _wrong_in_metadata(text: str) -> list[str]:
 
 def wrong_in_wheel(wheel: Path, package: Path) -> list[str]:
     """Say what is wrong with the wheel of a package whose files stand in this folder."""
-    module, version, *_ = wheel.stem.split("-")
-    about = f"{module}-{version}.dist-info/"
+    distribution, version, *_ = wheel.stem.split("-")
+    module = _module_of(package, distribution)
+    about = f"{distribution}-{version}.dist-info/"
     with zipfile.ZipFile(wheel) as archive:
         names = {*archive.namelist()}
         metadata = {name.removeprefix(about) for name in names if name.startswith(about)}
@@ -76,7 +107,7 @@ def wrong_in_wheel(wheel: Path, package: Path) -> list[str]:
         text = archive.read(f"{about}METADATA").decode()
     code = {name for name in names if not name.startswith(about)}
     wrong = _unwanted(names) + _wrong_in_metadata(text)
-    wrong += _differences("metadata", metadata, METADATA)
+    wrong += _differences("metadata", metadata, _metadata_of(package))
     wrong += _differences("file of the package", code, _files_of(package, module))
     return wrong + ["its LICENSE is another"] * (licence != LICENSE)
 
@@ -84,7 +115,7 @@ def wrong_in_wheel(wheel: Path, package: Path) -> list[str]:
 def wrong_in_sdist(sdist: Path, package: Path) -> list[str]:
     """Say what is wrong with the sdist of a package whose files stand in this folder."""
     base = sdist.name.removesuffix(".tar.gz")
-    module = base.split("-")[0]
+    module = _module_of(package, base.split("-")[0])
     with tarfile.open(sdist) as archive:
         names = {name.removeprefix(f"{base}/") for name in archive.getnames()}
     # Core's modules stand below src/.
@@ -103,7 +134,10 @@ def wrong_in_sdist(sdist: Path, package: Path) -> list[str]:
 def main(folder: Path) -> int:
     """Look at every distribution in the folder; return how much is wrong."""
     packages = {"rerank_core": ROOT / "core" / "src"}
-    packages |= {path.name.replace("-", "_"): path for path in (ROOT / "plugins").glob("rerank-*")}
+    elsewhere = {ROOT / path for path in frameworks()}
+    for path in sorted((ROOT / "plugins").iterdir()):
+        name = path.name.replace("-", "_")
+        packages[f"frameworks/{name}" if path in elsewhere else name] = path
     wrong = []
     for name, package in packages.items():
         wheels, sdists = [*folder.glob(f"{name}-*.whl")], [*folder.glob(f"{name}-*.tar.gz")]
@@ -116,4 +150,7 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--frameworks"]:
+        print(*frameworks(), sep="\n")
+        sys.exit()
     sys.exit(main(Path(sys.argv[1])) > 0)

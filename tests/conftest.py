@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from core.certificates import make_certificate
-from rerank_core._http import pool
 
 
 def pytest_configure() -> None:
@@ -25,9 +23,6 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The certificate is trusted, by the variable that users set."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    pool.tls_context.cache_clear()
-    yield
-    pool.tls_context.cache_clear()

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from recorder import Recorder, recording
-from rerank_core._http import clients
+from rerank_core._send import clients
 
 
 class OverLoopback(httpx.BaseTransport, httpx.AsyncBaseTransport):
@@ -70,7 +70,7 @@ class OverLoopback(httpx.BaseTransport, httpx.AsyncBaseTransport):
 @pytest.fixture(autouse=True, scope="session")
 def loopback_in_between() -> Iterator[None]:
     """Wrap every stand-in, and count: a run in which nothing was sent proves nothing."""
-    adopt = clients.adopt  # where a transport that is handed over arrives
+    adopt = clients._adopt  # noqa: SLF001 - of our own; where a transport that is handed over arrives
     with ExitStack() as stack:
         recorder = stack.enter_context(recording())
         wire = stack.enter_context(httpx.HTTPTransport())
@@ -80,6 +80,6 @@ def loopback_in_between() -> Iterator[None]:
             return adopt(OverLoopback(given, recorder, wire) if behind else given)
 
         patch = stack.enter_context(pytest.MonkeyPatch.context())
-        patch.setattr(clients, "adopt", adopt_behind)
+        patch.setattr(clients, "_adopt", adopt_behind)
         yield
         assert recorder.requests, "nothing went over loopback"

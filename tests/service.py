@@ -17,7 +17,6 @@ import trio
 from recorder import Recorded, Reply, recording
 from rerank_core import (
     APIStatusError,
-    MissingAPIKeyError,
     Provider,
     Reranker,
     RerankResponse,
@@ -31,12 +30,14 @@ COMPARED_HEADERS = (
     "accept",
     "authorization",
     "content-type",
+    "http-referer",
     "x-amz-date",
     "x-amz-security-token",
     "x-client-name",
     "x-dashscope-workspace",
     "x-goog-user-project",
     "x-litellm-timeout",
+    "x-openrouter-title",
 )
 NOTHING = object()
 
@@ -143,10 +144,10 @@ def asking(model: str, *, query: str, documents: Sequence[Any], **options: Any) 
     return ask
 
 
-def facts(model: str) -> Provider:
+def facts(model: str, **options: Any) -> Provider:
     """What the plugin states about a model."""
-    with Reranker(model, api_key="unused-0123456789") as reranker:
-        return reranker._targets[0].provider  # noqa: SLF001 - facts as core has them
+    with Reranker(model, **{"api_key": "unused-0123456789", **options}) as reranker:
+        return reranker.facts
 
 
 def without_variables(*names: str) -> Any:
@@ -171,8 +172,8 @@ def noting_waits() -> Any:
             await anyio.lowlevel.checkpoint()
             seconds.append(wait)
 
-        monkeypatch.setattr("rerank_core._drivers.time.sleep", seconds.append)
-        monkeypatch.setattr("rerank_core._drivers.anyio.sleep", note)
+        monkeypatch.setattr("rerank_core._send.drivers.time.sleep", seconds.append)
+        monkeypatch.setattr("rerank_core._send.drivers.anyio.sleep", note)
         return seconds
 
     return waits
@@ -316,39 +317,6 @@ def _flat(request: Mapping[str, Any]) -> dict[str, Any]:
         parts["query"] = str(httpx.QueryParams(parts["query"]))
     parts |= {f"json.{name}": value for name, value in request["json"].items()}
     return parts | {f"headers.{name}": value for name, value in headers.items()}
-
-
-def keys_sent(
-    ask: Ask, service: Service, variables: Sequence[str], monkeypatch: pytest.MonkeyPatch
-) -> list[str]:
-    """The keys sent with ever more variables set, the first one last; then that of the argument."""
-    monkeypatch.setenv(variables[0], "")  # counts as not set
-    for name in reversed(variables):
-        monkeypatch.setenv(name, f"key-of-{name}")
-        ask(service, api_key=None)
-    ask(service)
-    return [request.headers["authorization"] for request in service.requests]
-
-
-def hosts_asked(
-    ask: Ask, service: Service, variables: Sequence[str], monkeypatch: pytest.MonkeyPatch
-) -> list[str]:
-    """The hosts asked with ever more variables set, the first one last; then `argument.test`."""
-    for name in reversed(variables):
-        monkeypatch.setenv(name, f"https://{name.lower()}.test/v1")
-        ask(service)
-    ask(service, api_base="https://argument.test")
-    return [request.url.host for request in service.requests]
-
-
-def check_a_key_is_needed(ask: Ask, variables: Sequence[str], send: Send) -> None:
-    """Nothing is sent without one, and the error names every variable that was looked at."""
-    service = Service()
-    with pytest.raises(MissingAPIKeyError) as caught:
-        ask(service, send=send, api_key=None)
-
-    assert ", ".join(variables) in str(caught.value)
-    assert service.requests == []
 
 
 def check_refused_unless_allowed(ask: Ask, service: Service, provider: str, param: str) -> None:

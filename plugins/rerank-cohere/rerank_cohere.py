@@ -6,6 +6,7 @@ https://docs.cohere.com/reference/rerank and https://docs.cohere.com/v1/referenc
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,6 +37,8 @@ _PRICES = {
     "rerank-english-v3.0": 0.002,
     "rerank-multilingual-v3.0": 0.002,
 }
+# The chat's paths on Cohere's own hosts, and a `/v1` that old examples had.
+_CHAT = re.compile(r"(/compatibility)?/v1(/chat)?$|/compatibility(/.*)?$|(?<=/v2)/chat$")
 
 
 @hookimpl
@@ -99,7 +102,7 @@ def parse_response(payload: Any) -> RerankResponse:
         wire.add_extra(results, payload["results"], "relevant_spans"),
         id=payload.get("id") or "",
         meta=wire.read_meta(payload),
-        warnings=wire.read_strings((payload.get("meta") or {}).get("warnings")),
+        warnings=_read_warnings(payload.get("meta")),
     )
 
 
@@ -120,14 +123,19 @@ def _choose_version(stated: str, options: Mapping[str, Any], params: Mapping[str
 def _read_base(base_url: str) -> tuple[str, str]:
     """The base URL, and the version that it states, if any.
 
-    A bare `/v1` on Cohere's own hosts goes: old chat examples had it, and it means nothing.
+    On Cohere's own hosts a bare `/v1` goes: old chat examples had it, and it means nothing. So
+    does the path of the API that is compatible with OpenAI's, and an endpoint for chat.
     """
     parts = urlsplit(base_url)
-    path = parts.path.rstrip("/")
+    path = parts.path.rstrip("/").removesuffix("/chat/completions")
     if (parts.hostname or "").endswith(("cohere.com", "cohere.ai")):
-        path = path.removesuffix("/v1")
+        path = _CHAT.sub("", path)
     stated = path.removesuffix("/rerank").rpartition("/")[2]
     return parts._replace(path=path).geturl(), stated if stated in {"v1", "v2"} else ""
+
+
+def _read_warnings(meta: Any) -> tuple[str, ...]:
+    return wire.read_strings(meta.get("warnings")) if isinstance(meta, dict) else ()
 
 
 def _refuse(params: Mapping[str, Any], names: Mapping[str, str], other: str) -> None:

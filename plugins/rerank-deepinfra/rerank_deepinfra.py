@@ -5,6 +5,7 @@ https://deepinfra.com/Qwen/Qwen3-Reranker-8B/api
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -51,9 +52,10 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         score_kind="probability" if is_qwen else "opaque",
         error_types={402: PermissionDeniedError},  # not paid for
         hints={
-            402: "the account's balance may be used up",
-            404: "the model is part of the path: write it as on its page, owner/name",
-            429: "more than 200 requests at once on this model, or it is being scaled up",
+            402: "if the account's balance is used up: top it up",
+            404: "if it is about the model: write it as on its page, owner/name",
+            429: "if there are no more than 200 requests at once on this model, it is being scaled"
+            " up",
         },
         price=Price(price / 1e6, "total_tokens", "2026-11-22") if price else None,
         models=(*_PRICES, "Qwen/Qwen3-Reranker-4B"),
@@ -112,8 +114,8 @@ def _to_url(base_url: str, model: str) -> str:
     parts = urlsplit(base_url)
     path = parts.path.rstrip("/")
     if "/inference/" not in path:
-        if path.endswith("/openai"):
-            path = path.removesuffix("openai") + "inference"
+        if chat := re.fullmatch(r"(.*?)/(?:openai|(anthropic))(?:/.*)?", path):
+            path = chat[1] + ("/v1" if chat[2] else "") + "/inference"
         elif not path.endswith("/inference"):
             path += "/inference" if path.endswith("/v1") else "/v1/inference"
         path += "/" + quote(model, safe="/:")

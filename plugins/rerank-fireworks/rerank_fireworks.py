@@ -5,8 +5,10 @@ https://docs.fireworks.ai/api-reference/rerank-documents
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from rerank_core import (
     HTTPRequest,
@@ -20,6 +22,13 @@ from rerank_core import (
     wire,
 )
 
+# The context of query and document; a deployment's or another model's is not known.
+_MAX_TOKENS = {
+    "qwen3-reranker-8b": 40_960,
+    "qwen3-reranker-4b": 40_960,
+    "qwen3-reranker-0p6b": 40_960,
+    "voyage-rerank-2-5": 32_000,  # since June 2026
+}
 # Serverless, in both of its spellings; the others run on deployments, billed by time.
 _SERVERLESS = ("accounts/fireworks/models/qwen3-reranker-8b", "fireworks/qwen3-reranker-8b")
 
@@ -41,17 +50,17 @@ def resolve_provider(model: str) -> Provider:
         ),
         params={"top_n": "top_n"},
         extra_params={"task": "task", "instruction": "task"},
-        max_tokens=40_960,
+        max_tokens=_MAX_TOKENS.get(re.sub(r".*/models/|^fireworks/|#.*", "", model)),
         score_kind="probability",
         error_types={402: PermissionDeniedError},  # an unpaid plan or a usage limit
         hints={
-            402: "the account's plan is unpaid, or its usage limit is reached",
-            404: "only qwen3-reranker-8b is served without a deployment of your own, and not every"
-            " deployment can rerank",
-            412: "Fireworks' answer to a suspended account, and to a LoRA that cannot be loaded",
+            402: "if the account's plan is paid, its usage limit is reached",
+            404: "if it is about the model: qwen3-reranker-8b is served without a deployment of"
+            " your own, most others are not, and not every deployment can rerank",
+            412: "if the account is not suspended, a LoRA could not be loaded",
         },
         price=Price(0.2e-6, "total_tokens", "2026-11-22") if is_serverless else None,
-        models=("qwen3-reranker-8b", "qwen3-reranker-4b", "qwen3-reranker-0p6b"),
+        models=tuple(_MAX_TOKENS),
     )
 
 
@@ -70,7 +79,7 @@ def build_request(
 ) -> HTTPRequest:
     """Build the request; its schema is closed, so that it holds nothing but what is documented."""
     return HTTPRequest(
-        url=wire.join_endpoint(provider.base_url or "", "/inference/v1/rerank"),
+        url=wire.join_endpoint(_to_inference(provider.base_url or ""), "/inference/v1/rerank"),
         body={
             "model": _to_wire_model(request.model),
             "query": request.query,
@@ -82,16 +91,35 @@ def build_request(
 
 
 @hookimpl
-def parse_response(payload: Any) -> RerankResponse:
+def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     """Read the reply, whose list is called `data`, or else `results`."""
     name = "data" if "data" in payload else "results"
     return RerankResponse(
         wire.read_results(payload[name], name),
         id=payload.get("id") or "",  # none is documented
         meta=wire.read_meta(payload),
+        warnings=_warn_of_model(request.model, payload.get("model")),
     )
+
+
+def _to_inference(base_url: str) -> str:
+    """The base URL, with the API of models in the place of the one that manages an account."""
+    parts = urlsplit(base_url)
+    if parts.hostname != "api.fireworks.ai":
+        return base_url
+    return urlunsplit(parts._replace(path=re.sub(r"^/v1(?=/|$)", "/inference/v1", parts.path)))
 
 
 def _to_wire_model(model: str) -> str:
     """The whole id for a bare name; one with an account or a deployment stays as it is."""
     return model if "/" in model or "#" in model else f"accounts/fireworks/models/{model}"
+
+
+def _warn_of_model(asked: str, served: Any) -> tuple[str, ...]:
+    """A warning where another model answered than was asked for; many replies name none."""
+    if not (isinstance(served, str) and served):
+        return ()
+    names = f"/{asked.lower()}", f"/{served.lower()}"
+    if names[0].endswith(names[1]) or names[1].endswith(names[0]):
+        return ()  # one may have an owner in front
+    return (f"the server answered with the model {served!r}, not {asked!r}",)

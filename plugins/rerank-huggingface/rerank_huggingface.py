@@ -6,6 +6,7 @@ https://huggingface.co/docs/inference-providers/providers/hf-inference
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -26,6 +27,8 @@ _ROUTER = "https://router.huggingface.co"
 _ROUTER_HOST, _RETIRED_HOST = "router.huggingface.co", "api-inference.huggingface.co"
 _HOSTS = ("*.huggingface.co", "*.endpoints.huggingface.cloud")
 _MOST_BYTES = 2_000_000
+_CHAT = re.compile(r"/v1(/chat/completions|/embeddings)?$")
+_MAX_DIGITS = 15  # what is longer is no count
 _FOR_THE_REST = 1_000  # of a body: its names, its options
 _MAX_TOKENS = {
     "BAAI/bge-reranker-base": 512,
@@ -60,18 +63,24 @@ def resolve_provider(model: str) -> Provider:
         retry_statuses=frozenset({424}),
         error_types={402: PermissionDeniedError},  # not paid for
         hints={
-            401: "TEI wants the key that it was started with, an Inference Endpoint and the router"
-            " a Hub token; HF_TOKEN is sent to no other host, so give api_key= there",
-            402: "the month's credits may be used up",
-            404: "TEI answers at /rerank, without /v1; the router serves only some models",
+            401: "if a key is set: TEI wants the one that it was started with, an Inference"
+            " Endpoint and the router a Hub token; HF_TOKEN is sent to no other host, so give"
+            " api_key= there",
+            402: "if the month's credits are used up: give api_base= of a server of your own",
+            404: "if the base URL is a TEI server's: it answers at /rerank, without /v1; if it is"
+            " the router's: it serves only some models",
             413: "if the batch is too large, give max_documents=; if a text is too long,"
             " truncate=True",
             422: "if the batch is too large, give max_documents=; if a text is too long,"
             " truncate=True",
-            424: "the model may be no reranker: GET /info says what is served",
-            429: "each text takes one of the server's permits, 512 by default: give"
+            424: "if the model is no reranker: GET /info says what is served",
+            429: "if the server is a TEI: each text takes one of its permits, 512 by default; give"
             " max_concurrency= or max_documents= for fewer at a time",
-            503: "an endpoint that was scaled to zero takes minutes to start: give max_retries=",
+            503: "if the endpoint was scaled to zero, it takes minutes to start: give max_retries=",
+            "batch size": "give max_documents= of what the server was started with",
+            "must have less than": "truncate=True cuts texts that are too long",
+            "missing field": "this route wants another body: what listens there may be no"
+            " reranking TEI",
         },
         models=tuple(_MAX_TOKENS),
     )
@@ -107,7 +116,7 @@ def parse_response(payload: Any, headers: Mapping[str, str]) -> RerankResponse:
     """Read the reply, a bare list; usage stands in the headers."""
     rows = payload["predictions"][0] if isinstance(payload, dict) else payload  # from /vertex
     counted = headers.get("x-compute-tokens", "")
-    tokens = int(counted) if counted.isdecimal() else None
+    tokens = int(counted) if counted.isdecimal() and len(counted) <= _MAX_DIGITS else None
     return RerankResponse(
         wire.read_results(rows, "reply", score="score"),
         id=headers.get("x-request-id", ""),
@@ -133,5 +142,5 @@ def _to_router_url(base_url: str, model: str) -> str:
 def _to_tei_url(base_url: str) -> str:
     """Complete a base URL; there is no `/v1` on TEI, though other services' users write it."""
     parts = urlsplit(base_url)
-    bare = parts._replace(path=parts.path.rstrip("/").removesuffix("/v1"))
+    bare = parts._replace(path=_CHAT.sub("", parts.path.rstrip("/")))
     return wire.join_endpoint(urlunsplit(bare), "/rerank")

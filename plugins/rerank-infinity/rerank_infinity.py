@@ -39,8 +39,11 @@ def resolve_provider() -> Provider:
         max_query_chars=_MOST_CHARS,
         score_kind="probability",  # with raw_scores=True: logit
         hints={
-            404: "a server started with --url-prefix has its prefix in the base URL, for example"
-            " api_base='http://localhost:7997/v1'; one without has none"
+            401: "if the server was started with --api-key: give it as api_key=",
+            404: "if the server was started with --url-prefix: it belongs to the base URL, for"
+            " example api_base='http://localhost:7997/v1'; if not: the base URL ends in no /v1",
+            429: "if the server's queue is full: give fewer documents at a time with"
+            " max_documents= and max_concurrency=",
         },
     )
 
@@ -70,22 +73,28 @@ def build_request(
 @hookimpl
 def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     """Read the reply."""
-    served = payload.get("model")
     return RerankResponse(
         wire.read_results(payload["results"]),
         id=payload.get("id") or "",
         meta=Meta() if _counts_characters(request, payload) else wire.read_meta(payload),
-        # A server with one model answers whatever model it is asked for; a gateway may not say.
-        warnings=(f"the server answered with the model {served!r}, not {request.model!r}",)
-        if isinstance(served, str) and served not in ("", request.model)
-        else (),
+        # A server with one model answers whatever model it is asked for.
+        warnings=_warn_of_model(request.model, payload.get("model")),
     )
 
 
 def _counts_characters(request: RerankRequest, payload: Any) -> bool:
     """Whether `usage` is in characters, as it is without --lengths-via-tokenize: no tokens."""
-    query = len(request.query.strip())
+    query = len(request.query.strip()) * len(request.documents)
     texts = sum(len(str(document).strip()) for document in request.documents)
-    return (payload.get("usage") or {}).get("total_tokens") == query * len(
-        request.documents
-    ) + texts
+    usage = payload.get("usage")
+    return isinstance(usage, dict) and usage.get("total_tokens") == query + texts
+
+
+def _warn_of_model(asked: str, served: Any) -> tuple[str, ...]:
+    """A warning where another model answered than was asked for; many replies name none."""
+    if not (isinstance(served, str) and served):
+        return ()
+    names = f"/{asked.lower()}", f"/{served.lower()}"
+    if names[0].endswith(names[1]) or names[1].endswith(names[0]):
+        return ()  # one may have an owner in front
+    return (f"the server answered with the model {served!r}, not {asked!r}",)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from rerank_core import (
+    ConfigurationError,
     HTTPRequest,
     InvalidRequestError,
     NotFoundError,
@@ -32,6 +34,8 @@ _CONTEXTS = {
 # US dollars for a token. No other model's price is known.
 _PRICES = {"jina-reranker-v2-base-multilingual": 0.05e-6}
 _EMPTY_BALANCE = "the key has no tokens left: top it up at jina.ai"
+# Jina's other hosts: none has rerank.
+_OTHER_HOSTS = ("deepsearch.jina.ai", "r.jina.ai", "s.jina.ai")
 
 
 @hookimpl
@@ -59,7 +63,10 @@ def resolve_provider(model: str) -> Provider:
             "INPUT_MODEL_NOT_FOUND": NotFoundError,  # with status 400
         },
         retry_statuses=frozenset({409}),  # CONFLICT_RESOURCE_BUSY
-        hints={402: _EMPTY_BALANCE, "AUTHZ_INSUFFICIENT_BALANCE": _EMPTY_BALANCE},
+        hints={
+            402: f"if it is about the balance: {_EMPTY_BALANCE}",
+            "AUTHZ_INSUFFICIENT_BALANCE": _EMPTY_BALANCE,
+        },
         price=Price(price, "total_tokens", "2026-11-22") if price else None,
         models=(
             "jina-reranker-v3.5",
@@ -90,7 +97,7 @@ def build_request(
     if not _is_v3(model):
         _refuse_of_v3(model, params)
     return HTTPRequest(
-        url=wire.join_endpoint(provider.base_url or "", "/v1/rerank"),
+        url=_to_url(provider.base_url or ""),
         body={
             "model": model,
             "query": request.query,
@@ -103,14 +110,24 @@ def build_request(
 
 
 @hookimpl
-def parse_response(payload: Any) -> RerankResponse:
+def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     """Read the reply; its documents, which come in four shapes, are not needed."""
     results = wire.read_results(payload["results"])
     return RerankResponse(
         wire.add_extra(results, payload["results"], "embedding"),
         id=payload.get("id") or "",
         meta=wire.read_meta(payload),
+        warnings=_warn_of_model(request.model, payload.get("model")),
     )
+
+
+def _to_url(base_url: str) -> str:
+    """The endpoint; a host that has none is refused."""
+    host = urlsplit(base_url).hostname
+    if host in _OTHER_HOSTS:
+        message = f"{host} does not rerank: leave api_base out, or give 'https://api.jina.ai/v1'"
+        raise ConfigurationError(message)
+    return wire.join_endpoint(base_url, "/v1/rerank")
 
 
 def _without_owner(model: str) -> str:
@@ -153,3 +170,13 @@ def _is_image(at: int, document: Mapping[str, Any], rank_fields: Sequence[str] |
         )
         raise InvalidRequestError(message)
     return ranked == ["image"]
+
+
+def _warn_of_model(asked: str, served: Any) -> tuple[str, ...]:
+    """A warning where another model answered than was asked for; many replies name none."""
+    if not (isinstance(served, str) and served):
+        return ()
+    names = f"/{asked.lower()}", f"/{served.lower()}"
+    if names[0].endswith(names[1]) or names[1].endswith(names[0]):
+        return ()  # one may have an owner in front
+    return (f"the server answered with the model {served!r}, not {asked!r}",)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from rerank_core import (
     AuthenticationError,
@@ -28,6 +28,10 @@ _EXTRA = (
     "user",
     "metadata",
     "tags",
+)
+_TOO_LONG = (
+    "if the list is too long for the service behind the proxy: max_documents= splits it; if it"
+    " demands top_n: give top_n="
 )
 
 
@@ -50,7 +54,12 @@ def resolve_provider() -> Provider:
         error_types={"no_db_connection": AuthenticationError},
         retry_after_pattern=r"[Tt]ry again in (\d+(?:\.\d+)?) seconds",
         hints={
-            500: "some proxies answer so to a missing or wrong key: check api_key=",
+            400: _TOO_LONG,
+            404: "if the proxy's address is right: its administrator may have switched /rerank off",
+            422: _TOO_LONG,
+            500: "if the key is missing or wrong, some proxies answer so: check api_key=",
+            "missing required top_n": "the service behind the proxy demands it: give top_n=",
+            "top_n number field": "the service behind the proxy demands it: give top_n=",
             "no_db_connection": "the key is not the proxy's master key, and it has no database"
             " to look up others: check api_key=",
             "auth_error": "the proxy refuses this: check api_key=, and that no upstream's api_base"
@@ -76,8 +85,8 @@ def build_request(
     provider: Provider, request: RerankRequest, params: Mapping[str, Any]
 ) -> HTTPRequest:
     """Build the request; the proxy sends no documents back unless it is asked for them."""
-    base_url = provider.base_url or ""
-    version = "v2" if urlsplit(base_url).path.rstrip("/").endswith("/v2") else "v1"
+    base_url = _to_api(provider.base_url or "")
+    version = "v2" if urlsplit(base_url).path.endswith("/v2") else "v1"
     return HTTPRequest(
         url=wire.join_endpoint(base_url, f"/{version}/rerank"),
         body={
@@ -101,9 +110,22 @@ def parse_response(payload: Any, headers: Mapping[str, str]) -> RerankResponse:
         wire.read_results(payload["results"]),
         id=payload.get("id") or "",
         meta=wire.read_meta(payload),
-        warnings=wire.read_strings((payload.get("meta") or {}).get("warnings")),
+        warnings=_read_warnings(payload.get("meta")),
         cost=_read_cost(headers.get("x-litellm-response-cost", "")),
     )
+
+
+def _to_api(base_url: str) -> str:
+    """The base URL, without the page for administrators that a browser shows."""
+    parts = urlsplit(base_url)
+    path = parts.path.rstrip("/")
+    if path.endswith("/ui"):
+        return urlunsplit(parts._replace(path=path.removesuffix("/ui"), query="", fragment=""))
+    return urlunsplit(parts._replace(path=path))
+
+
+def _read_warnings(meta: Any) -> tuple[str, ...]:
+    return wire.read_strings(meta.get("warnings")) if isinstance(meta, dict) else ()
 
 
 def _is_multimodal(document: str | Mapping[str, Any], rank_fields: Sequence[str] | None) -> bool:

@@ -1,6 +1,6 @@
 """NVIDIA's NeMo Retriever reranking NIM: containers of your own, and those that NVIDIA hosts.
 
-https://docs.nvidia.com/nim/nemo-retriever/text-reranking/latest/using-reranking.html
+https://docs.nvidia.com/nim/nemo-retriever/reranking/latest/
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from rerank_core import (
+    ConfigurationError,
     HTTPRequest,
     InvalidRequestError,
     NextRequest,
@@ -27,6 +28,8 @@ from rerank_core import (
 _HOSTED = "https://ai.api.nvidia.com"
 # The second one is that of chat and embeddings, which the environment of users often names.
 _HOSTS = ("ai.api.nvidia.com", "integrate.api.nvidia.com")
+# A gateway to models of many owners, which speaks Cohere's API and not the NIM's.
+_GATEWAY_HOST = "inference-api.nvidia.com"
 _STATUS_HOST = "api.nvcf.nvidia.com"
 _POLL_SECONDS = 1.0
 # Tokens of query and document together.
@@ -47,7 +50,7 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
     """State NVIDIA's facts."""
     return Provider(
         name="nvidia_nim",
-        docs_url="https://docs.nvidia.com/nim/nemo-retriever/text-reranking/latest/using-reranking.html",
+        docs_url="https://docs.nvidia.com/nim/nemo-retriever/reranking/latest/",
         base_url=_HOSTED,
         base_url_env=("NVIDIA_NIM_API_BASE", "NVIDIA_BASE_URL"),
         api_key_env=("NVIDIA_NIM_API_KEY", "NVIDIA_API_KEY"),
@@ -61,10 +64,11 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         score_kind="probability" if options.get("sigmoid") else "logit",
         error_types={402: PermissionDeniedError},  # not paid for
         hints={
-            400: "a pair that is too long is cut with truncate='END'",
-            402: "the trial's credits may be used up",
-            404: "a container is called at its own base URL, for example"
-            " api_base='http://localhost:8000'; hosted models are written owner/name",
+            400: "if a pair is too long: truncate='END' cuts it",
+            402: "if the trial's credits are used up: a container of your own needs none",
+            404: "if the model is a container's: give its own base URL, for example"
+            " api_base='http://localhost:8000'; if it is hosted: write it owner/name",
+            "maximum allowed token size": "truncate='END' cuts a pair that is too long",
         },
         models=tuple(_MODELS),
     )
@@ -148,7 +152,15 @@ def _with_dots(model: str) -> str:
 
 
 def _to_container_url(base_url: str) -> str:
-    done = urlsplit(base_url).path.rstrip("/").endswith("/reranking")
+    parts = urlsplit(base_url)
+    path = parts.path.rstrip("/")
+    if parts.hostname == _GATEWAY_HOST or path.endswith(("/rerank", "/reranks")):
+        message = (
+            "the base URL is that of a gateway with Cohere's API: write litellm_proxy/<model>, of"
+            " the distribution rerank-litellm-proxy, or leave api_base out for NVIDIA's own host"
+        )
+        raise ConfigurationError(message)
+    done = path.endswith("/reranking")
     return wire.join_endpoint(base_url, "/reranking" if done else "/v1/ranking")
 
 

@@ -19,6 +19,9 @@ from rerank_core import (
     wire,
 )
 
+# How services say that they do not know a model.
+_UNKNOWN_MODEL = ("does not exist", "model not found", "no such model", "unknown model")
+
 
 @hookimpl
 def resolve_provider() -> Provider:
@@ -31,12 +34,13 @@ def resolve_provider() -> Provider:
         api_key_env=("SCW_SECRET_KEY",),
         params={"top_n": "top_n"},
         score_kind="opaque",  # a cosine, from -1 to 1
-        # A key that is unknown is answered with 403, a model with 422.
-        error_types={403: AuthenticationError, 422: NotFoundError},
+        # A key that is unknown is answered with 403; a model with 422, as any fault of a body.
+        error_types={403: AuthenticationError, **dict.fromkeys(_UNKNOWN_MODEL, NotFoundError)},
         hints={
-            403: "Scaleway's answer to a secret key that it does not know, and to one whose IAM"
-            " policy does not allow Generative APIs",
-            422: "Scaleway's answer to a model that it does not know; GET /v1/models lists them",
+            403: "if the secret key is the right one, its IAM policy must allow Generative APIs",
+            422: "if it is about the model: GET /v1/models lists what is served; if the list is"
+            " too long: max_documents= splits it",
+            **dict.fromkeys(_UNKNOWN_MODEL, "GET /v1/models lists the models that are served"),
         },
         # No price: the documented one is in euros, and not confirmed for this endpoint.
         models=("qwen3-embedding-8b",),
@@ -53,23 +57,35 @@ def map_params(provider: Provider, params: Mapping[str, Any]) -> dict[str, Any]:
 def build_request(
     provider: Provider, request: RerankRequest, params: Mapping[str, Any]
 ) -> HTTPRequest:
-    """Build the request; that documents come back cannot be helped."""
+    """Build the request; `top_n` is required, and that documents come back cannot be helped."""
     return HTTPRequest(
         url=wire.join_endpoint(provider.base_url or "", "/v1/rerank"),
         body={
             "model": request.model,
             "query": request.query,
             "documents": request.documents,
+            "top_n": len(request.documents),
             **params,
         },
     )
 
 
 @hookimpl
-def parse_response(payload: Any) -> RerankResponse:
+def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     """Read the reply."""
     return RerankResponse(
         wire.read_results(payload["results"]),
         id=payload.get("id") or "",
         meta=wire.read_meta(payload),
+        warnings=_warn_of_model(request.model, payload.get("model")),
     )
+
+
+def _warn_of_model(asked: str, served: Any) -> tuple[str, ...]:
+    """A warning where another model answered than was asked for; many replies name none."""
+    if not (isinstance(served, str) and served):
+        return ()
+    names = f"/{asked.lower()}", f"/{served.lower()}"
+    if names[0].endswith(names[1]) or names[1].endswith(names[0]):
+        return ()  # one may have an owner in front
+    return (f"the server answered with the model {served!r}, not {asked!r}",)

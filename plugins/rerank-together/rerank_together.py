@@ -54,9 +54,9 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         reset_headers=("x-ratelimit-reset",),
         hints={
             400: _NEEDS_ENDPOINT,
-            402: "the account's spending limit is reached, or a payment is due",
+            402: "if no payment is due, the account's spending limit is reached",
             # By its general page on errors; of reranking it says nothing.
-            403: "Together's answer also to a request that is too large for the model",
+            403: "if it is about tokens or length: the request is too large for the model",
             404: _NEEDS_ENDPOINT,
         },
         # No price: a dedicated endpoint is billed by the minute, not by the call.

@@ -43,11 +43,13 @@ def resolve_provider(model: str) -> Provider:
         score_kind="opaque",
         listwise="jina-reranker-v3" in model.lower(),
         hints={
-            401: "give api_key=, or set HOSTED_VLLM_API_KEY, to what the server was started with",
-            404: "the server has this route only while it serves a reranker (--runner pooling);"
-            " behind a proxy that publishes only /v1, end api_base in /v1",
+            401: "if the server was started with a key: give it as api_key=, or set"
+            " HOSTED_VLLM_API_KEY",
+            404: "if the model was not started with --runner pooling, there is no such route; if a"
+            " proxy publishes only /v1, end api_base in /v1",
             "NotFoundError": "GET /v1/models lists what is served",
             "BadRequestError": "if a pair is too long: truncate_prompt_tokens=-1 cuts it",
+            "does not support rerank": "the model that is served is no reranker",
         },
     )
 
@@ -80,13 +82,24 @@ def build_request(
 
 
 @hookimpl
-def parse_response(payload: Any) -> RerankResponse:
+def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     """Read the reply, without the documents that the server always sends back."""
     return RerankResponse(
         wire.read_results(payload["results"]),
         id=payload.get("id") or "",
         meta=wire.read_meta(payload),
+        warnings=_warn_of_model(request.model, payload.get("model")),
     )
+
+
+def _warn_of_model(asked: str, served: Any) -> tuple[str, ...]:
+    """A warning where another model answered than was asked for; many replies name none."""
+    if not (isinstance(served, str) and served):
+        return ()
+    names = f"/{asked.lower()}", f"/{served.lower()}"
+    if names[0].endswith(names[1]) or names[1].endswith(names[0]):
+        return ()  # one may have an owner in front
+    return (f"the server answered with the model {served!r}, not {asked!r}",)
 
 
 def _has_parts(document: str | Mapping[str, Any], rank_fields: Sequence[str] | None) -> bool:

@@ -53,10 +53,11 @@ def resolve_provider(model: str) -> Provider:
         max_tokens=_MODELS.get(model, _UNKNOWN)[0],
         score_kind="probability",
         hints={
-            401: "a key that begins with 'al-' is valid only on https://ai.mongodb.com, any other"
-            " only on https://api.voyageai.com",
-            403: "Voyage's answer to an IP address that it does not serve",
-            429: "an account without a payment method has 3 requests and 10,000 tokens a minute",
+            401: "if the key is right: one that begins with 'al-' is valid only on"
+            " https://ai.mongodb.com, any other only on https://api.voyageai.com",
+            403: "if it is about the address: Voyage does not serve every IP address",
+            429: "if the account has no payment method: it has 3 requests and 10,000 tokens a"
+            " minute",
         },
         price=Price(price, "total_tokens", "2026-11-22") if model in _MODELS else None,
         models=tuple(_MODELS),
@@ -85,12 +86,13 @@ def build_request(
 
 
 @hookimpl
-def parse_response(payload: Any) -> RerankResponse:
+def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     """Read the reply, whose list is called `data`."""
     return RerankResponse(
         wire.read_results(payload["data"], "data"),
         id=payload.get("id") or "",  # none so far
         meta=wire.read_meta(payload),
+        warnings=_warn_of_model(request.model, payload.get("model")),
     )
 
 
@@ -101,3 +103,13 @@ def _check_instruction(instruction: object, model: str) -> None:
     if not (isinstance(instruction, str) and instruction.strip()):
         message = f"instruction must be a string that is not blank, not {instruction!r}"
         raise InvalidRequestError(message)
+
+
+def _warn_of_model(asked: str, served: Any) -> tuple[str, ...]:
+    """A warning where another model answered than was asked for; many replies name none."""
+    if not (isinstance(served, str) and served):
+        return ()
+    names = f"/{asked.lower()}", f"/{served.lower()}"
+    if names[0].endswith(names[1]) or names[1].endswith(names[0]):
+        return ()  # one may have an owner in front
+    return (f"the server answered with the model {served!r}, not {asked!r}",)

@@ -113,16 +113,24 @@ def rank_hybrid(topic: Topic) -> Order:
 
 
 def rank_bm25s(topic: Topic) -> Order:
-    """bm25s used directly, equal scores in the input order."""
+    """bm25s used directly, equal scores in the input order; it leaves out short words alone."""
+    query = _tokens(topic.query)
+    counted = {word for word in query if len(word) == 1}
+    rows = [
+        [word for word in _tokens(document) if len(word) > 1 or word in counted]
+        for document in topic.documents
+    ]
     index = bm25s.BM25(method="lucene")
-    index.index([_tokens(document) for document in topic.documents], show_progress=False)
-    scores = index.get_scores(_tokens(topic.query)).tolist()
+    index.index(rows, show_progress=False)
+    scores = index.get_scores(query).tolist()
     return sorted(enumerate(scores), key=lambda pair: -pair[1])
 
 
 @cache  # a document is a candidate for many queries
 def _tokens(text: str) -> list[str]:
-    (tokens,) = bm25s.tokenize([text], return_ids=False, show_progress=False)
+    # Words of one character, too, but for what an apostrophe leaves over.
+    pattern = r"(?u)\w\w+|(?<!\w')\w(?!'\w)"
+    (tokens,) = bm25s.tokenize([text], token_pattern=pattern, return_ids=False, show_progress=False)
     return list(tokens)
 
 

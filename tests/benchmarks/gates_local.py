@@ -5,16 +5,41 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from statistics import median
+from time import process_time
 
+import bm25s
 import pytest
 
+from benchmarks.cranfield import read_topics
 from benchmarks.local_models import Comparison, compare, measure_peaks
+from rerank_core import Reranker
 
 pytestmark = pytest.mark.timeout(900)  # a machine that does much else takes minutes
 DOCUMENTS, ROUNDS = 8, 5
 # An idle machine shows 0.95 and more: see docs/local-models.md.
 LEAST_SHARE = 0.8
+
+
+def test_bm25_takes_no_longer_than_bm25s_with_its_own_words() -> None:
+    """By processor time, query by query, through the public call; both without a stemmer."""
+    topics = [*islice(read_topics(), 40)]
+    ratios = []
+    with Reranker("local/bm25", stem=False) as reranker:
+        reranker.rerank("wing", topics[0].documents)  # imports
+        for topic in topics:
+            begun = process_time()
+            reranker.rerank(topic.query, topic.documents)
+            middle = process_time()
+            tokens = bm25s.tokenize(list(topic.documents), show_progress=False)
+            index = bm25s.BM25(method="lucene", backend="numpy")
+            index.index(tokens, show_progress=False)
+            (words,) = bm25s.tokenize([topic.query], return_ids=False, show_progress=False)
+            index.get_scores(words)
+            ratios.append((process_time() - middle) / (middle - begun))
+
+    assert median(ratios) >= 1
 
 
 @pytest.fixture(scope="module")

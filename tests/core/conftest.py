@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -20,7 +19,6 @@ from rerank_core import (
     RerankError,
     RerankRequest,
     RerankResponse,
-    _client,
     arerank,
     hookimpl,
     register,
@@ -28,7 +26,7 @@ from rerank_core import (
     unregister,
     wire,
 )
-from rerank_core._http.lifetime import Connections
+from rerank_core._send.connections import Connections
 from service import noting_waits
 
 KEY = "sk-0123456789abcdef"
@@ -200,9 +198,8 @@ def shared_pool(monkeypatch: pytest.MonkeyPatch) -> Callable[[Service], None]:
 
     def put(service: Service) -> None:
         connections = Connections(service)
-        monkeypatch.setattr("rerank_core._client.SHARED", connections)
-        monkeypatch.setattr("rerank_core._fallbacks.SHARED", connections)
-        keep = functools.lru_cache(typed=True)(_client._keep.__wrapped__)  # noqa: SLF001 - one of this test
-        monkeypatch.setattr(_client, "_keep", keep)
+        monkeypatch.setattr("rerank_core._client.functions.SHARED", connections)
+        monkeypatch.setattr("rerank_core._client.reranker.SHARED", connections)
+        monkeypatch.setattr("rerank_core._client.functions._kept", {})
 
     return put

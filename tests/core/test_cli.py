@@ -42,7 +42,7 @@ from rerank_core import (
 from rerank_core.__main__ import main
 from rerank_core._version import __version__
 
-COMMANDS = "rerank_core._cli_plugins"  # what the command line begins by importing
+COMMANDS = "rerank_core._cli.plugins"  # what the command line begins by importing
 KEY = "sk-never-shown-0123456789"
 DOCUMENTS = "the red fox\nthe blue sky\na red red rose\n"
 

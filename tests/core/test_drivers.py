@@ -39,8 +39,8 @@ from rerank_core import (
     hookimpl,
     rerank,
 )
-from rerank_core._drivers import AsyncDriver, BlockingDriver
-from rerank_core._effects import Flow, Run
+from rerank_core._send.drivers import AsyncDriver, BlockingDriver
+from rerank_core._send.effects import Flow, Run
 
 DOCUMENTS = ["a 1", "b 3", "c 2"]
 RIGHT = [1, 2, 0]

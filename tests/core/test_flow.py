@@ -41,7 +41,7 @@ from rerank_core import (
     UnsupportedParamError,
     hookimpl,
 )
-from rerank_core._flow import MAX_REPLIES, run_plan
+from rerank_core._send.flow import run_plan
 
 DOCUMENTS = ["a", "b", "c", "d"]
 SCORES = {"a": 0.1, "b": 0.4, "c": 0.3, "d": 0.2}

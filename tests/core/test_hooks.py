@@ -21,7 +21,7 @@ from rerank_core import (
     ResponseParseError,
     hookimpl,
 )
-from rerank_core._hooks import HOOKS, ProviderHooks
+from rerank_core._resolve.hooks import HOOKS, ProviderHooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,6 +18,8 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from rerank_core._results import Results
+from rerank_core._retry import Clock, choose_wait, read_retry_after
 
 from core.histories import PASSING, TIMEOUT, History, Told, histories, waiting_histories
 from core.virtual import (
@@ -38,14 +40,12 @@ from rerank_core import (
     ResponseParseError,
     TransportError,
 )
-from rerank_core._call import Call
-from rerank_core._drivers import AsyncDriver, BlockingDriver
-from rerank_core._effects import Flow, Gather, Sleep
-from rerank_core._exchange import Part
-from rerank_core._flow import run_plan
-from rerank_core._ranking import complete
-from rerank_core._results import Results
-from rerank_core._retry import Clock, choose_wait, read_retry_after
+from rerank_core._conclude.response import complete
+from rerank_core._prepare.call import Call
+from rerank_core._prepare.requests import Part
+from rerank_core._send.drivers import AsyncDriver, BlockingDriver
+from rerank_core._send.effects import Flow, Gather, Sleep
+from rerank_core._send.flow import run_plan
 
 LATER = 1e-6
 many = settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -5,6 +5,16 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rerank_core._retry import (
+    FIRST_BACKOFF,
+    LONGEST_BACKOFF,
+    LONGEST_RETRY_AFTER,
+    Clock,
+    choose_wait,
+    falls_back,
+    is_retryable,
+    read_retry_after,
+)
 
 from rerank_core import (
     APIStatusError,
@@ -20,16 +30,6 @@ from rerank_core import (
     RerankError,
     ResponseParseError,
     TransportError,
-)
-from rerank_core._retry import (
-    FIRST_BACKOFF,
-    LONGEST_BACKOFF,
-    LONGEST_RETRY_AFTER,
-    Clock,
-    choose_wait,
-    falls_back,
-    is_retryable,
-    read_retry_after,
 )
 
 NOW = 1_793_534_400.0  # Sun, 01 Nov 2026 12:00:00 GMT

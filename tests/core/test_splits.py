@@ -39,7 +39,7 @@ from rerank_core import (
     ServerError,
     wire,
 )
-from rerank_core._flow import run_plan
+from rerank_core._send.flow import run_plan
 
 few = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 LONG = 10.0

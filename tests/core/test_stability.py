@@ -9,12 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
+from rerank_core._requirement import find_refusal
 
 import rerank_core
 from rerank_core import PluginError, Reranker, _plugins, hookspecs, list_providers
-from rerank_core._hooks import HOOKS
-from rerank_core._plugins import find_plugin
-from rerank_core._requirement import find_refusal
+from rerank_core._resolve.discovery import find_plugin
+from rerank_core._resolve.hooks import HOOKS
 from rerank_core.testing import CANARY, Case, Check, Example, Ranking, conformance
 from template.installed import imported, installed
 

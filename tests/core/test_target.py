@@ -30,9 +30,9 @@ from rerank_core import (
     unregister,
     wire,
 )
-from rerank_core._http.lifetime import Connections
-from rerank_core._options import Options, Timeout
-from rerank_core._target import Target, resolve_target
+from rerank_core._resolve.options import Options, Timeout
+from rerank_core._resolve.target import Target, resolve_target
+from rerank_core._send.connections import Connections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -14,6 +14,8 @@ import httpcore
 import httpx
 import orjson
 import pytest
+from rerank_core._http import channel, pool
+from rerank_core._http.asyncio_connection import AsyncioConnection
 
 from core.loopback import (
     PROXY_VARIABLES,
@@ -32,8 +34,6 @@ from rerank_core import (
     RerankError,
     TransportError,
 )
-from rerank_core._http import channel, pool
-from rerank_core._http.asyncio_connection import AsyncioConnection
 
 DOCUMENTS = ["a 1", "b 3", "c 2"]
 RIGHT = [1, 2, 0]

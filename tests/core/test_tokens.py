@@ -15,6 +15,7 @@ import anyio.lowlevel
 import httpx
 import pytest
 import trio
+from rerank_core._http.transports import MAX_BYTES
 
 from rerank_core import (
     AuthenticationError,
@@ -27,7 +28,6 @@ from rerank_core import (
     ServerError,
     TransportError,
 )
-from rerank_core._http.transports import MAX_BYTES
 from rerank_core.tokens import (
     Exchange,
     Steps,

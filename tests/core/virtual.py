@@ -26,11 +26,9 @@ from rerank_core import (
     hookimpl,
     wire,
 )
-from rerank_core._effects import Flow, Gather, Run, Send, Sleep
-from rerank_core._flow import Plan
-from rerank_core._http.client_sending import to_record
-from rerank_core._retry import Clock
-from rerank_core._translation import translate_error
+from rerank_core._send.effects import Await, Clock, Flow, Gather, Run, Send, Sleep
+from rerank_core._send.flow import Plan
+from rerank_core._send.sending import raise_ours, to_record
 
 
 class ScriptedPlugin:
@@ -175,7 +173,7 @@ class Attempt:
     @property
     def key(self) -> tuple[str, bytes]:
         """What makes two attempts the same request."""
-        return self.effect.request.url, self.effect.content
+        return self.effect.url, self.effect.content
 
 
 class VirtualDriver:
@@ -261,6 +259,10 @@ class _Task:
                 self.driver.at(now + effect.seconds, self.resume)
             case Gather():
                 self._gather(effect)
+            case Await():
+                effect.future.add_done_callback(
+                    lambda _: self._end_at(self.driver.clock.now, None, effect.future.result)
+                )
             case _:
                 raise TypeError(effect)
 
@@ -289,7 +291,7 @@ class _Task:
         if effect.deadline is not None and effect.deadline <= now:
             self._end_at(now, effect.deadline, _pass_deadline)
             return
-        reply = driver.service.choose(effect.request.url, effect.content)
+        reply = driver.service.choose(effect.url, effect.content)
         reply = reply.within(effect.timeout.read)
 
         def outcome() -> HTTPResponse:
@@ -298,7 +300,7 @@ class _Task:
                 answer = reply.to_httpx(effect.content, driver.clock.time())
                 return to_record(answer, answer.content)
             except httpx.HTTPError as error:
-                translate_error(error, effect)
+                raise_ours(error, effect, None)
 
         ended = self._end_at(now + reply.after, effect.deadline, outcome)
         self.attempt = attempt = Attempt(effect, reply, now, ended)

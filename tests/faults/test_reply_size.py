@@ -12,6 +12,7 @@ import anyio
 import anyio.lowlevel
 import httpx
 import pytest
+from rerank_core._http.bodies import ReplyBody
 
 from faults.calls import MODEL, Fault, MakeCalls, check_fault, check_outcome, fault
 from faults.server import Step, chunk, head, rank, ranking, repeat, reply, serving, step
@@ -23,7 +24,6 @@ from rerank_core import (
     ResponseParseError,
     ServerError,
 )
-from rerank_core._http.bodies import ReplyBody
 
 # httpcore leaves its own generator behind where a reply is broken off, and only trio minds.
 pytestmark = pytest.mark.filterwarnings("ignore:Async generator 'httpcore:ResourceWarning")

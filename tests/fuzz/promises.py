@@ -30,7 +30,7 @@ from rerank_core import (
     hookimpl,
     wire,
 )
-from rerank_core._flow import run_plan
+from rerank_core._send.flow import run_plan
 from rerank_core.testing import CANARY, Case
 
 MOST_ERROR_CHARS = 1000

@@ -15,7 +15,7 @@ import pytest  # noqa: TC002 - as everywhere in the tests
 from attrs import field, frozen
 
 from rerank_core import ConfigurationError, Provider, RerankError, list_providers
-from rerank_core._reranker import Reranker
+from rerank_core._client.reranker import Reranker
 
 from .canary import CANARY
 

@@ -125,7 +125,7 @@ def test_no_failure_shows_a_key(
 
 def test_a_key_that_is_not_hidden_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test above can fail, for every failure that quotes what was sent."""
-    monkeypatch.setattr("rerank_core._target.Target.find_secrets", lambda _: set())
+    monkeypatch.setattr("rerank_core._resolve.target.Target.find_secrets", lambda _: set())
     place = Place("api_key", {"api_key": CANARY})
 
     found = {

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-
-from rerank_core._messages import CUT, shorten
 from rerank_core._redaction import hide
-from rerank_core._secrets import header_secrets, named_secrets, secrets_in, url_secrets
+
+from rerank_core._resolve.secrets import header_secrets, named_secrets, secrets_in, url_secrets
+from rerank_core._text import shorten
 
 from .canary import CANARY, encodings, found_in
 

@@ -16,8 +16,8 @@ from click.testing import CliRunner
 
 from recorder import Reply, recording
 from rerank_core import Provider, Reranker, RerankError
-from rerank_core._cli import cli
-from rerank_core._http.lifetime import Connections
+from rerank_core._cli.commands import cli
+from rerank_core._send.connections import Connections
 
 from .canary import CANARY, TOKEN, found_in, texts_of_error
 from .failures import answering
@@ -112,7 +112,7 @@ def test_a_proxy_of_no_known_kind_is_not_shown(monkeypatch: pytest.MonkeyPatch) 
 def test_the_command_line_shows_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither in its listings nor in its errors."""
     # What is opened here goes through the proxy: no other test is to be given it.
-    monkeypatch.setattr("rerank_core._client.SHARED", Connections())
+    monkeypatch.setattr("rerank_core._client.functions.SHARED", Connections())
     facts = PROVIDERS[PROVIDER]
     for name in (*facts.api_key_env, *(n for v in facts.secret_options.values() for n in v)):
         monkeypatch.setenv(name, CANARY)

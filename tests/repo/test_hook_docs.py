@@ -11,9 +11,9 @@ import pytest
 
 import rerank_core
 from rerank_core import auth, errors, hookspecs, testing, tokens, wire
-from rerank_core._hooks import HOOKS
-from rerank_core._new_plugin import SHAPES, write_plugin
-from rerank_core._plugins import GROUP
+from rerank_core._cli.new_plugin import SHAPES, write_plugin
+from rerank_core._resolve.discovery import GROUP
+from rerank_core._resolve.hooks import HOOKS
 from rerank_core.testing._report import find_cases, write_report
 from template.installed import installed, write_metadata
 

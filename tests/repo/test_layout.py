@@ -19,6 +19,12 @@ ROOT = Path(__file__).parents[2]
 CORE = ROOT / "core" / "src" / "rerank_core"
 PLUGINS = sorted((ROOT / "plugins").iterdir())
 PACKAGES = [ROOT / "core", *PLUGINS, ROOT / "plugin-template"]
+# Whose module has another name than the distribution; the ordinary tests do not install them.
+FRAMEWORKS = {
+    "haystack": "haystack-ai",
+    "haystack_integrations": "rerank-core-haystack",
+    "llama_index": "llama-index-core",
+}
 CEILING = 250
 # Imports point one way: each module may import only those after it.
 _LAYERS = """
@@ -65,8 +71,19 @@ def _name(module: Path) -> str:
     return ".".join(module.relative_to(CORE).with_suffix("").parts)
 
 
+def _tables(package: Path) -> dict[str, Any]:
+    return tomllib.loads((package / "pyproject.toml").read_text(encoding="utf-8"))
+
+
 def _metadata(package: Path) -> dict[str, Any]:
-    return tomllib.loads((package / "pyproject.toml").read_text(encoding="utf-8"))["project"]  # type: ignore[no-any-return]
+    return _tables(package)["project"]  # type: ignore[no-any-return]
+
+
+PROVIDERS = [
+    package
+    for package in PLUGINS
+    if "rerank_core.providers" in _metadata(package).get("entry-points", {})
+]
 
 
 def _normal(need: str) -> str:
@@ -88,7 +105,11 @@ def _modules(package: Path) -> list[Path]:
     """What a package brings, whether that is one module or a package of modules."""
     if package == ROOT / "core":
         return sorted(CORE.rglob("*.py"))
-    return sorted([*package.glob("rerank_*.py"), *package.glob("rerank_*/**/*.py")])
+    wheel = _tables(package)["tool"]["hatch"]["build"]["targets"]["wheel"]
+    places = [package / place for place in wheel["only-include"]]
+    return sorted(
+        path for place in places for path in [place, *place.rglob("*.py")] if path.is_file()
+    )
 
 
 def _imports(module: Path) -> Iterator[tuple[str, bool]]:
@@ -114,7 +135,17 @@ def _imports(module: Path) -> Iterator[tuple[str, bool]]:
 
 
 @pytest.mark.parametrize("package", PLUGINS, ids=lambda path: path.name)
-def test_a_plugin_has_its_files_and_one_name(package: Path) -> None:
+def test_a_package_has_its_files(package: Path) -> None:
+    """The four things that each of them is, below a folder of its name."""
+    assert _metadata(package)["name"] == package.name
+    assert _modules(package)
+    assert (package / "README.md").is_file()
+    assert (package / "LICENSE").is_file()
+    assert [*(package / "tests").glob("test_*.py")]
+
+
+@pytest.mark.parametrize("package", PROVIDERS, ids=lambda path: path.name)
+def test_a_plugin_has_one_name(package: Path) -> None:
     """Folder, distribution, module, entry point, provider and test carry the same name."""
     name = package.name.removeprefix("rerank-").replace("-", "_")
     project = _metadata(package)
@@ -122,7 +153,6 @@ def test_a_plugin_has_its_files_and_one_name(package: Path) -> None:
     module = f"rerank_{name}"
     listed = {found.name: found for found in list_providers()}
 
-    assert project["name"] == package.name
     assert entry_points[name] == module
     assert {*entry_points.values()} == {module}
     for alias in entry_points:
@@ -130,8 +160,6 @@ def test_a_plugin_has_its_files_and_one_name(package: Path) -> None:
         assert facts is not None, listed[alias].error
         assert facts.name == name
     assert (package / f"{module}.py").is_file() or (package / module / "__init__.py").is_file()
-    assert (package / "README.md").is_file()
-    assert (package / "LICENSE").is_file()
     assert (package / "tests" / f"test_{name}.py").is_file()
 
 
@@ -157,7 +185,7 @@ def test_what_a_package_imports_it_declares(package: Path) -> None:
     extras = project.get("optional-dependencies", {}).values()
     needs = [*project["dependencies"], *(need for extra in extras for need in extra)]
     declared = {_normal(need) for need in [project["name"], *needs]}
-    distributions = packages_distributions()
+    distributions = {**packages_distributions(), **{k: [v] for k, v in FRAMEWORKS.items()}}
     roots = {name.split(".")[0] for path in _modules(package) for name, _ in _imports(path)}
     foreign = roots - sys.stdlib_module_names - UNDECLARED.get(project["name"], set())
     undeclared = {
@@ -241,6 +269,14 @@ def test_core_names_no_provider_but_the_one_in_this_process() -> None:
     ]
 
     assert found == []
+
+
+def test_what_frameworks_hold_of_a_reranker_is_one_file() -> None:
+    """Each distribution stands alone, so that each has it; they must not drift apart."""
+    found = [*(ROOT / "plugins").rglob("_lazy.py")]
+
+    assert len(found) == 3
+    assert len({path.read_bytes() for path in found}) == 1
 
 
 def test_nothing_of_one_machine_is_tracked() -> None:

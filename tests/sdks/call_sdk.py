@@ -112,14 +112,63 @@ def call_watsonx(base_url: str, call: dict[str, Any]) -> list[tuple[int, float]]
     return [(row["index"], row["score"]) for row in reply["results"]]
 
 
+def call_mixedbread(base_url: str, call: dict[str, Any]) -> list[tuple[int, float]]:
+    """Mixedbread's client."""
+    import mixedbread
+
+    client = mixedbread.Mixedbread(api_key=KEY, base_url=base_url)
+    return [(row.index, row.score) for row in client.rerank(**call).data]
+
+
+def call_openrouter(base_url: str, call: dict[str, Any]) -> list[tuple[int, float]]:
+    """OpenRouter's client."""
+    import openrouter
+
+    client = openrouter.OpenRouter(api_key=KEY, server_url=f"{base_url}/api/v1")
+    reply = client.rerank.rerank(**call)
+    return [(row.index, row.relevance_score) for row in reply.results]
+
+
+def call_contextual(base_url: str, call: dict[str, Any]) -> list[tuple[int, float]]:
+    """Contextual AI's client."""
+    import contextual
+
+    client = contextual.ContextualAI(api_key=KEY, base_url=f"{base_url}/v1")
+    return [(row.index, row.relevance_score) for row in client.rerank.create(**call).results]
+
+
+def call_isaacus(base_url: str, call: dict[str, Any]) -> list[tuple[int, float]]:
+    """Isaacus's client."""
+    import isaacus
+
+    client = isaacus.Isaacus(api_key=KEY, base_url=f"{base_url}/v1")
+    return [(row.index, row.score) for row in client.rerankings.create(**call).results]
+
+
+def call_xinference(base_url: str, call: dict[str, Any]) -> list[tuple[int, float]]:
+    """Xinference's client, whose handle stands in for the two requests that look the model up."""
+    from xinference_client.client.restful.restful_client import RESTfulRerankModelHandle
+
+    handle = RESTfulRerankModelHandle(
+        call.pop("model"), base_url, auth_headers={"Authorization": f"Bearer {KEY}"}
+    )
+    reply = handle.rerank(**call)
+    return [(row["index"], row["relevance_score"]) for row in reply["results"]]
+
+
 CALLS: dict[str, Callable[[str, dict[str, Any]], list[tuple[int, float]]]] = {
     "bedrock": call_bedrock,
     "cohere_v1": call_cohere_v1,
     "cohere_v2": call_cohere_v2,
+    "contextual": call_contextual,
+    "isaacus": call_isaacus,
+    "mixedbread": call_mixedbread,
+    "openrouter": call_openrouter,
     "together": call_together,
     "vertex_ai": call_vertex_ai,
     "voyage": call_voyage,
     "watsonx": call_watsonx,
+    "xinference": call_xinference,
 }
 
 

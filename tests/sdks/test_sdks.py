@@ -51,6 +51,7 @@ VARIABLES = (
         "SPACE_ID",
     ),
     *("TOGETHER", "VERTEXAI_", "VOYAGE_", "WATSONX_", "WML_", "WX_"),
+    *("CONTEXTUAL_", "ISAACUS_", "MIXEDBREAD_", "MXBAI_", "OPENROUTER_", "XINFERENCE_"),
 )
 NOTHING = object()
 
@@ -118,6 +119,25 @@ COHERE_REPLY = {"id": "made-up", "results": rows(), "meta": {"billed_units": {"s
 VOYAGE_REPLY = {"object": "list", "data": rows(), "model": "m", "usage": {"total_tokens": 9}}
 TOGETHER_REPLY = {"object": "rerank", "model": "m", "results": rows(), "usage": None}
 GOOGLE_REPLY = {"records": [{"id": str(at), "score": score} for at, score in SCORES]}
+MIXEDBREAD_REPLY = {
+    "object": "list",
+    "model": "mixedbread-ai/mxbai-rerank-large-v2",
+    "data": [{**row, "input": None, "object": "rank_result"} for row in rows(score="score")],
+    "usage": {"prompt_tokens": 9, "completion_tokens": 0, "total_tokens": 9},
+    "top_k": 2,
+    "return_input": False,
+}
+OPENROUTER_REPLY = {
+    "id": "gen-rerank-1",
+    "model": "cohere/rerank-v3.5",
+    "provider": "Cohere",
+    "results": [{**row, "document": {"text": DOCUMENTS[row["index"]]}} for row in rows()],
+    "usage": {"search_units": 1, "cost": 0.001},
+}
+ISAACUS_REPLY = {"results": rows(score="score"), "usage": {"input_tokens": 9}}
+XINFERENCE_REPLY = {"id": "r", "results": rows(), "meta": {"tokens": None}}
+ROUTING = {"order": ["Cohere"], "allow_fallbacks": False}
+CHUNKS = {"size": 512, "overlap_ratio": 0.1}
 IBM_REPLY = {"model_id": "m", "results": rows(score="score"), "input_token_count": 9}
 
 PAIRS = {
@@ -292,6 +312,132 @@ PAIRS = {
         },
         reply=IBM_REPLY,
     ),
+    "mixedbread": Pair(
+        sdk="mixedbread",
+        theirs={
+            "model": "mixedbread-ai/mxbai-rerank-large-v2",
+            "query": QUERY,
+            "input": DOCUMENTS,
+        },
+        ours={"model": "mixedbread/mxbai-rerank-large-v2", **ASKED},
+        reply=MIXEDBREAD_REPLY,
+    ),
+    "mixedbread-all": Pair(
+        sdk="mixedbread",
+        theirs={
+            "model": "mixedbread-ai/mxbai-rerank-large-v2",
+            "query": QUERY,
+            "input": MAPPINGS,
+            "rank_fields": ["title", "text"],
+            "top_k": 2,
+            "return_input": True,
+            "rewrite_query": True,
+        },
+        ours={
+            "model": "mixedbread/mixedbread-ai/mxbai-rerank-large-v2",
+            "query": QUERY,
+            "documents": MAPPINGS,
+            "rank_fields": ["title", "text"],
+            "top_n": 2,
+            "rewrite_query": True,
+        },
+        reply=MIXEDBREAD_REPLY,
+    ),
+    "openrouter": Pair(
+        sdk="openrouter",
+        theirs={"model": "cohere/rerank-v3.5", **ASKED},
+        ours={"model": "openrouter/cohere/rerank-v3.5", **ASKED},
+        reply=OPENROUTER_REPLY,
+    ),
+    "openrouter-all": Pair(
+        sdk="openrouter",
+        theirs={
+            "model": "cohere/rerank-v3.5",
+            **ASKED,
+            "top_n": 2,
+            "provider": ROUTING,
+            "user": "u1",
+            "session_id": "s1",
+        },
+        ours={
+            "model": "openrouter/cohere/rerank-v3.5",
+            **ASKED,
+            "top_n": 2,
+            "provider_preferences": ROUTING,
+            "user": "u1",
+            "session_id": "s1",
+        },
+        reply=OPENROUTER_REPLY,
+    ),
+    "contextual": Pair(
+        sdk="contextual",
+        theirs={"model": "ctxl-rerank-v1-instruct", **ASKED},
+        ours={"model": "contextual/ctxl-rerank-v1-instruct", **ASKED},
+        reply={"results": rows()},
+    ),
+    "contextual-all": Pair(
+        sdk="contextual",
+        theirs={
+            "model": "ctxl-rerank-v1-instruct",
+            **ASKED,
+            "top_n": 2,
+            "instruction": "Prefer official sources.",
+            "metadata": ["src: a", ""],
+        },
+        ours={
+            "model": "contextual/ctxl-rerank-v1-instruct",
+            **ASKED,
+            "top_n": 2,
+            "instruction": "Prefer official sources.",
+            "metadata": ["src: a", ""],
+        },
+        reply={"results": rows()},
+    ),
+    "isaacus": Pair(
+        sdk="isaacus",
+        theirs={"model": "kanon-2-reranker", "query": QUERY, "texts": DOCUMENTS},
+        ours={"model": "isaacus/kanon-2-reranker", **ASKED},
+        reply=ISAACUS_REPLY,
+    ),
+    "isaacus-all": Pair(
+        sdk="isaacus",
+        theirs={
+            "model": "kanon-2-reranker",
+            "query": QUERY,
+            "texts": DOCUMENTS,
+            "top_n": 2,
+            "is_iql": True,
+            "scoring_method": "chunk_avg",
+            "chunking_options": CHUNKS,
+        },
+        ours={
+            "model": "isaacus/kanon-2-reranker",
+            **ASKED,
+            "top_n": 2,
+            "is_iql": True,
+            "scoring_method": "chunk_avg",
+            "chunking_options": CHUNKS,
+        },
+        reply=ISAACUS_REPLY,
+    ),
+    "xinference": Pair(
+        sdk="xinference",
+        theirs={"model": "my-reranker", **ASKED, "return_documents": False},
+        ours={"model": "xinference/my-reranker", **ASKED},
+        reply=XINFERENCE_REPLY,
+    ),
+    "xinference-all": Pair(
+        sdk="xinference",
+        theirs={"model": "my-reranker", **ASKED, "top_n": 2, "return_len": True, "lang": "fr"},
+        ours={
+            "model": "xinference/my-reranker",
+            **ASKED,
+            "top_n": 2,
+            "return_len": True,
+            "kwargs": {"lang": "fr"},
+        },
+        reply=XINFERENCE_REPLY,
+    ),
 }
 
 DIFFERENCES = (
@@ -327,6 +473,48 @@ DIFFERENCES = (
         {"truncate_input_tokens": 512, "return_options": {"top_n": 2, "query": False}},
         "core attaches the caller's own documents",
         ("watsonx-all",),
+    ),
+    Difference(
+        "json.return_input",
+        NOTHING,
+        "core attaches the caller's own documents: asking for them back pays for them twice",
+        ("mixedbread-all",),
+    ),
+    Difference(
+        "json.return_documents",
+        NOTHING,
+        "the client restates a default of its own; over HTTP none come back unless asked for",
+        ("xinference", "xinference-all"),
+    ),
+    Difference(
+        "json.return_len",
+        NOTHING,
+        "the client restates the server's default, which nobody asked for",
+        ("xinference",),
+    ),
+    Difference(
+        "json.top_n", NOTHING, "None is the same as not given, and is not sent", ("xinference",)
+    ),
+    Difference(
+        "json.max_chunks_per_doc",
+        NOTHING,
+        "None is the same as not given, and is not sent",
+        ("xinference", "xinference-all"),
+    ),
+    Difference(
+        "json.kwargs", NOTHING, "the client sends an empty object, in a string", ("xinference",)
+    ),
+    Difference(
+        "json.kwargs",
+        '{"lang":"fr"}',
+        "JSON in a string may be written with fewer spaces",
+        ("xinference-all",),
+    ),
+    Difference(
+        "json.lang",
+        NOTHING,
+        "the client repeats options of the engine where the server ignores them",
+        ("xinference-all",),
     ),
 )
 

@@ -16,7 +16,7 @@ import attrs
 import httpx
 import pytest
 
-from environments import INFINITY, LITELLM_PROXY
+from environments import INFINITY, LITELLM_PROXY, LLAMACPP
 from recorder import Recorder, recording
 
 if TYPE_CHECKING:
@@ -68,6 +68,16 @@ class LiteLLMProxy:
     base_url: str
     stub: Recorder
     api_key: str = "sk-test-key"
+
+
+@attrs.frozen
+class LlamaServer:
+    """Where a llama.cpp server listens, its key, and the most tokens of a pair."""
+
+    base_url: str
+    api_key: str = "test-key"
+    model: str = "tiny-reranker"
+    max_tokens: int = 128
 
 
 @pytest.hookimpl(tryfirst=True)  # before the marker expression is applied
@@ -189,6 +199,52 @@ def running_proxy(
             environment=PROXY_ENVIRONMENT,
         ):
             yield proxy
+
+
+@contextmanager
+def running_llamacpp(folder: Path, model: Path, *options: str) -> Iterator[LlamaServer]:
+    """Run a llama.cpp server with this model for the length of a `with` block."""
+    port = free_port()
+    server = LlamaServer(f"http://127.0.0.1:{port}")
+    with running(
+        folder,
+        *(LLAMACPP.bin / "python", HERE / "serve_llamacpp.py", model),
+        *(str(port), server.api_key, *options),
+        health=f"{server.base_url}/health",
+        environment={},
+    ):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the model that llama.cpp serves."""
+    if not LLAMACPP.is_installed:
+        pytest.fail(LLAMACPP.how_to_install, pytrace=False)
+    path = tmp_path_factory.mktemp("tiny-gguf") / "tiny-reranker.gguf"
+    subprocess.run(  # noqa: S603 - our own command
+        [LLAMACPP.bin / "python", HERE / "make_tiny_gguf.py", path],
+        check=True,
+        timeout=SECONDS_TO_START,
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def llamacpp(tmp_path_factory: pytest.TempPathFactory, tiny_gguf: Path) -> Iterator[LlamaServer]:
+    """Run a server with a key, as `llama-server --rerank` starts."""
+    with running_llamacpp(tmp_path_factory.mktemp("llamacpp"), tiny_gguf) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def chatting_llamacpp(
+    tmp_path_factory: pytest.TempPathFactory, tiny_gguf: Path
+) -> Iterator[LlamaServer]:
+    """Run a server as it starts by default, without `--rerank`."""
+    folder = tmp_path_factory.mktemp("chatting-llamacpp")
+    with running_llamacpp(folder, tiny_gguf, "--chat") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from functools import partial
 
 from attrs import frozen
 
-from rerank_core._hooks import HOOKS
+from rerank_core._resolve.hooks import HOOKS
 
 # What may be broken without harm, with the reason.
 HARMLESS = {"'the reply' spoilt": "a word for error messages alone"}

@@ -14,8 +14,8 @@ from attrs import evolve
 from click.testing import CliRunner
 
 from rerank_core import ConfigurationError
-from rerank_core._cli_plugins import cli
-from rerank_core._new_plugin import SHAPES, TEMPLATE, check_name, make_files, write_plugin
+from rerank_core._cli.new_plugin import SHAPES, TEMPLATE, check_name, make_files, write_plugin
+from rerank_core._cli.plugins import cli
 from rerank_core.testing import CHECKS, Case, Check
 from template.installed import imported, installed, write_metadata
 from template.mutants import Mutant, make_mutants

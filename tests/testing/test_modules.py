@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 from attrs import evolve
 
-from rerank_core._new_plugin import make_files
+from rerank_core._cli.new_plugin import make_files
 from rerank_core.testing import CHECKS, Case
 from template.installed import imported, installed
 from testing.planted import CASE

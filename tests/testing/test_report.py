@@ -12,8 +12,8 @@ from attrs import evolve
 from click.testing import CliRunner
 
 from rerank_core import ConfigurationError, Provider, ResponseParseError, hookimpl
-from rerank_core._cli_plugins import cli
-from rerank_core._new_plugin import write_plugin
+from rerank_core._cli.new_plugin import write_plugin
+from rerank_core._cli.plugins import cli
 from rerank_core.testing import CHECKS, Case, Check, conformance, run_checks
 from rerank_core.testing._report import find_cases, write_report
 from template.installed import installed, write_metadata

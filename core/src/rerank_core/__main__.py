@@ -12,7 +12,7 @@ _INTERRUPTED = 130
 def main() -> None:
     """Run the command line; without the extra `cli`, say how to install it."""
     try:
-        from rerank_core._cli_plugins import cli  # noqa: PLC0415 - click is an extra
+        from rerank_core._cli.plugins import cli  # noqa: PLC0415 - click is an extra
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in _EXTRA:
             raise

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Iterable, Mapping
+from typing import Any
 
 import httpx
 
-from rerank_core._secrets import header_secrets
+__all__ = ["AuthOptions", "HeaderAuth"]
 
-if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
 
-__all__ = ["HeaderAuth", "keep_given"]
+class AuthOptions(dict[str, Any]):
+    """The provider's options, secret ones among them, as `auth` gets them.
+
+    Attributes:
+        given: The names of those that the caller gave, `api_key` among them; the environment has
+            the others. What is given comes before all that the environment has.
+    """
+
+    def __init__(self, options: Mapping[str, Any], given: Iterable[str] = ()) -> None:
+        super().__init__(options)
+        self.given = frozenset(given)
+
+    def __repr__(self) -> str:
+        """The names, never the values."""
+        return f"AuthOptions({sorted(self)}, given={sorted(self.given)})"
 
 
 class HeaderAuth(httpx.Auth):
-    """Sends a key in one header."""
+    """Sends a key in one header.
+
+    Args:
+        header: The header's name.
+        value: What it holds, as it is sent.
+    """
 
     def __init__(self, header: str, value: str) -> None:
         self.header, self.value = header, value
@@ -28,31 +46,3 @@ class HeaderAuth(httpx.Auth):
     def __repr__(self) -> str:
         """The header's name, never its value."""
         return f"HeaderAuth({self.header!r})"
-
-    def secrets(self) -> list[str]:
-        """What errors must not show."""
-        return header_secrets(self.value)
-
-
-def keep_given(
-    values: Mapping[str, Any],
-    variables: Mapping[str, Sequence[str]],
-    *,
-    environ: Mapping[str, str],
-) -> dict[str, Any]:
-    """The values that the caller gave, without those of the environment.
-
-    For a plugin's `auth`, which gets both in one mapping, where several things can sign: one that
-    the caller gives comes before all that the environment has. What equals one of its variables
-    was not given, or might as well not have been.
-
-    Args:
-        values: By the names of options; `None` for what there is not.
-        variables: The names of the variables of each, as the facts state them.
-        environ: The environment.
-    """
-    return {
-        name: value
-        for name, value in values.items()
-        if value is not None and value not in map(environ.get, variables[name])
-    }

@@ -25,12 +25,9 @@ All of them pickle, so they cross process boundaries whole.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict, Unpack
 
-if TYPE_CHECKING:
-    from typing import Unpack
-
-    from rerank_core._models import HTTPResponse
+from rerank_core.records.exchange import HTTPResponse
 
 
 class _Context(TypedDict, total=False):
@@ -50,7 +47,14 @@ class RerankError(Exception):
         model: The model's name without its provider, or `None`.
         response: The reply, where there was one: status, headers and body.
         retry_after: Seconds that the service asked to wait, or `None`.
+        attempts: Requests that the call sent to the ranking service before it failed.
+        seconds: How long the call took.
     """
+
+    attempts: int = 0
+    seconds: float = 0.0
+    _described: bool = False
+    _secrets: tuple[object, ...] = ()
 
     def __init__(
         self,
@@ -137,7 +141,14 @@ class RequestTimeoutError(TransportError):
 
 
 class APIStatusError(RerankError):
-    """The service replied with an error; `status_code` says which."""
+    """The service replied with an error; `status_code` is the status of the reply.
+
+    Attributes:
+        code: The HTTP status that the error stands for: the reply's own, or the one that the body
+            of a reply with a good status names; `None` where it names none.
+    """
+
+    code: int | None = None
 
 
 class BadRequestError(APIStatusError):

@@ -1,32 +1,28 @@
-"""The four hooks that a provider implements.
+"""The four hooks that a provider implements, and one for whoever wants to know what happens.
 
-They are called in this order, the first when a `Reranker` is made, the others once per request::
+The four are called in this order, the first when a `Reranker` is made, the others once per
+request::
 
     resolve_provider -> map_params -> build_request -> (core sends) -> parse_response
 
-Hooks describe and translate. They are pure: no I/O, no environment, no secrets, no state, and
+They describe and translate. They are pure: no I/O, no environment, no secrets, no state, and
 nothing of what they are given is changed. An implementation names only the arguments it uses and
 never gives one a default. All four are needed.
+
+The fifth, `observe`, is not a provider's duty: any number of plugins may have it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import pluggy
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from rerank_core._facts import Provider
-    from rerank_core._models import (
-        JSON,
-        Compute,
-        HTTPRequest,
-        NextRequest,
-        RerankRequest,
-        RerankResponse,
-    )
+from rerank_core.events import Event
+from rerank_core.facts import Provider
+from rerank_core.records.exchange import JSON, Compute, HTTPRequest, NextRequest, RerankRequest
+from rerank_core.records.response import RerankResponse
 
 hookspec = pluggy.HookspecMarker("rerank_core")
 hookimpl = pluggy.HookimplMarker("rerank_core")
@@ -40,9 +36,9 @@ HOOKSPEC_VERSION = 1
 def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider | None:
     """State the facts about this provider and model.
 
-    Called when a `Reranker` is made: first without options, to learn which of them are secret,
-    then with them. And by listings, with an empty `model`. So it can ask for no option: where one
-    is missing, `build_request` or `auth` says so.
+    Called when a `Reranker` is made; and once for the plugin as a whole, with an empty `model`
+    and no options, to learn its name and which of its options are secret. So it can ask for no
+    option: where one is missing, `build_request` or `auth` says so.
 
     Args:
         model: The model's name without its provider; never checked against a list, because
@@ -68,7 +64,8 @@ def map_params(provider: Provider, params: Mapping[str, Any]) -> dict[str, Any] 
             `return_documents`: core attaches the caller's own documents.
 
     Returns:
-        The same by the names that the service knows; nothing that was not asked for.
+        The parameters by the names that the service knows; nothing that was not asked for, but
+        for what the service demands.
 
     Raises:
         UnsupportedParamError: For a parameter that cannot go together with the others or with
@@ -95,7 +92,7 @@ def build_request(
 
     Raises:
         InvalidRequestError: For what the service is known to refuse.
-        UnsupportedParamError: As in `map_params`.
+        UnsupportedParamError: For a parameter that this request cannot carry.
     """
 
 
@@ -124,8 +121,23 @@ def parse_response(
         or says "come back later".
 
     Raises:
-        ResponseParseError: Where the reply is not what the service documents. A `KeyError`,
-            `IndexError`, `TypeError`, `ValueError`, `AttributeError`, `ArithmeticError` or
-            `RecursionError` is taken for the same.
-        APIStatusError: Where a good status carries an error.
+        ResponseParseError: Where the reply is not what the service documents. Core takes a
+            `KeyError`, `IndexError`, `TypeError` or `ValueError` for one, and an `AttributeError`
+            of a piece of the payload.
+        APIStatusError: Where a good status carries an error that core cannot find by itself. A
+            `ServerError` or `RateLimitError` is tried again.
+    """
+
+
+@hookspec
+def observe(event: Event) -> None:
+    """Be told what happens to a call.
+
+    Called for each event of `rerank_core.events`, in the thread or task that does the work, and
+    waited for: so it is to be quick. Every observer is told: those given to `register`, for all
+    calls, and `observe` in a provider's own module, for the calls to that provider. What it
+    raises is reported once in the log and harms no call.
+
+    Args:
+        event: One of the frozen records of `rerank_core.events`.
     """

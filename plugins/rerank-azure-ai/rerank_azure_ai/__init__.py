@@ -6,7 +6,7 @@ https://docs.cohere.com/docs/cohere-on-microsoft-azure
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlunsplit
 
 from rerank_azure_ai._endpoints import choose_header, find_api
@@ -22,9 +22,6 @@ from rerank_core import (
     hookimpl,
     wire,
 )
-
-if TYPE_CHECKING:
-    import httpx
 
 _SHARED = {"top_n": "top_n", "rank_fields": "rank_fields"}
 _ONLY_V1 = {"max_chunks_per_doc": "max_chunks_per_doc"}
@@ -108,7 +105,7 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         max_tokens=4096 if "-v3" in name else 32768 if "-v4" in name else None,
         score_kind="probability",
         error_types={"unknown_model": NotFoundError, "unavailable_model": NotFoundError},
-        hints=_make_hints(choose_header(options, options.get("api_base"))),
+        hints=_make_hints(options),
         price=Price(price, "search_units", "2026-11-22") if price else None,
         retires=_RETIRED.get(name),
         models=("Cohere-rerank-v4.0-pro", "Cohere-rerank-v4.0-fast", "Cohere-rerank-v3.5"),
@@ -158,28 +155,35 @@ def parse_response(payload: Any) -> RerankResponse:
         wire.add_extra(results, payload["results"], "relevant_spans"),
         id=payload.get("id") or "",
         meta=wire.read_meta(payload),
-        warnings=wire.read_strings((payload.get("meta") or {}).get("warnings")),
+        warnings=_read_warnings(payload.get("meta")),
     )
 
 
-def _make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -> httpx.Auth:
+def _read_warnings(meta: Any) -> tuple[str, ...]:
+    return wire.read_strings(meta.get("warnings")) if isinstance(meta, dict) else ()
+
+
+def _make_auth(key: str | None, provider: Provider, options: Any) -> Any:
     from rerank_azure_ai._auth import make_auth  # noqa: PLC0415 - httpx not before the first call
 
     return make_auth(key, provider, options)
 
 
-def _make_hints(header: str) -> dict[int | str, str]:
+def _make_hints(options: Mapping[str, Any]) -> dict[int | str, str]:
     """What a person should try; for a refused key, the other header first of all."""
+    header = choose_header(options, options.get("api_base"))
     other = "bearer" if header == "api-key" else "api-key"
     no_model = "model is the name of the deployment, which the portal shows"
+    asked = find_api(str(options.get("api_base") or ""))
     return {
-        401: f"an API key is sent as {header!r} here: try auth_header={other!r}. An Entra token"
-        " needs the role Cognitive Services User, for some minutes already, and the right"
-        " azure_scope",
-        403: "a role such as Cognitive Services User or a network rule is missing",
-        404: f"{no_model}; api_base is the resource's or the endpoint's address",
-        500: "a path that a v4 deployment does not have is answered so, too: on a Foundry resource"
-        " it is /providers/cohere/v2/rerank",
+        401: f"if an API key was given: it is sent as {header!r} here, try auth_header={other!r};"
+        " if an Entra token: it needs the role Cognitive Services User, for some minutes already,"
+        " and the right azure_scope",
+        403: "if no network rule forbids it, a role such as Cognitive Services User is missing",
+        404: f"if it is about the model: {no_model}; if about the path: api_base is the resource's"
+        f" or the endpoint's address, and {asked.hostname}{asked.path} was completed to the URL",
+        500: "if the path is one that a v4 deployment does not have: on a Foundry resource it is"
+        " /providers/cohere/v2/rerank",
         "unknown_model": no_model,
         "unavailable_model": no_model,
     }

@@ -16,7 +16,7 @@ from attrs import field, frozen
 
 from rerank_azure_ai._endpoints import choose_header
 from rerank_core import ConfigurationError, MissingAPIKeyError, Provider
-from rerank_core.auth import HeaderAuth, keep_given
+from rerank_core.auth import AuthOptions, HeaderAuth
 from rerank_core.tokens import Steps, Token, TokenAuth, check_token, fetch, read_token
 
 # What Microsoft documents today. https://cognitiveservices.azure.com/.default is older, and
@@ -35,7 +35,7 @@ class _Environment:
     values: tuple[str | None, ...] = field(repr=False)
 
 
-def make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -> httpx.Auth:
+def make_auth(key: str | None, provider: Provider, options: AuthOptions) -> httpx.Auth | TokenAuth:
     """The first of: a key, what gives tokens, a token, a registered application, the chain.
 
     What the caller gives comes before all that the environment has.
@@ -44,9 +44,8 @@ def make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -
         MissingAPIKeyError: There is none of them.
         ConfigurationError: What is given is not enough.
     """
-    known = {**options, "key": key}
-    variables = {**provider.options, **provider.secret_options, "key": provider.api_key_env}
-    given = keep_given(known, variables, environ=os.environ)
+    known = {**options, "api_key": key}
+    given = {name: value for name, value in known.items() if name in options.given}
     applies = bool(given.keys() & set(_TRIO))
     auth = _sign_with(given, provider, known)
     if auth is None and not applies:
@@ -61,9 +60,9 @@ def make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -
 
 def _sign_with(
     candidates: Mapping[str, Any], provider: Provider, options: Mapping[str, Any]
-) -> httpx.Auth | None:
+) -> httpx.Auth | TokenAuth | None:
     """The first of the candidates that are a key, what gives tokens, or a token."""
-    if key := candidates.get("key"):
+    if key := candidates.get("api_key"):
         header = choose_header(options, provider.base_url)
         return HeaderAuth("api-key", key) if header == "api-key" else _bearer(key)
     scope = options.get("azure_scope") or _SCOPE

@@ -8,10 +8,19 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 _RESOURCE = re.compile(
-    r"https?://[^/?#]*\.(services\.ai|cognitiveservices)\.azure\.com(:\d*)?([/?#]|$)"
+    r"https?://[^/?#]*\.(services\.ai|cognitiveservices|openai)\.azure\.(com|us|cn)"
+    r"(:\d*)?([/?#]|$)"
 )
-# What people copy from the portal besides: the resource itself, its chat API, their project.
-_NOT_COHERES = re.compile(r"(^|/models|/openai(/v1)?|/api/projects/[^/]+)$")
+# What people copy from the portal besides: the resource itself, its chat APIs, their project.
+_NOT_COHERES = re.compile(
+    r"(^|/models|(^|/api/projects/[^/]+)/openai(/v1|/deployments/[^/]+)?|/api/projects/[^/]+"
+    r"|/anthropic(/v1)?)(/chat/completions|/completions|/embeddings|/responses|/messages)?$"
+)
+# The same of an endpoint of one model.
+_CHAT = re.compile(r"(/v1)?/chat/completions$|(/v1)?/embeddings$")
+_MODEL = re.compile(r"\.(models|inference)\.ai\.azure\.com$")
+# The chat's; Cohere's API has none there and answers 400 to one.
+_API_VERSION = re.compile(r"(^|&)api-version=[^&]*")
 
 
 def is_resource(base_url: Any) -> bool:
@@ -28,8 +37,13 @@ def find_api(base_url: str) -> SplitResult:
     """The base URL, down to Cohere's API where it stops before or beside it."""
     base = urlsplit(base_url)
     path = base.path.rstrip("/")
-    if is_resource(base_url) and _NOT_COHERES.search(path):
-        path = "/providers/cohere"
+    if is_resource(base_url):
+        if _NOT_COHERES.search(path):
+            path = "/providers/cohere"
+        base = base._replace(query=_API_VERSION.sub("", base.query))
+    elif _MODEL.search(base.hostname or ""):
+        path = _CHAT.sub("", path)
+    path = path.removesuffix("/chat/completions")
     if path.endswith("/providers/cohere"):
         path += "/v2"
     return base._replace(path=path)

@@ -457,8 +457,8 @@ NO_LENGTH = {"error": {"code": "no_content_length_header", "message": "Bad body.
         (400, UNKNOWN, NotFoundError, "No such. (model is the name of the deployment"),
         (404, UNAVAILABLE, NotFoundError, "No such. (model is the name of the deployment"),
         (401, {"statusCode": 401, "message": "Unauthorized."}, AuthenticationError, "Unauthorized"),
-        (401, FOUNDRY_ERROR, AuthenticationError, "No data access. (an API key is sent as"),
-        (403, FOUNDRY_ERROR, PermissionDeniedError, "No data access. (a role such as"),
+        (401, FOUNDRY_ERROR, AuthenticationError, "No data access. (if an API key was"),
+        (403, FOUNDRY_ERROR, PermissionDeniedError, "No data access. (if no network"),
         (404, {"id": "x", "message": "model 'x' not found"}, NotFoundError, "model 'x' not found"),
         (408, {"message": "slow"}, APIStatusError, "slow"),
         (422, {"message": "bad field"}, BadRequestError, "bad field"),
@@ -487,10 +487,10 @@ def test_an_error_is_of_its_kind(
 @pytest.mark.parametrize(
     ("base", "header", "words"),
     [
-        (RESOURCE, None, "sent as 'api-key' here: try auth_header='bearer'"),
-        (SERVERLESS, None, "sent as 'bearer' here: try auth_header='api-key'"),
-        (SERVERLESS, "api-key", "sent as 'api-key' here: try auth_header='bearer'"),
-        (RESOURCE, "bearer", "sent as 'bearer' here: try auth_header='api-key'"),
+        (RESOURCE, None, "sent as 'api-key' here, try auth_header='bearer'"),
+        (SERVERLESS, None, "sent as 'bearer' here, try auth_header='api-key'"),
+        (SERVERLESS, "api-key", "sent as 'api-key' here, try auth_header='bearer'"),
+        (RESOURCE, "bearer", "sent as 'bearer' here, try auth_header='api-key'"),
     ],
 )
 def test_a_refused_key_s_error_says_how_it_was_sent(

@@ -25,12 +25,14 @@ from rerank_bedrock._endpoints import (
     SERVICES,
     arn_of,
     endpoint_of,
+    region_by_host,
     route_by_path,
     route_of,
     split_route,
 )
+from rerank_bedrock._errors import ERROR_TYPES, HINTS
 from rerank_core import (
-    AuthenticationError,
+    BilledUnits,
     ConfigurationError,
     HTTPRequest,
     Meta,
@@ -51,35 +53,14 @@ _RUNTIME = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"
 _ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_BEDROCK_RUNTIME_ENDPOINT", "BEDROCK_API_BASE")
 _REGION = ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION")
 # US dollars for a search unit: one query with up to 100 chunks of documents. Bedrock reports no
-# units, so that the cost of a call stays unknown.
+# units: they are counted in documents, and where some are longer than a chunk, the bill is higher.
 _PRICES = {"amazon.rerank-v1:0": 0.001, "cohere.rerank-v3-5:0": 0.002}
-_OFFERED = (
-    "offered in ap-northeast-1, ca-central-1, eu-central-1 and us-west-2;"
-    " cohere.rerank-v3-5:0 in us-east-1 too, amazon.rerank-v1:0 not"
-)
-_HINTS: Mapping[int | str, str] = {
-    "AccessDeniedException": "the Rerank operation needs both bedrock:Rerank and"
-    " bedrock:InvokeModel, and the account access to the model; for Cohere's also"
-    " aws-marketplace:ViewSubscriptions and aws-marketplace:Subscribe",
-    "ExpiredTokenException": "get new temporary credentials",
-    "InvalidSignatureException": "a wrong secret key, region or clock",
-    "ResourceNotFoundException": _OFFERED,
-    "UnrecognizedClientException": "AWS does not know this access key in this region",
-    "ValidationException": _OFFERED,
-}
-# 403 all of them: these are about who asks, not about what they may.
-_UNKNOWN_CALLER = (
-    "ExpiredTokenException",
-    "IncompleteSignatureException",
-    "InvalidSignatureException",
-    "MissingAuthenticationTokenException",
-    "UnrecognizedClientException",
-)
+_PER_UNIT = 100
 
 
 @frozen
 class _Stated:
-    """The source of an option whose value the model's ARN states."""
+    """The source of an option whose value the model's ARN or the base URL states."""
 
     value: str
 
@@ -97,6 +78,8 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         raise ConfigurationError(message)
     settled = route or route_by_path(options.get("api_base"))  # else credentials choose
     arn, is_cohere = ARN.fullmatch(name), "cohere." in name
+    # A region that is stated there is meant: variables are for all of AWS.
+    stated = arn[1] if arn else region_by_host(options.get("api_base"))
     profile = options.get("aws_profile_name")
     usd = next((price for known, price in _PRICES.items() if name.endswith(known)), None)
     return Provider(
@@ -112,7 +95,7 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         params={"top_n": "top_n" if route == "invoke" else "numberOfResults"}
         | ({"max_tokens_per_doc": "max_tokens_per_doc"} if is_cohere else {}),
         options={
-            "aws_region_name": () if arn else _REGION,
+            "aws_region_name": () if stated else _REGION,
             "aws_profile_name": () if profile else PROFILE,
             "route": (),
             "additional_model_request_fields": (),
@@ -120,7 +103,7 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         | ({} if route else {"runtime_endpoint": (_RUNTIME,)}),
         # Whoever names a profile means that one, not the keys of a variable.
         secret_options=dict.fromkeys(SECRETS, ()) if profile else SECRETS,
-        option_sources={"aws_region_name": _Stated(arn[1]) if arn else RegionOfProfile(profile)}
+        option_sources={"aws_region_name": _Stated(stated) if stated else RegionOfProfile(profile)}
         | ({} if route else {"route": RouteByCredentials(profile)}),
         takes_mappings=settled != "invoke",  # InvokeModel gets, and its limit counts, their text
         max_documents=1000,
@@ -129,8 +112,8 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         max_query_chars=None if settled == "invoke" else 32_000,
         max_tokens=4096 if is_cohere else None,
         score_kind="probability",
-        error_types=dict.fromkeys(_UNKNOWN_CALLER, AuthenticationError),
-        hints=_HINTS,
+        error_types=ERROR_TYPES,
+        hints=HINTS,
         price=None if usd is None else Price(usd, "search_units", "2026-11-22"),
         models=tuple(_PRICES),
     )
@@ -175,13 +158,18 @@ def parse_response(
     read, written = (
         headers.get(f"x-amzn-bedrock-{kind}-token-count", "") for kind in ("input", "output")
     )
+    token = payload.get("nextToken") if is_rerank else None
+    more = token and len(rows) < (request.top_n or len(request.documents))
+    units = 0 if more else -(-len(request.documents) // _PER_UNIT)  # once, for all pages
     response = RerankResponse(
         wire.read_results(rows, score="relevanceScore" if is_rerank else "relevance_score"),
         id=headers.get("x-amzn-requestid", ""),
-        meta=Meta(tokens=Tokens(_count(read), _count(written))),
+        meta=Meta(
+            billed_units=BilledUnits(search_units=units),
+            tokens=Tokens(_count(read), _count(written)),
+        ),
     )
-    token = payload.get("nextToken") if is_rerank else None
-    if not token or len(rows) >= (request.top_n or len(request.documents)):
+    if not more:
         return response
     following = _build_rerank(provider, request, {}, token)
     if "max_tokens_per_doc" in provider.params:  # which this hook cannot see
@@ -236,7 +224,7 @@ def _count(text: str) -> int | None:
     return int(text) if text.isdecimal() and len(text) <= _MAX_DIGITS else None
 
 
-def _make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -> Any:
+def _make_auth(key: str | None, provider: Provider, options: Any) -> Any:
     """What signs. Where the caller named a profile, no variable is looked at."""
     from rerank_bedrock._auth import BedrockAuth  # noqa: PLC0415 - httpx not before the first call
 

@@ -5,8 +5,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
 
 from __future__ import annotations
 
-import threading
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Generator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +14,7 @@ import httpx
 
 from rerank_bedrock._credentials import check_types, freeze, load_credentials, without_foreign
 from rerank_core import AuthenticationError, ConfigurationError, HTTPResponse
+from rerank_core.auth import AuthOptions
 
 _SERVICE = "bedrock"  # of both endpoints
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -31,12 +31,11 @@ class BedrockAuth(httpx.Auth):
 
     requires_request_body = True
 
-    def __init__(self, key: str | None, options: Mapping[str, Any], *, chosen: bool) -> None:
+    def __init__(self, key: str | None, options: AuthOptions, *, chosen: bool) -> None:
         check_types(options)
         self._key, self._chosen = key, chosen
         self._options = without_foreign(options)
         self._credentials: Any = None
-        self._lock = threading.Lock()
 
     def __repr__(self) -> str:
         return "BedrockAuth()"
@@ -89,11 +88,12 @@ class BedrockAuth(httpx.Auth):
         return self._credentials is not None and not renew()
 
     def _load(self) -> Any:
-        with self._lock:
-            if self._credentials is None:
-                self._credentials = load_credentials(self._options, chosen=self._chosen)
-            credentials = self._credentials
-        return freeze(credentials)
+        from botocore import auth, awsrequest  # type: ignore[import-untyped]  # noqa: F401, PLC0415 - slow, so here
+
+        # Without a lock, which a fork could leave locked: to load them twice does no harm.
+        if self._credentials is None:
+            self._credentials = load_credentials(self._options, chosen=self._chosen)
+        return freeze(self._credentials)
 
     def _sign(self, request: httpx.Request, keys: Any) -> None:
         """Sign the bytes and the URL exactly as they are sent.

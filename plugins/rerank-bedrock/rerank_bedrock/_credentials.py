@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from rerank_core import ConfigurationError, MissingAPIKeyError, TransportError
+
+if TYPE_CHECKING:
+    from rerank_core.auth import AuthOptions
 
 SECRETS: Mapping[str, tuple[str, ...]] = {
     "aws_access_key_id": ("AWS_ACCESS_KEY_ID",),
@@ -29,11 +32,7 @@ FILES_AND_ROLES = (
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 )
 PROFILE = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
-_PARTS = {
-    "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY",
-    "aws_session_token": "AWS_SESSION_TOKEN",
-    "aws_bearer_token": "AWS_BEARER_TOKEN_BEDROCK",
-}
+_PARTS = ("aws_secret_access_key", "aws_session_token", "aws_bearer_token")
 # What says, without a network, that there are credentials beside an API key.
 _ROLE_VARIABLES = (
     "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -103,18 +102,13 @@ def check_types(options: Mapping[str, Any]) -> None:
             raise ConfigurationError(message)
 
 
-def without_foreign(options: Mapping[str, Any]) -> dict[str, Any]:
+def without_foreign(options: AuthOptions) -> dict[str, Any]:
     """The options without what variables add to an access key that the caller gave.
 
     A session token or an API key of the environment belongs to whom the environment names.
     """
-    key, get = options.get("aws_access_key_id"), os.environ.get
-    foreign = key and key != get("AWS_ACCESS_KEY_ID")
-    return {
-        name: value
-        for name, value in options.items()
-        if not (foreign and name in _PARTS and value == get(_PARTS[name]))
-    }
+    foreign = set(_PARTS) - options.given if "aws_access_key_id" in options.given else ()
+    return {name: value for name, value in options.items() if name not in foreign}
 
 
 def load_credentials(options: Mapping[str, Any], *, chosen: bool) -> Any:

@@ -16,18 +16,33 @@ RERANK_BASE = "https://bedrock-agent-runtime.{region}.amazonaws.com"
 INVOKE_BASE = "https://bedrock-runtime.{region}.amazonaws.com"
 SERVICES = {"rerank": "bedrock-agent-runtime", "invoke": "bedrock-runtime"}
 ARN = re.compile(r"arn:[^:]+:bedrock:([^:]+):[^:]*:(.+)")
+# By botocore's list of partitions: the beginning of a region's name, the partition, its domain
+# and the one for both kinds of IP address.
+_PARTITIONS = (
+    ("cn-", "aws-cn", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
+    ("us-gov-", "aws-us-gov", "amazonaws.com", "api.aws"),
+    ("us-iso-", "aws-iso", "c2s.ic.gov", "api.aws.ic.gov"),
+    ("us-isob-", "aws-iso-b", "sc2s.sgov.gov", "api.aws.scloud"),
+    ("eu-isoe-", "aws-iso-e", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
+    ("us-isof-", "aws-iso-f", "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
+    ("eusc-", "aws-eusc", "amazonaws.eu", "api.amazonwebservices.eu"),
+    ("", "aws", "amazonaws.com", "api.aws"),
+)
+_REGION = r"[a-z]+(?:-[a-z]+)+-\d+"
+_DOMAIN = f"(?:{'|'.join({re.escape(name): 0 for row in _PARTITIONS for name in row[2:]})})"
 # A host of AWS's own; those of private links, proxies and gateways are left alone.
 _AWS_HOST = re.compile(
-    r"//bedrock(-agent)?-runtime(?=[.-])(?=[^/:]*\.(amazonaws\.(com|com\.cn|eu)|api\.aws)(/|:|$))"
+    rf"//bedrock(?:-agent)?(?:-runtime|-mantle)?((?:-fips)?\.({_REGION})\.{_DOMAIN}(?=/|:|$))"
+)
+# The region of any endpoint of AWS's own, a private link's as well.
+_REGION_OF_HOST = re.compile(
+    rf"\w+://([^/?#@]*@)?[^/?#@]*bedrock[a-z-]*\.({_REGION})\.(vpce\.)?{_DOMAIN}(/|:|$)"
+)
+# The paths of the chat on these hosts, in the ways of OpenAI and Anthropic.
+_CHAT = re.compile(
+    r"(//[^/?#]+)(/openai(/v1)?|/v1|/anthropic(/v1)?)(/chat/completions|/responses)?/*$"
 )
 _ROUTE_OF_PATH = re.compile(rf"\w+://[^/?#]+[^?#]*/({'|'.join(SERVICES)})/*([?#]|$)")
-# The beginning of a region's name, its partition and its domain.
-_PARTITIONS = (
-    ("cn-", "aws-cn", "amazonaws.com.cn"),
-    ("us-gov-", "aws-us-gov", "amazonaws.com"),
-    ("eusc-", "aws-eusc", "amazonaws.eu"),
-    ("", "aws", "amazonaws.com"),
-)
 
 
 def split_route(model: str) -> tuple[str | None, str]:
@@ -40,6 +55,12 @@ def route_by_path(base_url: str | None) -> str | None:
     """The route that a base URL states by its end."""
     found = _ROUTE_OF_PATH.match(base_url or "")
     return found[1] if found else None
+
+
+def region_by_host(base_url: str | None) -> str | None:
+    """The region that a base URL of AWS's own names."""
+    found = _REGION_OF_HOST.match(base_url or "")
+    return found[2] if found else None
 
 
 def route_of(provider: Provider, request: RerankRequest) -> str:
@@ -68,7 +89,15 @@ def endpoint_of(provider: Provider, request: RerankRequest, route: str) -> str:
     if base in {RERANK_BASE, INVOKE_BASE}:
         region = region_of(request)
         base = f"https://{SERVICES[route]}.{region}.{_partition_of(region)[1]}"
-    base = _AWS_HOST.sub(f"//{SERVICES[route]}", base, count=1)
+    elif (stated := region_by_host(base)) and stated != (region := region_of(request)):
+        # A signature is for one region, and this one would be refused.
+        message = (
+            f"the base URL is that of {stated}, but the region is {region}: give one of"
+            " api_base= and aws_region_name="
+        )
+        raise ConfigurationError(message)
+    if _AWS_HOST.search(base):
+        base = _AWS_HOST.sub(rf"//{SERVICES[route]}\1", _CHAT.sub(r"\1", base), count=1)
     # The model is one segment of the path; what signs it encodes the path once more.
     model = quote(split_route(request.model)[1], safe="")
     return wire.join_endpoint(base, "/rerank" if route == "rerank" else f"/model/{model}/invoke")
@@ -112,4 +141,4 @@ def arn_of(request: RerankRequest) -> str:
 
 def _partition_of(region: str) -> tuple[str, str]:
     """The partition and the domain that a region belongs to."""
-    return next(row[1:] for row in _PARTITIONS if region.startswith(row[0]))
+    return next(row[1:3] for row in _PARTITIONS if region.startswith(row[0]))

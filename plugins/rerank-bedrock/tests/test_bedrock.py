@@ -20,6 +20,7 @@ from rerank_core import (
     APIStatusError,
     AuthenticationError,
     BadRequestError,
+    BilledUnits,
     ConfigurationError,
     InvalidRequestError,
     Meta,
@@ -120,7 +121,7 @@ def ask(
 def facts(model: str, **options: Any) -> Provider:
     """What the plugin states about a model."""
     with Reranker(f"bedrock/{model}", **{**WEST, **options}) as reranker:
-        return reranker._targets[0].provider  # noqa: SLF001 - facts as core has them
+        return reranker.facts
 
 
 waits = noting_waits()
@@ -570,13 +571,11 @@ def test_the_region_is_looked_for_in_order(
 
 
 def test_partitions_and_domains_are_those_of_botocore() -> None:
-    """For every region of the partitions that the plugin knows."""
+    """For every region of every partition."""
     partitions = json.loads(json.dumps(Loader().load_data("endpoints")))["partitions"]
     checked = 0
     for partition in partitions:
         for region in partition["regions"]:
-            if partition["partition"] not in {"aws", "aws-cn", "aws-us-gov", "aws-eusc"}:
-                continue
             service = Service(rank_as_sent)
             ask(service, aws_region_name=region)
             checked += 1
@@ -585,6 +584,42 @@ def test_partitions_and_domains_are_those_of_botocore() -> None:
             assert configuration(service)["modelConfiguration"]["modelArn"] == arn
             assert service.requests[0].url.host.endswith(f".{region}.{partition['dnsSuffix']}")
     assert checked > 30
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "https://bedrock-agent-runtime.eu-central-1.amazonaws.com",
+        "https://bedrock-runtime.eu-central-1.amazonaws.com/openai/v1",
+        "https://bedrock-agent-runtime-fips.eu-central-1.amazonaws.com",
+        "https://vpce-0a.bedrock-agent-runtime.eu-central-1.vpce.amazonaws.com",
+        "https://bedrock-agent-runtime.eu-central-1.api.aws",
+    ],
+)
+def test_a_base_url_of_aws_s_own_states_the_region(
+    base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before variables, which are for all of AWS; another one that the caller names is refused."""
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    service = Service(rank_as_sent)
+
+    ask(service, aws_region_name=None, api_base=base)
+
+    assert "/eu-central-1/bedrock/" in service.requests[0].headers["authorization"]
+    with pytest.raises(ConfigurationError, match="eu-central-1, but the region is us-west-2"):
+        ask(service, aws_region_name="us-west-2", api_base=base)
+    with pytest.raises(ConfigurationError, match="eu-central-1, but the region is us-west-2"):
+        ask(service, api_base=base, model=f"arn:aws:bedrock:us-west-2::foundation-model/{AMAZON}")
+    assert len(service.requests) == 1
+
+
+def test_a_base_url_of_nobody_s_states_no_region() -> None:
+    """A gateway signs for the region that the caller names."""
+    service = Service(rank_as_sent)
+
+    ask(service, aws_region_name="us-west-2", api_base="https://bedrock.eu-central-1.gateway.test")
+
+    assert "/us-west-2/bedrock/" in service.requests[0].headers["authorization"]
 
 
 # --- The Rerank operation ----------------------------------------------------------------------
@@ -766,8 +801,7 @@ def test_the_documented_reply_is_read() -> None:
         DOCUMENTS[0],
     ]
     assert response.id == "5f5c9a3e"
-    assert response.meta == Meta()
-    assert response.cost is None
+    assert response.meta == Meta(billed_units=BilledUnits(search_units=1))
 
 
 @pytest.mark.parametrize(
@@ -912,16 +946,6 @@ def test_what_is_stated_of_a_model(
     assert known.max_document_chars == known.max_query_chars == chars
     assert known.max_documents == 1000
     assert (known.score_kind, known.listwise) == ("probability", False)
-
-
-def test_a_long_list_is_split() -> None:
-    """At the 1,000 documents that a request takes."""
-    service = Service(rank_as_sent)
-
-    response = ask(service, [f"document {at}" for at in range(1500)])
-
-    assert len(service.requests) == 2
-    assert sorted(result.index for result in response.results) == list(range(1500))
 
 
 @pytest.mark.parametrize(

@@ -781,6 +781,6 @@ def test_nothing_secret_is_shown_or_logged(caplog: pytest.LogCaptureFixture) -> 
         with pytest.raises(ServerError) as caught:
             reranker.rerank("query", ["a"])
 
-    shown = [repr(auth), repr(reranker), repr(reranker._targets[0]), repr(response), caplog.text]  # noqa: SLF001 - what a debugger shows
+    shown = [repr(auth), repr(reranker), repr(reranker.facts), repr(response), caplog.text]
     shown += traceback.format_exception(caught.value)
     assert not [text for text in shown for secret in secrets if secret in text]

@@ -653,26 +653,6 @@ def test_the_key_comes_from_the_environment(
     assert service.requests[0].headers["authorization"] == f"Bearer {key}"
 
 
-@pytest.mark.parametrize(
-    ("variables", "host"),
-    [
-        ({"COHERE_API_BASE": "https://one.test", "CO_API_URL": "https://two.test"}, "one.test"),
-        ({"CO_API_URL": "https://two.test"}, "two.test"),
-    ],
-)
-def test_the_base_url_comes_from_the_environment(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], host: str
-) -> None:
-    """Likewise."""
-    service = Service()
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-
-    ask(service)
-
-    assert service.requests[0].url.host == host
-
-
 def test_a_missing_key_is_refused() -> None:
     """With both variables, before anything is sent."""
     with pytest.raises(MissingAPIKeyError, match="COHERE_API_KEY, CO_API_KEY"):

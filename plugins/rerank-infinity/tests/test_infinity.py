@@ -120,16 +120,6 @@ def test_a_base_url_is_completed_and_no_version_put_in_between(base: str | None,
     assert service.url == url
 
 
-def test_the_base_url_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before the server's own default."""
-    monkeypatch.setenv("INFINITY_API_BASE", "http://gpu:7997/v1")
-    service = server()
-
-    ask(service)
-
-    assert service.url == "http://gpu:7997/v1/rerank"
-
-
 @pytest.mark.parametrize("key", [None, ""])
 def test_without_a_key_no_header_is_sent(key: str | None) -> None:
     """A server has none by default."""
@@ -179,19 +169,6 @@ def test_what_the_server_would_ignore_is_refused(name: str) -> None:
 
     with pytest.raises(UnsupportedParamError, match=f"infinity does not take '{name}'"):
         ask(server(), **params)
-
-
-def test_mappings_are_rendered() -> None:
-    """The server takes only strings; the caller's own mappings come back."""
-    service = server()
-    documents = [{"title": "a", "text": "b"}, "c"]
-
-    response = ask(service, documents, rank_fields=["title"])
-
-    assert service.body["documents"] == ["title: a", "c"]
-    assert "rank_fields" not in service.body
-    assert response.results[0].document is not None
-    assert response.results[0].document.fields is documents[0]
 
 
 def test_blank_documents_are_sent() -> None:
@@ -246,16 +223,6 @@ def test_usage_in_tokens_is_read() -> None:
 def test_usage_may_be_absent(usage: Any) -> None:
     """A gateway in front may leave it out."""
     assert ask(server(usage=usage)).meta == Meta()
-
-
-def test_another_model_than_asked_for_is_a_warning() -> None:
-    """A server with one model answers whatever it is asked for, a misspelt name too."""
-    response = ask(server(), model="tiny-reanker")
-
-    assert tuple(response.warnings) == (
-        "the server answered with the model 'tiny-reranker', not 'tiny-reanker'",
-    )
-    assert response.model == "tiny-reanker"
 
 
 @pytest.mark.parametrize("served", ["org/tiny-reranker", None, "", 7, ["other"]], ids=str)

@@ -17,7 +17,6 @@ from rerank_core import (
     InvalidRequestError,
     Meta,
     NotFoundError,
-    Reranker,
     ResponseParseError,
     UnsupportedParamError,
     rerank,
@@ -288,17 +287,6 @@ def test_what_the_real_server_refuses_is_not_sent(changes: dict[str, Any], words
     with pytest.raises(InvalidRequestError, match=words):
         rerank(**call)
 
-    assert seen == []
-
-
-def test_no_documents_are_no_request() -> None:
-    """The real server answers 422 to an empty list; here it is an empty ranking."""
-    seen: list[httpx.Request] = []
-    reranker = Reranker("infinity/tiny-reranker", http_client=replay("empty_documents", seen))
-
-    response = reranker.rerank("query", [])
-
-    assert response.results == []
     assert seen == []
 
 

@@ -20,7 +20,6 @@ from rerank_core import (
     PermissionDeniedError,
     Price,
     RateLimitError,
-    ResponseParseError,
     ServerError,
     Tokens,
     UnsupportedParamError,
@@ -37,12 +36,9 @@ from service import (
     both_ways,
     by,
     captures,
-    check_a_key_is_needed,
     check_failure,
     check_refused_unless_allowed,
     facts,
-    hosts_asked,
-    keys_sent,
     without_variables,
 )
 
@@ -206,27 +202,6 @@ def test_a_base_url_is_completed(base: str | None, url: str) -> None:
     ask(service, api_base=base)
 
     assert service.url == url
-
-
-def test_a_base_url_is_found_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the argument."""
-    hosts = hosts_asked(ask, Service(), ["JINA_AI_API_BASE"], monkeypatch)
-
-    assert hosts == ["jina_ai_api_base.test", "argument.test"]
-
-
-def test_the_first_variable_with_a_key_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the documented order, after the argument; an empty one counts as not set."""
-    sent = keys_sent(ask, Service(), VARIABLES, monkeypatch)
-
-    found = [f"Bearer key-of-{variable}" for variable in reversed(VARIABLES)]
-    assert sent == [*found, f"Bearer {KEY}"]
-
-
-@both_ways
-def test_without_a_key_nothing_is_sent(send: Send) -> None:
-    """The error names every variable that was looked at."""
-    check_a_key_is_needed(ask, VARIABLES, send)
 
 
 # --- What is sent -----------------------------------------------------------------------------
@@ -488,27 +463,6 @@ def test_embeddings_are_kept_beside_their_results() -> None:
         (0, {"embedding": [0.5, -0.5]}),
     ]
     assert response.id == "r-1"
-
-
-@both_ways
-@pytest.mark.parametrize(
-    ("reply", "kind", "words"),
-    [
-        ({"data": REPLY["results"]}, ResponseParseError, "KeyError"),
-        (REPLY | {"results": None}, ResponseParseError, "results is null, not a list"),
-        (REPLY | {"results": []}, ResponseParseError, "ranks 0 documents where 2"),
-        ({"results": [{"index": 0}]}, ResponseParseError, r"results\[0\]"),
-        ([], ResponseParseError, "not what the service documents"),
-        ("<html>", ResponseParseError, "not JSON"),
-        ({"error": "went wrong"}, APIStatusError, "went wrong"),
-    ],
-)
-def test_what_is_no_ranking_is_an_error(
-    reply: Any, kind: type[Exception], words: str, send: Send
-) -> None:
-    """And never an empty success."""
-    with pytest.raises(kind, match=words):
-        ask(Service(reply), send=send)
 
 
 @both_ways

@@ -1,8 +1,9 @@
-"""Reranking in this process: no key, no network, no model hub.
+"""Reranking in this process: no key, and no network but for a model that the hub is asked for.
 
 `local/bm25` is lexical. `local/onnx:<folder>` runs a cross-encoder or a bi-encoder exported to
 ONNX, `local/minilm` a small one that comes as a package, and `local/hybrid` fuses either with
-BM25. https://github.com/xhluca/bm25s, https://onnxruntime.ai/docs/api/python/
+BM25. A name of the model hub, such as `local/cross-encoder/ms-marco-MiniLM-L6-v2`, is run by
+sentence-transformers where that is installed. https://github.com/xhluca/bm25s, https://onnxruntime.ai/docs/api/python/
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ from rerank_local._options import (
     LENGTH_PARAMS,
     MODEL_PARAMS,
     SESSION_OPTIONS,
+    TORCH_OPTIONS,
+    TORCH_PARAMS,
     check_options,
+    is_checkpoint,
 )
 
 # BM25 is listwise: a word's weight depends on how many documents have it.
@@ -54,17 +58,26 @@ _FACTS: Mapping[str, Mapping[str, Any]] = {
         "options": (*FOLDER_OPTIONS, "activation", *SESSION_OPTIONS),
         "score_kind": "logit",
     },
+    # What a checkpoint's own activation makes of a score is not known before it is loaded.
+    "sentence-transformers": {"extra_params": TORCH_PARAMS, "options": TORCH_OPTIONS},
 }
 _MODELS = tuple(_FACTS)
+_CHECKPOINTS = "sentence-transformers:<folder>, or a name of the hub"
 
 
 @hookimpl
 def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
     """State the facts of the models in this process; those of all of them without a model."""
     name, colon, folder = model.partition(":")
+    if is_checkpoint(model):
+        name, colon = "sentence-transformers", ""
     takes_folder = "model_path" in _FACTS.get(name, {}).get("options", ())
-    if model and (name not in _FACTS or (colon and not (folder and takes_folder))):
-        known = ", ".join((*_MODELS, "onnx:<folder>", "hybrid:<folder>"))
+    if model and (
+        name not in _FACTS
+        or (colon and not (folder and takes_folder))
+        or model == "sentence-transformers"
+    ):
+        known = ", ".join((*_MODELS[:-1], "onnx:<folder>", "hybrid:<folder>", _CHECKPOINTS))
         message = f"local has no model {model!r}; it has: {known}"
         raise ConfigurationError(message)
     check_options(options)
@@ -78,15 +91,16 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         docs_url="https://github.com/xhluca/bm25s",
         api_key_required=False,
         auth=None,
-        models=_MODELS,
+        models=_MODELS[:-1],
         **facts,
     )
 
 
 def _read_score_kind(options: Mapping[str, Any]) -> dict[str, str]:
     """What the options say of the scores; what a folder holds is not known before it is read."""
-    if options.get("activation") == "sigmoid":
-        return {"score_kind": "probability"}
+    stated = {"sigmoid": "probability", "none": "logit"}
+    if kind := stated.get(str(options.get("activation"))):
+        return {"score_kind": kind}
     return {"score_kind": "opaque"} if options.get("kind") == "bi-encoder" else {}
 
 

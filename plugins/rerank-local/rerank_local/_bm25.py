@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from rerank_core import ConfigurationError, InvalidRequestError
 from rerank_local._options import Lexical
+from rerank_local._words import split_words
 
+NOTHING_SHARED = "no document has a word of the query: by words, they stay in the caller's order"
 _USUAL = Lexical()
+# Some ten milliseconds each.
+_CHARACTERS_PER_STEP = 200_000
+_LEFT_OUT = -1
 
 
-def score_bm25(query: str, documents: Sequence[str], settings: Lexical = _USUAL) -> list[float]:
-    """Score documents by BM25 with Lucene's idf, which is never negative.
+def bm25_steps(
+    query: str, documents: Sequence[str], settings: Lexical = _USUAL
+) -> Generator[None, None, list[float]]:
+    """Score documents by BM25 with Lucene's idf, which is never negative, in steps.
 
     Args:
         query: What is looked for.
@@ -29,29 +36,55 @@ def score_bm25(query: str, documents: Sequence[str], settings: Lexical = _USUAL)
         ConfigurationError: A stemmer is asked for, and not installed.
     """
     bm25s = _import_bm25s()
-    language = settings.language
-    stopwords = None if language == "none" else language
-    tokenize = functools.partial(
-        bm25s.tokenize,
-        stopwords=stopwords,
-        stemmer=_find_stemmer(language, settings.stem),
-        show_progress=False,
-    )
-    try:
-        words = tokenize([query], return_ids=False)[0]
-    except ValueError as error:
+    left_out, stem = _read_language(settings.language, settings.stem)
+    words = stem([word for word in split_words(query) if word not in left_out])
+    vocabulary = {word: at for at, word in enumerate(dict.fromkeys(words))}
+    # All that the query does not ask for is one word, which gives a document its length.
+    other = len(vocabulary)
+    known = dict.fromkeys(left_out, _LEFT_OUT)
+    rows: list[list[int]] = []
+    characters = 0
+    for document in documents:
+        found = split_words(document)
+        if fresh := list(set(found).difference(known)):
+            forms = zip(fresh, stem(fresh), strict=True)
+            known.update(
+                (word, vocabulary.get(form, other if len(word) > 1 else _LEFT_OUT))
+                for word, form in forms
+            )
+        rows.append([at for at in map(known.__getitem__, found) if at != _LEFT_OUT])
+        characters += len(document)
+        if characters >= _CHARACTERS_PER_STEP:
+            characters = 0
+            yield
+    if not words or not any(rows):  # bm25s divides by the mean length, which may be 0
+        return [0.0] * len(documents)
+    yield
+    index = bm25s.BM25(k1=settings.k1, b=settings.b, method="lucene", backend="numpy")
+    tokens = bm25s.tokenization.Tokenized(ids=rows, vocab={**vocabulary, "": other})
+    index.index(tokens, show_progress=False)
+    scores: list[float] = index.get_scores(words).tolist()
+    return scores
+
+
+def _read_language(
+    language: str,
+    stem: bool | None,  # noqa: FBT001 - a parameter of the call
+) -> tuple[frozenset[str], Callable[[list[str]], list[str]]]:
+    """The words that are left out, and what gives words without their endings."""
+    lists = _import_bm25s().stopwords
+    name = f"STOPWORDS_{'EN' if language == 'english' else language.upper()}"
+    if language != "none" and not (language.islower() and hasattr(lists, name)):
         message = (
             f"language {language!r} is not known: it is a name in small letters, such as 'english'"
             " or 'german', or 'none'"
         )
-        raise InvalidRequestError(message) from error
-    tokens = tokenize(list(documents))
-    if not words or not tokens.vocab:  # bm25s divides by the mean length, which may be 0
-        return [0.0] * len(documents)
-    index = bm25s.BM25(k1=settings.k1, b=settings.b, method="lucene", backend="numpy")
-    index.index(tokens, show_progress=False)
-    scores: list[float] = index.get_scores(words).tolist()
-    return scores
+        raise InvalidRequestError(message)
+    stemmer = _find_stemmer(language, stem)
+    # Folded as words are, and each whole: some hold apostrophes or blanks, which no word has.
+    split = map(split_words, getattr(lists, name, ()))
+    folded = frozenset(words[0] for words in split if len(words) == 1)
+    return folded, (lambda words: words) if stemmer is None else stemmer.stemWords
 
 
 @functools.cache

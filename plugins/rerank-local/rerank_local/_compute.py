@@ -7,13 +7,14 @@ from collections.abc import Generator, Mapping
 from typing import Any
 
 from rerank_core import Compute, ConfigurationError, RerankRequest, wire
-from rerank_local._bm25 import score_bm25
+from rerank_local._bm25 import NOTHING_SHARED, bm25_steps
 from rerank_local._exit import finish_steps
 from rerank_local._options import (
     Fusion,
     Settings,
     Source,
     read_bm25,
+    read_checkpoint,
     read_fusion,
     read_settings,
     read_source,
@@ -30,16 +31,32 @@ def compute_of(request: RerankRequest, params: Mapping[str, Any]) -> Compute:
     """
     texts = wire.render_documents(request.documents)
     name = request.model.partition(":")[0]
-    bm25 = functools.partial(score_bm25, request.query, texts, read_bm25(params))
+    bm25 = functools.partial(bm25_steps, request.query, texts, read_bm25(params))
     if name == "bm25":
-        return Compute(lambda: {"scores": bm25()})
+        return Compute(functools.partial(_score_by_words, bm25))
+    if checkpoint := read_checkpoint(request.model):
+        from rerank_local._torch import torch_steps  # noqa: PLC0415 - only where it is used
+
+        settings = read_settings(params)
+        steps = functools.partial(
+            torch_steps, checkpoint, request.query, texts, settings, request.options
+        )
+        return Compute(lambda: finish_steps(steps()))
     source, settings = read_source(request.model, request.options), read_settings(params)
     score = functools.partial(_score_by_model, source, settings, request, texts)
     if name == "hybrid":
         steps = functools.partial(_fuse_with_bm25, read_fusion(params), bm25, score)
-    else:
-        steps = functools.partial(_check_stated_kind, request, score)
-    return Compute(lambda: finish_steps(steps()))
+        return Compute(lambda: finish_steps(steps()))
+    return Compute(lambda: finish_steps(score()))
+
+
+def _score_by_words(bm25: Any) -> Steps:
+    scores = yield from bm25()
+    return {"scores": scores, "warnings": _say_nothing_shared(scores)}
+
+
+def _say_nothing_shared(scores: list[float]) -> list[str]:
+    return [] if any(scores) else [NOTHING_SHARED]
 
 
 def _score_by_model(
@@ -57,25 +74,27 @@ def _score_by_model(
         raise ConfigurationError(message) from error
     model = load_model(source)
     yield
-    return (yield from score_steps(model, request.query, texts, settings, request.options))
-
-
-def _check_stated_kind(request: RerankRequest, score: Any) -> Steps:
-    """Say so where the facts, which are stated before the folder is read, take it for another."""
-    payload: dict[str, Any] = yield from score()
-    if payload["kind"] != "bi-encoder" or request.options.get("kind") or request.model == "minilm":
-        return payload
-    said = (
-        "the model is a bi-encoder, so that scores are cosines, no logits: give kind='bi-encoder'"
-    )
-    return {**payload, "warnings": [said]}
+    payload = yield from score_steps(model, request.query, texts, settings, request.options)
+    # The facts, which are stated before the folder is read, take it for another kind.
+    if model.kind == "bi-encoder" and not request.options.get("kind") and source.folder:
+        said = (
+            "the model is a bi-encoder, so that scores are cosines, no logits: give"
+            " kind='bi-encoder'"
+        )
+        payload["warnings"].insert(0, said)
+    return payload
 
 
 def _fuse_with_bm25(fusion: Fusion, bm25: Any, score: Any) -> Steps:
     from rerank_local._hybrid import fuse  # noqa: PLC0415 - only where it is used
 
-    lexical = bm25()
+    lexical = yield from bm25()
     yield
     payload = yield from score()
-    scores = fuse(lexical, payload["scores"], fusion)
-    return {**payload, "scores": scores, "bm25": lexical, "model": payload["scores"]}
+    return {
+        **payload,
+        "scores": fuse(lexical, payload["scores"], fusion),
+        "bm25": lexical,
+        "model": payload["scores"],
+        "warnings": [*payload["warnings"], *_say_nothing_shared(lexical)],
+    }

@@ -1,25 +1,45 @@
-"""From texts to rows of tokens: where special tokens stand, windows, and batches of like length."""
+"""From texts to tokens: what stands around a text, and how much of a long one is looked at."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from attrs import frozen
 
-from rerank_core import ConfigurationError, InvalidRequestError
+from rerank_core import ConfigurationError
 
 Array = npt.NDArray[np.int32]
-# Windows share an eighth, so that what is cut in one is whole in the next.
-OVERLAP = 8
-# Rows of a batch, filled up to the longest, hold at most so many tokens times the batch size:
-# attention takes memory with the square of the length.
-_TOKENS_PER_ROW = 512
-
 # Characters that take some milliseconds.
 _LONG = 10_000
+# What a cut may change of the tokens before it: a word that is longer is one unknown token.
+_MARGIN = 128
+_CHARACTERS_PER_TOKEN = 8
+_NONE = np.empty(0, np.int32)
+
+
+@frozen(eq=False)
+class Encoded:
+    """The tokens of a text, with its prompt before and its suffix behind.
+
+    Attributes:
+        ids: All of them.
+        kept: How many of the first hold nothing of the text.
+        last: How many of the last do not.
+        is_whole: Whether they are all of the text's.
+    """
+
+    ids: Array
+    kept: int
+    last: int
+    is_whole: bool
+
+    @property
+    def own(self) -> Array:
+        """Those of the text itself."""
+        return self.ids[self.kept : len(self.ids) - self.last]
 
 
 @frozen(eq=False)
@@ -33,6 +53,8 @@ class Template:
         prompt: What is put before a text.
         prompt_ids: The prompt's tokens when it stands alone.
         has_query: Whether a query stands before a text, as in a pair.
+        suffix_ids: The tokens that stand behind a text, also where it is cut.
+        write: What is encoded for a text: prompt and suffix with it.
     """
 
     head: Array
@@ -41,18 +63,35 @@ class Template:
     prompt: str
     prompt_ids: Array
     has_query: bool
+    suffix_ids: Array
+    write: Callable[[str], str]
 
     def __len__(self) -> int:
         """The tokens that leave no room for a text's."""
         return len(self.head) + len(self.tail)
 
-    def encode(self, tokenizer: Any, text: str) -> tuple[Array, int]:
-        """The tokens of prompt and text, and how many of the first hold nothing of the text.
+    def encode(self, tokenizer: Any, text: str, needed: int | None = None) -> Encoded:
+        """The tokens of a text with its prompt and suffix; of a long text no more than needed.
 
         They are encoded as one string, as sentence-transformers does: a token can span both.
+
+        Args:
+            tokenizer: Without padding and truncation.
+            text: The text alone.
+            needed: How many of its tokens can be of use; `None` for all.
         """
-        ids = encode_text(tokenizer, self.prompt + text)
-        return ids, _count_common(self.prompt_ids, ids)
+        size = len(text)
+        if needed is not None:
+            size = min(size, _CHARACTERS_PER_TOKEN * (needed + _MARGIN))
+        while True:
+            ids = encode_text(tokenizer, self.write(text[:size]))
+            kept = _count_common(self.prompt_ids, ids)
+            last = _count_common(self.suffix_ids[::-1], ids[kept:][::-1])
+            if size >= len(text):
+                return Encoded(ids, kept, last, is_whole=True)
+            if needed is not None and len(ids) - kept - last >= needed + _MARGIN:
+                return Encoded(ids[: kept + needed], kept, 0, is_whole=False)
+            size *= 4
 
     def fill(self, tokens: Array) -> tuple[Array, Array]:
         """A text's tokens with what stands around them, and their types."""
@@ -63,7 +102,7 @@ class Template:
 
 
 def make_template(
-    tokenizer: Any, prompt: str, texts: Sequence[str], query: str | None = None
+    tokenizer: Any, prompt: str, texts: Sequence[str], query: str | None = None, suffix: str = ""
 ) -> Template:
     """Learn from the tokenizer where it puts a text, with a query before it or alone.
 
@@ -72,6 +111,7 @@ def make_template(
         prompt: What stands before every text.
         texts: One of them at least has a token.
         query: What stands before the text in a pair.
+        suffix: What stands behind every text.
 
     Raises:
         ConfigurationError: The tokenizer finds no token in any text.
@@ -97,6 +137,29 @@ def make_template(
         prompt=prompt,
         prompt_ids=prompt_ids,
         has_query=query is not None,
+        suffix_ids=encode_text(tokenizer, suffix),
+        write=lambda text: prompt + text + suffix,
+    )
+
+
+def make_chat_template(tokenizer: Any, write: Callable[[str], str]) -> Template:
+    """What stands around a document in a chat, learnt from what is written for two of them.
+
+    Args:
+        tokenizer: Without padding and truncation; its special tokens are the template's to write.
+        write: The whole chat with a document.
+    """
+    one, other = (encode_text(tokenizer, write(text)) for text in ("0", "1 2 3 4"))
+    common = _count_common(one, other)
+    return Template(
+        head=_NONE,
+        tail=_NONE,
+        types=(_NONE, 0, _NONE),
+        prompt="",
+        prompt_ids=one[:common],
+        has_query=True,
+        suffix_ids=one[len(one) - _count_common(one[common:][::-1], other[common:][::-1]) :],
+        write=write,
     )
 
 
@@ -115,60 +178,3 @@ def encode_text(tokenizer: Any, text: str) -> Array:
         # that is forked after one, so that they are left to texts that need them.
         (encoding,) = tokenizer.encode_batch_fast([text], add_special_tokens=False)
     return np.array(encoding.ids, np.int32)
-
-
-def cut_windows(
-    tokens: Array, template: Template, *, max_length: int, max_chunks: int = 1, kept: int = 0
-) -> list[Array]:
-    """A text's tokens as the model takes them: the first, or several windows.
-
-    Args:
-        tokens: Of the prompt and the text.
-        template: What stands around them.
-        max_length: The most tokens of a row.
-        max_chunks: The most windows.
-        kept: How many of the first tokens are the prompt's, and stand in every window.
-
-    Raises:
-        InvalidRequestError: There is no room beside the query and the prompt.
-    """
-    around = len(template) + kept
-    room = max_length - around
-    if room < 1:
-        beside, what, which = "query", "query and document_prompt are", "one of them"
-        if not template.has_query:
-            beside, what, which = "prompt", "document_prompt is", "it"
-        elif len(template) >= max_length:
-            what, which = "the query is", "it"
-        message = (
-            f"{what} too long: {around} tokens with the special ones, where the"
-            f" model takes {max_length} for {beside} and document: shorten {which}"
-        )
-        raise InvalidRequestError(message)
-    prompt, own = tokens[:kept], tokens[kept:]
-    starts = _starts(len(own), room, max_chunks)
-    return [np.concatenate([prompt, own[at : at + room]]) for at in starts]
-
-
-def _starts(length: int, room: int, most: int) -> Iterator[int]:
-    """Where windows begin; each but the first is full, so the last ends with the text."""
-    yield 0
-    step = max(1, room - room // OVERLAP)
-    needed = -(-max(0, length - room) // step)
-    for at in range(1, min(needed, most - 1) + 1):
-        yield min(at * step, length - room)
-
-
-def make_batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
-    """Positions by falling length, in groups that fit: what needs the most memory comes first."""
-    batch: list[int] = []
-    room = 0
-    for at in sorted(range(len(lengths)), key=lambda at: -lengths[at]):
-        if len(batch) == room:
-            if batch:
-                yield batch
-            batch = []
-            room = max(1, min(batch_size, batch_size * _TOKENS_PER_ROW // max(1, lengths[at])))
-        batch.append(at)
-    if batch:
-        yield batch

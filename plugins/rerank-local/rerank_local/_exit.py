@@ -21,12 +21,15 @@ def finish_steps(
     """The same steps; exit waits for the one that is under way.
 
     A call that is given up leaves its last step behind in a thread. Where the interpreter ended
-    that thread inside onnxruntime or tokenizers, the whole process would abort.
+    that thread inside onnxruntime or tokenizers, the whole process would abort. A call that begins
+    while the process exits, in another function of `atexit`, is waited for by whoever makes it.
     """
     token = object()
+    begun_at_exit = _ending.is_set()
     while True:
         _under_way.add(token)
-        if _ending.is_set():  # only daemon threads are there still, which end with the process
+        # Whatever began before and goes on is in a daemon thread, which ends with the process.
+        if _ending.is_set() and not begun_at_exit:
             _under_way.discard(token)
             threading.Event().wait()
         try:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from codecs import BOM_UTF8
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
 
-from rerank_core import ConfigurationError, ResponseParseError, wire
+from rerank_core import ConfigurationError
+from rerank_local._chat import Chat, read_chat
+from rerank_local._files import (
+    find_beside,
+    find_model,
+    listing,
+    read_json,
+    read_object,
+    read_stated,
+)
 
 DEFAULT_MAX_LENGTH = 512
 POOLINGS = ("mean", "cls", "max", "lasttoken", "weightedmean", "mean_sqrt_len_tokens")
@@ -42,7 +50,12 @@ class Export:
         pools_prompt: Whether the prompt's tokens count in that.
         query_prompt: What stands before the query.
         document_prompt: What stands before each document.
+        default_prompt: What stands before the query of a cross-encoder.
+        chat: How a cross-encoder's pair is laid out, where that is no plain pair.
         further_modules: What sentence-transformers would compute after pooling.
+        architecture: The first of its architectures.
+        stated_kind: `"cross-encoder"` or `"bi-encoder"`, where the files say it.
+        pools: Whether there is a file that says how to pool.
     """
 
     name: str
@@ -55,7 +68,12 @@ class Export:
     pools_prompt: bool = True
     query_prompt: str = ""
     document_prompt: str = ""
+    default_prompt: str = ""
+    chat: Chat | None = None
     further_modules: tuple[str, ...] = ()
+    architecture: str = ""
+    stated_kind: str | None = None
+    pools: bool = False
 
 
 def read_folder(folder: Path, variant: str | None) -> Export:
@@ -80,119 +98,50 @@ def read_folder(folder: Path, variant: str | None) -> Export:
 
 def _read_folder(folder: Path, variant: str | None) -> Export:
     model = find_model(folder, variant)
-    tokenizer = _find_beside(model, folder, "tokenizer.json")
+    tokenizer = find_beside(model, folder, "tokenizer.json")
     if tokenizer is None:
         message = (
-            f"{folder} has no tokenizer.json, found {_listing(folder)}: export the model together"
+            f"{folder} has no tokenizer.json, found {listing(folder)}: export the model together"
             " with its (fast) tokenizer"
         )
         raise ConfigurationError(message)
 
     def read(name: str) -> Mapping[str, Any]:
-        path = _find_beside(model, folder, name)
-        return {} if path is None else _read_object(path)
+        path = find_beside(model, folder, name)
+        return {} if path is None else read_object(path)
 
     config, prompts = read("config.json"), read("config_sentence_transformers.json")
     where = f"{folder}: config_sentence_transformers.json"
-    default = _read_stated(prompts, "default_prompt_name", str, where)
+    default = read_stated(prompts, "default_prompt_name", str, where)
     sentence_bert = read("sentence_bert_config.json")
     pooling = read("1_Pooling/config.json")
-    pad_id = _read_stated(config, "pad_token_id", int, f"{folder}: config.json")
+    tokenizer_config = read("tokenizer_config.json")
+    modules = read_modules(find_beside(model, folder, "modules.json"))
+    architecture = _read_architecture(config)
+    pad_id = read_stated(config, "pad_token_id", int, f"{folder}: config.json")
     return Export(
         name=str(folder),
         model=model,
         tokenizer=tokenizer.read_bytes(),
-        max_length=_read_max_length(config, sentence_bert, read("tokenizer_config.json")),
+        max_length=_read_max_length(config, sentence_bert, tokenizer_config),
         lowers=sentence_bert.get("do_lower_case") is True,
         pad_id=pad_id,
         pooling=_read_pooling(pooling, folder),
         pools_prompt=pooling.get("include_prompt") is not False,
+        default_prompt=_choose_prompt(prompts, (default,)),
         query_prompt=_choose_prompt(prompts, (*_QUERY_PROMPTS, default)),
         document_prompt=_choose_prompt(prompts, (*_DOCUMENT_PROMPTS, default)),
-        further_modules=_read_modules(_find_beside(model, folder, "modules.json")),
+        chat=read_chat(
+            folder,
+            find_beside(model, folder, "chat_template.jinja"),
+            {**read("special_tokens_map.json"), **tokenizer_config},
+            sentence_bert,
+        ),
+        further_modules=tuple(name for name in modules if name not in _UNDERSTOOD_MODULES),
+        architecture=architecture,
+        stated_kind=_read_kind(prompts, modules, architecture, pools=bool(pooling)),
+        pools=bool(pooling),
     )
-
-
-def find_model(folder: Path, variant: str | None) -> Path:
-    """The ONNX file of a folder.
-
-    Raises:
-        ConfigurationError: There is no such folder or file, or more than one to choose from.
-    """
-    if not folder.is_dir():
-        found = "a file" if folder.is_file() else "nothing"
-        message = f"model_path: expected a folder with model.onnx at {folder}, found {found}"
-        raise ConfigurationError(message)
-    paths = [*sorted(folder.glob("*.onnx")), *sorted(folder.glob("onnx/*.onnx"))]
-    names = {path.relative_to(folder).as_posix(): path for path in paths}
-    wanted = (
-        ["model.onnx"]
-        if variant is None
-        else [f"model_{variant}.onnx", f"{variant}.onnx", str(variant)]
-    )
-    for name in wanted:
-        for place in (name, f"onnx/{name}"):
-            if place in names:
-                return names[place]
-    if variant is None and len(paths) == 1:  # as a quantising tool leaves it: only its own
-        return paths[0]
-    expected = (
-        "model.onnx or onnx/model.onnx" if variant is None else f"{wanted[0]} or onnx/{wanted[0]}"
-    )
-    choice = "; choose with variant=" if names else ""
-    message = f"{folder}: expected {expected}, found {', '.join(names) or _listing(folder)}{choice}"
-    raise ConfigurationError(message)
-
-
-def _listing(folder: Path) -> str:
-    """A few of the files there are, for messages."""
-    names = sorted(path.name for path in folder.iterdir())
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""  # noqa: PLR2004 - one line
-    return f"{', '.join(names[:8])}{more}" if names else "an empty folder"
-
-
-def _find_beside(model: Path, folder: Path, name: str) -> Path | None:
-    """A file of the export: in the folder, or where the model is."""
-    return next((at / name for at in (folder, model.parent) if (at / name).is_file()), None)
-
-
-def _read_json(path: Path) -> Any:
-    content = path.read_bytes()
-    try:
-        return wire.decode_json(content.removeprefix(BOM_UTF8))
-    except ResponseParseError as error:
-        message = f"{path}: expected JSON, found {describe_content(content)}"
-        raise ConfigurationError(message) from error
-
-
-def _read_stated(config: Mapping[str, Any], name: str, kind: type, where: str) -> Any:
-    """What a file says of something; `None` where it says nothing."""
-    value = config.get(name)
-    if value is not None and not isinstance(value, kind):
-        message = f"{where}: expected {name} to be of type {kind.__name__}, found {value!r}"
-        raise ConfigurationError(message)
-    return value
-
-
-def _read_object(path: Path) -> Mapping[str, Any]:
-    value = _read_json(path)
-    if not isinstance(value, dict):
-        message = f"{path}: expected a JSON object, found {type(value).__name__}"
-        raise ConfigurationError(message)
-    return value
-
-
-def describe_file(path: Path) -> str:
-    """How a file begins, or why it cannot be read, for messages."""
-    try:
-        return describe_content(path.read_bytes())
-    except OSError as error:
-        return "a folder" if path.is_dir() else f"a file that cannot be read ({error.strerror})"
-
-
-def describe_content(content: bytes) -> str:
-    """How a file begins, for messages: an error page and a Git LFS pointer show themselves."""
-    return f"{len(content):,} bytes that begin {content[:40]!r}" if content else "an empty file"
 
 
 def _read_max_length(
@@ -234,12 +183,28 @@ def _choose_prompt(config: Mapping[str, Any], names: tuple[str | None, ...]) -> 
     return next((prompt for prompt in found if isinstance(prompt, str)), "")
 
 
-def _read_modules(path: Path | None) -> tuple[str, ...]:
-    """The modules of `modules.json` that are not computed here."""
-    modules = _read_json(path) if path else []
-    types = [
+def read_modules(path: Path | None) -> tuple[str, ...]:
+    """The modules of `modules.json`, by their names without the package's."""
+    modules = read_json(path) if path else []
+    return tuple(
         str(module.get("type")).rpartition(".")[2]
         for module in (modules if isinstance(modules, list) else [])
         if isinstance(module, dict)
-    ]
-    return tuple(name for name in types if name not in _UNDERSTOOD_MODULES)
+    )
+
+
+def _read_architecture(config: Mapping[str, Any]) -> str:
+    named = config.get("architectures")
+    return str(named[0]) if isinstance(named, list) and named else ""
+
+
+def _read_kind(
+    prompts: Mapping[str, Any], modules: Sequence[str], architecture: str, *, pools: bool
+) -> str | None:
+    """Which kind the files say; what is written for sentence-transformers comes first."""
+    stated = {"CrossEncoder": "cross-encoder", "SentenceTransformer": "bi-encoder"}
+    if kind := stated.get(str(prompts.get("model_type"))):
+        return kind
+    if pools or "Pooling" in modules:
+        return "bi-encoder"
+    return "cross-encoder" if architecture.endswith("ForSequenceClassification") else None

@@ -12,30 +12,14 @@ import numpy.typing as npt
 import tokenizers
 from attrs import evolve, field, frozen
 
-from rerank_core import ConfigurationError
-from rerank_local._folder import Export, describe_content, describe_file, read_folder
+from rerank_core import ConfigurationError, wire
+from rerank_local._files import describe_content
+from rerank_local._folder import Export, read_folder
 from rerank_local._minilm import read_minilm
 from rerank_local._options import Source
-from rerank_local._runtime import onnxruntime
+from rerank_local._session import KINDS, choose_output, find_problem, load_session, read_inputs
 
 Array = npt.NDArray[Any]
-# By preference: where an export has both, its own pooling is the right one.
-_KINDS = {
-    "logits": "cross-encoder",
-    "sentence_embedding": "bi-encoder",
-    "last_hidden_state": "bi-encoder",
-    "token_embeddings": "bi-encoder",
-}
-_DTYPES = {
-    "tensor(int64)": np.int64,
-    "tensor(int32)": np.int32,
-    "tensor(float)": np.float32,
-    "tensor(bool)": np.bool_,
-}
-_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
-_LOGIT_AXES, _LOGIT_COLUMNS = 2, (1, 2)
-_ERRORS_ONLY = 3
-
 _loaded: dict[tuple[int, Source], Model] = {}
 _loading = threading.Lock()
 
@@ -62,6 +46,7 @@ class Model:
         output: The output that is read.
         inputs: The inputs that it wants, each with its type.
         pad_id: The token that fills up.
+        unknown_id: The token of whatever the tokenizer does not know; `None` where it has none.
     """
 
     export: Export
@@ -71,6 +56,11 @@ class Model:
     output: str
     inputs: Mapping[str, type[np.generic]]
     pad_id: int
+    unknown_id: int | None
+
+    def knows_any(self, tokens: Array) -> bool:
+        """Whether at least one of the tokens stands for something."""
+        return bool((tokens != (-1 if self.unknown_id is None else self.unknown_id)).any())
 
     def run(self, rows: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
         """The output for rows of token ids and their types, and the mask of what is no padding.
@@ -99,6 +89,12 @@ class Model:
                 f" {mask.shape[1]} tokens (was it exported with dynamic axes?): {error}"
             )
             raise ConfigurationError(message) from error
+        if problem := find_problem(self.output, output.shape, mask.shape):
+            found = (
+                f"found {list(output.shape)} for {mask.shape[0]} inputs of {mask.shape[1]} tokens"
+            )
+            message = f"{self.export.name}: {problem}, {found}"
+            raise ConfigurationError(message)
         return output, mask
 
 
@@ -129,17 +125,27 @@ def _load(source: Source) -> Model:
     if export.lowers:
         steps = [tokenizers.normalizers.Lowercase(), tokenizer.normalizer]
         tokenizer.normalizer = tokenizers.normalizers.Sequence([step for step in steps if step])
-    session = _load_session(export, source)
-    output = _choose_output(session, export)
+    session = load_session(export, source)
+    output = choose_output(session, export)
     return Model(
         export=evolve(export, model=b"", tokenizer=b""),  # loaded, so held no longer
         session=session,
         tokenizer=tokenizer,
-        kind=_KINDS[output],
+        kind=KINDS[output],
         output=output,
-        inputs=_read_inputs(session, export),
+        inputs=read_inputs(session, export),
         pad_id=padding.get("pad_id", 0) if export.pad_id is None else export.pad_id,
+        unknown_id=_find_unknown(tokenizer, export),
     )
+
+
+def _find_unknown(tokenizer: Any, export: Export) -> int | None:
+    """The number of the unknown token; models of tokenizers name or number it."""
+    stated = wire.decode_json(export.tokenizer)["model"]
+    if isinstance(number := stated.get("unk_id"), int):
+        return number
+    name = stated.get("unk_token")
+    return tokenizer.token_to_id(name) if isinstance(name, str) else None
 
 
 def _load_tokenizer(export: Export) -> Any:
@@ -152,74 +158,3 @@ def _load_tokenizer(export: Export) -> Any:
             f" writes it, found {found}: {error}"
         )
         raise ConfigurationError(message) from error
-
-
-def _load_session(export: Export, source: Source) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.enable_cpu_mem_arena = source.enable_cpu_mem_arena
-    options.enable_mem_pattern = source.enable_cpu_mem_arena  # it plans for the arena
-    options.intra_op_num_threads = source.intra_op_num_threads
-    options.log_severity_level = _ERRORS_ONLY
-    model = export.model
-    try:
-        return onnxruntime.InferenceSession(
-            model if isinstance(model, bytes) else str(model),
-            options,
-            providers=["CPUExecutionProvider"],
-        )
-    except Exception as error:
-        if isinstance(model, bytes):
-            name, found = export.name, describe_content(model)
-        else:
-            name, found = str(model), describe_file(model)
-        message = (
-            f"{name}: expected an ONNX model that onnxruntime {onnxruntime.__version__} can load,"
-            f" found {found}: {error}"
-        )
-        raise ConfigurationError(message) from error
-
-
-def _choose_output(session: Any, export: Export) -> str:
-    """The output that tells the kind.
-
-    Raises:
-        ConfigurationError: There is none, or what it says could not be read as a score.
-    """
-    shapes: dict[str, list[Any]] = {found.name: found.shape for found in session.get_outputs()}
-    found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-    output = next((name for name in _KINDS if name in shapes), None)
-    if output is None or (output == "logits" and not _is_one_score(shapes[output])):
-        message = (
-            f"{export.name}: unknown kind of model: expected an output `logits` [n, 1] or [n, 2]"
-            " (a cross-encoder), `sentence_embedding` or `last_hidden_state` (a bi-encoder),"
-            f" found {found}"
-        )
-        raise ConfigurationError(message)
-    if output not in {"logits", "sentence_embedding"} and export.further_modules:
-        message = (
-            f"{export.name}: modules.json has {', '.join(export.further_modules)} behind the"
-            f" pooling, expected an export with an output `sentence_embedding`, found {found}"
-        )
-        raise ConfigurationError(message)
-    return output
-
-
-def _is_one_score(shape: Sequence[Any]) -> bool:
-    """Whether logits can be one score for each row; an axis may be a name, known when it runs."""
-    return len(shape) == _LOGIT_AXES and (
-        not isinstance(shape[1], int) or shape[1] in _LOGIT_COLUMNS
-    )
-
-
-def _read_inputs(session: Any, export: Export) -> dict[str, type[np.generic]]:
-    inputs = {wanted.name: wanted.type for wanted in session.get_inputs()}
-    unknown = [
-        f"{name} {kind}"
-        for name, kind in inputs.items()
-        if name not in _INPUTS or kind not in _DTYPES
-    ]
-    if unknown or "input_ids" not in inputs:
-        found = ", ".join(f"{name} {kind}" for name, kind in inputs.items())
-        message = f"{export.name}: expected inputs among {', '.join(_INPUTS)}, found {found}"
-        raise ConfigurationError(message)
-    return {name: _DTYPES[kind] for name, kind in inputs.items()}

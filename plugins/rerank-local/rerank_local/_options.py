@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from attrs import frozen
 
-from rerank_core import ConfigurationError, InvalidRequestError, RerankError, wire
+from rerank_core import ConfigurationError, InvalidRequestError, wire
+from rerank_local._checks import (
+    MOST_THREADS,
+    are_names,
+    check,
+    either,
+    is_bool,
+    is_name,
+    is_number,
+    is_path,
+    is_positive,
+    is_share,
+    is_text,
+    is_thread_count,
+)
 
 KINDS = ("cross-encoder", "bi-encoder")
 ACTIVATIONS = ("none", "sigmoid")
 FUSIONS = ("rrf", "weighted")
 # Parameters of a ranking, by whom they concern; the lengths with their names in `Settings`.
 BM25_PARAMS = ("k1", "b", "language", "stem")
-MODEL_PARAMS = ("batch_size", "query_prompt", "document_prompt", "progress")
+TORCH_PARAMS = ("batch_size", "query_prompt", "document_prompt", "progress")
+MODEL_PARAMS = (*TORCH_PARAMS, "document_suffix")
 FUSION_PARAMS = ("fusion", "rrf_k", "weight")
 LENGTH_PARAMS = {"max_chunks_per_doc": "max_chunks", "max_tokens_per_doc": "max_tokens"}
 # Options of a connection: which model, and how it is run.
 FOLDER_OPTIONS = ("model_path", "variant", "kind")
-SESSION_OPTIONS = ("intra_op_num_threads", "enable_cpu_mem_arena")
-# More than any machine has use for; each takes memory, and onnxruntime starts as many as are asked.
-MOST_THREADS = 1024
+SESSION_OPTIONS = ("intra_op_num_threads", "enable_cpu_mem_arena", "providers")
+TORCH_OPTIONS = ("kind", "activation", "device")
+TORCH_PREFIX = "sentence-transformers:"
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 Progress = Callable[[int, int], object]
 
 
@@ -36,12 +52,14 @@ class Source:
         variant: Another file than `model.onnx`.
         intra_op_num_threads: Threads of one computation; 0 leaves it to onnxruntime.
         enable_cpu_mem_arena: Whether onnxruntime keeps memory for the next computation.
+        providers: Where onnxruntime computes, as the caller names it; nothing for the CPU.
     """
 
     folder: Path | None = None
     variant: str | None = None
     intra_op_num_threads: int = 0
     enable_cpu_mem_arena: bool = False
+    providers: tuple[str, ...] = ()
 
 
 @frozen(kw_only=True)
@@ -72,6 +90,7 @@ class Settings:
         max_chunks: The most windows of a document.
         query_prompt: What stands before the query; `None` for what the export says.
         document_prompt: Likewise before a document.
+        document_suffix: What stands behind each document, also where it is cut.
         progress: Called with documents done and all documents.
     """
 
@@ -80,6 +99,7 @@ class Settings:
     max_chunks: int = 1
     query_prompt: str | None = None
     document_prompt: str | None = None
+    document_suffix: str | None = None
     progress: Progress | None = None
 
 
@@ -105,13 +125,15 @@ def check_options(options: Mapping[str, Any]) -> None:
         ConfigurationError: With the option's name, what it takes and what it was.
     """
     fail = ConfigurationError
-    _check(options, "model_path", _is_path, "a folder", fail)
-    _check(options, "variant", _is_name, "a name such as 'quantized'", fail)
-    _check(options, "kind", KINDS.__contains__, _either(KINDS), fail)
-    _check(options, "activation", ACTIVATIONS.__contains__, _either(ACTIVATIONS), fail)
+    check(options, "model_path", is_path, "a folder", fail)
+    check(options, "variant", is_name, "a name such as 'quantized'", fail)
+    check(options, "kind", KINDS.__contains__, either(KINDS), fail)
+    check(options, "activation", ACTIVATIONS.__contains__, either(ACTIVATIONS), fail)
     threads = f"an integer from 0 to {MOST_THREADS}"
-    _check(options, "intra_op_num_threads", _is_thread_count, threads, fail)
-    _check(options, "enable_cpu_mem_arena", _is_bool, "True or False", fail)
+    check(options, "intra_op_num_threads", is_thread_count, threads, fail)
+    check(options, "enable_cpu_mem_arena", is_bool, "True or False", fail)
+    check(options, "providers", are_names, "a name such as 'cuda', or a list of names", fail)
+    check(options, "device", is_name, "a name such as 'cuda:0'", fail)
     if options.get("kind") == "bi-encoder" and options.get("activation") is not None:
         message = "activation is for a cross-encoder: a bi-encoder's score is a cosine"
         raise ConfigurationError(message)
@@ -135,8 +157,24 @@ def read_source(model: str, options: Mapping[str, Any]) -> Source:
     return Source(
         folder=None if chosen is None else _locate(chosen),
         variant=options.get("variant"),
-        **_pick(options, SESSION_OPTIONS),
+        **{**_pick(options, SESSION_OPTIONS), "providers": _name_all(options.get("providers"))},
     )
+
+
+def read_checkpoint(model: str) -> str | None:
+    """The folder or name of a checkpoint for sentence-transformers; `None` for other models."""
+    return model.removeprefix(TORCH_PREFIX) if is_checkpoint(model) else None
+
+
+def is_checkpoint(model: str) -> bool:
+    """Whether a model is one of sentence-transformers: by that word, or by a name of the hub."""
+    return (model.startswith(TORCH_PREFIX) and model != TORCH_PREFIX) or (
+        ":" not in model and _HUB_NAME.fullmatch(model) is not None
+    )
+
+
+def _name_all(providers: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (providers,) if isinstance(providers, str) else tuple(providers or ())
 
 
 def _locate(path: str | Path) -> Path:
@@ -155,10 +193,10 @@ def read_bm25(params: Mapping[str, Any]) -> Lexical:
         InvalidRequestError: With the parameter's name, what it takes and what it was.
     """
     fail = InvalidRequestError
-    _check(params, "k1", _is_number, "a number from 0", fail)
-    _check(params, "b", _is_share, "a number from 0 to 1", fail)
-    _check(params, "language", _is_text, "a name such as 'english'", fail)
-    _check(params, "stem", _is_bool, "True or False", fail)
+    check(params, "k1", is_number, "a number from 0", fail)
+    check(params, "b", is_share, "a number from 0 to 1", fail)
+    check(params, "language", is_text, "a name such as 'english'", fail)
+    check(params, "stem", is_bool, "True or False", fail)
     return Lexical(**_pick(params, BM25_PARAMS))
 
 
@@ -169,10 +207,11 @@ def read_settings(params: Mapping[str, Any]) -> Settings:
         InvalidRequestError: With the parameter's name, what it takes and what it was.
     """
     fail = InvalidRequestError
-    _check(params, "batch_size", _is_positive, "an integer from 1", fail)
-    _check(params, "query_prompt", _is_text, "a string", fail)
-    _check(params, "document_prompt", _is_text, "a string", fail)
-    _check(params, "progress", callable, "a function of two numbers", fail)
+    check(params, "batch_size", is_positive, "an integer from 1", fail)
+    check(params, "query_prompt", is_text, "a string", fail)
+    check(params, "document_prompt", is_text, "a string", fail)
+    check(params, "document_suffix", is_text, "a string", fail)
+    check(params, "progress", callable, "a function of two numbers", fail)
     lengths = wire.rename_params(params, LENGTH_PARAMS)
     return Settings(**lengths, **_pick(params, MODEL_PARAMS))
 
@@ -184,65 +223,11 @@ def read_fusion(params: Mapping[str, Any]) -> Fusion:
         InvalidRequestError: With the parameter's name, what it takes and what it was.
     """
     fail = InvalidRequestError
-    _check(params, "fusion", FUSIONS.__contains__, _either(FUSIONS), fail)
-    _check(params, "rrf_k", _is_number, "a number from 0", fail)
-    _check(params, "weight", _is_share, "a number from 0 to 1", fail)
+    check(params, "fusion", FUSIONS.__contains__, either(FUSIONS), fail)
+    check(params, "rrf_k", is_number, "a number from 0", fail)
+    check(params, "weight", is_share, "a number from 0 to 1", fail)
     return Fusion(**_pick(params, FUSION_PARAMS))
 
 
 def _pick(given: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {name: given[name] for name in names if name in given}
-
-
-def _check(
-    given: Mapping[str, Any],
-    name: str,
-    fits: Callable[[Any], bool],
-    wanted: str,
-    kind: type[RerankError],
-) -> None:
-    value = given.get(name)
-    if value is not None and not fits(value):
-        message = f"{name} must be {wanted}, not {value!r}"
-        raise kind(message)
-
-
-def _either(names: tuple[str, ...]) -> str:
-    return " or ".join(map(repr, names))
-
-
-def _is_path(value: object) -> bool:
-    return (isinstance(value, str) and bool(value.strip())) or isinstance(value, Path)
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_name(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())
-
-
-def _is_bool(value: object) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
-
-
-def _is_thread_count(value: object) -> bool:
-    return _is_count(value) and value <= MOST_THREADS  # type: ignore[operator]
-
-
-def _is_positive(value: object) -> bool:
-    return _is_count(value) and value != 0
-
-
-def _is_number(value: object) -> bool:
-    whole = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return whole and 0 <= value <= sys.float_info.max  # type: ignore[operator]
-
-
-def _is_share(value: object) -> bool:
-    return _is_number(value) and value <= 1  # type: ignore[operator]

@@ -7,14 +7,21 @@ import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 from attrs import define, field
 
 from rerank_core import ConfigurationError, InvalidRequestError
-from rerank_local._encode import Template, cut_windows, make_batches, make_template
+from rerank_local._encode import (
+    Template,
+    encode_text,
+    make_chat_template,
+    make_template,
+)
 from rerank_local._onnx import Model
 from rerank_local._options import Settings
+from rerank_local._progress import tell
+from rerank_local._read import embed, read_logits
+from rerank_local._windows import cut_windows, make_batches
 
 Array = npt.NDArray[Any]
 Reader = Callable[[Array, Array], Array]
@@ -29,11 +36,15 @@ class _Windows:
         tokens: Of each window.
         owners: The positions of the documents that have it.
         counts: How many windows each document has.
+        cut: How many documents were cut to what the model takes.
+        unknown: How many have no token that the model knows.
     """
 
     tokens: list[Array] = field(factory=list)
     owners: list[list[int]] = field(factory=list)
     counts: list[int] = field(factory=list)
+    cut: int = 0
+    unknown: int = 0
     _rows: dict[bytes, int] = field(factory=dict)
 
     def add(self, cut: Sequence[Array]) -> None:
@@ -75,12 +86,37 @@ def score_steps(
         InvalidRequestError: The query leaves no room, or `progress` raised.
     """
     _check_kind(model, options)
-    _tell(settings, 0, len(documents))
+    tell(settings, 0, len(documents))
     template, read, used = _prepare(model, query, documents, settings, options)
     yield
     windows = yield from _cut_all(model, template, documents, settings)
     scores, more = yield from _score_batches(model, template, read, windows, settings)
-    return {"scores": scores, "input_tokens": used + more, "kind": model.kind}
+    knows_query = model.knows_any(encode_text(model.tokenizer, query))
+    return {
+        "scores": scores,
+        "input_tokens": used + more,
+        "kind": model.kind,
+        "warnings": _say_what_was_not_seen(model, windows, knows_query=knows_query),
+    }
+
+
+def _say_what_was_not_seen(model: Model, windows: _Windows, *, knows_query: bool) -> list[str]:
+    said = []
+    total = len(windows.counts)
+    if windows.cut:
+        said.append(
+            f"{windows.cut} of {total} documents were cut: the model takes"
+            f" {model.export.max_length} tokens at a time. A higher max_chunks_per_doc ranks all"
+            " of their text"
+        )
+    if not knows_query:
+        said.append("the model knows no token of the query: scores say nothing")
+    if windows.unknown:
+        said.append(
+            f"{windows.unknown} of {total} documents have no token that the model knows: their"
+            " scores say nothing"
+        )
+    return said
 
 
 def _cut_all(
@@ -89,26 +125,25 @@ def _cut_all(
     """The windows of all documents, yielding every now and then."""
     windows = _Windows()
     characters = 0
+    most = model.export.max_length * settings.max_chunks
+    needed = most if settings.max_tokens is None else min(most, settings.max_tokens)
     for at, document in enumerate(documents):
-        windows.add(_cut(model, template, document, settings))
+        encoded = template.encode(model.tokenizer, document, needed + 1)
+        cut, is_cut = cut_windows(
+            encoded,
+            template,
+            max_length=model.export.max_length,
+            max_chunks=settings.max_chunks,
+            max_tokens=settings.max_tokens,
+        )
+        windows.add(cut)
+        windows.cut += is_cut
+        windows.unknown += not model.knows_any(encoded.own)
         characters += len(document)
         if at % _DOCUMENTS_PER_STEP == 0 or characters >= _CHARACTERS_PER_STEP:
             characters = 0
             yield
     return windows
-
-
-def _cut(model: Model, template: Template, document: str, settings: Settings) -> list[Array]:
-    """The windows of one document, of which `max_tokens` counts none of the prompt's."""
-    tokens, kept = template.encode(model.tokenizer, document)
-    most = None if settings.max_tokens is None else kept + settings.max_tokens
-    return cut_windows(
-        tokens[:most],
-        template,
-        max_length=model.export.max_length,
-        max_chunks=settings.max_chunks,
-        kept=kept,
-    )
 
 
 def _score_batches(
@@ -121,24 +156,15 @@ def _score_batches(
     for batch in make_batches(lengths, settings.batch_size):
         filled = [template.fill(windows.tokens[row]) for row in batch]
         used += sum(len(ids) for ids, _ in filled)
-        found = read(*model.run(filled))
+        output, mask = model.run(filled)
+        found = read(output, mask)
         for row, score in zip(batch, found.astype(float).tolist(), strict=True):
             for at in windows.owners[row]:
                 scores[at] = score if math.isnan(score) else max(scores[at], score)
                 waiting[at] -= 1
-        _tell(settings, waiting.count(0), len(waiting))
+        tell(settings, waiting.count(0), len(waiting))
         yield
     return scores, used
-
-
-def _tell(settings: Settings, done: int, total: int) -> None:
-    if settings.progress is None:
-        return
-    try:
-        settings.progress(done, total)
-    except Exception as error:  # the caller's own function, and no fault of this one
-        message = f"progress raised {type(error).__name__}: {error}"
-        raise InvalidRequestError(message) from error
 
 
 def _check_kind(model: Model, options: Mapping[str, Any]) -> None:
@@ -161,13 +187,20 @@ def _prepare(
 ) -> tuple[Template, Reader, int]:
     """What stands around a document, what makes a score of an output, and the query's tokens."""
     export, tokenizer = model.export, model.tokenizer
+    suffix = settings.document_suffix or ""
+    if model.kind == "cross-encoder":
+        before_query = _either(settings.query_prompt, export.default_prompt)
+        read = functools.partial(read_logits, options.get("activation"))
+        if export.chat and settings.document_prompt is settings.document_suffix is None:
+            write = export.chat.open(query, before_query)
+            return make_chat_template(tokenizer, write), read, 0
+        before_document = settings.document_prompt or ""
+        whole = before_query + query
+        return make_template(tokenizer, before_document, documents, whole, suffix), read, 0
     before_query = _either(settings.query_prompt, export.query_prompt)
     before_document = _either(settings.document_prompt, export.document_prompt)
-    if model.kind == "cross-encoder":
-        template = make_template(tokenizer, before_document, documents, before_query + query)
-        return template, functools.partial(read_logits, options.get("activation")), 0
     template = make_template(tokenizer, before_query, [query])
-    tokens, _ = template.encode(tokenizer, query)
+    tokens = template.encode(tokenizer, query).ids
     if len(template) + len(tokens) > export.max_length:
         message = (
             f"the query is too long: {len(template) + len(tokens)} tokens with the special ones,"
@@ -176,49 +209,9 @@ def _prepare(
         raise InvalidRequestError(message)
     row = template.fill(tokens)
     (vector,) = embed(model, template, *model.run([row]))
-    template = make_template(tokenizer, before_document, documents)
+    template = make_template(tokenizer, before_document, documents, suffix=suffix)
     return template, lambda output, mask: embed(model, template, output, mask) @ vector, len(row[0])
 
 
 def _either(given: str | None, stated: str) -> str:
     return stated if given is None else given
-
-
-def read_logits(activation: str | None, output: Array, mask: Array) -> Array:
-    """The one logit, or by how much the second of two is greater, which softmax ranks by."""
-    del mask
-    if output.ndim != 2 or output.shape[1] not in {1, 2}:  # noqa: PLR2004 - rows and columns
-        message = f"expected logits [n, 1] or [n, 2], found {list(output.shape)}"
-        raise ConfigurationError(message)
-    logits = output.astype(np.float64)
-    values: Array = logits[:, -1] - (logits[:, 0] if logits.shape[1] > 1 else 0)
-    return np.exp(-np.logaddexp(0, -values)) if activation == "sigmoid" else values
-
-
-def embed(model: Model, template: Template, output: Array, mask: Array) -> Array:
-    """Vectors of length 1."""
-    vectors = output.astype(np.float32, copy=False)
-    if model.output != "sentence_embedding":
-        if template.prompt and not model.export.pools_prompt:
-            # As long as the prompt is alone, as sentence-transformers has it.
-            mask[:, : len(template.head) + len(template.prompt_ids)] = False
-        vectors = pool(vectors, mask, model.export.pooling)
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: Array = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
-    return unit
-
-
-def pool(states: Array, mask: Array, pooling: str) -> Array:
-    """One vector for each row of token vectors, up to its length, which a cosine ignores."""
-    if pooling == "cls":
-        return states[:, 0]
-    if pooling == "max":
-        greatest: Array = np.where(mask[:, :, None], states, np.float32(-np.inf)).max(axis=1)
-        return greatest
-    places = np.arange(1, mask.shape[1] + 1)
-    if pooling == "lasttoken":
-        last: Array = states[np.arange(len(states)), (mask * places).argmax(axis=1)]
-        return last
-    weights = (mask * places if pooling == "weightedmean" else mask).astype(np.float32)
-    total: Array = np.matmul(weights[:, None, :], states)[:, 0]
-    return total

@@ -42,6 +42,7 @@ CASE = Case(
         "batch_size": 2,
         "query_prompt": "query: ",
         "document_prompt": "",
+        "document_suffix": "",
         "progress": print,
         "fusion": "weighted",
         "rrf_k": 10,
@@ -132,9 +133,16 @@ def test_any_export_can_be_fused(cross_encoder: Path) -> None:
     assert named.payload["kind"] == "cross-encoder"
 
 
-def test_a_bi_encoder_is_fused_without_a_warning(bi_encoder: Path) -> None:
-    """What its scores are does not show."""
-    assert not rerank(f"local/hybrid:{bi_encoder}", "a cat", ["a dog", "a cat"]).warnings
+def test_it_says_whatever_the_model_says(bi_encoder: Path) -> None:
+    """And that BM25 has nothing to add."""
+    documents = ["a dog", "a cat"]
+    alone = rerank(f"local/onnx:{bi_encoder}", "a cat", documents)
+    fused = rerank(f"local/hybrid:{bi_encoder}", "a cat", documents)
+    apart = rerank(f"local/hybrid:{bi_encoder}", "red", documents, kind="bi-encoder")
+
+    assert fused.warnings == alone.warnings
+    assert len(alone.warnings) == 1
+    assert [said for said in apart.warnings if "no document has a word of the query" in said]
 
 
 @pytest.mark.parametrize(

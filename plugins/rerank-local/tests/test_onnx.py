@@ -37,11 +37,13 @@ from rerank_core import (
 )
 from rerank_core.testing import Case, Check, Example, Ranking, conformance
 from rerank_local import _exit, _minilm, _onnx
-from rerank_local._encode import cut_windows, make_batches, make_template
+from rerank_local._encode import Encoded, make_template
 from rerank_local._onnx import load_model
 from rerank_local._options import Settings, Source
+from rerank_local._read import pool, read_logits
 from rerank_local._runtime import onnxruntime
-from rerank_local._score import pool, read_logits, score_steps
+from rerank_local._score import score_steps
+from rerank_local._windows import cut_windows, make_batches
 
 WriteExport = Callable[..., Path]
 Weights = Mapping[str, float]
@@ -63,6 +65,7 @@ PARAMS = {
     "batch_size": 2,
     "query_prompt": "query: ",
     "document_prompt": "",
+    "document_suffix": " .",
     "progress": note_progress,
 }
 MINILM_CASE = Case(
@@ -221,8 +224,8 @@ def test_a_sentence_embedding_is_taken_as_it_is(
 
 def test_an_unstated_bi_encoder_is_warned_of(bi_encoder: Path) -> None:
     """The facts, stated before the folder is read, take it for a cross-encoder."""
-    unstated = rank_by(bi_encoder, "a cat", DOCUMENTS)
-    stated = rank_by(bi_encoder, "a cat", DOCUMENTS, kind="bi-encoder")
+    unstated = rank_by(bi_encoder, "a cat", DOCUMENTS[:4])
+    stated = rank_by(bi_encoder, "a cat", DOCUMENTS[:4], kind="bi-encoder")
 
     assert [w for w in unstated.warnings if "give kind='bi-encoder'" in w]
     assert not stated.warnings
@@ -547,8 +550,12 @@ def test_windows_overlap_and_cover(cross_encoder: Path, length: int, room: int, 
     template = make_template(model.tokenizer, "", ["a"])
     tokens = np.arange(length, dtype=np.int32)
 
-    windows = cut_windows(tokens, template, max_length=room + len(template), max_chunks=most)
+    encoded = Encoded(tokens, 0, 0, is_whole=True)
+    windows, is_cut = cut_windows(
+        encoded, template, max_length=room + len(template), max_chunks=most
+    )
 
+    assert is_cut == (most == 3)
     assert len(windows) <= most
     assert {len(window) for window in windows} <= {min(room, length)}
     starts = [int(window[0]) for window in windows if len(window)]

@@ -11,7 +11,6 @@ from attrs import evolve
 
 import rerank_nvidia_nim
 from rerank_core import (
-    APIStatusError,
     AuthenticationError,
     BadRequestError,
     BilledUnits,
@@ -190,19 +189,6 @@ def test_a_container_s_model_is_taken_as_it_is_written(model: str, body_model: s
     assert service.body["model"] == body_model
 
 
-@pytest.mark.parametrize("variable", ["NVIDIA_NIM_API_BASE", "NVIDIA_BASE_URL"])
-def test_the_base_url_comes_from_the_environment(
-    variable: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """From litellm's variable or NVIDIA's."""
-    monkeypatch.setenv(variable, "http://gpu:8000/v1")
-    service = Service(rank)
-
-    ask(service, api_base=None)
-
-    assert service.url == "http://gpu:8000/v1/ranking"
-
-
 def test_keys_are_looked_for_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """The argument, then litellm's variable, then NVIDIA's; never the one for downloads."""
     monkeypatch.setenv("NGC_API_KEY", "for-downloads")
@@ -306,26 +292,6 @@ def test_an_image_is_a_data_url() -> None:
     """Bytes and objects are not."""
     with pytest.raises(InvalidRequestError, match="image must be a data URL"):
         ask(Service(rank), [{"image": {"url": IMAGE}}])
-
-
-def test_blank_documents_are_held_back() -> None:
-    """Whether the service takes them is not known."""
-    service = Service(rank)
-
-    response = ask(service, ["", "a"])
-
-    assert service.body["passages"] == [{"text": "a"}]
-    assert [result.index for result in response.results] == [1, 0]
-
-
-def test_a_long_list_is_split() -> None:
-    """At the number that is often quoted; logits of all parts compare."""
-    service = Service(rank)
-
-    response = ask(service, ["a"] * 513)
-
-    assert len(service.requests) == 2
-    assert len(response.results) == 513
 
 
 def test_the_documented_reply_is_read() -> None:
@@ -495,19 +461,6 @@ def test_errors_of_every_form_are_read(
         ask(Service(body, status))
 
     assert type(caught.value) is kind
-
-
-@pytest.mark.parametrize(
-    ("status", "attempts"), [(400, 1), (402, 1), (404, 1), (422, 1), (429, 2), (500, 2), (504, 2)]
-)
-def test_only_what_may_pass_is_retried(status: int, attempts: int, waits: list[float]) -> None:
-    """A rate limit, a gateway, a model that warms up."""
-    service = Service({"title": "no"}, status)
-
-    with pytest.raises(APIStatusError):
-        ask(service, max_retries=1)
-
-    assert len(service.requests) == attempts == 1 + len(waits)
 
 
 BY_LANGCHAIN = {"api_key": "test-key", "api_base": "http://127.0.0.1/v1"}

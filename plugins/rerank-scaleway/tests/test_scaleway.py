@@ -9,14 +9,12 @@ import pytest
 
 import rerank_scaleway
 from rerank_core import (
-    APIStatusError,
     AuthenticationError,
     BadRequestError,
     BilledUnits,
     Meta,
     NotFoundError,
     RateLimitError,
-    ResponseParseError,
     ServerError,
     Tokens,
 )
@@ -31,12 +29,9 @@ from service import (
     both_ways,
     by,
     captures,
-    check_a_key_is_needed,
     check_failure,
     check_refused_unless_allowed,
     facts,
-    hosts_asked,
-    keys_sent,
     without_variables,
 )
 
@@ -125,8 +120,8 @@ def legacy(message: str, code: int) -> dict[str, Any]:
     return {"object": "error", "message": message, "type": "Error", "param": None, "code": code}
 
 
-BAD_KEY = ("no such key", "a secret key that it does not know", "IAM policy")
-BAD_MODEL = ("no such model", "a model that it does not know", "GET /v1/models")
+BAD_KEY = ("no such key", "if the secret key is the right one", "IAM policy")
+BAD_MODEL = ("no such model", "GET /v1/models")
 ERRORS: list[Failure] = [
     (400, recent("odd", 400), BadRequestError, ("odd",), False),
     (400, legacy("odd", 400), BadRequestError, ("odd",), False),
@@ -190,33 +185,12 @@ def test_a_base_url_is_completed(base: str | None, url: str) -> None:
     assert service.url == url
 
 
-def test_a_base_url_is_found_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the argument."""
-    hosts = hosts_asked(ask, Service(), ["SCALEWAY_API_BASE"], monkeypatch)
-
-    assert hosts == ["scaleway_api_base.test", "argument.test"]
-
-
-def test_the_first_variable_with_a_key_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the documented order, after the argument; an empty one counts as not set."""
-    sent = keys_sent(ask, Service(), VARIABLES, monkeypatch)
-
-    found = [f"Bearer key-of-{variable}" for variable in reversed(VARIABLES)]
-    assert sent == [*found, f"Bearer {KEY}"]
-
-
-@both_ways
-def test_without_a_key_nothing_is_sent(send: Send) -> None:
-    """The error names every variable that was looked at."""
-    check_a_key_is_needed(ask, VARIABLES, send)
-
-
 # --- What is sent -----------------------------------------------------------------------------
 
 
 @both_ways
 def test_nothing_is_sent_that_was_not_asked_for(send: Send) -> None:
-    """No default is restated, nothing is null; a field about documents is not documented."""
+    """Nothing is null; a field about documents is not documented. `top_n` is demanded."""
     service = Service()
 
     response = ask(service, send=send, return_documents=False)
@@ -225,6 +199,7 @@ def test_nothing_is_sent_that_was_not_asked_for(send: Send) -> None:
         "model": "qwen3-embedding-8b",
         "query": QUERY,
         "documents": DOCUMENTS,
+        "top_n": 2,
     }
     assert [result.document for result in response.results] == [None, None]
 
@@ -238,41 +213,6 @@ def test_top_n_is_sent(send: Send) -> None:
 
     assert service.body["top_n"] == 2
     assert len(response.results) == 2
-
-
-@both_ways
-def test_mappings_are_sent_as_text_and_given_back_as_they_were(send: Send) -> None:
-    """The service takes only strings."""
-    documents = ["Plain.", {"text": "Only text."}, {"title": "A", "text": "B", "none": None}]
-    service = Service()
-
-    response = ask(service, documents, send=send)
-
-    assert service.body["documents"] == ["Plain.", "Only text.", "title: A\ntext: B"]
-    assert [result.document and result.document.fields for result in response.results] == [
-        None,
-        *documents[1:],
-    ]
-
-
-def test_rank_fields_choose_what_is_sent() -> None:
-    """In their order."""
-    service = Service()
-
-    ask(service, [{"title": "A", "text": "B", "id": 7}, "Plain."], rank_fields=["text", "title"])
-
-    assert service.body["documents"] == ["text: B\ntitle: A", "Plain."]
-    assert "rank_fields" not in service.body
-
-
-def test_blank_documents_are_held_back() -> None:
-    """What the service makes of them is not documented."""
-    service = Service()
-
-    response = ask(service, ["", "a", " \n", "b"])
-
-    assert service.body["documents"] == ["a", "b"]
-    assert [result.index for result in response.results] == [1, 3, 0, 2]
 
 
 @pytest.mark.parametrize(
@@ -313,40 +253,6 @@ def test_documents_that_come_back_unasked_are_dropped(send: Send) -> None:
     response = ask(Service(REPLY), send=send, return_documents=False)
 
     assert [result.document for result in response.results] == [None, None]
-
-
-@pytest.mark.parametrize("name", ["usage", "id", "model"])
-def test_what_a_reply_may_lack_is_no_fault(name: str) -> None:
-    """Absent or null."""
-    absent = ask(Service({key: value for key, value in REPLY.items() if key != name}))
-    null = ask(Service(REPLY | {name: None}))
-
-    assert [result.index for result in absent.results] == [1, 0]
-    assert absent.meta == null.meta
-    assert absent.id
-    assert null.id
-    assert (absent.meta == Meta()) is (name == "usage")
-
-
-@both_ways
-@pytest.mark.parametrize(
-    ("reply", "kind", "words"),
-    [
-        ({"data": REPLY["results"]}, ResponseParseError, "KeyError"),
-        (REPLY | {"results": None}, ResponseParseError, "results is null, not a list"),
-        (REPLY | {"results": []}, ResponseParseError, "ranks 0 documents where 2"),
-        ({"results": [{"index": 0}]}, ResponseParseError, r"results\[0\]"),
-        ([], ResponseParseError, "not what the service documents"),
-        ("<html>", ResponseParseError, "not JSON"),
-        ({"error": {"message": "went wrong"}}, APIStatusError, "went wrong"),
-    ],
-)
-def test_what_is_no_ranking_is_an_error(
-    reply: Any, kind: type[Exception], words: str, send: Send
-) -> None:
-    """And never an empty success."""
-    with pytest.raises(kind, match=words):
-        ask(Service(reply), send=send)
 
 
 @both_ways

@@ -18,7 +18,6 @@ from rerank_core import (
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
-    ResponseParseError,
     ServerError,
     Tokens,
 )
@@ -34,12 +33,9 @@ from service import (
     both_ways,
     by,
     captures,
-    check_a_key_is_needed,
     check_failure,
     check_refused_unless_allowed,
     facts,
-    hosts_asked,
-    keys_sent,
     without_variables,
 )
 
@@ -197,27 +193,6 @@ def test_a_base_url_is_completed(base: str | None, url: str) -> None:
     assert service.url == url
 
 
-def test_a_base_url_is_found_in_the_documented_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argument, then litellm's variable, then the official SDK's."""
-    hosts = hosts_asked(ask, Service(), BASES, monkeypatch)
-
-    assert hosts == [f"{name.lower()}.test" for name in reversed(BASES)] + ["argument.test"]
-
-
-def test_the_first_variable_with_a_key_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the documented order, after the argument; an empty one counts as not set."""
-    sent = keys_sent(ask, Service(), VARIABLES, monkeypatch)
-
-    found = [f"Bearer key-of-{variable}" for variable in reversed(VARIABLES)]
-    assert sent == [*found, f"Bearer {KEY}"]
-
-
-@both_ways
-def test_without_a_key_nothing_is_sent(send: Send) -> None:
-    """The error names every variable that was looked at."""
-    check_a_key_is_needed(ask, VARIABLES, send)
-
-
 # --- What is sent -----------------------------------------------------------------------------
 
 
@@ -366,45 +341,11 @@ def test_the_documented_reply_is_read(send: Send) -> None:
     assert (response.provider, response.model) == ("together", "Salesforce/Llama-Rank-V1")
 
 
-@pytest.mark.parametrize("name", ["usage", "id", "object", "model"])
-def test_what_a_reply_may_lack_is_no_fault(name: str) -> None:
-    """Absent or null."""
-    absent = ask(Service({key: value for key, value in REPLY.items() if key != name}))
-    null = ask(Service(REPLY | {name: None}))
-
-    assert [result.index for result in absent.results] == [0, 1]
-    assert absent.meta == null.meta
-    assert absent.id
-    assert null.id
-    assert (absent.meta == Meta()) is (name == "usage")
-
-
 def test_litellm_s_name_leads_here() -> None:
     """And the response says who answered."""
     response = ask(Service(), model="together_ai/me/my-endpoint")
 
     assert (response.provider, response.model) == ("together", "me/my-endpoint")
-
-
-@both_ways
-@pytest.mark.parametrize(
-    ("reply", "kind", "words"),
-    [
-        ({"data": REPLY["results"]}, ResponseParseError, "KeyError"),
-        (REPLY | {"results": None}, ResponseParseError, "results is null, not a list"),
-        (REPLY | {"results": []}, ResponseParseError, "ranks 0 documents where 2"),
-        ({"results": [{"index": 0}]}, ResponseParseError, r"results\[0\]"),
-        ([], ResponseParseError, "not what the service documents"),
-        ("upstream error", ResponseParseError, "not JSON"),
-        ({"error": {"message": "went wrong"}}, APIStatusError, "went wrong"),
-    ],
-)
-def test_what_is_no_ranking_is_an_error(
-    reply: Any, kind: type[Exception], words: str, send: Send
-) -> None:
-    """And never an empty success."""
-    with pytest.raises(kind, match=words):
-        ask(Service(reply), send=send)
 
 
 @both_ways

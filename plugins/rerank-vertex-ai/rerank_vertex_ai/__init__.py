@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from rerank_core import (
@@ -25,11 +25,11 @@ from rerank_core import (
     wire,
 )
 
-if TYPE_CHECKING:
-    import httpx
-
 _BASE = "https://discoveryengine.googleapis.com"
 _REGIONS = {name: f"https://{name}-discoveryengine.googleapis.com" for name in ("us", "eu")}
+# Where the same people have their chat models.
+_CHAT_HOST = re.compile(r"([a-z0-9-]+-)?aiplatform(\.[a-z]+\.rep)?\.googleapis\.com")
+_GEMINI_HOST = "generativelanguage.googleapis.com"
 _SHORT = (
     "semantic-ranker-default-003",
     "semantic-ranker-default-002",
@@ -65,13 +65,21 @@ def resolve_provider(model: str) -> Provider:
         max_tokens=512 if model in _SHORT else None,  # longer records are cut; 004: not confirmed
         score_kind="probability",
         hints={
-            401: "the token has ended or is not Google's",
-            403: "the project needs discoveryengine.googleapis.com enabled, and the caller"
-            " discoveryengine.rankingConfigs.rank and the use of the project's quota",
-            404: "vertex_location, or VERTEXAI_LOCATION, is 'global', 'us' or 'eu' here",
+            401: "if the token has not ended, it is not Google's",
+            403: "if access is what lacks: the project needs discoveryengine.googleapis.com"
+            " enabled, the caller discoveryengine.rankingConfigs.rank and the use of the project's"
+            " quota",
+            404: "if it is about the location: vertex_location, or VERTEXAI_LOCATION, is 'global',"
+            " 'us' or 'eu' here",
         },
         price=Price(0.001, "search_units", "2026-11-22"),
-        models=("semantic-ranker-default-004", "semantic-ranker-fast-004", *_SHORT),
+        models=(
+            "semantic-ranker-default-004",
+            "semantic-ranker-fast-004",
+            "semantic-ranker-default@latest",
+            "semantic-ranker-fast@latest",
+            *_SHORT,
+        ),
     )
 
 
@@ -114,7 +122,7 @@ def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     )
 
 
-def _make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -> httpx.Auth:
+def _make_auth(key: str | None, provider: Provider, options: Any) -> Any:
     from rerank_vertex_ai._auth import make_auth  # noqa: PLC0415 - httpx not before the first call
 
     del provider
@@ -131,6 +139,7 @@ def _build_url(base_url: str, options: Mapping[str, Any]) -> str:
     """The endpoint: the base URL may be an origin, end in a version, or be all of it."""
     location = _read_name(options, "vertex_location") or "global"
     project, config = (_read_name(options, name) for name in ("vertex_project", "ranking_config"))
+    base_url = _without_models(base_url)
     parts = urlsplit(_REGIONS.get(location, _BASE) if base_url == _BASE else base_url)
     path = parts.path.rstrip("/")
     if path.endswith(":rank"):
@@ -146,6 +155,19 @@ def _build_url(base_url: str, options: Mapping[str, Any]) -> str:
         path = "/".join([path, *(quote(name, safe=":") for name in names)])
         path += ":rank"
     return urlunsplit(parts._replace(path=path, fragment=""))
+
+
+def _without_models(base_url: str) -> str:
+    """The base URL; that of Google's chat models says no more than that Google is meant.
+
+    Raises:
+        ConfigurationError: It is Gemini's, whose keys are of no use here.
+    """
+    host = urlsplit(base_url).hostname or ""
+    if host == _GEMINI_HOST:
+        message = f"{host} does not rerank: leave api_base out, and sign with Google Cloud"
+        raise ConfigurationError(message)
+    return _BASE if _CHAT_HOST.fullmatch(host) else base_url
 
 
 def _refuse_contradiction(path: str, config: str | None) -> None:

@@ -23,7 +23,16 @@ from rerank_core import (
     TransportError,
 )
 from rerank_core.auth import HeaderAuth
-from rerank_core.tokens import Exchange, Steps, Token, TokenAuth, check_token, fetch, read_token
+from rerank_core.tokens import (
+    Exchange,
+    Steps,
+    Token,
+    TokenAuth,
+    ask_directly,
+    check_token,
+    fetch,
+    read_token,
+)
 from rerank_vertex_ai._credentials import is_on_google, metadata_url, read_credentials
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -36,7 +45,7 @@ _NO_CREDENTIALS = (
 )
 
 
-def make_auth(key: str | None, options: Mapping[str, Any]) -> httpx.Auth:
+def make_auth(key: str | None, options: Mapping[str, Any]) -> httpx.Auth | TokenAuth:
     """The first of: a token, credentials, gcloud's file, the metadata server.
 
     Raises:
@@ -67,7 +76,7 @@ def metadata_auth(url: str) -> TokenAuth:
     headers = {"Metadata-Flavor": "Google"}
 
     def exchange() -> Steps:
-        return read_token((yield httpx.Request("GET", url, headers=headers)))
+        return read_token((yield ask_directly(httpx.Request("GET", url, headers=headers))))
 
     return TokenAuth(exchange)
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rerank_core import ConfigurationError
+from rerank_core import ConfigurationError, TransportError
 
 _PRODUCT_NAME = Path("/sys/class/dmi/id/product_name")
 # Cloud Run's services, jobs and workers, App Engine; the first names a stand-in.
@@ -92,8 +92,9 @@ def _ask_for_project() -> str | None:
         reply = httpx.get(
             metadata_url("project/project-id"), headers=_FLAVOR, timeout=2.0, trust_env=False
         )
-    except httpx.HTTPError:
-        return None
+    except httpx.HTTPError as error:
+        message = f"the metadata server does not name the project: {type(error).__name__}"
+        raise TransportError(message) from error
     return reply.text.strip() or None if reply.is_success else None
 
 

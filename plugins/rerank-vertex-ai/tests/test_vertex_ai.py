@@ -359,16 +359,6 @@ def test_a_document_is_a_record(
     assert service.body["records"] == [{"id": "0", **record}]
 
 
-def test_blank_documents_are_held_back() -> None:
-    """A record without text is refused; the others keep their places in the caller's list."""
-    service = Service()
-
-    response = rerank(**READY | {"documents": ["", "a", " "]}, http_client=service)
-
-    assert service.body["records"] == [{"id": "0", "content": "a"}]
-    assert [result.index for result in response.results] == [1, 0, 2]
-
-
 def test_a_long_list_is_split_and_billed_by_the_hundred() -> None:
     """The service takes 200 records, and a unit covers up to 100."""
     service = Service()
@@ -435,7 +425,7 @@ def test_a_reply_of_another_shape_is_no_ranking(body: Any, words: str) -> None:
     ("status", "word", "kind", "hint"),
     [
         (400, "INVALID_ARGUMENT", BadRequestError, ""),
-        (401, "UNAUTHENTICATED", AuthenticationError, "has ended"),
+        (401, "UNAUTHENTICATED", AuthenticationError, "has not ended"),
         (403, "PERMISSION_DENIED", PermissionDeniedError, "discoveryengine.googleapis.com enabled"),
         (404, "NOT_FOUND", NotFoundError, "'global', 'us' or 'eu'"),
         (429, "RESOURCE_EXHAUSTED", RateLimitError, ""),

@@ -226,16 +226,6 @@ def test_a_base_url_is_completed_and_stays_on_its_path(base: str | None, url: st
     assert service.url == url
 
 
-def test_the_base_url_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before the server's own default."""
-    monkeypatch.setenv("HOSTED_VLLM_API_BASE", "http://gpu:8000/v1")
-    service = Service(rank)
-
-    ask(service)
-
-    assert service.url == "http://gpu:8000/v1/rerank"
-
-
 def test_without_a_key_no_header_is_sent() -> None:
     """A server has none by default, and no made-up one is sent."""
     service = Service(rank)
@@ -243,20 +233,6 @@ def test_without_a_key_no_header_is_sent() -> None:
     ask(service)
 
     assert "authorization" not in service.requests[0].headers
-
-
-def test_keys_are_looked_for_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The argument, then the variable for clients, then the server's own."""
-    service = Service(rank)
-
-    monkeypatch.setenv("VLLM_API_KEY", "third")
-    ask(service)
-    monkeypatch.setenv("HOSTED_VLLM_API_KEY", "second")
-    ask(service)
-    ask(service, api_key="first")
-
-    sent = [request.headers["authorization"] for request in service.requests]
-    assert sent == ["Bearer third", "Bearer second", "Bearer first"]
 
 
 @pytest.mark.parametrize("prefix", ["vllm", "hosted_vllm"])
@@ -351,16 +327,6 @@ def test_documents_of_the_server_are_not_the_caller_s() -> None:
     assert [result.document for result in response.results] == [None, None]
 
 
-def test_blank_documents_are_held_back() -> None:
-    """Whether every model takes them is not known."""
-    service = Service(rank)
-
-    response = ask(service, ["", "a"])
-
-    assert service.body["documents"] == ["a"]
-    assert [result.index for result in response.results] == [1, 0]
-
-
 def test_usage_is_read() -> None:
     """Tokens of all pairs, and no price: the server is the caller's own."""
     response = ask(Service(rank))
@@ -415,19 +381,6 @@ def test_errors_of_every_form_are_read(
         ask(Service(body, status))
 
     assert type(caught.value) is kind
-
-
-@pytest.mark.parametrize(
-    ("status", "attempts"), [(400, 1), (404, 1), (429, 2), (500, 2), (501, 1), (503, 2)]
-)
-def test_only_what_may_pass_is_retried(status: int, attempts: int, waits: list[float]) -> None:
-    """A model without the capability, 501, does not grow it."""
-    service = Service({"error": {"message": "no"}}, status)
-
-    with pytest.raises(APIStatusError):
-        ask(service, max_retries=1)
-
-    assert len(service.requests) == attempts == 1 + len(waits)
 
 
 LITELLM_ALL, LITELLM_DEFAULT = "hosted_vllm-litellm-all", "hosted_vllm-litellm-default"

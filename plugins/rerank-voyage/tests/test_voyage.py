@@ -20,7 +20,6 @@ from rerank_core import (
     PermissionDeniedError,
     Price,
     RateLimitError,
-    ResponseParseError,
     ServerError,
     Tokens,
     UnsupportedParamError,
@@ -37,11 +36,9 @@ from service import (
     both_ways,
     by,
     captures,
-    check_a_key_is_needed,
     check_failure,
     check_refused_unless_allowed,
     facts,
-    keys_sent,
     load,
     rank,
     without_variables,
@@ -278,20 +275,6 @@ def test_a_base_url_of_the_caller_s_outweighs_the_key(
     assert found.url == "https://from.environment/v1/rerank"
 
 
-def test_the_first_variable_with_a_key_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the documented order, after the argument; an empty one counts as not set."""
-    sent = keys_sent(ask, Service(rank_voyage), VARIABLES, monkeypatch)
-
-    found = [f"Bearer key-of-{variable}" for variable in reversed(VARIABLES)]
-    assert sent == [*found, f"Bearer {KEY}"]
-
-
-@both_ways
-def test_without_a_key_nothing_is_sent(send: Send) -> None:
-    """The error names every variable that was looked at."""
-    check_a_key_is_needed(ask, VARIABLES, send)
-
-
 # --- What is sent -----------------------------------------------------------------------------
 
 
@@ -360,50 +343,6 @@ def test_an_instruction_must_say_something(instruction: object) -> None:
         ask(service, instruction=instruction)
 
     assert service.requests == []
-
-
-@both_ways
-def test_mappings_are_sent_as_text_and_given_back_as_they_were(send: Send) -> None:
-    """The service takes only strings."""
-    documents = [
-        "Plain.",
-        {"text": "Only text."},
-        {"title": "A", "text": "B", "none": None, "year": 1999},
-    ]
-    service = Service(rank_voyage)
-
-    response = ask(service, documents, send=send)
-
-    assert service.body["documents"] == ["Plain.", "Only text.", "title: A\ntext: B\nyear: 1999"]
-    assert [result.document and result.document.fields for result in response.results] == [
-        None,
-        *documents[1:],
-    ]
-
-
-def test_rank_fields_choose_what_is_sent() -> None:
-    """In their order."""
-    service = Service(rank_voyage)
-
-    ask(service, [{"title": "A", "text": "B", "id": 7}, "Plain."], rank_fields=["text", "title"])
-
-    assert service.body["documents"] == ["text: B\ntitle: A", "Plain."]
-    assert "rank_fields" not in service.body
-
-
-def test_blank_documents_are_held_back() -> None:
-    """What the service makes of them is not documented."""
-    service = Service(rank_voyage)
-
-    response = ask(service, ["", "a", " \n", "b"])
-
-    assert service.body["documents"] == ["a", "b"]
-    assert [(r.index, r.relevance_score is None) for r in response.results] == [
-        (1, False),
-        (3, False),
-        (0, True),
-        (2, True),
-    ]
 
 
 @both_ways
@@ -485,25 +424,6 @@ def test_equal_scores_keep_the_caller_s_order() -> None:
 def test_a_gateway_that_ignores_top_k_is_cut() -> None:
     """Never more than `top_n`."""
     assert [result.index for result in ask(Service(REPLY), top_n=1).results] == [1]
-
-
-@both_ways
-@pytest.mark.parametrize(
-    ("reply", "words"),
-    [
-        ({"results": REPLY["data"]}, "KeyError"),
-        ({"data": None}, "data is null, not a list"),
-        ({"data": [{"index": 0}, {"index": 1}]}, r"data\[0\]"),
-        ({"data": []}, "ranks 0 documents where 2"),
-        ({"data": [{"index": 0, "relevance_score": "high"}]}, "is not a number"),
-        ([], "not what the service documents"),
-        ("<html>", "not JSON"),
-    ],
-)
-def test_what_is_no_ranking_is_an_error(reply: Any, words: str, send: Send) -> None:
-    """And never an empty success."""
-    with pytest.raises(ResponseParseError, match=words):
-        ask(Service(reply), send=send)
 
 
 @both_ways

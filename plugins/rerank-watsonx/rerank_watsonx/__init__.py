@@ -5,8 +5,9 @@ https://cloud.ibm.com/apidocs/watsonx-ai
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from rerank_core import (
@@ -22,9 +23,6 @@ from rerank_core import (
     wire,
 )
 
-if TYPE_CHECKING:
-    import httpx
-
 _CLOUD = "https://{}.ml.cloud.ibm.com"
 _REGIONS = {
     **{
@@ -35,6 +33,9 @@ _REGIONS = {
     "us-east-1": "https://us-east-1.aws.wxai.ibm.com",
     "us-gov": "https://wxai.ibmforusgov.com",
 }
+_CONSOLES = ("dataplatform.cloud.ibm.com",)
+# What stands beside rerank: other tasks, and the gateway that is compatible with OpenAI's API.
+_SIBLINGS = re.compile(r"/ml/(v1/text/(?!rerank$)[a-z_]+|gateway(/v1(/.*)?)?)$")
 _VERSION = "2026-10-14"  # pins the behaviour; the one that IBM's own SDK 1.8 sends
 _MODEL = "cross-encoder/ms-marco-minilm-l-12-v2"
 _PLACES = {
@@ -75,9 +76,9 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         # Embedding models, which the endpoint takes too, score by similarity.
         score_kind="logit" if model.startswith("cross-encoder/") else "opaque",
         hints={
-            401: "the token or key is not valid here; a token of IBM Cloud ends after an hour",
-            "invalid_input_argument": "too long an input is refused unless max_tokens_per_doc="
-            " cuts it",
+            401: "if the token is IBM Cloud's: it ends after an hour; if it is a key: it must be"
+            " valid for this host",
+            "invalid_input_argument": "if an input is too long: max_tokens_per_doc= cuts it",
             "token_quota_reached": "the plan's tokens are used up",
         },
         models=(_MODEL,),  # no price: IBM's per-token price of it is not confirmed
@@ -109,7 +110,7 @@ def build_request(
         **params,
     }
     transaction = request.options.get("transaction_id")
-    url = wire.join_endpoint(provider.base_url or "", "/ml/v1/text/rerank")
+    url = wire.join_endpoint(_to_api(provider.base_url or ""), "/ml/v1/text/rerank")
     return HTTPRequest(
         url=_add_version(url, request.options.get("api_version")),
         body=body,
@@ -123,7 +124,9 @@ def parse_response(
 ) -> RerankResponse:
     """Read the reply, which has no id but the one in its header."""
     count = payload.get("input_token_count")
-    said = (payload.get("system") or {}).get("warnings") or []
+    system = payload.get("system")
+    said = system.get("warnings") if isinstance(system, dict) else None
+    said = said if isinstance(said, list) else []
     return RerankResponse(
         wire.read_results(payload["results"], score="score"),
         id=headers.get("x-global-transaction-id", ""),
@@ -131,11 +134,12 @@ def parse_response(
         warnings=(
             *wire.read_strings([row.get("message") for row in said if isinstance(row, dict)]),
             *_warn_of_two_places(provider, request.options),
+            *_warn_of_model(request.model, payload.get("model_id")),
         ),
     )
 
 
-def _make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -> httpx.Auth:
+def _make_auth(key: str | None, provider: Provider, options: Any) -> Any:
     from rerank_watsonx._auth import make_auth  # noqa: PLC0415 - httpx not before the first call
 
     return make_auth(key, provider, options)
@@ -160,6 +164,22 @@ def _refuse_two_hosts(base_url: str, region: str | None) -> None:
             f"region={region!r} contradicts api_base=, which is another host: give one of them"
         )
         raise ConfigurationError(message)
+
+
+def _to_api(base_url: str) -> str:
+    """The base URL without the path of a sibling: chat, generation, embeddings, the gateway.
+
+    Raises:
+        ConfigurationError: It is the console's, which has no API.
+    """
+    parts = urlsplit(base_url)
+    if (parts.hostname or "").endswith(_CONSOLES):
+        message = (
+            f"{parts.hostname} is a page for the browser: give region=, or the host of the region,"
+            f" for example {_REGIONS['us-south']}"
+        )
+        raise ConfigurationError(message)
+    return urlunsplit(parts._replace(path=_SIBLINGS.sub("", parts.path.rstrip("/"))))
 
 
 def _choose_place(options: Mapping[str, Any]) -> dict[str, str]:
@@ -188,3 +208,13 @@ def _add_version(url: str, version: str | None) -> str:
         return url
     query = "&".join(filter(None, (parts.query, urlencode({"version": version or _VERSION}))))
     return urlunsplit(parts._replace(query=query))
+
+
+def _warn_of_model(asked: str, served: Any) -> tuple[str, ...]:
+    """A warning where another model answered than was asked for; many replies name none."""
+    if not (isinstance(served, str) and served):
+        return ()
+    names = f"/{asked.lower()}", f"/{served.lower()}"
+    if names[0].endswith(names[1]) or names[1].endswith(names[0]):
+        return ()  # one may have an owner in front
+    return (f"the server answered with the model {served!r}, not {asked!r}",)

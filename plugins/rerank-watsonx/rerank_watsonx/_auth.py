@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import functools
-import os
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from rerank_core import ConfigurationError, MissingAPIKeyError, Provider, wire
-from rerank_core.auth import HeaderAuth, keep_given
+from rerank_core.auth import AuthOptions, HeaderAuth
 from rerank_core.tokens import Steps, TokenAuth, check_token, read_token
 
 _IAM = "https://iam.cloud.ibm.com"
@@ -24,29 +23,33 @@ _GRANT = "urn:ibm:params:oauth:grant-type:apikey"
 _OTHER_TOKEN_SERVICES = (".wxai.ibm.com", "wxai.ibmforusgov.com")
 
 
-def make_auth(key: str | None, provider: Provider, options: Mapping[str, Any]) -> httpx.Auth:
+def make_auth(key: str | None, provider: Provider, options: AuthOptions) -> httpx.Auth | TokenAuth:
     """The first of a token, a Zen key and a key; what the caller gives before the environment's.
 
     Raises:
         MissingAPIKeyError: There is none of them.
         ConfigurationError: The host takes no token that a key can be exchanged for here.
     """
-    stated = {"token": options.get("token"), "zen_api_key": options.get("zen_api_key"), "key": key}
+    stated = {
+        "token": options.get("token"),
+        "zen_api_key": options.get("zen_api_key"),
+        "api_key": key,
+    }
     known = {name: value for name, value in stated.items() if value}
-    variables = {**provider.secret_options, "key": provider.api_key_env}
-    candidates = keep_given(known, variables, environ=os.environ) or known
+    candidates = {n: v for n, v in known.items() if n in options.given} or known
     if "token" in candidates:
         return HeaderAuth("Authorization", f"Bearer {check_token(candidates['token'], 'token')}")
     if "zen_api_key" in candidates:
         return _zen(check_token(candidates["zen_api_key"], "zen_api_key"))
-    if "key" in candidates:
-        return _of_key(candidates["key"], provider, options)
-    looked_at = ", ".join(name for names in variables.values() for name in names)
+    if "api_key" in candidates:
+        return _of_key(candidates["api_key"], provider, options)
+    variables = (*provider.secret_options.values(), provider.api_key_env)
+    looked_at = ", ".join(name for names in variables for name in names)
     message = f"no API key: give api_key=, token= or zen_api_key=, or set one of: {looked_at}"
     raise MissingAPIKeyError(message)
 
 
-def _of_key(key: str, provider: Provider, options: Mapping[str, Any]) -> httpx.Auth:
+def _of_key(key: str, provider: Provider, options: Mapping[str, Any]) -> httpx.Auth | TokenAuth:
     if username := options.get("username"):
         return _zen(f"{username}:{key}")
     host = urlsplit(provider.base_url or "").hostname or ""

@@ -533,8 +533,13 @@ def test_a_reply_of_another_shape_is_no_ranking(body: Any, words: str) -> None:
     ("status", "code", "kind", "words"),
     [
         (400, "invalid_request_entity", BadRequestError, "No project."),
-        (400, "invalid_input_argument", BadRequestError, "No project. (too long an input"),
-        (401, "authentication_token_not_valid", AuthenticationError, "No project. (the token or"),
+        (400, "invalid_input_argument", BadRequestError, "No project. (if an input is too long"),
+        (
+            401,
+            "authentication_token_not_valid",
+            AuthenticationError,
+            "(if the token is",
+        ),
         (403, "token_quota_reached", PermissionDeniedError, "the plan's tokens are used up"),
         (404, "model_not_supported", NotFoundError, "No project."),
         (429, "too_many", RateLimitError, "No project."),

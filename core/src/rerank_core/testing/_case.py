@@ -9,7 +9,7 @@ import httpx  # noqa: TC002 - attrs shows it in the signature
 from attrs import field, frozen
 from attrs.validators import instance_of
 
-from rerank_core._models import JSON, Meta
+from rerank_core.records import JSON, Meta
 
 Ranking = Sequence[tuple[int, float]]
 """Positions in the list of documents with their scores, in the order of the service's reply."""

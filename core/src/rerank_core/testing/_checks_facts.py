@@ -8,10 +8,10 @@ from datetime import date
 from importlib import metadata
 from typing import Any
 
-from rerank_core._call import CALL_PARAMS
-from rerank_core._facts import APIKeyHeader, Provider
-from rerank_core._hooks import HOOKS
-from rerank_core._plugins import GROUP, hooks_of
+from rerank_core._resolve.discovery import GROUP, hooks_of
+from rerank_core._resolve.hints import CALL_PARAMS
+from rerank_core._resolve.hooks import HOOKS
+from rerank_core.facts import APIKeyHeader, Provider
 from rerank_core.testing._case import Case
 from rerank_core.testing._failure import require
 

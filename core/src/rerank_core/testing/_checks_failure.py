@@ -12,7 +12,6 @@ from typing import Any
 
 import httpx
 
-from rerank_core._messages import shorten
 from rerank_core.errors import (
     APIStatusError,
     AuthenticationError,
@@ -36,6 +35,7 @@ from rerank_core.testing._service import (
     target_of,
     texts,
 )
+from rerank_core.wire import shorten
 
 _CALL: Mapping[str, Any] = {"query": QUERY, "documents": texts(2)}
 _STATUSES: Mapping[int, type[APIStatusError]] = {

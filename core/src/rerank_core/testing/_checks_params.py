@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rerank_core._models import JSON
 from rerank_core.errors import UnsupportedParamError
+from rerank_core.records import JSON
 from rerank_core.testing._case import Case
 from rerank_core.testing._checks_facts import facts_of
 from rerank_core.testing._failure import require

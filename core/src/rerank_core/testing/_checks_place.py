@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from rerank_core._models import HTTPRequest
 from rerank_core.errors import PluginError
+from rerank_core.records import HTTPRequest
 from rerank_core.testing._case import Case
 from rerank_core.testing._checks_facts import facts_of
 from rerank_core.testing._failure import require

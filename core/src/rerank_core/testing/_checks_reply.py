@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from rerank_core._models import JSON, RerankResponse
 from rerank_core.errors import APIStatusError, RerankError, ResponseParseError
+from rerank_core.records import JSON, RerankResponse
 from rerank_core.testing._case import Case, Ranking
 from rerank_core.testing._checks_facts import facts_of
 from rerank_core.testing._failure import require

@@ -10,10 +10,10 @@ from typing import Any
 from unittest import mock
 from urllib.parse import unquote
 
-from rerank_core._call import make_call
-from rerank_core._exchange import prepare
-from rerank_core._models import JSON
+from rerank_core._prepare.call import make_call
+from rerank_core._prepare.requests import prepare
 from rerank_core.errors import RerankError
+from rerank_core.records import JSON
 from rerank_core.testing._case import CANARY, Case
 from rerank_core.testing._checks_facts import facts_of
 from rerank_core.testing._failure import require
@@ -102,7 +102,7 @@ def check_hooks_are_pure(case: Case) -> None:
     documents: list[Any] = [*TEXTS, {"title": "a title", "text": "a text"}]
     before = copy.deepcopy(documents)
     build(case, QUERY, documents)  # late imports are done, and may read what they like
-    call = make_call(QUERY, documents)
+    call = make_call(QUERY, list(documents))
     why = "a retry, a split and a test build again, and rely on the same coming out"
     with (
         mock.patch.object(os, "environ", _NoEnvironment()),
@@ -112,7 +112,7 @@ def check_hooks_are_pure(case: Case) -> None:
         try:
             resolved = hooks.resolve_provider(case.model, dict(target.provider_options))
             mapped = [hooks.map_params(provider, {}) for _ in range(2)]
-            works = [prepare(call, target).parts[0].work for _ in range(2)]
+            works = [prepare(call, target, {}).parts[0].work for _ in range(2)]
         except (AssertionError, RerankError) as error:
             cause = error.__cause__ or error
             where = f"resolve_provider, map_params, {_BUILD}"

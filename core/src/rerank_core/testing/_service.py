@@ -11,13 +11,13 @@ from unittest import mock
 import httpx
 from attrs import evolve
 
-from rerank_core._call import make_call
-from rerank_core._exchange import prepare
-from rerank_core._models import JSON, Compute, HTTPRequest, RerankResponse
-from rerank_core._plugins import hooks_of
-from rerank_core._reranker import Reranker
-from rerank_core._target import Target
+from rerank_core._client.reranker import Reranker
+from rerank_core._prepare.call import make_call
+from rerank_core._prepare.requests import prepare
+from rerank_core._resolve.discovery import hooks_of
+from rerank_core._resolve.target import Target
 from rerank_core.errors import RerankError
+from rerank_core.records import JSON, Compute, HTTPRequest, RerankResponse
 from rerank_core.testing._case import CANARY, Case, Ranking
 from rerank_core.testing._failure import explain
 from rerank_core.wire import decode_json, encode_json
@@ -68,7 +68,7 @@ def _variables_of(case: Case) -> Iterator[str]:
 
 def target_of(reranker: Reranker) -> Target:
     """What the `Reranker` resolved to."""
-    return reranker._targets[0]  # noqa: SLF001 - what checks look at
+    return reranker._routes[0].target  # noqa: SLF001 - what checks look at
 
 
 def replying(content: JSON, status: int = 200, headers: Mapping[str, str] | None = None) -> Respond:
@@ -89,8 +89,8 @@ def build(case: Case, query: str, documents: Sequence[Any], **params: Any) -> HT
     given = dict.fromkeys(("top_n", "rank_fields", "max_chunks_per_doc", "max_tokens_per_doc"))
     extra = {name: value for name, value in params.items() if name not in given}
     named = {**given, **{name: params[name] for name in params if name in given}}
-    call = make_call(query, documents, return_documents=True, extra=extra, **named)
-    return prepare(call, target).parts[0].work
+    call = make_call(query, list(documents), return_documents=True, extra=extra, **named)
+    return prepare(call, target, {}).parts[0].work
 
 
 class _Answered:
@@ -134,7 +134,8 @@ def ask(
     reranker = Service(case, respond).reranker(**options)
     if in_process:
         answered: Any = _Answered(target_of(reranker).hooks, content)
-        reranker._targets = (evolve(target_of(reranker), hooks=answered),)  # noqa: SLF001 - a part replaced
+        (route,) = reranker._routes  # noqa: SLF001 - a part replaced
+        route.target = evolve(route.target, hooks=answered)
     return asyncio.run(reranker.arerank(**call)) if awaited else reranker.rerank(**call)
 
 

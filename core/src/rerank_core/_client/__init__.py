@@ -1,0 +1,1 @@
+"""The way through the four rooms: `Reranker`, `rerank` and `arerank`."""

@@ -1,0 +1,181 @@
+"""`rerank` and `arerank`: one call each, with connections that all calls share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from rerank_core._client.reranker import Documents, Reranker
+from rerank_core._send.connections import SHARED
+from rerank_core.records.response import RerankResponse
+
+_MAX_KEPT = 256
+_MAX_KEY_CHARS = 10_000
+_PLAIN = (str, int, float, bool, type(None), type(...))
+_kept: dict[str, Reranker] = {}
+
+
+def rerank(  # noqa: PLR0913, PLR0917 - litellm's signature
+    model: str,
+    query: str,
+    documents: Documents,
+    custom_llm_provider: str | None = None,
+    top_n: int | None = None,
+    rank_fields: Sequence[str] | None = None,
+    return_documents: bool | None = True,  # noqa: FBT001, FBT002 - litellm's signature
+    max_chunks_per_doc: int | None = None,
+    max_tokens_per_doc: int | None = None,
+    *,
+    api_key: str | None = None,
+    api_base: str | None = None,
+    timeout: Any = ...,
+    max_retries: int | None = None,
+    deadline: float | None = None,
+    extra_headers: Mapping[str, str] | None = None,
+    extra_body: Mapping[str, Any] | None = None,
+    drop_params: bool = False,
+    fallbacks: Sequence[str | Reranker] | None = None,
+    on_failure: Literal["raise", "passthrough"] = "raise",
+    http_client: Any = None,
+    **extra: Any,
+) -> RerankResponse:
+    """Order documents by relevance to a query.
+
+    Args:
+        model: `provider/model`, split at the first `/`.
+        query: What is looked for.
+        documents: Strings, mappings, and objects with text: see `Reranker.rerank`.
+        custom_llm_provider: The provider's name; then `model` is taken whole.
+        top_n: The most results, from 1; `None` for all.
+        rank_fields: The fields of mapping documents that count, in order; `None` for all.
+        return_documents: Whether results carry their documents.
+        max_chunks_per_doc: Where the service takes it: chunks of a long document, from 1.
+        max_tokens_per_doc: Where the service takes it: tokens that a document is cut to, from 1.
+        api_key: See `Reranker` for this and the following.
+        api_base: The base URL.
+        timeout: Seconds for each step of an attempt; 60 by default, 10 to connect.
+        max_retries: Further attempts after a failure that may pass; 2 by default.
+        deadline: Seconds for everything.
+        extra_headers: Sent as well.
+        extra_body: Added to the request's JSON object.
+        drop_params: Leave out, with a warning, what cannot be honoured.
+        fallbacks: Models asked in turn after a failure that may pass.
+        on_failure: `"raise"`, or `"passthrough"` for the caller's own order.
+        http_client: A client or transport to send with.
+        **extra: Any other option of `Reranker`; parameters and options that only this provider
+            knows.
+
+    Returns:
+        The ranking, by descending score.
+
+    Raises:
+        ConfigurationError: And its kinds, before anything is sent.
+        TransportError: No reply, or none in time.
+        APIStatusError: And its kinds: the service replied with an error.
+        ResponseParseError: The reply is no ranking.
+        PluginError: The plugin is broken.
+    """
+    reranker = _find_reranker(
+        model,
+        custom_llm_provider=custom_llm_provider,
+        api_key=api_key,
+        api_base=api_base,
+        timeout=timeout,
+        max_retries=max_retries,
+        deadline=deadline,
+        extra_headers=extra_headers,
+        extra_body=extra_body,
+        drop_params=drop_params,
+        fallbacks=fallbacks,
+        on_failure=on_failure,
+        http_client=http_client,
+        **extra,
+    )
+    return reranker.rerank(
+        query,
+        documents,
+        top_n,
+        rank_fields,
+        return_documents,
+        max_chunks_per_doc,
+        max_tokens_per_doc,
+    )
+
+
+async def arerank(  # noqa: PLR0913, PLR0917 - litellm's signature
+    model: str,
+    query: str,
+    documents: Documents,
+    custom_llm_provider: str | None = None,
+    top_n: int | None = None,
+    rank_fields: Sequence[str] | None = None,
+    return_documents: bool | None = True,  # noqa: FBT001, FBT002 - litellm's signature
+    max_chunks_per_doc: int | None = None,
+    max_tokens_per_doc: int | None = None,
+    *,
+    api_key: str | None = None,
+    api_base: str | None = None,
+    timeout: Any = ...,  # noqa: ASYNC109 - of one attempt, in httpx's meaning
+    max_retries: int | None = None,
+    deadline: float | None = None,
+    extra_headers: Mapping[str, str] | None = None,
+    extra_body: Mapping[str, Any] | None = None,
+    drop_params: bool = False,
+    fallbacks: Sequence[str | Reranker] | None = None,
+    on_failure: Literal["raise", "passthrough"] = "raise",
+    http_client: Any = None,
+    **extra: Any,
+) -> RerankResponse:
+    """`rerank`, awaited: with its arguments, results and errors, under asyncio or trio."""
+    reranker = _find_reranker(
+        model,
+        custom_llm_provider=custom_llm_provider,
+        api_key=api_key,
+        api_base=api_base,
+        timeout=timeout,
+        max_retries=max_retries,
+        deadline=deadline,
+        extra_headers=extra_headers,
+        extra_body=extra_body,
+        drop_params=drop_params,
+        fallbacks=fallbacks,
+        on_failure=on_failure,
+        http_client=http_client,
+        **extra,
+    )
+    return await reranker.arerank(
+        query,
+        documents,
+        top_n,
+        rank_fields,
+        return_documents,
+        max_chunks_per_doc,
+        max_tokens_per_doc,
+    )
+
+
+def _find_reranker(model: str, *, http_client: Any, **options: Any) -> Reranker:
+    """The `Reranker` for these options: a kept one, where all of them are plain values."""
+    if http_client is not None or not _is_plain((model, options)):
+        shared = SHARED if http_client is None else None
+        return Reranker(model, http_client=http_client, _connections=shared, **options)
+    key = repr((model, options))  # of plain values, it tells all, types among it
+    kept = _kept.get(key)
+    if kept is not None and kept.is_current():
+        return kept
+    made = Reranker(model, _connections=SHARED, **options)
+    if len(key) <= _MAX_KEY_CHARS:
+        while len(_kept) >= _MAX_KEPT:
+            _kept.pop(next(iter(_kept)), None)
+        _kept[key] = made
+    return made
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is made of plain ones, which `repr` tells apart."""
+    kind = type(value)
+    if kind in {list, tuple}:
+        return all(map(_is_plain, value))
+    if kind is dict:
+        return all(type(name) is str and _is_plain(inner) for name, inner in value.items())
+    return kind in _PLAIN

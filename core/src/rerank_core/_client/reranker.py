@@ -1,0 +1,277 @@
+"""`Reranker`: a model, ready to be called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, Self
+
+from rerank_core._resolve.options import (
+    DEFAULT_MAX_RESPONSE_BYTES,
+    Options,
+    brings_authentication,
+    either,
+)
+from rerank_core._resolve.target import Target, resolve_fallbacks, resolve_target
+from rerank_core._send.connections import SHARED, Connections
+from rerank_core._send.effects import Route
+from rerank_core._send.flow import Plan, run_plan
+from rerank_core.errors import ConfigurationError
+from rerank_core.facts import Provider
+from rerank_core.records.response import RerankResponse
+
+Documents = Iterable[Any]
+"""Strings, mappings, and objects with text: see `Reranker.rerank`."""
+
+
+class Reranker:
+    """One model of one provider, ready to rerank: resolved once, with connections of its own.
+
+    Close it with `with`, `async with`, `close()` or `aclose()`. It may be used from several
+    threads and event loops at once.
+
+    Args:
+        model: `provider/model`, split at the first `/`.
+        custom_llm_provider: The provider's name; then `model` is taken whole.
+        provider: A plugin that is not installed, as a module or object; then `model` is taken
+            whole.
+        api_key: The key, else the provider's variables; an empty one sends none to a base URL of
+            your own.
+        api_base: The base URL, else the provider's variables, else its own.
+        timeout: Seconds for each step of an attempt - to connect, to send on, to hear more - or
+            an `httpx.Timeout`; `None` for no bound. 60 by default, 10 to connect. What bounds the
+            whole is `deadline`.
+        max_retries: Further attempts after a failure that may pass: no connection, a timeout, 408,
+            425, 429, 5xx. 2 by default. `num_retries` is the same.
+        deadline: Seconds for everything: attempts, waiting, split lists, fallbacks. `None` for no
+            bound. Each model that was not asked yet has an equal part of what is left.
+        extra_headers: Sent as well; an `Authorization` among them replaces the key. `headers` is
+            the same.
+        extra_body: Added to the request's JSON object; it may not repeat what stands there.
+        drop_params: Leave out a parameter that cannot be honoured, and say so in
+            `response.warnings`, where otherwise the call is refused.
+        fallbacks: Models, or other `Reranker`s, asked in turn after a failure that may pass. A
+            fallback of the same provider inherits key, base URL, headers and body; any other takes
+            its own from the environment.
+        on_failure: `"raise"`, or `"passthrough"` for the caller's own order with
+            `reranked=False`.
+        http_client: An `httpx.Client`, `httpx.AsyncClient` or transport to send with; it keeps its
+            own authentication, hooks and proxies, and is never closed here.
+        split_listwise: Allow a list that is too long to be split for a model that scores
+            documents by each other.
+        max_concurrency: The most requests of one split list that are under way at once; 4 by
+            default.
+        max_documents: The most documents in one request, where your server takes another number
+            than the provider's documented one.
+        max_response_bytes: The most bytes of a reply, decompressed, all pages together; a larger
+            one is refused without being held. 64 MiB by default; `None` for no bound.
+        headers: litellm's name for `extra_headers`.
+        num_retries: litellm's name for `max_retries`.
+        **extra: Parameters and options that only this provider knows.
+
+    Raises:
+        ConfigurationError: And its kinds: no such plugin, no key, an option that makes no sense.
+        PluginError: The plugin is broken.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one of the user's decisions
+        self,
+        model: str,
+        *,
+        custom_llm_provider: str | None = None,
+        provider: object = None,
+        api_key: str | None = None,
+        api_base: str | None = None,
+        timeout: Any = ...,
+        max_retries: int | None = None,
+        deadline: float | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        drop_params: bool = False,
+        fallbacks: Sequence[str | Reranker] | None = None,
+        on_failure: Literal["raise", "passthrough"] = "raise",
+        http_client: Any = None,
+        split_listwise: bool = False,
+        max_concurrency: int = 4,
+        max_documents: int | None = None,
+        max_response_bytes: int | None = DEFAULT_MAX_RESPONSE_BYTES,
+        headers: Mapping[str, str] | None = None,
+        num_retries: int | None = None,
+        _connections: Connections | None = None,
+        **extra: Any,
+    ) -> None:
+        """Resolve the model; see the class."""
+        options = Options(
+            api_key=api_key,
+            api_base=api_base,
+            timeout=timeout,
+            max_retries=either("max_retries", max_retries, "num_retries", num_retries),
+            deadline=deadline,
+            extra_headers=either("extra_headers", extra_headers, "headers", headers),
+            extra_body=extra_body,
+            drop_params=drop_params,
+            on_failure=on_failure,
+            split_listwise=split_listwise,
+            max_concurrency=max_concurrency,
+            max_documents=max_documents,
+            max_response_bytes=max_response_bytes,
+            client_authorizes=brings_authentication(http_client),
+            extra=extra,
+        )
+        self._connections = _connections or Connections(http_client)
+        first = resolve_target(model, options, custom_llm_provider, provider)
+        self._routes = (Route(first, self._connections), *self._find_fallbacks(fallbacks, first))
+
+    def _find_fallbacks(self, fallbacks: Any, first: Target) -> Iterator[Route]:
+        for given, target in resolve_fallbacks(fallbacks, first):
+            if isinstance(given, Reranker):
+                yield from given._routes  # noqa: SLF001 - of our own class
+            elif target is None:
+                message = f"fallbacks must be models or Rerankers; {given!r} is neither"
+                raise ConfigurationError(message)
+            else:
+                same = target.provider.name == first.provider.name
+                yield Route(target, self._connections if same else SHARED)
+
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+        return self.facts.name
+
+    @property
+    def model(self) -> str:
+        """The model's name without its provider."""
+        return self._routes[0].target.model
+
+    @property
+    def base_url(self) -> str | None:
+        """Where requests go; `None` for a model in this process."""
+        return self.facts.base_url
+
+    @property
+    def facts(self) -> Provider:
+        """What the plugin states about the provider and the model, with the base URL in use."""
+        return self._routes[0].target.provider
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What was given that can change a ranking, never a key: for caches, for example."""
+        target = self._routes[0].target
+        names = ("extra_body", "drop_params", "split_listwise", "max_documents")
+        given = {name: getattr(target.options, name) for name in names}
+        own = {**target.provider_options, **target.params}
+        fallbacks = tuple(route.target.name for route in self._routes[1:])
+        return {**own, **given, "fallbacks": fallbacks}
+
+    def rerank(
+        self,
+        query: str,
+        documents: Documents,
+        top_n: int | None = None,
+        rank_fields: Sequence[str] | None = None,
+        return_documents: bool | None = True,  # noqa: FBT001, FBT002 - litellm's signature
+        max_chunks_per_doc: int | None = None,
+        max_tokens_per_doc: int | None = None,
+        **params: Any,
+    ) -> RerankResponse:
+        """Order documents by relevance to a query.
+
+        Args:
+            query: What is looked for.
+            documents: Strings; mappings; objects with a string under `page_content`, `content` or
+                `text`; other pydantic models, dataclasses and attrs classes, which count as
+                mappings of their fields. Any iterable that has an order.
+            top_n: The most results, from 1; `None` for all.
+            rank_fields: The fields of mapping documents that count, in order; `None` for all.
+            return_documents: Whether results carry their documents.
+            max_chunks_per_doc: Where the service takes it: chunks of a long document, from 1.
+            max_tokens_per_doc: Where the service takes it: tokens that a document is cut to, from
+                1.
+            **params: Parameters that only this provider knows.
+
+        Returns:
+            The ranking, by descending score.
+
+        Raises:
+            ConfigurationError: And its kinds, before anything is sent.
+            TransportError: No reply, or none in time.
+            APIStatusError: And its kinds: the service replied with an error.
+            ResponseParseError: The reply is no ranking.
+            PluginError: The plugin is broken.
+        """
+        from rerank_core._send.drivers import BlockingDriver  # noqa: PLC0415 - httpx not before a call
+
+        plan = self._plan(
+            query,
+            documents,
+            top_n=top_n,
+            rank_fields=rank_fields,
+            return_documents=return_documents,
+            max_chunks_per_doc=max_chunks_per_doc,
+            max_tokens_per_doc=max_tokens_per_doc,
+            extra=params,
+        )
+        response: RerankResponse = BlockingDriver().run(run_plan(plan))
+        return response
+
+    async def arerank(
+        self,
+        query: str,
+        documents: Documents,
+        top_n: int | None = None,
+        rank_fields: Sequence[str] | None = None,
+        return_documents: bool | None = True,  # noqa: FBT001, FBT002 - litellm's signature
+        max_chunks_per_doc: int | None = None,
+        max_tokens_per_doc: int | None = None,
+        **params: Any,
+    ) -> RerankResponse:
+        """`rerank`, awaited; under asyncio or trio."""
+        from rerank_core._send.drivers import AsyncDriver  # noqa: PLC0415 - httpx not before a call
+
+        plan = self._plan(
+            query,
+            documents,
+            top_n=top_n,
+            rank_fields=rank_fields,
+            return_documents=return_documents,
+            max_chunks_per_doc=max_chunks_per_doc,
+            max_tokens_per_doc=max_tokens_per_doc,
+            extra=params,
+        )
+        response: RerankResponse = await AsyncDriver().run(run_plan(plan))
+        return response
+
+    def _plan(self, query: Any, documents: Any, **arguments: Any) -> Plan:
+        options = self._routes[0].target.options
+        return Plan(query, documents, arguments, self._routes, options.deadline, options.on_failure)
+
+    def close(self) -> None:
+        """Close the connections of blocking calls."""
+        self._connections.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop, and those of blocking calls."""
+        await self._connections.aclose()
+        self._connections.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        made = hasattr(self, "_routes")  # a traceback that shows locals may show it half-made
+        return f"Reranker({self._routes[0].target.name!r})" if made else "Reranker()"
+
+    def is_current(self) -> bool:
+        """Whether the environment still says what it said when this was made."""
+        for route in self._routes:  # noqa: SIM110 - a generator takes longer than one look
+            if not route.target.is_current():
+                return False
+        return True

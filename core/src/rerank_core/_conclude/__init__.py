@@ -1,0 +1,1 @@
+"""From replies to the caller's response: status, parse, check, merge, sort and cost."""

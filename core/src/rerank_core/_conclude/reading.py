@@ -1,0 +1,98 @@
+"""A reply with a good status, read by the plugin: the ranking, or what it says instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import define, field
+
+from rerank_core._conclude.status import find_error
+from rerank_core._prepare.requests import Part
+from rerank_core._resolve.secrets import Hide
+from rerank_core._resolve.target import Target
+from rerank_core.errors import RerankError, ResponseParseError
+from rerank_core.records.exchange import JSON, HTTPRequest, HTTPResponse, NextRequest
+from rerank_core.records.response import RerankResponse
+from rerank_core.records.results import RerankResult
+from rerank_core.wire import decode_json
+
+_KINDS = {list: "a list", str: "a string", type(None): "null", int: "a number", float: "a number"}
+
+
+@define
+class Page:
+    """What a plugin read from one reply, with the reply."""
+
+    response: RerankResponse | None
+    payload: JSON = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    size: int = 0
+    following: HTTPRequest | None = None
+
+    @property
+    def results(self) -> Sequence[RerankResult]:
+        """The results that the plugin read."""
+        return () if self.response is None else self.response.results
+
+
+def read_reply(part: Part, target: Target, reply: HTTPResponse) -> Page:
+    """Read the ranking from a reply with a good status."""
+    payload = decode_json(reply.content)
+    if isinstance(payload, dict) and payload.get("error"):
+        message = "the reply has an error"
+        raise ResponseParseError(message, path="error")
+    return read_payload(part, target, payload, reply)
+
+
+def read_payload(part: Part, target: Target, payload: Any, reply: HTTPResponse) -> Page:
+    """Have the plugin read a decoded reply, and keep the reply beside what it read."""
+    answer = target.hooks.parse_response(
+        target.provider, part.request, payload, reply.headers, reply.status_code
+    )
+    size = len(reply.content)
+    if isinstance(answer, NextRequest):
+        return Page(answer.response, payload, reply.headers, size, answer.request)
+    return Page(answer, payload, reply.headers, size)
+
+
+def explain(
+    error: ResponseParseError,
+    part: Part,
+    target: Target,
+    reply: HTTPResponse,
+    now: float,
+    hide: Hide,
+) -> RerankError:
+    """The error that an unreadable reply is in truth: what it says, or what it lacks."""
+    try:
+        payload = decode_json(reply.content)
+    except ResponseParseError:
+        return error
+    if (said := find_error(target, reply, payload, now, hide)) is not None:
+        said.__cause__ = error
+        return said
+    if isinstance(payload, dict) or not reply.content:
+        return error
+    expected = _find_expected(part, target, reply)
+    if not expected:
+        return error
+    kind = _KINDS.get(type(payload), "a boolean")
+    message = (
+        f"the reply is {kind}, an object with {expected!r} was expected: docs/servers.md says which"
+        " plugin speaks to which server"
+    )
+    better = ResponseParseError(message, path=error.path)
+    better.__cause__ = error
+    return better
+
+
+def _find_expected(part: Part, target: Target, reply: HTTPResponse) -> str:
+    """The field that the plugin looks for first: what it misses in an empty object."""
+    try:
+        read_payload(part, target, {}, reply)
+    except ResponseParseError as error:
+        return error.path
+    except RerankError:
+        pass
+    return ""

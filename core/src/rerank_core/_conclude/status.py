@@ -1,0 +1,206 @@
+"""Replies as errors: by their status, or by what a good status says instead of a ranking."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import urljoin
+
+from attrs import evolve
+
+from rerank_core._conclude.waits import read_retry_after, read_seconds
+from rerank_core._resolve.secrets import Hide, clean
+from rerank_core._resolve.target import Target
+from rerank_core._text import (
+    beginning_of,
+    codes_in,
+    find_message,
+    message_in,
+    read_json,
+    status_in,
+    without_userinfo,
+)
+from rerank_core.errors import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    RerankError,
+    ResponseParseError,
+    ServerError,
+)
+from rerank_core.records.exchange import JSON, HTTPResponse
+
+T = TypeVar("T")
+_SAID_CHARS = 500  # of what a service says
+_URL_CHARS = 200
+_BEGINNING_CHARS = 100
+_KEPT_BYTES = 2**16  # of a reply that is kept in an error
+
+_TYPES: Mapping[int, type[APIStatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    413: BadRequestError,
+    422: BadRequestError,
+    429: RateLimitError,
+}
+# The words that services of many kinds use for the same, where no status says it.
+_WORDS: Mapping[str, type[APIStatusError]] = {
+    "authentication_error": AuthenticationError,
+    "invalid_api_key": AuthenticationError,
+    "invalid_authentication": AuthenticationError,
+    "unauthenticated": AuthenticationError,
+    "unauthorized": AuthenticationError,
+    "forbidden": PermissionDeniedError,
+    "permission_denied": PermissionDeniedError,
+    "permission_error": PermissionDeniedError,
+    "model_not_found": NotFoundError,
+    "not_found": NotFoundError,
+    "not_found_error": NotFoundError,
+    "bad_request": BadRequestError,
+    "invalid_request": BadRequestError,
+    "invalid_request_error": BadRequestError,
+    "validation_error": BadRequestError,
+    "rate_limit": RateLimitError,
+    "rate_limit_error": RateLimitError,
+    "rate_limit_exceeded": RateLimitError,
+    "resource_exhausted": RateLimitError,
+    "too_many_requests": RateLimitError,
+    "api_error": ServerError,
+    "internal_error": ServerError,
+    "internal_server_error": ServerError,
+    "overloaded": ServerError,
+    "overloaded_error": ServerError,
+    "server_error": ServerError,
+    "service_unavailable": ServerError,
+    "unavailable": ServerError,
+}
+_FAILED = frozenset({"error", "fail", "failed", "failure"})
+_GOOD_CODES = (0, 200, "0", "200", "ok", "success")
+
+
+def status_error(target: Target, reply: HTTPResponse, now: float, hide: Hide) -> APIStatusError:
+    """The error that a reply's bad status stands for."""
+    status, payload = reply.status_code, read_json(reply.content)
+    words: list[int | str] = [*codes_in(payload, reply.headers), status]
+    said = find_message(payload, reply.content)
+    kind = _first(target.provider.error_types, words, said) or _type_of(status)
+    message = f"status {status}: {hide(said, _SAID_CHARS)}".removesuffix(": ")
+    if 300 <= status < 400 and "location" in reply.headers:  # noqa: PLR2004 - redirects
+        where = hide(_location(target, reply.headers["location"]), _URL_CHARS)
+        message += f" (redirects are not followed; it points to {where}: correct api_base)"
+    return _make(kind, message, target, reply, words, said, status, now)
+
+
+def find_error(
+    target: Target, reply: HTTPResponse, payload: JSON, now: float, hide: Hide
+) -> APIStatusError | None:
+    """The error that a reply with a good status carries instead of a ranking, if it does."""
+    if not isinstance(payload, dict) or _says_success(payload):
+        return None
+    said = message_in(payload)
+    status = status_in(payload)
+    if not (said or status or _says_failure(payload)):
+        return None
+    words: list[int | str] = [*codes_in(payload, reply.headers)]
+    words += [status] if status else []
+    lower = [word.lower() for word in words if isinstance(word, str)]
+    usual = _type_of(status) if status else (_first(_WORDS, lower, "") or APIStatusError)
+    kind = _first(target.provider.error_types, words, said) or usual
+    said = said or beginning_of(reply.content, _SAID_CHARS)
+    shown = hide(said, _SAID_CHARS)
+    message = f"status {reply.status_code}, but the reply is an error: {shown}"
+    return _make(kind, message, target, reply, words, said, status, now)
+
+
+def _says_success(payload: Mapping[str, Any]) -> bool:
+    code = payload.get("code")
+    return not payload.get("error") and (
+        payload.get("success") is True or (type(code) in {int, str} and code in _GOOD_CODES)
+    )
+
+
+def _says_failure(payload: Mapping[str, Any]) -> bool:
+    words = (payload.get("object"), payload.get("status"))
+    failed = any(isinstance(word, str) and word.lower() in _FAILED for word in words)
+    return failed or payload.get("success") is False or bool(payload.get("error"))
+
+
+def _type_of(status: int) -> type[APIStatusError]:
+    usual = ServerError if 500 <= status < 600 else APIStatusError  # noqa: PLR2004 - the 5xx
+    return _TYPES.get(status, usual)
+
+
+def _make(
+    kind: type[APIStatusError],
+    message: str,
+    target: Target,
+    reply: HTTPResponse,
+    words: Iterable[int | str],
+    said: str,
+    code: int | None,
+    now: float,
+) -> APIStatusError:
+    if hint := _first(target.provider.hints, words, said):
+        message += f" ({hint})"
+    error = kind(message, response=reply, retry_after=_find_wait(target, reply, said, now))
+    error.code = code
+    return error
+
+
+def _find_wait(target: Target, reply: HTTPResponse, said: str, now: float) -> float | None:
+    """Seconds that the service asks to wait: in headers, else in its message."""
+    provider = target.provider
+    wait = read_retry_after(reply.headers, provider.reset_headers, now)
+    if wait is None and provider.retry_after_pattern:
+        found = re.search(provider.retry_after_pattern, said)
+        wait = read_seconds(found[1]) if found else None
+    return wait
+
+
+def _location(target: Target, location: str) -> str:
+    """Where a redirect points to."""
+    try:
+        return without_userinfo(urljoin(target.provider.base_url or "", location))
+    except ValueError:
+        return "what is no URL"
+
+
+def _first(table: Mapping[Any, T], words: Iterable[int | str], said: str) -> T | None:
+    """What the table has for a phrase of the message, or for the first of the words it knows."""
+    text = said.lower()
+    phrases = [key for key in table if isinstance(key, str) and " " in key and key in text]
+    return next((table[word] for word in (*phrases, *words) if word in table), None)
+
+
+def describe(
+    error: RerankError, target: Target, hide: Hide, reply: HTTPResponse | None = None
+) -> None:
+    """Say on an error where it happened, without any secret; once for each error."""
+    if error._described:  # noqa: SLF001 - of our own class
+        return
+    error._described = True  # noqa: SLF001 - of our own class
+    reply = error.response or reply
+    if isinstance(error, ResponseParseError) and reply is not None:
+        error.args = (f"{error.message}; {_beginning(reply, hide)}", *error.args[1:])
+    clean(error, hide)
+    error.provider = error.provider or target.provider.name
+    error.model = error.model or target.model
+    if reply is not None:
+        text = reply.content[:_KEPT_BYTES].decode(errors="surrogateescape")
+        content = hide(text, _KEPT_BYTES).encode(errors="surrogateescape")
+        headers = {name: hide(value) for name, value in reply.headers.items()}
+        error.response = evolve(reply, headers=headers, content=content)
+
+
+def _beginning(reply: HTTPResponse, hide: Hide) -> str:
+    if not reply.content:
+        return "the reply is empty"
+    text = hide(beginning_of(reply.content, 10 * _BEGINNING_CHARS), _BEGINNING_CHARS)
+    is_page = text.lstrip().lower().startswith(("<!doctype", "<html", "<?xml"))
+    return f"the reply is {'a page of HTML that' if is_page else 'one that'} begins: {text}"

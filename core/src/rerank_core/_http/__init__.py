@@ -1,1 +1,0 @@
-"""Connections, and what goes over them: everything that knows sockets, httpcore and httpx."""

@@ -1,0 +1,108 @@
+"""One call, checked before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
+from types import MappingProxyType
+from typing import Any
+
+from attrs import define, field
+
+from rerank_core._prepare.documents import check_text, read_documents, shown
+from rerank_core.errors import InvalidRequestError
+
+
+@define
+class Call:
+    """What the caller asks: the same for every provider that is tried.
+
+    Attributes:
+        query: Never blank.
+        given: The caller's own documents, in a list of ours.
+        documents: The same as strings and as mappings of what is text.
+        top_n: At least 1, or `None` for all.
+        rank_fields: Field names in order, or `None`.
+        return_documents: Whether results carry their documents.
+        params: What the caller set of these and of other parameters, but for `return_documents`,
+            which core honours.
+        has_mappings: Whether any document is a mapping.
+        warnings: What of the documents is not ranked.
+    """
+
+    query: str = field(repr=False)
+    given: Sequence[Any] = field(repr=False)
+    documents: Sequence[str | Mapping[str, Any]] = field(repr=False)
+    top_n: int | None = None
+    rank_fields: tuple[str, ...] | None = None
+    return_documents: bool = True
+    params: Mapping[str, Any] = field(factory=dict)
+    has_mappings: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def make_call(
+    query: Any,
+    listed: list[Any],
+    *,
+    top_n: Any = None,
+    rank_fields: Any = None,
+    return_documents: Any = None,
+    max_chunks_per_doc: Any = None,
+    max_tokens_per_doc: Any = None,
+    extra: Mapping[str, Any] = MappingProxyType({}),
+) -> Call:
+    """Check a call's arguments."""
+    if not isinstance(query, str):
+        message = f"query must be a string, not {shown(query)}"
+        raise InvalidRequestError(message)
+    if not query or query.isspace():
+        message = "query is blank: it must say what is looked for"
+        raise InvalidRequestError(message)
+    check_text(query, "query")
+    if return_documents is not None and not isinstance(return_documents, bool):
+        message = f"return_documents must be True or False, not {shown(return_documents)}"
+        raise InvalidRequestError(message)
+    params: dict[str, Any] = {}
+    if top_n is not None:
+        params["top_n"] = top_n = _checked_count("top_n", top_n)
+    if rank_fields is not None:
+        params["rank_fields"] = rank_fields = _checked_fields(rank_fields)
+    if max_chunks_per_doc is not None:
+        params["max_chunks_per_doc"] = _checked_count("max_chunks_per_doc", max_chunks_per_doc)
+    if max_tokens_per_doc is not None:
+        params["max_tokens_per_doc"] = _checked_count("max_tokens_per_doc", max_tokens_per_doc)
+    read, warnings = read_documents(listed, rank_fields)
+    params |= {name: value for name, value in extra.items() if value is not None}
+    return Call(
+        query,
+        listed,
+        read,
+        top_n,
+        rank_fields,
+        return_documents is not False,
+        params,
+        read is not listed and not all(isinstance(document, str) for document in read),
+        warnings,
+    )
+
+
+def _checked_count(name: str, value: Any) -> int:
+    if type(value) is int and value > 0:
+        return value
+    # An integer of numpy's, for example; its booleans are none.
+    if type(value) is not bool and isinstance(value, Integral) and int(value) > 0:
+        return int(value)
+    message = f"{name} must be an integer from 1, not {shown(value)}"
+    raise InvalidRequestError(message)
+
+
+def _checked_fields(rank_fields: Any) -> tuple[str, ...]:
+    if isinstance(rank_fields, (str, bytes)) or not isinstance(rank_fields, Iterable):
+        message = f"rank_fields must be a list of field names, not {shown(rank_fields)}"
+        raise InvalidRequestError(message)
+    names = list(rank_fields)
+    if not names or not all(isinstance(name, str) and name for name in names):
+        message = "rank_fields must name at least one field, each as a string"
+        raise InvalidRequestError(message)
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,116 @@
+"""What to write instead: the nearest known name, for messages about unknown ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+
+from rerank_core._resolve.options import OPTION_NAMES
+from rerank_core.facts import Provider
+
+# Less alike than this, a known name is another thing: a guess would mislead.
+_ALIKE = 0.7
+# For a keyword that says where to or with whose key, a false refusal is better than a leak.
+_ALIKE_OPTION = 0.8
+_WORD = re.compile(r"[a-z]+|[0-9]+")
+# What a keyword of litellm's and of other clients is called here, where that is not alike.
+_OTHER_WORDS: Mapping[str, str] = {
+    "api_url": "api_base",
+    "base_url": "api_base",
+    "endpoint": "api_base",
+    "url": "api_base",
+    "client": "http_client",
+    "request_timeout": "timeout",
+    "max_results": "top_n",
+    "num_results": "top_n",
+    "top_k": "top_n",
+    "topk": "top_n",
+    "limit": "top_n",
+    "k": "top_n",
+    "n": "top_n",
+    "docs": "documents",
+    "passages": "documents",
+    "texts": "documents",
+    "token": "api_key",
+    "key": "api_key",
+    "retries": "max_retries",
+}
+# Whole words that speak of where a request goes, or with whose key.
+_ROUTING_WORDS = frozenset(
+    {
+        "url",
+        "urls",
+        "uri",
+        "base",
+        "endpoint",
+        "endpoints",
+        "host",
+        "hostname",
+        "server",
+        "key",
+        "keys",
+        "apikey",
+        "token",
+        "secret",
+        "auth",
+        "authorization",
+        "password",
+        "credential",
+        "credentials",
+        "bearer",
+        "proxy",
+        "proxies",
+        "header",
+        "headers",
+    }
+)
+_ROUTING_OPTIONS = ("api_key", "api_base", "extra_headers", "headers", "http_client", "provider")
+# Sends the provider's name to what pip knows it by.
+CALL_PARAMS = (
+    "top_n",
+    "rank_fields",
+    "return_documents",
+    "max_chunks_per_doc",
+    "max_tokens_per_doc",
+)
+_HONOURED = CALL_PARAMS[:3]
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = _ALIKE) -> str | None:
+    """The known name that is most like this one; `None` where none is near."""
+    import difflib  # noqa: PLC0415 - slow to import, and only needed for an error
+
+    words = [word for word in known if word != name]
+    return next(iter(difflib.get_close_matches(name, words, n=1, cutoff=cutoff)), None)
+
+
+def not_found(name: str, installed: Collection[str]) -> str:
+    """What to say of a provider that no installed plugin answers to."""
+    near = nearest(name, installed)
+    advice = f"; did you mean {near!r}?" if near else ""
+    listed = ", ".join(installed) or "none"
+    package = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "<provider>"
+    return (
+        f"no installed plugin answers to the provider {name!r}{advice} Each provider comes with a"
+        f" package of its own, by convention: pip install rerank-{package}. Installed: {listed}."
+    )
+
+
+def is_routing(name: str, facts: Provider) -> bool:
+    """Whether an unknown keyword may say where a request goes, or with whose key."""
+    words = _WORD.findall(name.lower())
+    if not _ROUTING_WORDS.isdisjoint(words):
+        return True
+    own = (*facts.options, *facts.secret_options)
+    return nearest(name, (*_ROUTING_OPTIONS, *own), _ALIKE_OPTION) is not None
+
+
+def unknown_param(facts: Provider, name: str) -> str:
+    """What to say of a parameter that a call cannot carry, with the nearest that it can."""
+    own = (*facts.extra_params, *facts.options, *facts.secret_options)
+    if name in (*facts.options, *facts.secret_options, *OPTION_NAMES):
+        return f"{name!r} belongs to the connection: give it to Reranker(...)"
+    known = [*_HONOURED, *facts.params, *own, *OPTION_NAMES]
+    near = _OTHER_WORDS.get(name) or nearest(name, known)
+    hint = f"; did you mean {near!r}?" if near else "; drop_params=True leaves it out"
+    return f"{facts.name} does not take {name!r}{hint}"

@@ -1,0 +1,78 @@
+"""Who is told what happens to a call."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from rerank_core import events
+
+LOGGER = logging.getLogger("rerank_core")
+LOGGER.addHandler(logging.NullHandler())
+_reported: set[int] = set()
+registered: dict[str, Callable[..., Any]] = {}
+"""The observers of all calls, by the names that `register` gave them."""
+
+# What an operator should know; all else is for whoever looks closely.
+_LEVELS = {
+    events.Waited: logging.WARNING,
+    events.FallbackTaken: logging.WARNING,
+    events.PassedThrough: logging.WARNING,
+}
+
+
+def tell(observer: Callable[..., Any], event: events.Event) -> None:
+    """Tell one observer; what it raises is reported once and harms nobody."""
+    try:
+        observer(event=event)
+    except Exception:
+        if id(observer) not in _reported:
+            _reported.add(id(observer))
+            LOGGER.warning("an observer of rerank_core failed", exc_info=True)
+
+
+def level_of(kind: type[events.Event]) -> int | None:
+    """The level at which an event of this kind is logged; `None` where it is not."""
+    if kind is events.AttemptEnded:
+        return logging.DEBUG
+    return _LEVELS.get(kind)
+
+
+def log(event: events.Event) -> None:
+    """Write the log record of an event: the first observer.
+
+    The message says it in words, `extra` the same as fields; neither query, documents, key nor
+    body.
+    """
+    level = level_of(type(event))
+    if level is None or not LOGGER.isEnabledFor(level):
+        return
+    words, fields = _describe(event)
+    extra = {"provider": event.provider, "model": event.model, "call": event.call, **fields}
+    named = {f"rerank_{name}": value for name, value in extra.items()}
+    LOGGER.log(level, "%s/%s: %s", event.provider, event.model, words, extra=named)
+
+
+def _describe(event: events.Event) -> tuple[str, dict[str, Any]]:
+    match event:
+        case events.AttemptEnded():
+            outcome = f"status {event.status_code}" if event.status_code else "no reply"
+            words = f"attempt {event.number}: {outcome} after {event.seconds:.3f} s"
+            fields = {
+                "attempt": event.number,
+                "status": event.status_code,
+                "seconds": event.seconds,
+                "documents": event.documents,
+            }
+        case events.Waited():
+            words = f"attempt {event.number} failed, next in {event.seconds:.2f} s: {event.error}"
+            fields = {"attempt": event.number, "wait": event.seconds}
+        case events.FallbackTaken():
+            words, fields = f"asked as a fallback, because of: {event.error}", {}
+        case events.PassedThrough():
+            said = "; ".join(map(str, event.errors))
+            words, fields = f"not reranked, the caller's order is returned: {said}", {}
+        case _:
+            words, fields = type(event).__name__, {}
+    return words, fields

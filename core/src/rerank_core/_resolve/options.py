@@ -1,0 +1,204 @@
+"""The options of a connection, checked once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from math import inf
+from typing import Any, Literal
+
+from attrs import astuple, field, fields, frozen
+from attrs.validators import optional
+
+from rerank_core._text import shown_url
+from rerank_core.errors import ConfigurationError, InvalidRequestError
+from rerank_core.facts import APIKeyHeader, Provider
+
+DEFAULT_TIMEOUT = 60.0
+CONNECT_TIMEOUT = 10.0
+DEFAULT_MAX_RETRIES = 2
+DEFAULT_MAX_RESPONSE_BYTES: int | None = 64 * 2**20
+MAX_SECONDS = 1_000_000_000  # about what clocks and sockets can count to
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OF_THE_BODY = frozenset({"content-length", "transfer-encoding"})
+_KEY_HEADERS = frozenset({"api-key", "x-api-key", "x-goog-api-key"})
+
+
+@frozen
+class Timeout:
+    """Bounds of the steps of an attempt in seconds, in httpx's meaning; `None` is no bound."""
+
+    connect: float | None = CONNECT_TIMEOUT
+    read: float | None = DEFAULT_TIMEOUT
+    write: float | None = DEFAULT_TIMEOUT
+    pool: float | None = DEFAULT_TIMEOUT
+
+
+def to_timeout(value: Any) -> Timeout:
+    """A `Timeout` from seconds, `None`, an `httpx.Timeout`, or `...` for the default."""
+    if value is ...:
+        return Timeout()
+    if value is None or is_number(value):
+        return Timeout(value, value, value, value)
+    try:
+        return Timeout(value.connect, value.read, value.write, value.pool)
+    except AttributeError:
+        message = f"timeout must be seconds, None or an httpx.Timeout, not {value!r}"
+        raise ConfigurationError(message) from None
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a number, which a boolean is not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _positive(_: object, attribute: Any, value: Timeout | float | None) -> None:
+    for seconds in astuple(value) if isinstance(value, Timeout) else (value,):
+        if seconds is not None and not (is_number(seconds) and 0 < seconds < inf):
+            message = f"{attribute.name} must be more than 0 seconds, not {seconds!r}"
+            raise ConfigurationError(message)
+        if seconds is not None and seconds > MAX_SECONDS:
+            message = f"{attribute.name} must be at most {MAX_SECONDS:,} seconds, or None"
+            raise ConfigurationError(message)
+
+
+def _at_least(least: int) -> Any:
+    def check(_: object, attribute: Any, value: object) -> None:
+        if type(value) is not int or value < least:
+            message = f"{attribute.name} must be an integer from {least}, not {value!r}"
+            raise ConfigurationError(message)
+
+    return check
+
+
+def _of_kind(kind: type, wanted: str) -> Any:
+    def check(_: object, attribute: Any, value: object) -> None:
+        if value is not None and not isinstance(value, kind):
+            message = f"{attribute.name} must be {wanted}, not {type(value).__name__}"
+            raise ConfigurationError(message)
+
+    return check
+
+
+def check_headers(where: str, headers: Mapping[Any, Any]) -> None:
+    """Refuse headers that cannot be sent, without showing a value."""
+    for name, text in headers.items():
+        if not (isinstance(name, str) and isinstance(text, str)):
+            message = f"{where} must map strings to strings; {name!r} does not"
+            raise ConfigurationError(message)
+        if not (text.isascii() and text.isprintable() and _HEADER_NAME.fullmatch(name)):
+            message = f"{where}: {name!r} or its value has a character that no header can hold"
+            raise ConfigurationError(message)
+        if name.lower() in _OF_THE_BODY:
+            message = f"{where}: {name!r} follows from the body, and cannot be given"
+            raise ConfigurationError(message)
+
+
+def _headers(_: object, attribute: Any, value: Mapping[Any, Any]) -> None:
+    check_headers(attribute.name, value)
+
+
+def _on_failure(_: object, attribute: Any, value: object) -> None:
+    if value not in ("raise", "passthrough"):  # a tuple: what is given may be unhashable
+        message = f"{attribute.name} must be 'raise' or 'passthrough', not {value!r}"
+        raise ConfigurationError(message)
+
+
+def either(name: str, value: Any, other_name: str, other: Any) -> Any:
+    """The value of an option that has two names."""
+    if value is not None and other is not None:
+        message = f"{name} and {other_name} are the same: give one of them"
+        raise ConfigurationError(message)
+    return other if value is None else value
+
+
+def _copied(value: Any) -> Any:
+    """A copy of mappings and lists: what the caller changes later was not checked."""
+    if value is not None and not isinstance(value, Mapping):
+        return value  # refused as it is
+    try:
+        return _copy_nested(value or {})
+    except RecursionError:
+        message = "extra_body is nested too deeply"
+        raise InvalidRequestError(message) from None
+
+
+def _copy_nested(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _copy_nested(inner) for name, inner in value.items()}
+    return [_copy_nested(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+def _retries(value: Any) -> Any:
+    return DEFAULT_MAX_RETRIES if value is None else value
+
+
+def brings_authentication(http_client: Any) -> bool:
+    """Whether the caller's client has authentication of its own."""
+    headers = getattr(http_client, "headers", {})
+    return getattr(http_client, "auth", None) is not None or "authorization" in headers
+
+
+_NO_KEYWORDS = {"extra", "client_authorizes"}
+_flag = _of_kind(bool, "True or False")
+_mapping = _of_kind(Mapping, "a mapping")
+
+
+@frozen(kw_only=True)
+class Options:
+    """How to reach a provider; see `Reranker` for what each means."""
+
+    api_key: str | None = field(default=None, repr=False, validator=_of_kind(str, "a string"))
+    api_base: str | None = field(
+        default=None, repr=shown_url, validator=_of_kind(str, "a URL as a string")
+    )
+    timeout: Timeout = field(default=Timeout(), converter=to_timeout, validator=_positive)
+    max_retries: int = field(default=None, converter=_retries, validator=_at_least(0))
+    deadline: float | None = field(default=None, validator=_positive)
+    on_failure: Literal["raise", "passthrough"] = field(default="raise", validator=_on_failure)
+    extra_headers: Mapping[str, str] = field(
+        default=None, converter=_copied, repr=False, validator=[_mapping, _headers]
+    )
+    extra_body: Mapping[str, Any] = field(
+        default=None, converter=_copied, repr=False, validator=_mapping
+    )
+    drop_params: bool = field(default=False, validator=_flag)
+    split_listwise: bool = field(default=False, validator=_flag)
+    max_concurrency: int = field(default=4, validator=_at_least(1))
+    max_documents: int | None = field(default=None, validator=optional(_at_least(1)))
+    max_response_bytes: int | None = field(
+        default=DEFAULT_MAX_RESPONSE_BYTES, validator=optional(_at_least(1))
+    )
+    client_authorizes: bool = False
+    extra: Mapping[str, Any] = field(factory=dict, repr=False)
+
+    def authorizes(self, facts: Provider) -> bool:
+        """Whether the caller takes care of authentication: a header, or the client's own.
+
+        A provider whose `auth` is a function may send a key in one of several headers: one that
+        the caller fills is taken for it, unless the key is given, too.
+        """
+        names = {name.lower() for name in self.extra_headers}
+        how = facts.auth
+        own = {how.header.lower()} if isinstance(how, APIKeyHeader) else set()
+        if callable(how) and self.api_key is None:
+            own |= _KEY_HEADERS
+        return self.client_authorizes or not names.isdisjoint({"authorization", *own})
+
+    def for_another_provider(self) -> Options:
+        """What of these holds for whatever provider is asked: bounds and policy, nothing else."""
+        return Options(
+            timeout=self.timeout,
+            max_retries=self.max_retries,
+            drop_params=self.drop_params,
+            split_listwise=self.split_listwise,
+            max_concurrency=self.max_concurrency,
+            max_response_bytes=self.max_response_bytes,
+        )
+
+
+# What `Reranker` takes, under its names there.
+OPTION_NAMES = (
+    *(option.name for option in fields(Options) if option.name not in _NO_KEYWORDS),
+    *("custom_llm_provider", "fallbacks", "headers", "http_client", "num_retries", "provider"),
+)

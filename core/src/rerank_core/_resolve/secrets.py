@@ -1,0 +1,231 @@
+"""What must not be shown: where it stands, and how it is taken out of a text."""
+
+from __future__ import annotations
+
+import binascii
+import contextlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
+
+import orjson
+from attrs import field, frozen
+
+from rerank_core._text import shorten
+
+if TYPE_CHECKING:
+    from rerank_core._resolve.options import Options
+    from rerank_core.facts import Provider
+
+Hide = Callable[..., str]
+_HIDDEN = "[redacted]"
+_MIN_HIDDEN = 6  # what is shorter stands in too many harmless words
+_MIN_LINE = 24  # of a key that takes several lines
+_MAX_CHARS = 100_000  # of a text that nobody cuts otherwise
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+_SECRET_WORDS = frozenset(
+    {
+        "auth",
+        "authorization",
+        "authentication",
+        "apikey",
+        "bearer",
+        "cookie",
+        "cookies",
+        "credential",
+        "credentials",
+        "passwd",
+        "passphrase",
+        "password",
+        "pwd",
+        "secret",
+        "secrets",
+        "signature",
+        "token",
+    }
+)
+# With one of these before it, a key is a secret; a sort key is none.
+_OF_A_KEY = frozenset(
+    {
+        "access",
+        "account",
+        "api",
+        "auth",
+        "client",
+        "functions",
+        "private",
+        "secret",
+        "security",
+        "service",
+        "shared",
+        "signing",
+        "subscription",
+        "x",
+    }
+)
+_VERSION_NAME = re.compile("(api)?[-_.]?version", re.IGNORECASE)
+
+
+@frozen
+class Secret:
+    """A value that is never shown, neither among a frame's local variables."""
+
+    value: Any = field(repr=lambda _: "'...'")
+
+
+def values_of(secrets: Mapping[str, Secret]) -> dict[str, Any]:
+    """The values themselves, for whoever is to use them."""
+    return {name: secret.value for name, secret in secrets.items()}
+
+
+def make_hider(secrets: Iterable[str]) -> Hide:
+    """A function that takes secrets out of a text: as given, and as URLs, JSON and base64 write it.
+
+    It cuts the text to `most` characters, and searches no more than what is left: how long it
+    takes does not depend on the text's length.
+    """
+    wanted = {secret for secret in secrets if len(secret) >= _MIN_HIDDEN}
+    forms = {form for secret in wanted for form in _forms(secret) if len(form) >= _MIN_HIDDEN}
+    longest = max(map(len, forms), default=0)
+
+    def hide(text: str, most: int = _MAX_CHARS) -> str:
+        looked_at, kept, at = text[: most + longest], [], 0
+        for start, end in sorted(_places(looked_at, forms)):
+            if start >= most:
+                break
+            if start >= at:
+                kept += [text[at:start], _HIDDEN]
+            at = max(at, end)
+        whole = "".join((*kept, text[at:most]))
+        return shorten(f"{whole}  ", len(whole)) if len(text) > most and whole else whole
+
+    return hide
+
+
+def _places(text: str, forms: Iterable[str]) -> Iterator[tuple[int, int]]:
+    for form in forms:
+        at = text.find(form)
+        while at >= 0:
+            yield at, at + len(form)
+            at = text.find(form, at + 1)
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """How a secret may stand in a text."""
+    yield from (secret, quote(secret, safe="", errors="replace"))
+    yield quote_plus(secret, errors="replace")
+    yield from (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+    raw = secret.encode(errors="surrogatepass")
+    for before in range(3):  # at each of the places that it may have in what was encoded with it
+        text = binascii.b2a_base64(bytes(before) + raw, newline=False)
+        inside = text[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6].decode()
+        yield from (inside, inside.replace("+", "-").replace("/", "_"))
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a header's or field's name says that its value is secret: by whole words."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    if not _SECRET_WORDS.isdisjoint(words) or words == ["key"]:
+        return True
+    return "key" in words[1:] and words[words.index("key", 1) - 1] in _OF_A_KEY
+
+
+def header_secrets(value: str) -> list[str]:
+    """What of a header's value is secret: all of it, and its words but for a scheme and names."""
+    words = re.split(r"[\s,;]+", value)
+    behind = words[len(words) > 1 :]
+    named = [word.partition("=")[2] for word in (words[0], *behind)]
+    found = [value, *behind, *named, *(text.strip('"') for text in (*behind, *named))]
+    if words[0].lower() == "basic":
+        with contextlib.suppress(ValueError):  # what is no base64, or no text
+            user = binascii.a2b_base64(words[-1]).decode()
+            found += [user, *user.split(":", 1)]
+    return found
+
+
+def url_secrets(url: str | None) -> list[str]:
+    """User name, password and query values of a URL, but for an API's version."""
+    try:
+        parts = urlsplit(url or "")
+    except ValueError:
+        return []
+    user = parts.netloc.rpartition("@")[0]
+    values = [text for name, text in parse_qsl(parts.query) if not _VERSION_NAME.fullmatch(name)]
+    return [user, *user.split(":"), unquote(user), *map(unquote, user.split(":")), *values]
+
+
+def named_secrets(value: Any, *, secret: bool = False) -> Iterator[str]:
+    """The strings in mappings and lists whose names, or a name around them, say they are secret."""
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from named_secrets(item, secret=secret)
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from named_secrets(item, secret=secret or is_secret_name(str(name)))
+    elif secret and isinstance(value, str) and not value.startswith(("https://", "http://")):
+        # What is a URL is a `token_uri`.
+        lines = value.splitlines() if "\n" in value else ()
+        yield from (*header_secrets(value), *(line for line in lines if len(line) >= _MIN_LINE))
+
+
+def secrets_in(value: Any) -> Iterator[str]:
+    """The strings of a secret: itself, or those in a mapping or its JSON that are secret."""
+    if isinstance(value, str):
+        yield from (value, *value.split("\n"))
+        try:
+            value = orjson.loads(value)
+        except ValueError:
+            return
+    yield from named_secrets(value)
+
+
+def given_secrets(options: Options, facts: Provider) -> Iterator[str]:
+    """What the caller and the environment hand over that is secret."""
+    get, extra = os.environ.get, options.extra
+    variables = (*facts.api_key_env, *chain.from_iterable(facts.secret_options.values()))
+    for secret in (options.api_key, *map(extra.get, facts.secret_options), *map(get, variables)):
+        yield from secrets_in(secret)
+    yield from named_secrets(options.extra_headers)
+    yield from named_secrets(options.extra_body)
+    for url in (options.api_base, facts.base_url, *map(get, (*facts.base_url_env, *_PROXIES))):
+        yield from url_secrets(url)
+    for text in (*extra.values(), *map(get, chain.from_iterable(facts.options.values()))):
+        if isinstance(text, str) and "@" in text:  # the URL of a token service, for example
+            yield from url_secrets(text if "://" in text else f"https://{text}")
+
+
+def client_secrets(http_client: Any) -> Iterator[str]:
+    """What the caller's own client brings that is secret: headers, cookies and query values."""
+    yield from named_secrets(getattr(http_client, "headers", {}))
+    jar = getattr(getattr(http_client, "cookies", None), "jar", ())
+    yield from (cookie.value or "" for cookie in jar)
+    yield from url_secrets(f"?{getattr(http_client, 'params', '')}")
+
+
+def clean(error: BaseException, hide: Hide, most: int = 1000) -> None:
+    """Take the secrets out of an error of ours, and drop what led to it where that shows one."""
+    error.args = tuple(hide(arg, most) if isinstance(arg, str) else arg for arg in error.args)
+    if notes := getattr(error, "__notes__", None):
+        notes[:] = [hide(note, most) for note in notes]
+    _drop_causes(error, hide, set())
+
+
+def _drop_causes(error: BaseException, hide: Hide, seen: set[int]) -> None:
+    """Drop whatever shows a secret from what led to an error: tracebacks show its text."""
+    seen.add(id(error))
+    for name in ("__cause__", "__context__"):
+        cause = getattr(error, name)
+        if cause is None or id(cause) in seen:
+            continue
+        said = "\n".join((str(cause), repr(cause), *getattr(cause, "__notes__", ())))
+        if hide(said) == said:
+            _drop_causes(cause, hide, seen)
+        else:
+            suppressed = error.__suppress_context__
+            setattr(error, name, None)
+            error.__suppress_context__ = suppressed or name == "__cause__"

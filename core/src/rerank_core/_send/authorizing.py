@@ -1,0 +1,238 @@
+"""Authentication before a request: what signs it, and a token where one takes an exchange."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from concurrent.futures import Future
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from rerank_core._resolve.options import Timeout
+from rerank_core._resolve.secrets import Secret, values_of
+from rerank_core._resolve.target import Target
+from rerank_core._send.effects import Await, Clock, Flow, Route, Run, Send
+from rerank_core.errors import ConfigurationError, RerankError
+from rerank_core.facts import APIKeyHeader
+
+if TYPE_CHECKING:
+    from rerank_core.tokens import Step, Token, TokenAuth
+
+_UNAUTHORIZED = 401
+
+
+def look_up_options(route: Route, deadline: float | None) -> Flow:
+    """Find the options that only `option_sources` know: off the event loop, once if found."""
+    target = route.target
+    for name, source in target.provider.option_sources.items():
+        if name in target.provider_options or name in route.found:
+            continue
+        key = identity_of(target, name, _hashable(source))
+        value = _options.get(key)
+        if value is None:
+            look_up = partial(source, values_of(target.secrets))
+            value = yield Run(guarded(look_up, target, name), deadline)
+        if value is not None:
+            route.found[name] = _options.put(key, value)
+
+
+def _hashable(value: Any) -> Any:
+    try:
+        hash(value)
+    except TypeError:
+        return id(value)
+    return value
+
+
+def guarded(function: Callable[[], Any], target: Target, what: str) -> Callable[[], Any]:
+    """The function, with whatever else it raises as the plugin's error."""
+
+    def call() -> Any:
+        try:
+            return function()
+        except RerankError:
+            raise
+        except Exception as error:
+            message = f"{what} raised {type(error).__name__}: {error}"
+            raise target.hooks.source.error(message) from error
+
+    return call
+
+
+def find_auth(route: Route, deadline: float | None) -> Flow:
+    """What authorizes requests: a header, an `httpx.Auth`, a `TokenAuth`, or `None`."""
+    target = route.target
+    how, key = target.provider.auth, target.api_key
+    if how is None or target.options.authorizes(target.provider):
+        return None
+    if isinstance(how, APIKeyHeader):
+        return None if key is None else (how.header, f"{how.scheme} {key.value}".strip())
+    identity = identity_of(target, how, target.provider.base_url, *_pairs(route.found))
+    kept = _auths.get(identity)
+    if kept is None:
+        make = partial(_signing().make_auth, target, {**target.provider_options, **route.found})
+        made = yield Run(guarded(make, target, "auth"), deadline)
+        kept = None if made is None else _auths.put(identity, made)
+    return kept
+
+
+def _pairs(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    return ((name, _hashable(value)) for name, value in sorted(found.items()))
+
+
+def _signing() -> Any:
+    from rerank_core._send import signing  # noqa: PLC0415 - httpx not before a call
+
+    return signing
+
+
+def _bearer(token: Token) -> tuple[str, str]:
+    return "Authorization", f"Bearer {token.value}"
+
+
+def authorized(send: Send, clock: Clock, transmit: Callable[[Send], Flow]) -> Flow:
+    """Send a request with what its target's authentication asks for; returns the reply."""
+    auth = yield from find_auth(send.route, send.deadline)
+    if not hasattr(auth, "exchange"):
+        send.auth = auth
+        return (yield from transmit(send))
+    token = yield from _find_token(auth, send, clock, None)
+    send.auth = _bearer(token)
+    reply = yield from transmit(send)
+    if reply.status_code == _UNAUTHORIZED:
+        fresh = yield from _find_token(auth, send, clock, token)
+        if fresh.value != token.value:  # the same once more would change nothing
+            send.auth = _bearer(fresh)
+            reply = yield from transmit(send)
+    return reply
+
+
+def _find_token(auth: TokenAuth, send: Send, clock: Clock, refused: Token | None) -> Flow:
+    """A token that is not due: kept, obtained now, or by whoever is asking already."""
+    while True:
+        kept = auth.token
+        if kept is not None and kept is not refused and not kept.is_due():
+            return kept
+        mine: Future[Token | None] = Future()
+        theirs = auth.join(mine)
+        if theirs is mine:
+            return (yield from _obtain(auth, mine, send, clock))
+        bound = _bound(send.timeout, send.deadline, clock)
+        try:
+            token = yield Await(theirs, bound)
+        except RerankError as error:
+            if theirs.done() and error is theirs.exception():
+                raise copy.copy(error) from error.__cause__  # each caller's says where it happened
+            raise
+        # One without an end belongs to whoever asked; and who asked may have given up.
+        if token is not None and token.ends and token is not refused:
+            return token
+        if token is not None and not token.ends:
+            return (yield from _exchange(auth, send, clock))
+
+
+def _obtain(auth: TokenAuth, mine: Future[Token | None], send: Send, clock: Clock) -> Flow:
+    """Obtain a token for all who wait for it; they share a failure, but not an end of waiting."""
+    token: Token | None = None
+    failed: RerankError | None = None
+    try:
+        token = yield from _exchange(auth, send, clock)
+    except RerankError as error:
+        if send.deadline is None or clock.monotonic() < send.deadline:
+            failed = copy.copy(error)  # else the end was this caller's own
+        raise
+    finally:
+        if token is not None and token.ends:
+            auth.token = token
+        auth.leave()
+        mine.set_exception(failed) if failed else mine.set_result(token)
+    return token
+
+
+def _exchange(auth: TokenAuth, send: Send, clock: Clock) -> Flow:
+    """Carry out the steps to one token, within the bounds of the attempt that it is for."""
+    target, asked = send.route.target, list[str]()
+    steps = auth.exchange()
+    outcome: Any = None
+    try:
+        while True:
+            step = steps.throw(outcome) if isinstance(outcome, Exception) else steps.send(outcome)
+            try:
+                outcome = yield from _carry_out(step, send, clock, asked)
+            except Exception as error:  # noqa: BLE001 - raised in the exchange, at its `yield`
+                outcome = error
+    except StopIteration as end:
+        if isinstance(end.value, _signing().Token):
+            return end.value
+        message = f"the exchange returned {type(end.value).__name__}, not a Token"
+        raise target.hooks.source.error(message) from None
+    except RerankError as error:
+        error._secrets = tuple(map(Secret, asked))  # noqa: SLF001 - of our own class
+        raise
+    except Exception as error:
+        message = f"authentication raised {type(error).__name__}: {error}"
+        raise target.hooks.source.error(message) from error
+    finally:
+        steps.close()
+
+
+def _carry_out(step: Step, send: Send, clock: Clock, asked: list[str]) -> Flow:
+    if callable(step):
+        found = yield Run(step, _bound(send.timeout, send.deadline, clock))
+        if inspect.iscoroutine(found):
+            found.close()
+        if inspect.isawaitable(found):
+            message = "what gives the token is async: use arerank, or give one that blocks"
+            raise ConfigurationError(message)
+        return found
+    asked += _signing().form_secrets(step)
+    reply = yield _signing().to_send(step, send)
+    return _signing().to_reply(reply, step)
+
+
+def _bound(timeout: Timeout, deadline: float | None, clock: Clock) -> float | None:
+    """When a step without bounds of its own must be over: those of the attempt hold for it."""
+    if timeout.read is None:
+        return deadline
+    until = clock.monotonic() + timeout.read
+    return until if deadline is None else min(until, deadline)
+
+
+_MAX_KEPT = 64
+
+
+class Kept:
+    """A bounded table; the oldest entry makes room for a new one."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Hashable, Any] = {}
+
+    def get(self, key: Hashable | None) -> Any:
+        """What is kept under the key, or `None`."""
+        return None if key is None else self._entries.get(key)
+
+    def put(self, key: Hashable | None, value: Any) -> Any:
+        """Keep the value; return what stands under the key, another thread's if it was first."""
+        if key is None:
+            return value
+        kept = self._entries.setdefault(key, value)
+        while len(self._entries) > _MAX_KEPT:
+            self._entries.pop(next(iter(self._entries)), None)
+        return kept
+
+
+def identity_of(target: Target, *more: Hashable) -> Hashable | None:
+    """What identifies credentials; `None` where an option cannot be looked up by."""
+    key = target.api_key.value if target.api_key else None
+    secrets = tuple((name, secret.value) for name, secret in sorted(target.secrets.items()))
+    options = tuple(sorted(target.provider_options.items(), key=lambda item: item[0]))
+    found = (target.given, tuple(target.environment.items()), key, secrets, options, *more)
+    try:
+        hash(found)
+    except TypeError:
+        return None
+    return found
+
+
+_auths, _options = Kept(), Kept()

@@ -1,0 +1,162 @@
+"""Bodies as they are sent, and as they arrive: decompressed within a bound."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Self
+
+import httpx
+
+from rerank_core.errors import ResponseParseError
+
+_STEP = 64 * 1024
+_GZIP_BEGINS = 0x1F
+_GZIP_OR_ZLIB, _RAW_DEFLATE = 32 + zlib.MAX_WBITS, -zlib.MAX_WBITS
+
+
+def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Names in lower case; repeated headers are joined by a comma."""
+    headers: dict[str, str] = {}
+    for name_bytes, value_bytes in raw:
+        name = name_bytes.decode("latin-1").lower()
+        try:
+            value = value_bytes.decode()
+        except UnicodeDecodeError:
+            value = value_bytes.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+_MAX_ERROR_BYTES = 2**20  # nobody reads more of an error
+
+
+class RequestBody(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A request's body, as iterators that nobody has to close.
+
+    httpx's own is an async generator; trio complains where a call that was cancelled leaves one
+    unfinished. In pieces, so that the write timeout holds for each of them.
+    """
+
+    def __init__(self, whole: bytes) -> None:
+        self._whole = whole
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (self._whole[at : at + _STEP] for at in range(0, len(self._whole), _STEP))
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Pieces(iter(self))
+
+
+class _Pieces:
+    def __init__(self, left: Iterator[bytes]) -> None:
+        self._left = left
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for piece in self._left:
+            return piece
+        raise StopAsyncIteration
+
+
+class ReplyBody:
+    """A reply's body as it arrives; no more of it is held than the bound and one chunk.
+
+    Where the status is bad, it is the news: a body that cannot be read is left out, and of one
+    that is large the first MiB is kept.
+    """
+
+    def __init__(self, status: int, encoding: str = "", max_bytes: int | None = None) -> None:
+        self._read = bytearray()  # in one piece: a thousand small ones take much more
+        self._taken = 0
+        self._failed = status >= 300  # noqa: PLR2004 - the good ones are below
+        self._max_bytes = (
+            min(max_bytes or _MAX_ERROR_BYTES, _MAX_ERROR_BYTES) if self._failed else max_bytes
+        )
+        self._inflate: _Inflate | None = None
+        self._lost = False
+        if encoding:
+            self._choose(encoding.strip().lower())
+
+    def _choose(self, encoding: str) -> None:
+        if encoding in {"gzip", "x-gzip", "deflate"}:
+            self._inflate = _Inflate()
+        elif encoding != "identity":
+            self.lose(f"its encoding, {encoding[:40]}, was not asked for")
+
+    def add(self, chunk: bytes) -> bool:
+        """Take what has arrived; returns whether more is wanted."""
+        if self._inflate is None:
+            return self._keep(chunk)
+        self._taken += len(chunk)
+        if self._max_bytes is not None and self._taken > 2 * self._max_bytes + _STEP:
+            return self._keep_no_more()  # of what unpacks to less, or to nothing
+        try:
+            return all(self._keep(piece) for piece in self._inflate.add(chunk))
+        except zlib.error as error:
+            return self.lose(str(error))
+
+    def _keep(self, chunk: bytes) -> bool:
+        self._read += chunk
+        if self._max_bytes is not None and len(self._read) > self._max_bytes:
+            del self._read[self._max_bytes :]
+            return self._keep_no_more()
+        return not self._lost
+
+    def _keep_no_more(self) -> bool:
+        if not self._failed:
+            message = f"the reply has more than {self._max_bytes:,} bytes: raise max_response_bytes"
+            raise ResponseParseError(message)
+        self._inflate = None  # it was not to be read to its end
+        return False
+
+    def lose(self, why: str) -> bool:
+        """Go without the body where the status says enough."""
+        if not self._failed:
+            raise ResponseParseError(f"the reply cannot be decompressed: {why}")
+        self._lost = True
+        return False
+
+    def whole(self) -> bytes:
+        """All of it."""
+        if self._inflate is not None and self._read and not (self._lost or self._inflate.ended):
+            self._inflate = None
+            self.lose("it is cut short")
+        if self._lost:
+            return b""
+        return bytes(self._read)
+
+
+class _Inflate:
+    """Decompresses gzip and deflate step by step: a small reply is no huge one at once."""
+
+    def __init__(self) -> None:
+        self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
+        self._begun = False
+
+    @property
+    def ended(self) -> bool:
+        return self._inflate.eof
+
+    def add(self, chunk: bytes) -> Iterator[bytes]:
+        """What comes of a chunk, in pieces of a bounded size."""
+        while chunk:
+            if self._inflate.eof:  # another member of gzip's may follow; else it is padding
+                if chunk[0] != _GZIP_BEGINS:
+                    return
+                self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
+            yield self._unpack(chunk)
+            chunk = self._inflate.unconsumed_tail or self._inflate.unused_data
+
+    def _unpack(self, chunk: bytes) -> bytes:
+        begun, self._begun = self._begun, True
+        try:
+            return self._inflate.decompress(chunk, _STEP)
+        except zlib.error:
+            if begun:
+                raise
+        # Some servers leave out the two bytes that stand before a deflated body.
+        self._inflate = zlib.decompressobj(_RAW_DEFLATE)
+        return self._inflate.decompress(chunk, _STEP)

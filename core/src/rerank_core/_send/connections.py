@@ -1,0 +1,133 @@
+"""What a `Reranker` sends with: made on first use, closed at exit, left behind by a fork.
+
+Each idle client of httpx's has one connection; a call takes the one used last, or makes one, and
+gives it back. So the cost of a call does not grow with the number of connections, and whatever goes
+wrong in one call harms no other. Measured in docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+from collections import deque
+from typing import Any
+from weakref import WeakSet
+
+KEEPALIVE_SECONDS = 5.0
+"""How long a connection that nobody uses is kept."""
+
+_left_behind: list[Any] = []
+_all: WeakSet[Connections] = WeakSet()
+
+
+class Stack:
+    """Idle clients by origin, the one used last on top; for blocking calls, or for one loop."""
+
+    def __init__(self) -> None:
+        self._idle: dict[str, deque[tuple[float, Any]]] = {}
+        self.is_closed = False
+
+    def take(self, origin: str) -> Any:
+        """The client that was used last; `None` where none is idle."""
+        try:
+            return self._idle[origin].pop()[1]
+        except LookupError:
+            return None
+
+    def give_back(self, origin: str, client: Any) -> list[Any]:
+        """Put a client on top; returns those that are to be closed."""
+        now = time.monotonic()
+        self._idle.setdefault(origin, deque()).append((now, client))
+        if self.is_closed:
+            return self.close()
+        expired = []
+        for idle in list(self._idle.values()):
+            while idle and idle[0][0] < now - KEEPALIVE_SECONDS:
+                try:
+                    expired.append(idle.popleft()[1])
+                except IndexError:  # another thread took it
+                    break
+        return expired
+
+    def close(self) -> list[Any]:
+        """Keep nothing any longer; returns the clients that are to be closed."""
+        self.is_closed, idle = True, list(self._idle.values())
+        found = []
+        for clients in idle:
+            while clients:
+                try:
+                    found.append(clients.pop()[1])
+                except IndexError:  # another thread took it
+                    break
+        return found
+
+
+class Connections:
+    """The clients of one `Reranker`, or those that the functions share."""
+
+    def __init__(self, http_client: Any = None) -> None:
+        self.http_client = http_client
+        self.adopted: Any = None
+        self.loops: dict[Any, Any] = {}
+        self._blocking = Stack()
+        self._lock = threading.Lock()
+        _all.add(self)
+
+    def blocking(self) -> Stack:
+        """The idle clients of blocking calls."""
+        with self._lock:
+            if self._blocking.is_closed:
+                self._blocking = Stack()
+            return self._blocking
+
+    def close(self) -> None:
+        """Close the clients of blocking calls; those in use close when they are given back."""
+        for client in self._blocking.close():
+            client.close()
+
+    async def aclose(self) -> None:
+        """Close the clients of the running event loop."""
+        if self.loops:
+            from rerank_core._send.loops import aclose  # noqa: PLC0415 - nothing of a loop without one
+
+            await aclose(self)
+
+    def __del__(self) -> None:
+        """Close the clients of a `Reranker` that nobody closed."""
+        if hasattr(self, "_lock"):  # one that was never made whole has none
+            self.close()
+            for each in list(self.loops.values()):
+                each.abandon()
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Refuse to be copied or pickled: sockets and locks are this process's."""
+        message = "a Reranker cannot be pickled or copied deeply: make another one instead"
+        raise TypeError(message)
+
+    def forget(self) -> None:
+        """Leave the clients to the process that made them, without touching their locks."""
+        _left_behind.extend((self._blocking, self.loops, self.adopted))
+        self._blocking, self.loops, self._lock = Stack(), {}, threading.Lock()
+
+
+SHARED = Connections()
+"""Those of `rerank` and `arerank`."""
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close what is still held when the program ends: later, httpx could no longer be used."""
+    for connections in list(_all):
+        connections.close()
+
+
+def _forget_all() -> None:
+    """A fork shares its parent's sockets: on them, one would read the other's replies."""
+    for connections in list(_all):
+        connections.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

@@ -1,0 +1,258 @@
+"""One part of a call: sent, sent again after failures that may pass, asked on for further pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from rerank_core import events
+from rerank_core._conclude.reading import Page, explain, read_reply
+from rerank_core._conclude.response import Answer, conclude, is_complete
+from rerank_core._conclude.status import describe, status_error
+from rerank_core._conclude.waits import read_retry_after
+from rerank_core._prepare.requests import Part, encode, follow
+from rerank_core._resolve.secrets import Secret
+from rerank_core._send.authorizing import authorized
+from rerank_core._send.effects import Clock, Flow, Send, Sleep
+from rerank_core._send.turn import Turn, compute, run_if_many
+from rerank_core._text import without_userinfo
+from rerank_core.errors import (
+    APIStatusError,
+    RateLimitError,
+    RequestTimeoutError,
+    RerankError,
+    ResponseParseError,
+    ServerError,
+    TransportError,
+)
+from rerank_core.facts import Provider
+from rerank_core.records.exchange import Compute, HTTPRequest, HTTPResponse
+
+MAX_REPLIES = 1000  # to one question; more is a service that will not come to an end
+MAX_POLLING_SECONDS = 600.0  # of waits that the service asks for, where there is no deadline
+JSON_HEADERS = {"accept": "application/json", "content-type": "application/json"}
+
+
+def run_exchange(part: Part, turn: Turn) -> Flow:
+    """One part: asked, and asked on for as long as the service says that there is more."""
+    if isinstance(part.work, Compute):
+        return (yield from compute(part, part.work, turn))
+    request, count = part.work, len(part.request.documents)
+    pages: list[Page] = []
+    asked: set[Secret] = set()
+    polled = 0.0
+    for _ in range(MAX_REPLIES):
+        content = yield from run_if_many(partial(encode, request, part), count)
+        question = Secret((request.url, content))
+        if request.delay > 0:
+            polled += request.delay
+            yield from _poll(request.delay, polled, turn)
+        elif question in asked:
+            break
+        reply, page = yield from _send(part, request, content, turn)
+        if page.response is not None:
+            pages.append(page)
+            _bound(pages, turn)
+        # A service may point to one page more than there is.
+        if page.following is None or is_complete(part, pages):
+            finish = partial(conclude_or_explain, part, pages, turn, reply)
+            return (yield from run_if_many(finish, count))
+        asked.add(question)
+        request = follow(page.following, turn.target, request)
+    raise ResponseParseError("the service says without end that there is more")
+
+
+def conclude_or_explain(part: Part, pages: list[Page], turn: Turn, reply: HTTPResponse) -> Answer:
+    """Put the pages together; where they are no ranking, say what the reply is instead."""
+    try:
+        return conclude(part, pages)
+    except ResponseParseError as error:
+        hide = turn.hide()
+        better = explain(error, part, turn.target, reply, turn.clock.time(), hide)
+        describe(better, turn.target, hide, reply)
+        raise better from better.__cause__
+
+
+def _bound(pages: list[Page], turn: Turn) -> None:
+    most = turn.target.options.max_response_bytes
+    if len(pages) > 1 and most is not None and sum(page.size for page in pages) > most:
+        message = f"the reply's pages have more than {most:,} bytes: raise max_response_bytes"
+        raise ResponseParseError(message)
+
+
+def _poll(delay: float, polled: float, turn: Turn) -> Flow:
+    """Wait because the service says "come back later"."""
+    if turn.deadline is None and polled > MAX_POLLING_SECONDS:
+        message = (
+            f"the service says for {MAX_POLLING_SECONDS:.0f} s that it is not ready: give deadline="
+            " to wait longer"
+        )
+        raise RequestTimeoutError(message)
+    yield from _wait(delay, turn, None)
+
+
+def _send(part: Part, request: HTTPRequest, content: bytes, turn: Turn) -> Flow:
+    """One request: sent and its reply read, and sent again after failures that may pass."""
+    target, clock, attempt = turn.target, turn.clock, 1
+    headers: Mapping[str, str] = JSON_HEADERS
+    if request.headers or request.body is None:
+        headers = _headers_of(request)
+    while True:
+        send = Send(
+            turn.route,
+            request.method,
+            request.url,
+            headers,
+            content,
+            None,
+            target.options.timeout,
+            turn.deadline,
+        )
+        reply: HTTPResponse | None = None
+        try:
+            transmit = partial(_transmit, turn=turn, number=attempt, part=part)
+            reply = yield from authorized(send, clock, transmit)
+            if not 200 <= reply.status_code < 300:  # noqa: PLR2004 - the good ones
+                hide = turn.hide(send=send)
+                raise status_error(target, reply, clock.time(), hide)
+            reading = partial(read_reply, part, target, reply)
+            return reply, (yield from run_if_many(reading, len(part.request.documents)))
+        except RerankError as error:  # of the way there, authentication included, or in the reply
+            failure = error
+            hide = turn.hide(error, send)
+            if isinstance(error, ResponseParseError) and reply is not None:
+                failure = explain(error, part, target, reply, clock.time(), hide)
+            _add_wait(failure, reply, turn)
+            describe(failure, target, hide, reply)
+        if attempt > target.options.max_retries or not is_retryable(failure, target.provider):
+            raise failure from failure.__cause__
+        if _is_too_long(failure, turn):
+            failure.add_note("Not tried again: another model is asked instead of a long wait.")
+            raise failure from failure.__cause__
+        wait = choose_wait(failure.retry_after, attempt, clock)
+        yield from _wait(wait, turn, failure, attempt)
+        attempt += 1
+
+
+def _transmit(send: Send, turn: Turn, number: int, part: Part) -> Flow:
+    """Send once, and tell so."""
+    tell, began = turn.tally.tell, turn.clock.monotonic()
+    turn.tally.attempts += 1
+    if not turn.tally.hears(events.AttemptEnded, turn.target):
+        return (yield send)
+    documents, url = len(part.request.documents), without_userinfo(send.url)
+    tell(
+        events.AttemptStarted,
+        turn.target,
+        number=number,
+        documents=documents,
+        method=send.method,
+        url=url,
+    )
+    reply: HTTPResponse | None = None
+    failed: BaseException | None = None
+    try:
+        reply = yield send
+    except BaseException as error:
+        failed = error
+        raise
+    finally:
+        tell(
+            events.AttemptEnded,
+            turn.target,
+            number=number,
+            documents=documents,
+            status_code=reply.status_code if reply else None,
+            seconds=turn.clock.monotonic() - began,
+            sent_bytes=len(send.content),
+            received_bytes=len(reply.content) if reply else 0,
+            error=failed,
+        )
+    return reply
+
+
+def _headers_of(request: HTTPRequest) -> dict[str, str]:
+    headers = dict(JSON_HEADERS)
+    if request.body is None:
+        del headers["content-type"]
+    return headers | {name.lower(): value for name, value in request.headers.items()}
+
+
+def _add_wait(error: RerankError, reply: HTTPResponse | None, turn: Turn) -> None:
+    """Say on an error what its reply asks to wait, a token service's among them."""
+    found = error.response or reply
+    if error.retry_after is None and found is not None:
+        reset = turn.target.provider.reset_headers if reply is not None else ()
+        error.retry_after = read_retry_after(found.headers, reset, turn.clock.time())
+
+
+def _is_too_long(failure: RerankError, turn: Turn) -> bool:
+    """Whether an announced wait is better spent on the next model."""
+    announced = failure.retry_after or 0
+    return turn.has_next and announced > LONGEST_WAIT_BEFORE_FALLBACK
+
+
+def _wait(seconds: float, turn: Turn, failure: RerankError | None, attempt: int = 1) -> Flow:
+    """Sleep, unless the deadline would pass meanwhile: then fail now, with what is known."""
+    if turn.deadline is None or turn.clock.monotonic() + seconds < turn.deadline:
+        if failure is not None:
+            turn.tally.tell(
+                events.Waited, turn.target, seconds=seconds, number=attempt, error=failure
+            )
+        yield Sleep(seconds)
+    elif failure is not None:
+        failure.add_note("Not tried again: the deadline would pass while waiting.")
+        raise failure from failure.__cause__
+    else:
+        message = "the deadline would pass while waiting for the service"
+        raise RequestTimeoutError(message)
+
+
+FIRST_BACKOFF = 0.5
+LONGEST_BACKOFF = 8.0
+LONGEST_RETRY_AFTER = 60.0
+JITTER = 0.25  # of an announced wait, added so that those who failed together spread
+LONGEST_WAIT_BEFORE_FALLBACK = 1.0
+_RETRIED = frozenset({408, 425, 429})
+
+
+def is_retryable(error: RerankError, provider: Provider) -> bool:
+    """Whether the same request may succeed later; `x-should-retry` of the reply decides first."""
+    if isinstance(error, APIStatusError) and error.response is not None:
+        advice = error.response.headers.get("x-should-retry")
+        if advice in {"true", "false"}:  # what several services say, and their SDKs heed
+            return advice == "true"
+    return _may_pass(error, provider)
+
+
+def falls_back(error: RerankError, provider: Provider) -> bool:
+    """Whether another provider may be asked instead.
+
+    Never after an authentication, permission or configuration error, or a request that the
+    service finds wrong: that would hide a mistake.
+    """
+    return _may_pass(error, provider) or isinstance(error, ResponseParseError)
+
+
+def _may_pass(error: RerankError, provider: Provider) -> bool:
+    if not isinstance(error, APIStatusError):
+        return isinstance(error, TransportError)
+    status = error.code or error.status_code
+    if status is None or status < 300:  # noqa: PLR2004 - good, so that only its kind says
+        return isinstance(error, (RateLimitError, ServerError))
+    if status in provider.final_statuses:
+        return False
+    return status in _RETRIED or status in provider.retry_statuses or 500 <= status < 600  # noqa: PLR2004 - the 5xx
+
+
+def choose_wait(retry_after: float | None, attempt: int, clock: Clock) -> float:
+    """Seconds before the next attempt.
+
+    What the service asks for, at most 60, and up to a quarter more; else exponential back-off with
+    full jitter: callers who failed together do not come back together.
+    """
+    if retry_after is not None and retry_after > 0:
+        return min(retry_after, LONGEST_RETRY_AFTER) * (1 + JITTER * clock.random())
+    # Capped before the power grows past what a float holds.
+    most = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(attempt - 1, 16))
+    return clock.random() * most

@@ -1,0 +1,131 @@
+"""The clients of event loops: made in a loop, and closed with it, under asyncio and trio."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any
+from weakref import ref
+
+import anyio
+import anyio.lowlevel
+
+from rerank_core._send.connections import Connections, Stack
+
+_open: dict[OfLoop, None] = {}
+
+
+def is_trio(loop: Any) -> bool:
+    """Whether it is trio's; else it is one of asyncio's."""
+    return hasattr(loop, "run_sync_soon")
+
+
+def wake(loop: Any, function: Callable[[], object]) -> None:
+    """Call a function in a loop, from any thread; a loop that has ended calls nothing."""
+    with contextlib.suppress(RuntimeError):  # trio's RunFinishedError is one
+        (loop.run_sync_soon if is_trio(loop) else loop.call_soon_threadsafe)(function)
+
+
+async def finish(function: Callable[[], Awaitable[object]]) -> None:
+    """Await something short to its end; a cancellation is raised after it.
+
+    anyio's shield is not enough: `Task.cancel` of asyncio goes through it.
+    """
+    with anyio.CancelScope(shield=True):
+        if is_trio(anyio.lowlevel.current_token().native_token):
+            await function()
+            return
+        import asyncio  # noqa: PLC0415 - nothing of asyncio's under trio
+
+        task = asyncio.ensure_future(function())
+        cancelled: asyncio.CancelledError | None = None
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+        await task
+
+
+class OfLoop:
+    """The idle clients of one loop.
+
+    They are closed with the loop, and before that when nobody holds their `Connections` any more.
+    Until then the module holds them, so that what has a socket is never part of a cycle that the
+    garbage collector takes apart.
+    """
+
+    def __init__(self, holder: Connections, loop: Any) -> None:
+        self.stack = Stack()
+        self.loop = loop
+        self._holder = ref(holder)
+        self._end = self._close_at_end()
+        self._task: Any = None
+
+    async def begin(self) -> None:
+        """Have the loop close the clients when it ends.
+
+        A loop closes the async generators that are still open then, asyncio's and trio's alike.
+        """
+        await anext(self._end)
+        _open[self] = None
+
+    async def _close_at_end(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            self.let_go()
+            with anyio.CancelScope(shield=True):
+                for client in self.stack.close():
+                    await client.aclose()
+
+    def let_go(self) -> None:
+        """Hold them no longer."""
+        _open.pop(self, None)
+        holder = self._holder()
+        if holder is not None and holder.loops.get(self.loop) is self:
+            del holder.loops[self.loop]
+
+    async def aclose(self) -> None:
+        """Close the clients, from within their loop."""
+        await self._end.aclose()
+
+    def abandon(self) -> None:
+        """Close the clients in their loop, from wherever this is called."""
+        if is_trio(self.loop):
+            wake(self.loop, self._close_under_trio)
+        elif self.loop.is_closed():
+            self.let_go()
+        else:
+            wake(self.loop, self._start_closing)
+
+    def _close_under_trio(self) -> None:
+        import trio  # noqa: PLC0415 - here only where it runs
+
+        trio.lowlevel.spawn_system_task(self.aclose)
+
+    def _start_closing(self) -> None:
+        self._task = self.loop.create_task(self.aclose())
+
+
+async def stack_of_loop(connections: Connections) -> Stack:
+    """The idle clients of the running loop."""
+    loop = anyio.lowlevel.current_token().native_token
+    found: OfLoop | None = connections.loops.get(loop)
+    if found is None:
+        for each in list(_open):  # nothing of loops that were closed without closing what they had
+            if not is_trio(each.loop) and each.loop.is_closed():
+                each.let_go()
+        found = OfLoop(connections, loop)
+        await found.begin()
+        connections.loops[loop] = found
+    return found.stack
+
+
+async def aclose(connections: Connections) -> None:
+    """Close the clients of the running loop."""
+    found: OfLoop | None = connections.loops.get(anyio.lowlevel.current_token().native_token)
+    if found is not None:
+        await found.aclose()

@@ -1,0 +1,207 @@
+"""One request through `httpx.Client.send` or `httpx.AsyncClient.send`, and its reply, bounded."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import anyio.lowlevel
+import httpx
+
+from rerank_core._send.bodies import ReplyBody, RequestBody, read_headers
+from rerank_core._send.clients import ACCEPT_ENCODING, aborrowed, borrowed
+from rerank_core._send.effects import Send
+from rerank_core._text import without_userinfo
+from rerank_core.auth import HeaderAuth
+from rerank_core.errors import (
+    ConfigurationError,
+    RequestTimeoutError,
+    RerankError,
+    TransportError,
+)
+from rerank_core.records.exchange import HTTPResponse
+
+_MAX_CHUNKS = 1000  # that are read before other tasks have their turn: they may have come at once
+_STEPS = ("connect", "read", "write", "pool")
+_SENDING = "http11.send_request_headers.started"
+
+
+def send(effect: Send, is_over: Callable[[], bool]) -> HTTPResponse:
+    """Send a request and read its reply."""
+    client: httpx.Client | None = None
+    try:
+        url = _parse(effect.url)
+        with borrowed(effect.route.connections, url, direct=effect.direct) as client:
+            request = _build(client, effect, url)
+            if effect.deadline is not None:
+                request.extensions["trace"] = functools.partial(_refuse_if_over, is_over)
+            reply = client.send(request, **_policy(client, effect))
+            return _read(reply, effect)
+    except httpx.HTTPStatusError as error:  # of an event hook that raises for a bad status
+        return _of_hook(error.response)
+    except Exception as error:  # noqa: BLE001 - sorted out there, and raised again
+        raise_ours(error, effect, client)
+
+
+async def asend(effect: Send) -> HTTPResponse:
+    """`send`, awaited."""
+    client: httpx.AsyncClient | None = None
+    try:
+        url = _parse(effect.url)
+        async with aborrowed(effect.route.connections, url, direct=effect.direct) as client:
+            request = _build(client, effect, url)
+            reply = await client.send(request, **_policy(client, effect))
+            return await _aread(reply, effect)
+    except httpx.HTTPStatusError as error:
+        return _of_hook(error.response)
+    except Exception as error:  # noqa: BLE001 - as above
+        raise_ours(error, effect, client)
+
+
+def _refuse_if_over(is_over: Callable[[], bool], event: str, _: Any) -> None:
+    """Refuse between connecting and sending: a look-up of a name heeds no timeout."""
+    if event == _SENDING and is_over():
+        message = "the deadline has passed"
+        raise RequestTimeoutError(message)
+
+
+@functools.lru_cache(maxsize=256)
+def _parse(url: str) -> httpx.URL:
+    try:
+        parsed = httpx.URL(url)
+        parsed.host  # noqa: B018 - decoded when it is asked for
+    except UnicodeError:
+        message = "its host is no name"
+        raise httpx.InvalidURL(message) from None
+    return parsed
+
+
+def _build(client: httpx.Client | httpx.AsyncClient, effect: Send, url: httpx.URL) -> httpx.Request:
+    """The request, which has its body at hand for mocks and hooks."""
+    request = client.build_request(
+        effect.method,
+        # httpx logs the URL, and would put into a header what stands before an @.
+        url.copy_with(username=None, password=None) if url.userinfo else url,
+        content=effect.content or None,
+        headers={"accept-encoding": ACCEPT_ENCODING, **effect.headers},
+        extensions={"timeout": _timeouts(effect)},
+    )
+    if effect.content:
+        request.stream = RequestBody(effect.content)
+    effect.sent = request.headers  # as it will be, authentication included
+    return request
+
+
+def _timeouts(effect: Send) -> dict[str, float | None]:
+    """The attempt's bounds as httpx takes them."""
+    given = effect.timeout
+    bounds = {
+        "connect": given.connect,
+        "read": given.read,
+        "write": given.write,
+        "pool": given.pool,
+    }
+    if effect.deadline is None:
+        return bounds
+    left = max(effect.deadline - time.monotonic(), 0.001)
+    return {name: left if bound is None else min(bound, left) for name, bound in bounds.items()}
+
+
+def _policy(client: httpx.Client | httpx.AsyncClient, effect: Send) -> dict[str, Any]:
+    """The provider's authentication, unless the caller's client brings its own; no redirects."""
+    auth, url = client.auth or effect.auth, _parse(effect.url)
+    if isinstance(auth, tuple):
+        auth = HeaderAuth(*auth)
+    if auth is None and url.userinfo:
+        auth = httpx.BasicAuth(url.username, url.password)
+    return {"auth": auth, "follow_redirects": False, "stream": True}
+
+
+def _read(reply: httpx.Response, effect: Send) -> HTTPResponse:
+    try:
+        if (record := _read_already(reply)) is not None:
+            return record
+        body = _begin(reply, effect)
+        for chunk in reply.iter_raw():
+            if not body.add(chunk):
+                break
+        return to_record(reply, body.whole())
+    finally:
+        reply.close()
+        _untie(reply)
+
+
+async def _aread(reply: httpx.Response, effect: Send) -> HTTPResponse:
+    try:
+        if (record := _read_already(reply)) is not None:
+            return record
+        body, chunks = _begin(reply, effect), 0
+        async for chunk in reply.aiter_raw():
+            if not body.add(chunk):
+                break
+            chunks += 1
+            if not chunks % _MAX_CHUNKS:
+                await anyio.lowlevel.checkpoint()
+        return to_record(reply, body.whole())
+    finally:
+        await reply.aclose()
+        _untie(reply)
+
+
+def _begin(reply: httpx.Response, effect: Send) -> ReplyBody:
+    encoding = reply.headers.get("content-encoding", "")
+    most = effect.route.target.options.max_response_bytes
+    return ReplyBody(reply.status_code, encoding, most)
+
+
+def _untie(reply: httpx.Response) -> None:
+    """Break httpx's reference cycle of a reply and its stream, so that bodies are freed at once."""
+    reply.stream = httpx.ByteStream(b"")
+
+
+def _read_already(reply: httpx.Response) -> HTTPResponse | None:
+    """The reply that an event hook, a mock or the authentication has read."""
+    try:
+        return to_record(reply, reply.content)
+    except httpx.ResponseNotRead:
+        return None
+
+
+def _of_hook(reply: httpx.Response) -> HTTPResponse:
+    """The reply for which an event hook called `raise_for_status`, maybe before it was read."""
+    return _read_already(reply) or to_record(reply, b"")
+
+
+def to_record(reply: httpx.Response, content: bytes) -> HTTPResponse:
+    """The reply with this body."""
+    return HTTPResponse(reply.status_code, read_headers(reply.headers.raw), content)
+
+
+def raise_ours(
+    error: Exception, effect: Send, client: httpx.Client | httpx.AsyncClient | None
+) -> NoReturn:
+    """Raise our error for what went wrong."""
+    where = f"{effect.method} {without_userinfo(effect.url)[:200]}"
+    name = type(error).__name__
+    if isinstance(error, RerankError):
+        raise error
+    if isinstance(error, httpx.LocalProtocolError):
+        # Its text may hold a header's value, so that it is not even chained.
+        message = f"{where}: a header or the URL holds what HTTP does not allow"
+        raise ConfigurationError(message) from None
+    if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol)):
+        message = f"{where} is not a URL that can be sent to: correct api_base"
+        raise ConfigurationError(message) from error
+    if isinstance(error, httpx.TimeoutException):
+        message = f"{where}: no reply in time ({name}); raise timeout= if the service is slow"
+        raise RequestTimeoutError(message) from error
+    if not isinstance(error, httpx.HTTPError):
+        if client is not None and any(client.event_hooks.values()):
+            raise error  # the caller's own hook raised it
+        given = effect.route.connections.http_client is not None
+        if not given and callable(effect.route.target.provider.auth):
+            message = f"authentication raised {name}: {error}"
+            raise effect.route.target.hooks.source.error(message) from error
+    raise TransportError(f"{where}: {name}: {error}".removesuffix(": ")) from error

@@ -1,0 +1,154 @@
+"""One model's turn in a call: how far it may go, and whom its errors are about."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from attrs import define
+
+from rerank_core import events
+from rerank_core._conclude.reading import read_payload
+from rerank_core._conclude.response import conclude
+from rerank_core._conclude.status import describe
+from rerank_core._prepare.fitting import check_encodable
+from rerank_core._prepare.requests import Part
+from rerank_core._resolve import observers
+from rerank_core._resolve.secrets import Hide, client_secrets, named_secrets
+from rerank_core._resolve.target import Target
+from rerank_core._send.authorizing import guarded
+from rerank_core._send.effects import Clock, Flow, Route, Run, Send
+from rerank_core.errors import RerankError
+from rerank_core.records.exchange import Compute, HTTPResponse
+
+MANY = 1000
+"""Documents; work on more than so many does not run in an event loop."""
+
+
+@define
+class Turn:
+    """One model's turn in a call."""
+
+    route: Route
+    deadline: float | None
+    tally: Tally
+    clock: Clock
+    has_next: bool
+
+    @property
+    def target(self) -> Target:
+        """The model."""
+        return self.route.target
+
+    def hide(self, error: RerankError | None = None, send: Send | None = None) -> Hide:
+        """What takes secrets out of a text, those that only the sender knows among them."""
+        own: Any = error._secrets if error is not None else ()  # noqa: SLF001 - of our own class
+        sent = () if send is None or send.sent is None else named_secrets(send.sent)
+        client = client_secrets(self.route.connections.http_client)
+        return self.target.hider((*sent, *client, *(secret.value for secret in own)))
+
+    def describe(
+        self, error: RerankError, reply: HTTPResponse | None = None, send: Send | None = None
+    ) -> None:
+        """Say on an error where it happened, without any secret."""
+        describe(error, self.target, self.hide(error, send), reply)
+
+
+def run_if_many(function: Callable[[], Any], documents: int) -> Flow:
+    """Do work at once, or as an effect where it would hold up an event loop."""
+    if documents > MANY:
+        return (yield Run(function))
+    return function()
+
+
+Observe = Callable[..., Any]
+
+
+@define
+class Tally:
+    """What is known of a call as a whole, and who is told about it."""
+
+    observers: tuple[Observe, ...]
+    call: str
+    started: float
+    attempts: int = 0
+
+    @classmethod
+    def begin(cls, target: Target, now: float) -> Tally:
+        """The tally of a call that begins now."""
+        listening = (*observers.registered.values(),)
+        if listening or target.hooks.observe:
+            return cls(listening, str(uuid4()), now)
+        return cls((), "", now)
+
+    def tell(self, kind: type[events.Event], target: Target, **fields: Any) -> None:
+        """Make an event and tell it, where somebody listens."""
+        if not self.hears(kind, target):
+            return
+        event = kind(call=self.call, provider=target.provider.name, model=target.model, **fields)
+        own = target.hooks.observe
+        for observer in (*self.observers, *((own,) if own else ())):
+            observers.tell(observer, event)
+        observers.log(event)
+
+    def hears(self, kind: type[events.Event], target: Target) -> bool:
+        """Whether anybody listens to such an event; else none is made."""
+        if self.observers or target.hooks.observe:
+            return True
+        level = observers.level_of(kind)
+        return level is not None and observers.LOGGER.isEnabledFor(level)
+
+    def part(
+        self, flow: Flow, target: Target, number: int, documents: int, clock: Callable[[], float]
+    ) -> Generator[Any, Any, Any]:
+        """A flow that is one of several of its call, with its events around it."""
+        began = clock()
+        self.tell(events.PartStarted, target, number=number, documents=documents)
+        failed: BaseException | None = None
+        try:
+            return (yield from flow)
+        except BaseException as error:
+            failed = error
+            raise
+        finally:
+            seconds = clock() - began
+            self.tell(events.PartEnded, target, number=number, seconds=seconds, error=failed)
+
+
+def compute(part: Part, work: Compute, turn: Turn) -> Flow:
+    """The ranking of a provider that runs in this process."""
+    check_encodable(part.request.documents, part.indices)
+    payload = yield from _take_steps(work, turn)
+    page = read_payload(part, turn.target, payload, HTTPResponse(200))
+    if page.following is not None:
+        raise turn.target.hooks.source.error("parse_response asked to send after Compute")
+    return (yield from run_if_many(partial(conclude, part, [page]), len(part.request.documents)))
+
+
+def _take_steps(work: Compute, turn: Turn) -> Flow:
+    """The value of a computation: at once, or step by step where it is a generator."""
+    outcome = yield Run(guarded(work.function, turn.target, "the computation"), turn.deadline)
+    if not isinstance(outcome, Generator):
+        return outcome
+    step = guarded(partial(_advance, outcome), turn.target, "the computation")
+    try:
+        while True:
+            ended = yield Run(step, turn.deadline)
+            if ended is not None:
+                return ended[0]
+    finally:
+        # An abandoned step may still be running in its thread: then it is the last one.
+        with contextlib.suppress(ValueError):
+            outcome.close()
+
+
+def _advance(steps: Generator[Any, None, Any]) -> tuple[Any] | None:
+    """Take one step; behind the last, return the value."""
+    try:
+        next(steps)
+    except StopIteration as end:
+        return (end.value,)
+    return None

@@ -1,0 +1,174 @@
+"""What observers are told: frozen records of what happens to a call.
+
+Each carries the call's own identifier in `call`, and the provider and model that it is about. An
+event that starts something is told in the context of that work, so that a context variable set
+then holds until the event that ends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import field, frozen
+
+from rerank_core._text import shown_url
+from rerank_core.records.response import RerankResponse
+
+
+@frozen(kw_only=True)
+class Event:
+    """What all events have.
+
+    Attributes:
+        call: Identifies one call of `rerank` or `arerank` in this process.
+        provider: The provider's name.
+        model: The model's name without its provider.
+    """
+
+    call: str
+    provider: str
+    model: str
+
+
+@frozen(kw_only=True)
+class CallStarted(Event):
+    """A call begins; provider and model are the first that it will ask.
+
+    Attributes:
+        documents: How many documents are to be ranked.
+        top_n: As the caller gave it, or `None` for all.
+        base_url: Where requests go, or `None` for a model in this process.
+        query: The query. What it says is the caller's secret: do not write it unless told to.
+        inputs: The documents. What they say is the caller's secret, too.
+    """
+
+    documents: int
+    top_n: int | None
+    base_url: str | None = field(repr=shown_url)
+    query: str = field(repr=False)
+    inputs: Sequence[Any] = field(repr=False)
+
+
+@frozen(kw_only=True)
+class CallEnded(Event):
+    """A call has ended; provider and model are those that answered, where one did.
+
+    Attributes:
+        seconds: How long it took.
+        attempts: How many requests were sent to ranking services.
+        response: What the caller receives; `None` for an error.
+        error: What the caller receives instead, a cancellation perhaps.
+    """
+
+    seconds: float
+    attempts: int
+    response: RerankResponse | None
+    error: BaseException | None
+
+
+@frozen(kw_only=True)
+class PartStarted(Event):
+    """A part of a call begins: one request's share of a split list, or a fallback's turn.
+
+    Told only where a call consists of several.
+
+    Attributes:
+        number: From 1, among the parts of one provider's turn; 0 for a fallback's turn as a whole.
+        documents: How many documents it ranks.
+    """
+
+    number: int
+    documents: int
+
+
+@frozen(kw_only=True)
+class PartEnded(Event):
+    """A part of a call has ended.
+
+    Attributes:
+        number: As in `PartStarted`.
+        seconds: How long it took.
+        error: What failed, or `None`.
+    """
+
+    number: int
+    seconds: float
+    error: BaseException | None
+
+
+@frozen(kw_only=True)
+class AttemptStarted(Event):
+    """A request is sent.
+
+    Attributes:
+        number: Of attempts at this request, from 1.
+        method: The HTTP method.
+        url: Where to, without user name, password and query.
+        documents: How many documents the request ranks.
+    """
+
+    number: int
+    documents: int
+    method: str
+    url: str
+
+
+@frozen(kw_only=True)
+class AttemptEnded(Event):
+    """A request was answered, or failed.
+
+    Attributes:
+        number: As in `AttemptStarted`.
+        documents: As in `AttemptStarted`.
+        status_code: The reply's HTTP status; `None` where there was no reply.
+        seconds: How long it took.
+        sent_bytes: The size of the request's body.
+        received_bytes: The size of the reply's body, decompressed.
+        error: What failed, or `None`.
+    """
+
+    number: int
+    documents: int
+    status_code: int | None
+    seconds: float
+    sent_bytes: int
+    received_bytes: int
+    error: BaseException | None
+
+
+@frozen(kw_only=True)
+class Waited(Event):
+    """A failed request will be sent again after a wait, which begins now.
+
+    Attributes:
+        seconds: How long the wait is.
+        number: Of the attempt that failed, from 1.
+        error: What failed.
+    """
+
+    seconds: float
+    number: int
+    error: BaseException
+
+
+@frozen(kw_only=True)
+class FallbackTaken(Event):
+    """Another model is asked; provider and model are its.
+
+    Attributes:
+        error: What failed before it.
+    """
+
+    error: BaseException
+
+
+@frozen(kw_only=True)
+class PassedThrough(Event):
+    """All models have failed, and the caller's own order is returned.
+
+    Attributes:
+        errors: What failed, in order.
+    """
+
+    errors: Sequence[BaseException]

@@ -1,0 +1,190 @@
+"""The facts that a plugin states about its provider, as data.
+
+They grow by new fields; no field changes its meaning before a major version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from math import isfinite
+from typing import Any, Literal
+
+from attrs import field, frozen
+from attrs.validators import deep_iterable, deep_mapping, in_, instance_of, is_callable, optional
+
+from rerank_core._text import shown_url
+from rerank_core.errors import APIStatusError
+
+_MAPPING: Any = Mapping
+_is_mapping = instance_of(_MAPPING)
+_names = deep_mapping(instance_of(str), instance_of(str), _is_mapping)
+_strings = deep_iterable(instance_of(str), instance_of(tuple))
+_variables = deep_mapping(instance_of(str), _strings, _is_mapping)
+_sources = deep_mapping(instance_of(str), is_callable(), _is_mapping)
+_texts = deep_mapping(instance_of((int, str)), instance_of(str), _is_mapping)
+
+
+def _count(_: object, attribute: Any, value: Any) -> None:
+    if value is not None and (type(value) is not int or value < 1):
+        message = f"{attribute.name} must be an integer from 1, or None, not {value!r}"
+        raise ValueError(message)
+
+
+def _day(_: object, attribute: Any, value: Any) -> None:
+    try:
+        date.fromisoformat(value)
+    except (TypeError, ValueError):
+        message = f"{attribute.name} must be a date such as '2026-11-28', not {value!r}"
+        raise ValueError(message) from None
+
+
+def _dollars(_: object, attribute: Any, value: Any) -> None:
+    if type(value) not in {int, float} or not (value >= 0 and isfinite(value)):
+        message = f"{attribute.name} must be US dollars, 0 or more, not {value!r}"
+        raise ValueError(message)
+
+
+def _errors(_: object, attribute: Any, value: Any) -> None:
+    _is_mapping(None, attribute, value)
+    for kind in value.values():
+        if not (isinstance(kind, type) and issubclass(kind, APIStatusError)):
+            message = f"{attribute.name} must map to kinds of APIStatusError, not {kind!r}"
+            raise TypeError(message)
+
+
+@frozen
+class APIKeyHeader:
+    """A key sent in a header: `Authorization: Bearer <key>` unless told otherwise.
+
+    Attributes:
+        header: The header's name.
+        scheme: The word before the key; empty for the bare key.
+    """
+
+    header: str = field(default="Authorization", validator=instance_of(str))
+    scheme: str = field(default="Bearer", validator=instance_of(str))
+
+
+@frozen
+class Price:
+    """A list price.
+
+    Attributes:
+        usd: US dollars for one `unit`.
+        unit: The field of `response.meta.billed_units` it is multiplied with.
+        as_of: The date of the price list, ISO 8601.
+    """
+
+    usd: float = field(validator=_dollars)
+    unit: Literal["search_units", "total_tokens"] = field(
+        validator=in_(("search_units", "total_tokens"))
+    )
+    as_of: str = field(validator=_day)
+
+
+@frozen(kw_only=True)
+class Provider:
+    """The facts about a provider and, where they differ, about the model asked for.
+
+    Core reads every promise it must keep from here; it knows no provider by name.
+
+    Attributes:
+        name: As users write it before the `/`: lower case, digits, underscores.
+        docs_url: The documentation of the API.
+        base_url: Where requests go unless the caller or the environment says otherwise. Hooks
+            called after `resolve_provider` find the one in use here.
+        base_url_env: Variables that name a base URL, first found wins.
+        base_url_required: Whether a call without a base URL is refused before it is sent.
+        base_urls_by_key: Base URLs that replace `base_url` for a key that begins so.
+        api_key_env: Variables that hold a key, first found wins.
+        api_key_required: Whether a call without a key is refused before it is sent.
+        api_key_required_hosts: The hosts that refuse a call without a key, where others do
+            not (`*.` as below).
+        api_key_hosts: For a variable, the hosts that its key may go to, over https alone (`*.`
+            stands for any sub-domain); one that is not listed may go to any.
+        further_hosts: Hosts beside the base URL's that the key may go to, where the service sends
+            a client on: for the status of a request that takes long, for example.
+        auth: How the key is sent; for what a header cannot do, a function from key, provider and
+            options (`auth.AuthOptions`, secret ones among them) to an `httpx.Auth` or a
+            `tokens.TokenAuth`; `None` where there is no key. Core calls it off the event loop.
+        params: The call's parameters that the service takes, each with its name on the wire.
+        extra_params: Parameters that only this provider knows, each with its name on the wire.
+        options: Options of the connection that only this provider knows, each with the variables
+            that supply it.
+        secret_options: Options that are secrets, each with its variables: only `auth` and
+            `option_sources` get their values. The same names for every model.
+        option_sources: For an option that neither the caller nor a variable gives, a function
+            from the secret options to its value: a profile's region, for example. Asked before
+            the first request, off the event loop; this one may read files and ask services.
+        watched_env: Variables that `auth` and `option_sources` read for themselves, one that names
+            a file of credentials for example: where one changes, `rerank` resolves anew.
+        takes_mappings: Whether mapping documents travel as they are; core renders them as text
+            for a provider that takes only strings.
+        takes_blank_documents: Whether a document may be blank; core holds blank ones back if not.
+        max_documents: The most documents in one request, from 1; a longer list is split.
+        max_request_bytes: The most bytes of document text in one request; a longer list is split.
+        max_document_chars: The longest document, in characters.
+        max_query_chars: The longest query, in characters.
+        max_tokens: The model's context in tokens, for query and document; for documentation.
+        score_kind: What a score is: in 0..1 (`probability`), any real number from the model's
+            last layer (`logit`), or something else (`opaque`).
+        listwise: Whether a document's score depends on the other documents in the request, so
+            that splitting a list changes it.
+        error_types: Statuses, codes in the body of an error, or phrases of its message (lower
+            case, with a space), that mean another error than usual.
+        retry_statuses: Statuses that are worth a retry beyond 408, 425, 429 and 5xx.
+        final_statuses: Statuses that no retry mends although they are 5xx.
+        retry_after_pattern: A regular expression whose first group is the seconds to wait, where
+            the error's message says them.
+        reset_headers: Headers that say when a rate limit ends: seconds, or Unix time.
+        hints: What a person should try, by status, code or phrase; added to the error's message.
+        price: The list price of the model, where one is known.
+        retires: The day the model is switched off, ISO 8601, where it is known.
+        models: Model names that the documentation lists; others are passed on all the same.
+    """
+
+    name: str = field(validator=instance_of(str))
+    docs_url: str = field(default="", validator=instance_of(str))
+    base_url: str | None = field(default=None, repr=shown_url, validator=optional(instance_of(str)))
+    base_url_env: tuple[str, ...] = field(default=(), validator=_strings)
+    base_url_required: bool = False
+    base_urls_by_key: Mapping[str, str] = field(factory=dict, validator=_names)
+    api_key_env: tuple[str, ...] = field(default=(), validator=_strings)
+    api_key_required: bool = True
+    api_key_required_hosts: tuple[str, ...] = field(default=(), validator=_strings)
+    api_key_hosts: Mapping[str, tuple[str, ...]] = field(factory=dict, validator=_variables)
+    further_hosts: tuple[str, ...] = field(default=(), validator=_strings)
+    auth: APIKeyHeader | Callable[[str | None, Provider, Any], Any] | None = APIKeyHeader()
+    params: Mapping[str, str] = field(factory=dict, validator=_names)
+    extra_params: Mapping[str, str] = field(factory=dict, validator=_names)
+    options: Mapping[str, tuple[str, ...]] = field(factory=dict, validator=_variables)
+    secret_options: Mapping[str, tuple[str, ...]] = field(factory=dict, validator=_variables)
+    option_sources: Mapping[str, Callable[[Mapping[str, Any]], Any]] = field(
+        factory=dict, validator=_sources
+    )
+    watched_env: tuple[str, ...] = field(default=(), validator=_strings)
+    takes_mappings: bool = False
+    takes_blank_documents: bool = False
+    max_documents: int | None = field(default=None, validator=_count)
+    max_request_bytes: int | None = field(default=None, validator=_count)
+    max_document_chars: int | None = field(default=None, validator=_count)
+    max_query_chars: int | None = field(default=None, validator=_count)
+    max_tokens: int | None = field(default=None, validator=_count)
+    score_kind: Literal["probability", "logit", "opaque"] = field(
+        default="opaque", validator=in_(("probability", "logit", "opaque"))
+    )
+    listwise: bool = False
+    error_types: Mapping[int | str, type[APIStatusError]] = field(factory=dict, validator=_errors)
+    retry_statuses: frozenset[int] = field(
+        default=frozenset(), validator=deep_iterable(instance_of(int), instance_of(frozenset))
+    )
+    final_statuses: frozenset[int] = field(
+        default=frozenset({501}), validator=deep_iterable(instance_of(int), instance_of(frozenset))
+    )
+    retry_after_pattern: str | None = field(default=None, validator=optional(instance_of(str)))
+    reset_headers: tuple[str, ...] = field(default=(), validator=_strings)
+    hints: Mapping[int | str, str] = field(factory=dict, validator=_texts)
+    price: Price | None = field(default=None, validator=optional(instance_of(Price)))
+    retires: str | None = field(default=None, validator=optional(_day))
+    models: tuple[str, ...] = field(default=(), validator=_strings)

@@ -1,0 +1,139 @@
+"""A ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from attrs import field, frozen
+from attrs.validators import deep_iterable, instance_of
+
+from rerank_core.records.results import Meta, RerankResult, names_of
+
+_PRIVATE = {"payload", "headers"}  # the service's own words: never part of what is handed on
+_MAX_SHOWN, _MAX_CHARS = 5, 60
+# What code written for litellm's response asks for, and what to write instead.
+_OF_LITELLM = {"model_dump", "model_dump_json", "dict", "json", "_hidden_params", "usage"}
+
+
+def _to_id(value: Any) -> str:
+    """An identifier as text: some services count; what else they write is left out."""
+    return str(value) if type(value) is int or isinstance(value, str) else ""
+
+
+@frozen(repr=False)
+class RerankResponse:
+    """A ranking.
+
+    It has the length of its results and iterates over them; `response[0]` is the first,
+    `response[:3]` a list, `response["results"]` a field, `dict(response)` the fields that say
+    something, but for `payload` and `headers`.
+
+    Attributes:
+        results: By descending `relevance_score`, equal scores in the caller's order, at most
+            `top_n`.
+        id: The service's identifier of the call, or one made here where it gives none.
+        model: The model that was asked for, without its provider.
+        provider: The provider that answered.
+        meta: Usage and version, as far as the service reports them.
+        warnings: What the caller should know: a parameter left out, a fallback that answered,
+            the service's own warnings.
+        cost: US dollars, as the service reports them or by its list price; `None` where neither is
+            known.
+        reranked: False where `results` is only the caller's order.
+        payload: The decoded reply; a list of them where it took several.
+        headers: The reply's headers, names in lower case; of the last reply where it took
+            several.
+        attempts: Requests sent to the ranking service, repeated ones, pages and parts included; 0
+            for a model in this process.
+        seconds: How long the call took, waits included.
+    """
+
+    results: list[RerankResult] = field(validator=instance_of(list))
+    id: str = field(default="", converter=_to_id)
+    model: str = field(default="", validator=instance_of(str))
+    provider: str = field(default="", validator=instance_of(str))
+    meta: Meta = field(default=Meta(), validator=instance_of(Meta))
+    warnings: Sequence[str] = field(
+        default=(), validator=deep_iterable(instance_of(str), instance_of((tuple, list)))
+    )
+    cost: float | None = None
+    reranked: bool = True
+    payload: Any = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    attempts: int = 0
+    seconds: float = field(default=0.0, eq=False)
+
+    def keys(self) -> list[str]:
+        """The names of the fields that say something, without `payload` and `headers`."""
+        return [name for name in names_of(self) if name not in _PRIVATE and name in self]
+
+    def __getitem__(self, at: Any) -> Any:
+        """A result by its position, results by a slice, or a field by its name."""
+        if isinstance(at, (int, slice)):
+            return self.results[at]
+        if at not in names_of(self):
+            raise KeyError(at)
+        return getattr(self, at)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The field called `name`, or `default`."""
+        return self[name] if name in names_of(self) else default
+
+    def __contains__(self, item: object) -> bool:
+        """Whether there is such a field and it says something, or such a result."""
+        return self.get(item) is not None if isinstance(item, str) else item in self.results
+
+    def __iter__(self) -> Iterator[RerankResult]:
+        return iter(self.results)
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def __getattr__(self, name: str) -> Any:
+        message = f"a RerankResponse has no {name!r}"
+        if name in _OF_LITELLM:
+            message += ": response.to_dict() gives plain values; see docs/migrating.md"
+        raise AttributeError(message, name=name, obj=self)
+
+    def __repr__(self) -> str:
+        shown = [_show(result) for result in self.results[:_MAX_SHOWN]]
+        if (more := len(self.results) - _MAX_SHOWN) > 0:
+            shown.append(f"and {more} more")
+        said = [text[:_MAX_CHARS] for text in self.warnings[:_MAX_SHOWN]]
+        return (
+            f"<RerankResponse of {self.provider}/{self.model}: {len(self.results)} results"
+            f" [{', '.join(shown)}]{f', warnings={said}' if said else ''}"
+            f"{'' if self.reranked else ', not reranked'}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """A table, as notebooks show it."""
+        from rerank_core.records.plain import response_to_html  # noqa: PLC0415 - for notebooks
+
+        return response_to_html(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The response in the shape of Cohere's API: plain, JSON-ready, unset values left out."""
+        from rerank_core.records.plain import response_to_dict  # noqa: PLC0415 - imports cattrs
+
+        return response_to_dict(self)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Let pydantic, and so FastAPI, take a response and write it as `to_dict` does."""
+        from pydantic_core import core_schema  # noqa: PLC0415 - pydantic calls this
+
+        del source, handler
+        plain = core_schema.dict_schema()
+        write = core_schema.plain_serializer_function_ser_schema(cls.to_dict, return_schema=plain)
+        return core_schema.json_or_python_schema(
+            plain, core_schema.is_instance_schema(cls), serialization=write
+        )
+
+
+def _show(result: RerankResult) -> str:
+    score: Any = result.relevance_score
+    document: Any = result.document
+    text = "" if document is None else f" {document.text[:_MAX_CHARS]!r}"
+    return f"{result.index}: {score if score is None else f'{score:.4g}'}{text}"

@@ -1,0 +1,156 @@
+"""One document's place in a ranking, and what a service says about the call as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from attrs import define, field, fields, frozen
+from attrs.validators import instance_of
+
+_UNSET: Any = object()
+_MAX_COUNT = 2**53  # more is no count; sums of such numbers may be too large for a float
+
+
+def names_of(record: object) -> list[str]:
+    """The names of a record's public fields, in order."""
+    own: Any = type(record)
+    return [field.name for field in fields(own) if not field.name.startswith("_")]
+
+
+class Subscriptable(Mapping[str, Any]):
+    """Reads fields by subscript, too, as code written for litellm does, or as `dict(...)`."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: Any) -> Any:
+        if name not in names_of(self):
+            raise KeyError(name)
+        return getattr(self, name)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is such a field, and it says something."""
+        return self.get(name) is not None  # type: ignore[call-overload]  # any key may be asked for
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of the fields that say something."""
+        return (name for name in names_of(self) if getattr(self, name) is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __bool__(self) -> bool:
+        return True
+
+
+@define
+class Document(Subscriptable):
+    """One of the caller's documents.
+
+    Attributes:
+        text: The string; a mapping's `text`, or else the text that was ranked for the mapping.
+        fields: The caller's own mapping, where one was given.
+        original: The caller's own object, whatever its kind.
+    """
+
+    text: str
+    fields: Mapping[str, Any] | None = None
+    _original: Any = field(default=_UNSET, repr=False, eq=False)
+
+    @property
+    def original(self) -> Any:
+        """The caller's own object, whatever its kind."""
+        if self._original is not _UNSET:
+            return self._original
+        return self.text if self.fields is None else self.fields
+
+    def __getitem__(self, name: Any) -> Any:
+        """`text`, `fields`, or a field of the caller's mapping."""
+        if self.fields is not None and name in self.fields:
+            return self.fields[name]
+        return super().__getitem__(name)
+
+
+# Made once per result, so neither frozen nor validated here: core checks all results in bulk.
+@define
+class RerankResult(Subscriptable):
+    """One document's place in the ranking.
+
+    By subscript, as in `result["index"]` or `dict(result)`, its document is a plain dict.
+
+    Attributes:
+        index: Its position in the caller's list, from 0.
+        relevance_score: The service's score, finite; higher is more relevant. Its range differs
+            from model to model (`Provider.score_kind`), so compare within one response only.
+            `None` where nothing is claimed: for a blank document that was held back, and in a
+            response with `reranked=False`.
+        document: The caller's own document; `None` with `return_documents=False`.
+        extra: What else the service said about this document, by the service's own names.
+    """
+
+    index: int
+    relevance_score: float
+    document: Document = None  # type: ignore[assignment]  # see above; a caller's type is Document
+    extra: Mapping[str, Any] | None = None
+
+    def __getitem__(self, name: Any) -> Any:
+        """The field called `name`, plain and ready for JSON."""
+        if name == "document" and self.document is not None:
+            from rerank_core.records.plain import document_to_dict  # noqa: PLC0415 - imports cattrs
+
+            return document_to_dict(self.document)
+        return super().__getitem__(name)
+
+
+class Fresh(list[RerankResult]):
+    """Results that nobody else holds: core completes them in place, and copies all others."""
+
+
+def _to_number(value: Any) -> float | None:
+    return value if type(value) in {int, float} and 0 <= value <= _MAX_COUNT else None
+
+
+def _to_count(value: Any) -> int | None:
+    number = _to_number(value)
+    return None if number is None or number % 1 else int(number)
+
+
+@frozen
+class BilledUnits(Subscriptable):
+    """What the service bills for; `None` where it does not say, or says what is no count.
+
+    Attributes:
+        search_units: Searches, as the provider counts them, from 0.
+        total_tokens: Tokens, from 0.
+    """
+
+    search_units: float | None = field(default=None, converter=_to_number)
+    total_tokens: int | None = field(default=None, converter=_to_count)
+
+
+@frozen
+class Tokens(Subscriptable):
+    """Tokens that the service counted, from 0; `None` where it does not say.
+
+    Attributes:
+        input_tokens: Tokens of query and documents.
+        output_tokens: Tokens that the service wrote.
+    """
+
+    input_tokens: int | None = field(default=None, converter=_to_count)
+    output_tokens: int | None = field(default=None, converter=_to_count)
+
+
+@frozen
+class Meta(Subscriptable):
+    """What the service says about the call as a whole.
+
+    Attributes:
+        api_version: The version of the API that answered, or `None`.
+        billed_units: What the service bills for.
+        tokens: What it counted.
+    """
+
+    api_version: str | None = None
+    billed_units: BilledUnits = field(default=BilledUnits(), validator=instance_of(BilledUnits))
+    tokens: Tokens = field(default=Tokens(), validator=instance_of(Tokens))

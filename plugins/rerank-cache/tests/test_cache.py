@@ -1,0 +1,504 @@
+"""A cache never gives another answer than the model would."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from attrs import define, evolve, field
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rerank_cache import Cached, MemoryStore, SQLiteStore, Store, model_prefix
+from rerank_core import (
+    Compute,
+    ConfigurationError,
+    InvalidRequestError,
+    Meta,
+    Provider,
+    Reranker,
+    RerankRequest,
+    RerankResponse,
+    RerankResult,
+    Tokens,
+    TransportError,
+    UnsupportedParamError,
+    hookimpl,
+    wire,
+)
+
+FACTS = Provider(
+    name="counted",
+    api_key_required=False,
+    params={"max_tokens_per_doc": "max_tokens"},
+    extra_params={"instruction": "instruction"},
+    models=("small",),
+)
+
+
+@define
+class Counted:
+    """A model in this process that says what it was asked for."""
+
+    facts: Provider = FACTS
+    asked: list[list[Any]] = field(factory=list)
+    fails: bool = False
+    before: Callable[[], None] = lambda: None
+
+    @hookimpl
+    def resolve_provider(self) -> Provider:
+        """The facts."""
+        return self.facts
+
+    @hookimpl
+    def map_params(self, provider: Provider, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The names of the model."""
+        return wire.rename_params(params, provider.params, provider.extra_params)
+
+    @hookimpl
+    def build_request(self, request: RerankRequest, params: Mapping[str, Any]) -> Compute:
+        """Score by everything that counts."""
+        return Compute(lambda: self._score(request, dict(params)))
+
+    def _score(self, request: RerankRequest, params: dict[str, Any]) -> list[RerankResult]:
+        self.before()
+        self.asked.append(list(request.documents))
+        if self.fails:
+            raise TransportError("no reply")
+        beside = list(request.documents) if self.facts.listwise else None
+        results = []
+        for at, document in enumerate(request.documents):
+            fields = request.rank_fields if self.facts.takes_mappings else None
+            parts = [request.model, request.query, document, fields, params, beside]
+            digest = hashlib.sha256(wire.encode_json(parts)).digest()
+            extra = {"first": digest[1]} if digest[0] % 2 else None
+            # Few different scores, so that there are ties.
+            results.append(RerankResult(at, digest[2] % 8 / 8, extra=extra))
+        return results
+
+    @hookimpl
+    def parse_response(self, payload: Any) -> RerankResponse:
+        """Hand them on, with what they cost."""
+        tokens = Tokens(input_tokens=len(payload))
+        return RerankResponse(payload, meta=Meta(tokens=tokens), cost=float(len(payload)))
+
+
+def make(
+    model: Counted, store: Store | None = None, *, name: str = "small", **options: Any
+) -> tuple[Reranker, Cached]:
+    """The model, and the same behind a cache."""
+    made = {name: options.pop(name) for name in ("pointwise", "salt", "secret") if name in options}
+    reranker = Reranker(name, provider=model, **options)
+    return reranker, Cached(reranker, store or MemoryStore(), options=options, **made)
+
+
+def shape(response: RerankResponse) -> Any:
+    """What of a response must be the same with and without a cache."""
+    results = [
+        (each.index, each.relevance_score, each.document, each.extra) for each in response.results
+    ]
+    return results, response.model, response.provider, response.reranked, response.warnings
+
+
+texts = st.sampled_from(["", " ", "a", "A", "b", "é", "e\u0301", "a\n", "1", '{"text":"a"}', "aa"])
+values = texts | st.integers(0, 2) | st.booleans() | st.none()
+mappings = st.dictionaries(st.sampled_from(["text", "title", "n"]), values, min_size=1, max_size=3)
+calls = st.fixed_dictionaries(
+    {
+        "query": texts.filter(str.strip),
+        "documents": st.lists(texts | mappings, max_size=6),
+    },
+    optional={
+        "top_n": st.integers(1, 4),
+        "rank_fields": st.sampled_from([["text"], ["title", "text"], ["text", "title"]]),
+        "instruction": st.sampled_from(["x", "y", 1, True]),
+        "max_tokens_per_doc": st.integers(1, 2),
+        "return_documents": st.booleans(),
+    },
+)
+
+
+def outcome(ask: Callable[..., RerankResponse], call: Mapping[str, Any]) -> Any:
+    """What a call gives or raises."""
+    try:
+        return shape(ask(**call))
+    except InvalidRequestError as error:
+        return type(error), str(error)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(calls, min_size=1, max_size=8),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
+def test_a_cache_changes_no_answer(
+    made: list[dict[str, Any]],
+    listwise: bool,  # noqa: FBT001 - drawn
+    takes_mappings: bool,  # noqa: FBT001 - drawn
+    takes_blank: bool,  # noqa: FBT001 - drawn
+) -> None:
+    """Whatever was asked before: order, scores, documents, extras, warnings and refusals."""
+    facts = evolve(
+        FACTS, listwise=listwise, takes_mappings=takes_mappings, takes_blank_documents=takes_blank
+    )
+    store = MemoryStore()
+    plain, _ = make(Counted(facts))
+    _, cached = make(Counted(facts), store)
+    _, awaited = make(Counted(facts), store)
+    with asyncio.Runner() as runner:
+        for call in made:
+            wanted = outcome(plain.rerank, call)
+
+            assert outcome(cached.rerank, call) == wanted
+            assert outcome(lambda **each: runner.run(awaited.arerank(**each)), call) == wanted
+            assert outcome(cached.rerank, call) == wanted
+
+
+def test_only_what_is_missing_is_asked() -> None:
+    """Each pair once, a document that stands twice as well; what is sent is what is paid."""
+    model = Counted()
+    _, cached = make(model)
+    cached.rerank("q", ["a", "b"])
+    response = cached.rerank("q", ["c", "a", "c", "b"], top_n=2)
+
+    assert model.asked == [["a", "b"], ["c"]]
+    assert len(response.results) == 2
+    assert response.cost == 1.0
+    assert response.meta.tokens.input_tokens == 1
+    assert response.headers["x-rerank-cache"] == "3 of 4"
+    assert cached.rerank("q", ["b"]).cost == 0.0
+    info = cached.info
+    assert (info.pairs, info.cached_pairs, info.calls, info.cached_calls) == (7, 3, 3, 1)
+
+
+def test_a_listwise_model_is_never_kept_by_pair() -> None:
+    """Another order, another list: another question."""
+    model = Counted(evolve(FACTS, listwise=True))
+    _, cached = make(model)
+    for documents in (["a", "b"], ["b", "a"], ["a"], ["a", "b"]):
+        cached.rerank("q", documents)
+
+    assert model.asked == [["a", "b"], ["b", "a"], ["a"]]
+
+
+def test_a_model_that_the_plugin_does_not_list_is_kept_by_request() -> None:
+    """Nobody knows whether it is listwise, unless the caller does."""
+    unknown, told = Counted(), Counted()
+    _, whole = make(unknown, name="other")
+    _, pairs = make(told, name="other", pointwise=True)
+    for documents in (["a", "b"], ["a"]):
+        whole.rerank("q", documents)
+        pairs.rerank("q", documents)
+
+    assert unknown.asked == [["a", "b"], ["a"]]
+    assert told.asked == [["a", "b"]]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({}, {"options": {"extra_body": {"a": 1}}}),
+        ({}, {"options": {"api_base": "http://other.test"}}),
+        ({}, {"options": {"instruction": "x"}}),
+        ({}, {"call": {"instruction": "x"}}),
+        ({"call": {"instruction": 1}}, {"call": {"instruction": True}}),
+        ({"call": {"instruction": "1"}}, {"call": {"instruction": 1}}),
+        ({}, {"call": {"max_tokens_per_doc": 3}}),
+        ({}, {"call": {"query": "q "}}),
+        ({}, {"salt": "another revision"}),
+        ({}, {"name": "large"}),
+    ],
+)
+def test_what_may_move_a_score_is_another_question(
+    first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    """Parameters, options, the base URL, the model, the caller's salt."""
+    model, store = Counted(evolve(FACTS, models=("small", "large"))), MemoryStore()
+    for each in (first, second):
+        call = {"query": "q", "documents": ["a"], **each.get("call", {})}
+        made = {name: each[name] for name in ("salt", "name") if name in each}
+        # In its stead only the key is made with them: the model in this process has no body.
+        reranker = Reranker(made.pop("name", "small"), provider=model)
+        Cached(reranker, store, options=each.get("options", {}), **made).rerank(**call)
+
+    assert len(model.asked) == 2
+
+
+def test_top_n_and_what_is_returned_are_no_other_question() -> None:
+    """They move no score."""
+    model = Counted()
+    _, cached = make(model)
+    cached.rerank("q", ["a", "b", "c"], top_n=1)
+    response = cached.rerank("q", ["a", "b", "c"], return_documents=False)
+
+    assert len(model.asked) == 1
+    assert [each.document for each in response.results] == [None] * 3
+
+
+def test_a_cache_refuses_what_the_model_refuses() -> None:
+    """Also where the answer is known."""
+    plain, cached = make(Counted())
+    cached.rerank("q", ["a"])
+
+    for ask in (plain.rerank, cached.rerank):
+        with pytest.raises(UnsupportedParamError, match="unknown_param"):
+            ask("q", ["a"], unknown_param=1)
+
+
+def test_what_the_reranker_was_made_with_must_be_known() -> None:
+    """An option that moves a score and stays unsaid would make wrong answers."""
+
+    class Silent:
+        facts, provider, model, base_url = FACTS, "counted", "small", None
+
+    with pytest.raises(ConfigurationError, match="options="):
+        Cached(Silent(), MemoryStore())
+
+
+def test_failures_are_not_kept() -> None:
+    """The next call asks again."""
+    model = Counted(fails=True)
+    _, cached = make(model, max_retries=0)
+    for _ in range(2):
+        with pytest.raises(TransportError):
+            cached.rerank("q", ["a"])
+    model.fails = False
+    cached.rerank("q", ["a"])
+
+    assert len(model.asked) == 3
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_what_another_model_says_is_not_kept(known: bool) -> None:  # noqa: FBT001 - drawn
+    """A fallback's answer and a passthrough are given on, whole, and asked anew each time."""
+    model, other = Counted(), Counted(evolve(FACTS, name="other"))
+    fallback = Reranker("small", provider=other)
+    for options in ({"fallbacks": [fallback]}, {"on_failure": "passthrough"}):
+        model.fails = False
+        plain, cached = make(model, max_retries=0, **options)
+        if known:
+            cached.rerank("q", ["a"])
+        model.fails = True
+        wanted = plain.rerank("q", ["a", "b"])
+
+        assert shape(cached.rerank("q", ["a", "b"])) == shape(wanted)
+        asked = len(model.asked)
+        cached.rerank("q", ["a", "b"])
+        assert len(model.asked) > asked
+
+
+def test_two_threads_with_one_question_ask_once() -> None:
+    """The second waits for the first."""
+    model = Counted(before=lambda: time.sleep(0.05))
+    _, cached = make(model)
+    threads = [threading.Thread(target=cached.rerank, args=("q", ["a"])) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(model.asked) == 1
+
+
+@pytest.mark.parametrize("run", [asyncio.run, lambda made: trio.run(lambda: made)])
+def test_tasks_with_one_question_ask_once(run: Callable[[Any], Any]) -> None:
+    """Under asyncio and trio."""
+    import anyio  # noqa: PLC0415 - of this test
+
+    model = Counted(before=lambda: time.sleep(0.05))
+    _, cached = make(model)
+
+    async def ask() -> None:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(8):
+                tasks.start_soon(cached.arerank, "q", ["a"])
+
+    run(ask())
+
+    assert len(model.asked) == 1
+
+
+def put_one(store: Store, key: int, value: bytes = b"1") -> None:
+    """Keep one value."""
+    store.put({key.to_bytes(24): value})
+
+
+def get_keys(store: Store, keys: Sequence[int]) -> set[int]:
+    """Which of these are there."""
+    return {int.from_bytes(key) for key in store.get([key.to_bytes(24) for key in keys])}
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_a_store_forgets_what_is_old_or_long_unused(kind: str, tmp_path: Path) -> None:
+    """By age, and to make room."""
+    now = [1_000_000.0]
+
+    def make_store(**bounds: Any) -> Store:
+        if kind == "memory":
+            return MemoryStore(now=lambda: now[0], **bounds)
+        return SQLiteStore(tmp_path / f"{len(bounds)}-{[*bounds]}", now=lambda: now[0], **bounds)
+
+    aged = make_store(max_age=100)
+    put_one(aged, 1)
+    now[0] += 99
+    assert get_keys(aged, [1]) == {1}
+    now[0] += 2
+    assert get_keys(aged, [1]) == set()
+    full = make_store(max_rows=20)
+    for key in range(20):
+        now[0] += 1
+        put_one(full, key)
+    now[0] += 7_200
+    assert get_keys(full, [0]) == {0}  # used again: the others go first
+    for key in range(20, 25):
+        put_one(full, key)
+    left = get_keys(full, range(25))
+    assert len(left) <= 20
+    assert {0, *range(20, 25)} <= left
+    aged.close()
+    full.close()
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_a_store_forgets_one_model(kind: str, tmp_path: Path) -> None:
+    """And keeps the others."""
+    store: Store = MemoryStore() if kind == "memory" else SQLiteStore(tmp_path / "scores")
+    model = Counted(evolve(FACTS, models=("small", "large")))
+    caches = [make(model, store, name=name)[1] for name in ("small", "large")]
+    for cached in caches:
+        cached.rerank("q", ["a", "b"])
+
+    assert store.delete(model_prefix("counted/small")) == 2
+    for cached in caches:
+        cached.rerank("q", ["a", "b"])
+    assert len(model.asked) == 3
+    assert store.delete() == 4
+    store.close()
+
+
+def test_a_file_keeps_scores_and_no_text(tmp_path: Path) -> None:
+    """For a later process, and for its owner alone."""
+    model, path = Counted(), tmp_path / "scores"
+    for _ in range(2):
+        store = SQLiteStore(path)
+        make(model, store)[1].rerank("a secret query", ["a secret document"])
+        store.close()
+
+    assert len(model.asked) == 1
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert b"secret" not in path.read_bytes()
+
+
+@pytest.mark.parametrize("damage", ["garbage", "middle"])
+def test_a_damaged_file_costs_a_warning(tmp_path: Path, damage: str) -> None:
+    """It is moved aside, and the store starts empty."""
+    path = tmp_path / "scores"
+    store = SQLiteStore(path)
+    store.put({key.to_bytes(24): b"1" * 400 for key in range(2_000)})
+    store.close()
+    content = bytearray(path.read_bytes())
+    if damage == "garbage":
+        content = bytearray(b"no database at all" * 500)
+    else:
+        content[4_096:] = b"\x7f" * (len(content) - 4_096)
+    path.write_bytes(content)
+
+    def read_all() -> SQLiteStore:
+        opened = SQLiteStore(path)
+        opened.get([key.to_bytes(24) for key in range(2_000)])
+        return opened
+
+    with pytest.warns(RuntimeWarning, match="is damaged"):
+        store = read_all()
+    put_one(store, 5)
+
+    assert get_keys(store, [5, 6]) == {5}
+    assert len(list(tmp_path.glob("scores.damaged-*"))) >= 1
+    store.close()
+
+
+def test_a_store_that_cannot_be_written_costs_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is given all the same."""
+    store, model = SQLiteStore(tmp_path / "scores"), Counted()
+    _, cached = make(model, store)
+
+    def refuse(*_: object) -> None:
+        import sqlite3  # noqa: PLC0415 - of this test
+
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(SQLiteStore, "_put", refuse)
+    with pytest.warns(RuntimeWarning, match="disk is full"):
+        response = cached.rerank("q", ["a"])
+
+    assert len(response.results) == 1
+    store.close()
+
+
+PROGRAM = """
+import sys, warnings
+warnings.simplefilter("error")
+from rerank_cache import SQLiteStore
+from threading import Thread
+store, first = SQLiteStore(sys.argv[1]), int(sys.argv[2])
+errors = []
+def work(offset):
+    try:
+        for at in range(100):
+            key = (first + offset + at % 50).to_bytes(24)
+            store.put({key: b"[0.5,null]"})
+            assert store.get([key]) == {key: b"[0.5,null]"}
+    except BaseException as error:
+        errors.append(error)
+threads = [Thread(target=work, args=(offset,)) for offset in (0, 10)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+sys.exit(len(errors))
+"""
+
+
+def test_four_processes_use_one_file_without_an_error(tmp_path: Path) -> None:
+    """Two threads each, reading and writing."""
+    programs = [
+        subprocess.Popen(  # noqa: S603 - our own
+            [sys.executable, "-c", PROGRAM, tmp_path / "scores", str(at * 30)]
+        )
+        for at in range(4)
+    ]
+
+    assert [program.wait() for program in programs] == [0] * 4
+    store = SQLiteStore(tmp_path / "scores")
+    assert get_keys(store, range(150)) == {*range(150)}
+    store.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_a_forked_process_has_a_connection_of_its_own(tmp_path: Path) -> None:
+    """SQLite's may not cross a fork."""
+    store = SQLiteStore(tmp_path / "scores")
+    put_one(store, 1)
+    child = os.fork()
+    if not child:
+        put_one(store, 2)
+        os._exit(0 if get_keys(store, [1, 2]) == {1, 2} else 1)
+    _, status = os.waitpid(child, 0)
+    put_one(store, 3)
+
+    assert status == 0
+    assert get_keys(store, [1, 2, 3]) == {1, 2, 3}
+    store.close()

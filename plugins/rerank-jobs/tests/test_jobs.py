@@ -1,0 +1,538 @@
+"""A job: every row once, whatever happens, within limits and caps."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from job_service import JobService, rank, score
+from rerank_core import AuthenticationError, RerankError, rerank
+from rerank_jobs import Job, JobError
+
+COMMAND = "import click, rerank_jobs._command as c; g = click.Group(); g.add_command(c.job); g()"
+AT_ONCE = 4
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key but the test's, no proxy."""
+    for name in [name for name in os.environ if name.upper().endswith("_PROXY")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COHERE_API_KEY", "a-key")
+    monkeypatch.setenv("VOYAGE_API_KEY", "a-key")
+
+
+@pytest.fixture
+def service() -> Iterator[JobService]:
+    """A service on loopback."""
+    with JobService() as started:
+        yield started
+
+
+def write_rows(path: Path, count: int, documents: int = 3) -> Path:
+    """So many rows of JSON Lines."""
+    with path.open("w", encoding="utf-8") as file:
+        for at in range(count):
+            texts = [f"document {each} of row {at}" for each in range(documents)]
+            file.write(json.dumps({"id": f"r{at}", "query": f"q{at}", "documents": texts}) + "\n")
+    return path
+
+
+def make_job(tmp_path: Path, service: JobService, **settings: Any) -> Job:
+    """A job of the rows in `in.jsonl`."""
+    options = {"api_base": service.url, "max_retries": 0, **settings.pop("options", {})}
+    usual: dict[str, Any] = {
+        "input": tmp_path / "in.jsonl",
+        "model": "cohere/rerank-v3.5",
+        "output": tmp_path / "out.jsonl",
+        "concurrency": AT_ONCE,
+    }
+    return Job(**{**usual, **settings}, options=options)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def start(tmp_path: Path, service: JobService, *more: str) -> subprocess.Popen[bytes]:
+    """The same job as a program of its own."""
+    words = ["job", "run", "in.jsonl", "--model", "cohere/rerank-v3.5", "--output", "out.jsonl"]
+    words += ["--api-base", service.url, "--concurrency", str(AT_ONCE), *more]
+    return subprocess.Popen(  # noqa: S603 - our own
+        [sys.executable, "-c", COMMAND, *words], cwd=tmp_path, stderr=subprocess.PIPE
+    )
+
+
+def test_each_row_comes_out_once_with_its_ranking(tmp_path: Path, service: JobService) -> None:
+    """Id, index and score, best first; more than one row is under way at once."""
+    rows = read_lines(write_rows(tmp_path / "in.jsonl", 30))
+    service.delay = 0.01
+    report = make_job(tmp_path, service).run()
+    out = {line["id"]: line["results"] for line in read_lines(tmp_path / "out.jsonl")}
+
+    assert (report.state, report.ranked, report.pending) == ("done", 30, 0)
+    assert report.requests == len(service.bodies) == 30
+    assert report.usd == pytest.approx(30 * 0.002)
+    assert 1 < service.most_at_once <= AT_ONCE
+    for row in rows:
+        scores = [score(row["query"], text) for text in row["documents"]]
+        best = sorted(range(3), key=lambda at: -scores[at])
+        wanted = [{"index": at, "relevance_score": scores[at]} for at in best]
+        assert out[row["id"]] == wanted
+
+
+def kill_and_resume(tmp_path: Path, service: JobService, kills: int, rows: int) -> None:
+    """Kill the program so many times at moments of chance, then let it end."""
+    write_rows(tmp_path / "in.jsonl", rows)
+    chance = random.Random(5)  # noqa: S311 - moments
+    service.delay = 0.003
+    for _ in range(kills):
+        before = len(service.bodies)
+        program = start(tmp_path, service)
+        service.wait_for(before + chance.randint(1, rows // kills))
+        program.kill()
+        program.communicate()
+    program = start(tmp_path, service)
+    said = program.communicate()[1]
+    lines = read_lines(tmp_path / "out.jsonl")
+
+    assert program.returncode == 0, said
+    assert sorted(line["row"] for line in lines) == list(range(rows))
+    assert {line["id"] for line in lines} == {f"r{at}" for at in range(rows)}
+    assert rows <= len(service.bodies) <= rows + kills * AT_ONCE
+
+
+def test_killed_and_run_again_each_row_is_there_once(tmp_path: Path, service: JobService) -> None:
+    """What is paid twice is at most what was under way."""
+    kill_and_resume(tmp_path, service, kills=3, rows=60)
+
+
+@pytest.mark.slow
+def test_killed_at_twenty_moments_each_row_is_there_once(
+    tmp_path: Path, service: JobService
+) -> None:
+    """The same at twenty moments of chance."""
+    kill_and_resume(tmp_path, service, kills=20, rows=400)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_interrupt_saves_what_is_under_way(
+    tmp_path: Path, service: JobService, times: int
+) -> None:
+    """Once: it is finished and written. Twice: it is left pending. 130 either way."""
+    write_rows(tmp_path / "in.jsonl", 500)
+    program = start(tmp_path, service)
+    service.wait_for(20)
+    service.delay = 1.0 if times == 1 else 60.0
+    service.wait_for(60 if times == 1 else len(service.bodies) + 1)
+    program.send_signal(signal.SIGINT)
+    if times == 2:
+        assert program.stderr is not None
+        assert b"once more" in program.stderr.readline()
+        program.send_signal(signal.SIGINT)
+    said = program.communicate()[1]
+    written = {line["id"].removeprefix("r") for line in read_lines(tmp_path / "out.jsonl")}
+    asked = {query.removeprefix("q") for query in service.queries}
+
+    assert program.returncode == 130, said
+    assert (written == asked) is (times == 1)
+    assert len(asked) < 500
+    service.delay = 0
+    assert make_job(tmp_path, service, options={"max_retries": 0}).run().state == "done"
+    assert Counter(line["row"] for line in read_lines(tmp_path / "out.jsonl")) == dict.fromkeys(
+        range(500), 1
+    )
+
+
+def test_an_unfinished_line_is_cut_off(tmp_path: Path, service: JobService) -> None:
+    """A full disk or a power cut may leave half a line; its row is ranked again."""
+    write_rows(tmp_path / "in.jsonl", 5)
+    make_job(tmp_path, service).run()
+    out = tmp_path / "out.jsonl"
+    content = out.read_bytes()
+    out.write_bytes(content[:-7])
+    report = make_job(tmp_path, service).run()
+
+    assert (report.state, report.ranked_now) == ("done", 1)
+    assert sorted(line["row"] for line in read_lines(out)) == list(range(5))
+
+
+def test_a_damaged_line_in_the_middle_is_refused(tmp_path: Path, service: JobService) -> None:
+    """Something else wrote there: nothing is guessed, and nothing sent."""
+    write_rows(tmp_path / "in.jsonl", 5)
+    make_job(tmp_path, service).run()
+    out = tmp_path / "out.jsonl"
+    lines = out.read_bytes().splitlines(keepends=True)
+    out.write_bytes(lines[0] + b"#\n" + b"".join(lines[1:4]))
+
+    with pytest.raises(JobError, match=r"out\.jsonl:2: unreadable"):
+        make_job(tmp_path, service).run()
+    assert len(service.bodies) == 5
+
+
+def test_a_full_disk_leaves_whole_lines(
+    tmp_path: Path, service: JobService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job ends with the error; run again, it goes on."""
+    write_rows(tmp_path / "in.jsonl", 20)
+    write, left = os.write, [900]
+
+    def write_little(file: int, content: Any) -> int:
+        if left[0] <= 0:
+            raise OSError(28, "No space left on device")
+        done = write(file, bytes(content)[: left[0]])
+        left[0] -= done
+        return done
+
+    with monkeypatch.context() as patched:
+        patched.setattr("rerank_jobs._journal.os.write", write_little)
+        with pytest.raises(OSError, match="No space"):
+            make_job(tmp_path, service).run()
+    before = read_lines(tmp_path / "out.jsonl")
+
+    assert 0 < len(before) < 20
+    assert make_job(tmp_path, service).run().state == "done"
+    assert len(read_lines(tmp_path / "out.jsonl")) == 20
+
+
+def test_one_program_at_a_time(tmp_path: Path, service: JobService) -> None:
+    """Two of one job would write the same rows."""
+    write_rows(tmp_path / "in.jsonl", 2_000)
+    service.delay = 0.05
+    program = start(tmp_path, service)
+    service.wait_for(10)
+
+    with pytest.raises(JobError, match="another program runs this job"):
+        make_job(tmp_path, service, options={"max_retries": 2}).run()
+    program.kill()
+    program.communicate()
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"top_n": 2}, "top_n: None, now 2"),
+        ({"model": "cohere/rerank-english-v3.0"}, "model"),
+        ({"params": {"max_tokens_per_doc": 5}}, "params"),
+        ({"options": {"extra_body": {"priority": 1}}}, "options"),
+    ],
+)
+def test_another_job_is_refused(
+    tmp_path: Path, service: JobService, changed: dict[str, Any], named: str
+) -> None:
+    """What moves scores may not change between runs; the message says what differs."""
+    write_rows(tmp_path / "in.jsonl", 3)
+    make_job(tmp_path, service).run()
+
+    with pytest.raises(JobError, match=named):
+        make_job(tmp_path, service, **changed).run()
+    assert len(service.bodies) == 3
+
+
+def test_another_input_is_refused(tmp_path: Path, service: JobService) -> None:
+    """By its content, not by its name."""
+    write_rows(tmp_path / "in.jsonl", 3)
+    make_job(tmp_path, service).run()
+    write_rows(tmp_path / "in.jsonl", 4)
+
+    with pytest.raises(JobError, match="rows: 3, now 4"):
+        make_job(tmp_path, service).run()
+
+
+def test_what_moves_no_score_may_change(tmp_path: Path, service: JobService) -> None:
+    """Concurrency, limits, caps, key and patience."""
+    write_rows(tmp_path / "in.jsonl", 3)
+    make_job(tmp_path, service, max_requests=2).run()
+    options = {"api_key": "another", "timeout": 9, "max_retries": 1}
+    more: dict[str, Any] = {"concurrency": 1, "tokens_per_minute": 10**9, "options": options}
+
+    assert make_job(tmp_path, service, **more).run().state == "done"
+    assert len(service.bodies) == 3
+
+
+def test_a_file_that_no_job_made_is_left_alone(tmp_path: Path, service: JobService) -> None:
+    """It may be somebody's work."""
+    write_rows(tmp_path / "in.jsonl", 3)
+    (tmp_path / "out.jsonl").write_text("mine\n")
+
+    with pytest.raises(JobError, match="no job made it"):
+        make_job(tmp_path, service).run()
+    assert (tmp_path / "out.jsonl").read_text() == "mine\n"
+
+
+def test_failed_rows_are_told_and_ranked_again_on_request(
+    tmp_path: Path, service: JobService
+) -> None:
+    """The others are ranked; another run leaves them alone, unless it is asked to."""
+    write_rows(tmp_path / "in.jsonl", 12)
+    bad = {"q3", "q9"}
+
+    def answer(body: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
+        return (500, {}, {"message": "broken"}) if body["query"] in bad else rank(body)
+
+    service.answer = answer
+    report = make_job(tmp_path, service).run()
+    failed = read_lines(tmp_path / "out.jsonl.job" / "failed.jsonl")
+
+    assert (report.state, report.ranked, report.failed, report.pending) == ("failed", 10, 2, 0)
+    assert {(line["id"], line["error"]) for line in failed} == {
+        ("r3", "ServerError"),
+        ("r9", "ServerError"),
+    }
+    assert all("broken" in line["message"] for line in failed)
+    assert make_job(tmp_path, service).run().ranked_now == 0
+    bad.discard("q3")
+    report = make_job(tmp_path, service, retry_failed=True).run()
+    assert (report.ranked, report.failed, report.requests) == (11, 1, 14)
+    (line,) = read_lines(tmp_path / "out.jsonl.job" / "failed.jsonl")
+    assert line["id"] == "r9"
+    # What was spent on rows that are no longer listed is not forgotten.
+    assert make_job(tmp_path, service).run().requests == 14
+
+
+def test_no_key_stands_in_any_file(tmp_path: Path, service: JobService) -> None:
+    """Neither in the job's own files nor in a failure's message."""
+    write_rows(tmp_path / "in.jsonl", 3)
+    service.answer = lambda _: (500, {}, {"message": "no good: sk-secret-0123456789"})
+    make_job(tmp_path, service, options={"api_key": "sk-secret-0123456789"}).run()
+
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or b"sk-secret" not in path.read_bytes()
+
+
+def test_rows_that_cannot_be_ranked_fail_alone(tmp_path: Path, service: JobService) -> None:
+    """A line that is no JSON, no object, without a query, with a blank one."""
+    lines = [
+        '{"id": "a", "query": "q", "documents": ["x"]}',
+        "nonsense",
+        "[]",
+        '{"id": "d", "documents": ["x"]}',
+        '{"id": "e", "query": " ", "documents": ["x"]}',
+        '{"id": 6, "query": "q", "documents": []}',
+    ]
+    (tmp_path / "in.jsonl").write_text("\n".join(lines))
+    report = make_job(tmp_path, service).run()
+    out = {line["id"]: line["results"] for line in read_lines(tmp_path / "out.jsonl")}
+    failed = read_lines(tmp_path / "out.jsonl.job" / "failed.jsonl")
+
+    assert (report.ranked, report.failed) == (2, 4)
+    assert [each["index"] for each in out["a"]] == [0]
+    assert out["6"] == []
+    assert sorted(line["row"] for line in failed) == [1, 2, 3, 4]
+    assert len(service.bodies) == 1
+
+
+def test_an_id_stands_once(tmp_path: Path, service: JobService) -> None:
+    """Refused before anything is sent."""
+    row = '{"id": "a", "query": "q", "documents": ["x"]}\n'
+    (tmp_path / "in.jsonl").write_text(row + row)
+
+    with pytest.raises(JobError, match="'a' stands twice"):
+        make_job(tmp_path, service).run()
+    assert not service.bodies
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_would_fail_for_every_row_stops_after_one(
+    tmp_path: Path, service: JobService, status: int
+) -> None:
+    """However many may be under way at once; the rows stay pending."""
+    write_rows(tmp_path / "in.jsonl", 100)
+    service.answer = lambda _: (status, {}, {"message": "no"})
+
+    with pytest.raises(RerankError) as caught:
+        make_job(tmp_path, service, concurrency=64).run()
+    assert caught.value.status_code == status
+    assert len(service.bodies) == 1
+    service.answer = rank
+    assert make_job(tmp_path, service).run().ranked_now == 100
+
+
+def test_a_key_that_is_taken_back_stops_a_job_under_way(
+    tmp_path: Path, service: JobService
+) -> None:
+    """What was under way is tried, nothing else; nothing counts as failed."""
+    write_rows(tmp_path / "in.jsonl", 100)
+    answered = Counter[str]()
+
+    def answer(body: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
+        answered["all"] += 1
+        return rank(body) if answered["all"] <= 50 else (401, {}, {"message": "gone"})
+
+    service.answer = answer
+    with pytest.raises(AuthenticationError):
+        make_job(tmp_path, service).run()
+
+    assert len(service.bodies) <= 50 + AT_ONCE
+    assert len(read_lines(tmp_path / "out.jsonl")) == 50
+    assert not (tmp_path / "out.jsonl.job" / "failed.jsonl").read_bytes()
+
+
+def test_a_service_that_only_fails_is_left_alone(tmp_path: Path, service: JobService) -> None:
+    """Ten rows from the first on are enough."""
+    write_rows(tmp_path / "in.jsonl", 100)
+    service.answer = lambda _: (500, {}, {"message": "down"})
+    report = make_job(tmp_path, service).run()
+
+    assert (report.state, report.failed, report.pending) == ("aborted", 10, 90)
+    assert "10 rows failed from the first on" in report.reason
+
+
+@pytest.mark.parametrize(
+    "answer", [(402, {}, {"message": "pay"}), (429, {}, {"message": "monthly quota is used up"})]
+)
+def test_a_spent_quota_pauses(
+    tmp_path: Path, service: JobService, answer: tuple[int, dict[str, str], Any]
+) -> None:
+    """Rows stay pending, none fails; when there is money again, the same job goes on."""
+    write_rows(tmp_path / "in.jsonl", 40)
+
+    def spend(body: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
+        return rank(body) if len(service.bodies) <= 20 else answer
+
+    service.answer = spend
+    report = make_job(tmp_path, service).run()
+
+    assert (report.state, report.failed) == ("paused", 0)
+    assert 20 <= report.ranked < 20 + AT_ONCE
+    service.answer = rank
+    assert make_job(tmp_path, service).run().state == "done"
+
+
+def test_rows_that_meet_a_rate_limit_are_ranked_all_the_same(
+    tmp_path: Path, service: JobService
+) -> None:
+    """A 429 is no failure of a row."""
+    write_rows(tmp_path / "in.jsonl", 20)
+    refused = set[str]()
+
+    def answer(body: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
+        if body["query"] in {"q5", "q6"} - refused:
+            refused.add(body["query"])
+            return 429, {"retry-after": "0"}, {"message": "too many requests"}
+        return rank(body)
+
+    service.answer = answer
+    report = make_job(tmp_path, service).run()
+
+    assert (report.state, report.ranked, report.requests) == ("done", 20, 22)
+
+
+@pytest.mark.parametrize(
+    ("caps", "most"),
+    [({"max_requests": 17}, 17), ({"max_tokens": 1_000}, None), ({"max_usd": 0.0341}, 18)],
+)
+def test_a_cap_is_never_passed_by_more_than_one_request(
+    tmp_path: Path, service: JobService, caps: dict[str, Any], most: int | None
+) -> None:
+    """With many at once, documents of uneven length, and over several runs."""
+    with (tmp_path / "in.jsonl").open("w") as file:
+        for at in range(60):
+            row = {"id": at, "query": "q", "documents": ["x" * (1 + at * 37 % 90)]}
+            file.write(json.dumps(row) + "\n")
+    service.delay = 0.005
+    model = "voyage/rerank-2.5" if "max_tokens" in caps else "cohere/rerank-v3.5"
+    for _ in range(3):
+        report = make_job(tmp_path, service, model=model, concurrency=32, **caps).run()
+    sizes = [len(body["documents"][0]) for body in service.bodies]
+
+    assert report.state == "capped"
+    assert report.pending > 0
+    if most is not None:
+        assert len(sizes) == most
+    else:
+        assert sum(sizes) - 90 < 1_000 <= sum(sizes)
+
+
+def test_a_cap_in_dollars_needs_a_price(tmp_path: Path, service: JobService) -> None:
+    """A cap that cannot be kept is refused before anything is sent."""
+    write_rows(tmp_path / "in.jsonl", 3)
+
+    with pytest.raises(JobError, match="no price is known"):
+        make_job(tmp_path, service, model="infinity/any", max_usd=1).run()
+    assert not service.bodies
+
+
+def test_retries_count_as_requests(tmp_path: Path, service: JobService) -> None:
+    """The cap is on what is sent, not on rows."""
+    write_rows(tmp_path / "in.jsonl", 10)
+    seen = Counter[str]()
+
+    def answer(body: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
+        seen[body["query"]] += 1
+        return (503, {"retry-after": "0"}, {}) if seen[body["query"]] == 1 else rank(body)
+
+    service.answer = answer
+    report = make_job(tmp_path, service, max_requests=9, options={"max_retries": 2}).run()
+
+    assert len(service.bodies) == report.requests == 9
+    assert report.state == "capped"
+
+
+def test_parts_of_a_split_list_count_as_requests(tmp_path: Path, service: JobService) -> None:
+    """One row may be several requests, each held back and paid for."""
+    write_rows(tmp_path / "in.jsonl", 2, documents=7)
+    job = make_job(tmp_path, service, options={"max_documents": 2})
+
+    assert job.run().requests == len(service.bodies) == 8
+
+
+def test_a_dry_run_sends_and_writes_nothing(tmp_path: Path, service: JobService) -> None:
+    """It says what it would take."""
+    write_rows(tmp_path / "in.jsonl", 30)
+    estimate = make_job(tmp_path, service, requests_per_minute=10).estimate()
+
+    assert (estimate.rows, estimate.pairs, estimate.requests) == (30, 90, 30)
+    assert estimate.usd == pytest.approx(0.06)
+    assert estimate.minutes == pytest.approx(3)
+    assert not service.bodies
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+def test_a_cache_answers_what_another_job_asked(tmp_path: Path, service: JobService) -> None:
+    """The second job sends nothing, and writes the same."""
+    write_rows(tmp_path / "in.jsonl", 12)
+    cache = tmp_path / "scores"
+    make_job(tmp_path, service, cache=cache).run()
+    report = make_job(tmp_path, service, cache=cache, output=tmp_path / "again.jsonl").run()
+    first, again = (read_lines(tmp_path / name) for name in ("out.jsonl", "again.jsonl"))
+
+    assert len(service.bodies) == 12
+    assert (report.requests, report.usd) == (0, 0.0)
+    assert {line["id"]: line["results"] for line in first} == {
+        line["id"]: line["results"] for line in again
+    }
+
+
+def test_an_ordered_output_has_the_order_of_the_input(tmp_path: Path) -> None:
+    """Put into order at the end; in this process, as everywhere."""
+    write_rows(tmp_path / "in.jsonl", 40)
+    out = tmp_path / "out.jsonl"
+    report = Job(input=tmp_path / "in.jsonl", model="local/bm25", output=out, in_order=True).run()
+
+    assert report.requests == 0
+    assert [line["row"] for line in read_lines(out)] == list(range(40))
+    wanted = rerank("local/bm25", "q7", [f"document {each} of row 7" for each in range(3)])
+    assert [each["relevance_score"] for each in read_lines(out)[7]["results"]] == [
+        result.relevance_score for result in wanted.results
+    ]
+
+
+@pytest.mark.parametrize("name", ["fallbacks", "on_failure", "http_client"])
+def test_what_would_mix_models_is_refused(tmp_path: Path, service: JobService, name: str) -> None:
+    """All rows have the scores of one model."""
+    write_rows(tmp_path / "in.jsonl", 1)
+
+    with pytest.raises(JobError, match=name):
+        make_job(tmp_path, service, options={name: "local/bm25"}).run()

@@ -1,0 +1,188 @@
+"""Credentials are kept by what identifies them; what is given wins; a fork is a new start."""
+
+from __future__ import annotations
+
+import os
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+from core.cases.installed import install_plugin
+from core.cases.plain import Ask, Service
+from core.cases.programs import run_program
+from core.cases.test_tokens import AZURE, WATSONX
+from recorder import Reply, recording
+
+# C6: a fork is a new start.
+
+
+def test_a_child_forked_while_a_token_is_fetched_gets_its_own() -> None:
+    """Nothing that another thread of the parent holds is held in the child."""
+    done = run_program(
+        """
+        import httpx
+        parent, entered = os.getpid(), threading.Event()
+
+        def token():
+            if os.getpid() == parent:
+                entered.set()
+                time.sleep(3)
+            return "token"
+
+        def answer(_):
+            return httpx.Response(200, json={"results": [{"index": 0, "relevance_score": 1.0}]})
+
+        reranker = rerank_core.Reranker(
+            "azure_ai/m", api_base="https://r.services.ai.azure.com",
+            azure_ad_token_provider=token, http_client=httpx.MockTransport(answer),
+        )
+        thread = threading.Thread(target=reranker.rerank, args=("q", ["a"]))
+        thread.start()
+        entered.wait()
+        fork_and_wait(lambda: reranker.rerank("q", ["a"]))
+        thread.join()
+        """
+    )
+
+    assert done.stdout.split() == ["child:", "done"], done.stderr
+
+
+@pytest.mark.parametrize("work", ["rerank", "list"])
+def test_a_child_forked_while_a_plugin_is_imported_can_import_it(tmp_path: Any, work: str) -> None:
+    """The import in the parent goes on, and the child has the plugin, too."""
+    install_plugin(tmp_path, "slow", before="import time; time.sleep(1)")
+    done = run_program(
+        f"""
+        thread = threading.Thread(
+            target=rerank_core.Reranker, args=("slow/m",), kwargs={{"api_key": "k"}}
+        )
+        thread.start()
+        time.sleep(0.3)
+        if {work!r} == "rerank":
+            fork_and_wait(lambda: rerank_core.Reranker("slow/m", api_key="k"))
+        else:
+            fork_and_wait(lambda: rerank_core.list_providers())
+        thread.join()
+        """,
+        path=tmp_path,
+    )
+
+    assert done.stdout.split() == ["child:", "done"], done.stderr
+
+
+# C9: tokens are kept by what identifies them.
+
+
+@pytest.mark.parametrize("own_client", [False, True], ids=["shared", "http_client"])
+def test_a_credentials_token_is_kept_between_calls(call: Ask, *, own_client: bool) -> None:
+    """The same credential object, in calls that otherwise differ: one token while it is valid."""
+    asked: list[str] = []
+
+    def get_token(scope: str, **_: Any) -> Any:
+        asked.append(scope)
+        return SimpleNamespace(token=f"token-{len(asked)}", expires_on=time.time() + 3600)
+
+    credential = SimpleNamespace(get_token=get_token)
+    mock = Service()
+    with recording(Reply({"results": [{"index": 0, "relevance_score": 1.0}]})) as service:
+        for seconds in (20, 30, 20):
+            options: dict[str, Any] = {**AZURE, "api_base": service.base_url, "timeout": seconds}
+            if own_client:
+                options["http_client"] = mock
+            call(query="q", documents=["a"], azure_credential=credential, **options)
+        sent = [request.headers for request in service.requests]
+        sent += [dict(request.headers) for request in mock.requests]
+
+    assert len(asked) == 1
+    assert [headers["authorization"] for headers in sent] == ["Bearer token-1"] * 3
+
+
+def test_two_credentials_have_two_tokens(call: Ask) -> None:
+    """What is kept for one object is not given to another, however alike they are."""
+    service = Service()
+
+    def make(value: str) -> Any:
+        found = SimpleNamespace(token=value, expires_on=time.time() + 3600)
+        return SimpleNamespace(get_token=lambda *_, **__: found)
+
+    for name in ("one", "two", "three"):
+        call(**AZURE, query="q", documents=["a"], azure_credential=make(name), http_client=service)
+
+    sent = [request.headers["authorization"] for request in service.requests]
+    assert sent == ["Bearer one", "Bearer two", "Bearer three"]
+
+
+# C12: what the caller gave wins.
+
+
+def test_a_key_given_from_the_environment_is_given(
+    call: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not lose to another variable because it equals one."""
+    monkeypatch.setenv("WATSONX_APIKEY", "key-that-is-given")
+    monkeypatch.setenv("WATSONX_TOKEN", "expired")
+    exchanged = httpx.Response(200, json={"access_token": "fresh", "expires_in": 3600})
+    ranked = httpx.Response(200, json={"results": [{"index": 0, "score": 1}]})
+    service = Service(
+        lambda request: exchanged if request.url.path == "/identity/token" else ranked
+    )
+    given = {**WATSONX, "api_key": os.environ["WATSONX_APIKEY"]}
+    call(query="q", documents=["a"], http_client=service, **given)
+
+    assert service.requests[-1].headers["authorization"] == "Bearer fresh"
+
+
+def test_a_token_given_from_the_environment_is_given(
+    call: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Likewise the other way round, and for another provider."""
+    monkeypatch.setenv("AZURE_AI_API_KEY", "key-of-the-environment")
+    monkeypatch.setenv("AZURE_AD_TOKEN", "token-that-is-given")
+    service = Service()
+    token = os.environ["AZURE_AD_TOKEN"]
+    call(query="q", documents=["a"], http_client=service, azure_ad_token=token, **AZURE)
+
+    assert service.requests[-1].headers["authorization"] == "Bearer token-that-is-given"
+    assert "api-key" not in service.requests[-1].headers
+
+
+def test_an_azure_key_given_from_the_environment_is_given(
+    call: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key beside a token of the environment."""
+    monkeypatch.setenv("AZURE_AI_API_KEY", "key-that-is-given")
+    monkeypatch.setenv("AZURE_AD_TOKEN", "token-of-the-environment")
+    service = Service()
+    key = os.environ["AZURE_AI_API_KEY"]
+    call(query="q", documents=["a"], http_client=service, api_key=key, **AZURE)
+
+    shown = str(service.requests[-1].headers.raw)
+    assert "key-that-is-given" in shown
+    assert "token-of-the-environment" not in shown
+
+
+@pytest.mark.parametrize("name", ["api-key", "Api-Key", "API-KEY"])
+@pytest.mark.parametrize(
+    "variables", [{"AZURE_AI_API_KEY": "from-env"}, {"AZURE_AD_TOKEN": "from-env"}]
+)
+def test_a_header_that_is_given_replaces_the_environments_key(
+    call: Ask, name: str, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever header the provider's key travels in."""
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    service = Service()
+    call(
+        **AZURE,
+        query="q",
+        documents=["a"],
+        extra_headers={name: "given"},
+        auth_header="api-key",
+        http_client=service,
+    )
+
+    assert service.requests[-1].headers["api-key"] == "given"
+    assert "from-env" not in str(service.requests[-1].headers.raw)

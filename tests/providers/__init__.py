@@ -1,0 +1,1 @@
+"""What every provider's plugin keeps, and what the providers' own words say of them."""

@@ -1,0 +1,241 @@
+"""The plugins' tables say what the services' own pages said, read until 28 November 2026.
+
+Prices of Cohere's v3 and v4 models stood on its pages on 22 November, and do no more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from attrs import frozen
+
+from service import facts
+
+from .plugins import ALL, BY_NAME
+
+UNKNOWN = None
+PER_UNIT, PER_TOKEN = "search_units", "total_tokens"
+
+
+@frozen
+class Pages:
+    """What a provider's pages say of all its models.
+
+    Attributes:
+        base_url: Where requests go; empty where nobody but the caller knows.
+        keys: The variables that official tools and litellm read, in the order of their standing.
+        bases: The same of base URLs.
+        most: Documents in a request.
+    """
+
+    base_url: str | None
+    keys: tuple[str, ...]
+    bases: tuple[str, ...]
+    most: int | None = UNKNOWN
+
+
+PAGES = {
+    "azure_ai": Pages(None, ("AZURE_AI_API_KEY",), ("AZURE_AI_API_BASE",), 1000),
+    "bedrock": Pages(
+        "https://bedrock-agent-runtime.{region}.amazonaws.com",
+        (),
+        (
+            "AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME",
+            "AWS_ENDPOINT_URL",
+            "AWS_BEDROCK_RUNTIME_ENDPOINT",
+            "BEDROCK_API_BASE",
+        ),
+        1000,
+    ),
+    "cohere": Pages(
+        "https://api.cohere.com",
+        ("COHERE_API_KEY", "CO_API_KEY"),
+        ("COHERE_API_BASE", "CO_API_URL"),
+        1000,
+    ),
+    "dashscope": Pages(
+        "https://dashscope.aliyuncs.com",
+        ("DASHSCOPE_API_KEY",),
+        (
+            "DASHSCOPE_API_BASE_RERANK",
+            "DASHSCOPE_API_BASE",
+            "DASHSCOPE_BASE_URL",
+            "DASHSCOPE_HTTP_BASE_URL",
+        ),
+    ),
+    "deepinfra": Pages(
+        "https://api.deepinfra.com/v1/inference",
+        ("DEEPINFRA_API_KEY", "DEEPINFRA_TOKEN"),
+        ("DEEPINFRA_API_BASE", "DEEPINFRA_BASE_URL"),
+        1000,
+    ),
+    "fireworks": Pages(
+        "https://api.fireworks.ai/inference/v1",
+        (
+            "FIREWORKS_API_KEY",
+            "FIREWORKS_AI_API_KEY",
+            "FIREWORKSAI_API_KEY",
+            "FIREWORKS_AI_TOKEN",
+        ),
+        ("FIREWORKS_API_BASE", "FIREWORKS_AI_API_BASE"),
+    ),
+    "huggingface": Pages(
+        "https://router.huggingface.co",
+        ("HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGING_FACE_HUB_TOKEN"),
+        ("HF_API_BASE", "HUGGINGFACE_API_BASE"),
+        32,
+    ),
+    "infinity": Pages("http://localhost:7997", ("INFINITY_API_KEY",), ("INFINITY_API_BASE",), 2048),
+    "jina": Pages(
+        "https://api.jina.ai/v1",
+        ("JINA_AI_API_KEY", "JINA_API_KEY", "JINA_AI_TOKEN"),
+        ("JINA_AI_API_BASE",),
+    ),
+    "litellm_proxy": Pages(None, ("LITELLM_PROXY_API_KEY",), ("LITELLM_PROXY_API_BASE",)),
+    "nvidia_nim": Pages(
+        "https://ai.api.nvidia.com",
+        ("NVIDIA_NIM_API_KEY", "NVIDIA_API_KEY"),
+        ("NVIDIA_NIM_API_BASE", "NVIDIA_BASE_URL"),
+        512,
+    ),
+    "scaleway": Pages("https://api.scaleway.ai/v1", ("SCW_SECRET_KEY",), ("SCALEWAY_API_BASE",)),
+    "together": Pages(
+        "https://api.together.ai/v1",
+        ("TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHERAI_API_KEY", "TOGETHER_AI_TOKEN"),
+        ("TOGETHER_AI_API_BASE", "TOGETHER_BASE_URL"),
+    ),
+    "vertex_ai": Pages(
+        "https://discoveryengine.googleapis.com", (), ("DISCOVERYENGINE_API_BASE",), 200
+    ),
+    "vllm": Pages(
+        "http://localhost:8000", ("HOSTED_VLLM_API_KEY", "VLLM_API_KEY"), ("HOSTED_VLLM_API_BASE",)
+    ),
+    "voyage": Pages(
+        "https://api.voyageai.com/v1",
+        ("VOYAGE_API_KEY", "VOYAGE_AI_API_KEY", "VOYAGE_AI_TOKEN"),
+        ("VOYAGE_API_BASE",),
+        1000,
+    ),
+    "watsonx": Pages(
+        None,
+        ("WATSONX_APIKEY", "WATSONX_API_KEY", "WX_API_KEY"),
+        ("WATSONX_API_BASE", "WATSONX_URL", "WX_URL", "WML_URL"),
+        1000,
+    ),
+}
+# The model; its context in tokens; US dollars for a million of what; from when it is gone.
+MODELS: list[tuple[str, int | None, float | None, str | None, str | None]] = [
+    ("azure_ai/Cohere-rerank-v4.0-pro", 32_768, 2500, PER_UNIT, None),
+    ("azure_ai/Cohere-rerank-v4.0-fast", 32_768, 2000, PER_UNIT, None),
+    ("azure_ai/Cohere-rerank-v3.5", 4096, 2000, PER_UNIT, None),
+    ("azure_ai/Cohere-rerank-v3-english", 4096, 2000, PER_UNIT, "2025-06-30"),
+    ("azure_ai/Cohere-rerank-v3-multilingual", 4096, 2000, PER_UNIT, "2025-06-30"),
+    ("bedrock/amazon.rerank-v1:0", UNKNOWN, 1000, PER_UNIT, None),
+    ("bedrock/cohere.rerank-v3-5:0", 4096, 2000, PER_UNIT, None),
+    ("cohere/rerank-v5.0-pro", 32_768, UNKNOWN, None, None),
+    ("cohere/rerank-v5.0-fast", 32_768, UNKNOWN, None, None),
+    ("cohere/rerank-v4.0-pro", 32_768, 2500, PER_UNIT, None),
+    ("cohere/rerank-v4.0-fast", 32_768, 2000, PER_UNIT, None),
+    ("cohere/rerank-v3.5", 4096, 2000, PER_UNIT, None),
+    ("cohere/rerank-english-v3.0", 4096, 2000, PER_UNIT, None),
+    ("cohere/rerank-multilingual-v3.0", 4096, 2000, PER_UNIT, None),
+    ("dashscope/qwen3-rerank", 4000, 0.1, PER_TOKEN, None),
+    ("dashscope/qwen3.7-text-rerank", 32_768, UNKNOWN, None, None),
+    ("dashscope/gte-rerank-v2", 4000, 0.115, PER_TOKEN, None),
+    ("dashscope/qwen3-vl-rerank", 8000, UNKNOWN, None, None),
+    ("dashscope/gte-rerank", UNKNOWN, UNKNOWN, None, "2026-05-30"),
+    ("deepinfra/Qwen/Qwen3-Reranker-0.6B", 32_768, 0.01, PER_TOKEN, None),
+    ("deepinfra/Qwen/Qwen3-Reranker-4B", 32_768, UNKNOWN, None, None),
+    ("deepinfra/Qwen/Qwen3-Reranker-8B", 32_768, 0.05, PER_TOKEN, None),
+    ("deepinfra/nvidia/Nemotron-3.5-Rerank-8B-BF16", 32_768, 0.05, PER_TOKEN, None),
+    ("fireworks/qwen3-reranker-8b", 40_960, 0.2, PER_TOKEN, None),
+    ("fireworks/accounts/fireworks/models/qwen3-reranker-8b", 40_960, 0.2, PER_TOKEN, None),
+    ("fireworks/qwen3-reranker-4b", 40_960, UNKNOWN, None, None),
+    ("fireworks/qwen3-reranker-0p6b", 40_960, UNKNOWN, None, None),
+    ("fireworks/voyage-rerank-2-5", 32_000, UNKNOWN, None, None),
+    ("jina/jina-reranker-v3.5", 131_072, UNKNOWN, None, None),
+    ("jina/jina-reranker-v3", 131_072, UNKNOWN, None, None),
+    ("jina/jina-reranker-m0", 10_240, UNKNOWN, None, None),
+    ("jina/jina-reranker-v2-base-multilingual", 1024, 0.05, PER_TOKEN, None),
+    ("nvidia_nim/nvidia/llama-nemotron-rerank-1b-v2", 8192, UNKNOWN, None, None),
+    ("nvidia_nim/nvidia/llama-nemotron-rerank-vl-1b-v2", 8192, UNKNOWN, None, None),
+    ("nvidia_nim/nvidia/llama-nemotron-rerank-500m-v2", 8192, UNKNOWN, None, None),
+    ("nvidia_nim/nvidia/llama-3.2-nv-rerankqa-1b-v2", 8192, UNKNOWN, None, None),
+    ("nvidia_nim/nvidia/llama-3.2-nemoretriever-500m-rerank-v2", 8192, UNKNOWN, None, None),
+    ("nvidia_nim/nvidia/llama-3.2-nv-rerankqa-1b-v1", 512, UNKNOWN, None, None),
+    ("nvidia_nim/nvidia/nv-rerankqa-mistral-4b-v3", 512, UNKNOWN, None, None),
+    ("nvidia_nim/nv-rerank-qa-mistral-4b:1", 512, UNKNOWN, None, None),
+    ("scaleway/qwen3-embedding-8b", UNKNOWN, UNKNOWN, None, None),
+    ("together/Salesforce/Llama-Rank-V1", 8192, UNKNOWN, None, None),
+    ("together/mixedbread-ai/Mxbai-Rerank-Large-V2", 8192, UNKNOWN, None, None),
+    ("vertex_ai/semantic-ranker-default-004", UNKNOWN, 1000, PER_UNIT, None),
+    ("vertex_ai/semantic-ranker-fast-004", UNKNOWN, 1000, PER_UNIT, None),
+    ("vertex_ai/semantic-ranker-default@latest", UNKNOWN, 1000, PER_UNIT, None),
+    ("vertex_ai/semantic-ranker-fast@latest", UNKNOWN, 1000, PER_UNIT, None),
+    ("vertex_ai/semantic-ranker-default-003", 512, 1000, PER_UNIT, None),
+    ("vertex_ai/semantic-ranker-default-002", 512, 1000, PER_UNIT, None),
+    ("vertex_ai/semantic-ranker-512@latest", 512, 1000, PER_UNIT, None),
+    ("voyage/rerank-3", 32_000, 0.05, PER_TOKEN, None),
+    ("voyage/rerank-3-lite", 32_000, 0.02, PER_TOKEN, None),
+    ("voyage/rerank-2.5", 32_000, 0.05, PER_TOKEN, None),
+    ("voyage/rerank-2.5-lite", 32_000, 0.02, PER_TOKEN, None),
+    ("voyage/rerank-2", 16_000, 0.05, PER_TOKEN, None),
+    ("voyage/rerank-2-lite", 8000, 0.02, PER_TOKEN, None),
+    ("voyage/rerank-1", 8000, 0.05, PER_TOKEN, None),
+    ("voyage/rerank-lite-1", 4000, 0.02, PER_TOKEN, None),
+    ("watsonx/cross-encoder/ms-marco-minilm-l-12-v2", 512, UNKNOWN, None, None),
+]
+
+
+def _facts(model: str) -> Any:
+    required = BY_NAME[model.partition("/")[0]].facts.base_url_required
+    return facts(model, **({"api_base": "https://gateway.test/v1"} if required else {}))
+
+
+def test_every_provider_has_pages() -> None:
+    """A new one is read before it is written."""
+    assert {plugin.name for plugin in ALL} <= {*PAGES}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_provider_is_reached_as_its_pages_say(name: str) -> None:
+    """Base URL, variables in their order, documents in a request."""
+    known, pages = BY_NAME[name].facts, PAGES[name]
+
+    assert known.base_url == pages.base_url
+    assert known.base_url_required is (pages.base_url is None)
+    assert known.api_key_env == pages.keys
+    assert known.base_url_env == pages.bases
+    assert known.max_documents == pages.most
+    assert known.docs_url.startswith("https://")
+
+
+@pytest.mark.filterwarnings("ignore:.*was switched off:FutureWarning")
+@pytest.mark.parametrize(("model", "tokens", "usd", "unit", "gone"), MODELS)
+def test_a_model_is_what_its_page_says(
+    model: str, tokens: int | None, usd: float | None, unit: str | None, gone: str | None
+) -> None:
+    """Its context, its list price with the day it was seen, the day it was switched off."""
+    known = _facts(model)
+
+    assert known.max_tokens == tokens
+    assert (known.price and known.price.unit) == unit
+    assert known.price is None or known.price.usd * 1e6 == pytest.approx(usd)
+    assert known.price is None or known.price.as_of == "2026-11-22"
+    assert known.retires == gone
+
+
+def test_every_model_that_a_plugin_lists_was_looked_up() -> None:
+    """Jina's oldest have no page of their own, Hugging Face's models are anybody's."""
+    listed = {
+        f"{plugin.name}/{model}"
+        for plugin in ALL
+        for model in plugin.facts.models
+        if plugin.name != "huggingface"
+    }
+    oldest = {
+        model for model in listed if model.startswith(("jina/jina-co", "jina/jina-reranker-v1"))
+    }
+
+    assert listed - oldest <= {model for model, *_ in MODELS}

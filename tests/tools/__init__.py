@@ -1,0 +1,1 @@
+"""The tools that users install around httpx, over our calls."""
