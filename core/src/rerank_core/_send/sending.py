@@ -11,7 +11,7 @@ import anyio.lowlevel
 import httpx
 
 from rerank_core._send.bodies import ReplyBody, RequestBody, read_headers
-from rerank_core._send.clients import ACCEPT_ENCODING, aborrowed, borrowed
+from rerank_core._send.clients import ACCEPT_ENCODING, HEADERS, aborrowed, borrowed
 from rerank_core._send.effects import Send
 from rerank_core._text import without_userinfo
 from rerank_core.auth import HeaderAuth
@@ -80,18 +80,28 @@ def _parse(url: str) -> httpx.URL:
 
 def _build(client: httpx.Client | httpx.AsyncClient, effect: Send, url: httpx.URL) -> httpx.Request:
     """The request, which has its body at hand for mocks and hooks."""
-    request = client.build_request(
+    if url.userinfo:  # httpx logs the URL, and would put this into a header
+        url = url.copy_with(username=None, password=None)
+    given = client is effect.route.connections.http_client  # has headers and cookies of its own
+    make: Any = client.build_request if given else httpx.Request
+    request: httpx.Request = make(
         effect.method,
-        # httpx logs the URL, and would put into a header what stands before an @.
-        url.copy_with(username=None, password=None) if url.userinfo else url,
+        url,
         content=effect.content or None,
-        headers={"accept-encoding": ACCEPT_ENCODING, **effect.headers},
+        headers=_head((*effect.headers.items(),), own=not given),
         extensions={"timeout": _timeouts(effect)},
     )
     if effect.content:
         request.stream = RequestBody(effect.content)
     effect.sent = request.headers  # as it will be, authentication included
     return request
+
+
+@functools.lru_cache(maxsize=256)
+def _head(headers: tuple[tuple[str, str], ...], *, own: bool) -> httpx.Headers:
+    """The headers but authentication, made once for all requests that have them."""
+    usual = HEADERS if own else {"accept-encoding": ACCEPT_ENCODING}
+    return httpx.Headers({"accept": "*/*", **usual, **dict(headers)})
 
 
 def _timeouts(effect: Send) -> dict[str, float | None]:
