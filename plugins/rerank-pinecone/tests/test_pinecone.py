@@ -233,7 +233,7 @@ def test_another_model_that_answers_is_told_of(send: Send) -> None:
     response = ask(Service(reply), DOCUMENTS[:2], model="pinecone/cohere-rerank-3.5", send=send)
 
     (warning,) = response.warnings
-    assert warning.startswith("cohere-rerank-4-fast answered in the stead of cohere-rerank-3.5")
+    assert warning.endswith("the model 'cohere-rerank-4-fast', not 'cohere-rerank-3.5'")
     assert response.model == "cohere-rerank-3.5"
 
 

@@ -87,11 +87,9 @@ def test_a_price_of_no_known_unit_is_the_plugins_fault() -> None:
         lambda: HTTPRequest(f"{BASE}/rerank", {}, delay=float("nan")),
         lambda: HTTPRequest(f"{BASE}/rerank", {}, headers=["a"]),  # type: ignore[arg-type]  # likewise
         lambda: HTTPRequest(f"{BASE}/rerank", {}, headers={"a": 1}),  # type: ignore[dict-item]  # likewise
-        lambda: HTTPRequest(f"{BASE}/rerank", {}, headers={"a b": "c"}),
         lambda: HTTPRequest(f"{BASE}/rerank", {}, method=""),
         lambda: HTTPRequest(5, {}),  # type: ignore[arg-type]  # likewise
         lambda: HTTPRequest("/rerank", {}),
-        lambda: HTTPRequest(f"{BASE}/rerank", {"a": object()}),
         lambda: {"url": BASE},
         lambda: None,
     ],
@@ -115,7 +113,6 @@ def test_a_request_that_cannot_be_sent_is_the_plugins_fault(
     [
         lambda: RerankResponse([RerankResult(0, 0.5)], warnings=(None,)),  # type: ignore[arg-type]  # on purpose
         lambda: RerankResponse([RerankResult(0, 0.5)], warnings="text"),
-        lambda: RerankResponse([RerankResult(0, 0.5)], id=1.5),  # type: ignore[arg-type]  # likewise
         lambda: RerankResponse([RerankResult(0, 0.5)], meta={"a": 1}),  # type: ignore[arg-type]  # likewise
         lambda: RerankResponse(None),  # type: ignore[arg-type]  # likewise
         lambda: RerankResponse([{"index": 0}]),  # type: ignore[list-item]  # likewise

@@ -138,19 +138,28 @@ def test_a_task_gets_the_token_of_its_own_user() -> None:
 class TokenService(httpx.MockTransport):
     """A token service that takes its time, beside the service that tokens are for."""
 
-    def __init__(self, reply: httpx.Response) -> None:
+    def __init__(self, reply: httpx.Response, way: str) -> None:
         super().__init__(self._answer)
+        self._way = way
         self.exchanges = 0
         self.rankings = 0
         self._reply = reply
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+    def _answer(self, request: httpx.Request) -> Any:
         if request.url.path.endswith("/identity/token"):
             self.exchanges += 1
+            reply = httpx.Response(self._reply.status_code, content=self._reply.content)
+            if self._way == "arerank":
+                return self._later(reply)
             time.sleep(0.3)
-            return httpx.Response(self._reply.status_code, content=self._reply.content)
+            return reply
         self.rankings += 1
         return httpx.Response(200, json={"results": [{"index": at, "score": 1} for at in (0, 1)]})
+
+    @staticmethod
+    async def _later(reply: httpx.Response) -> httpx.Response:
+        await asyncio.sleep(0.3)
+        return reply
 
 
 REFUSED = {"errorCode": "BXNIM0415E", "errorMessage": "no such key"}
@@ -171,7 +180,7 @@ def test_those_who_wait_for_a_token_share_the_outcome(
     way: str, reply: httpx.Response, answered: int
 ) -> None:
     """One exchange serves all who wait for it, its failure too."""
-    service = TokenService(reply)
+    service = TokenService(reply, way)
     options: dict[str, Any] = {
         **WATSONX,
         "api_key": f"key-{way}-{reply.status_code}-{answered}-{len(reply.text)}",
