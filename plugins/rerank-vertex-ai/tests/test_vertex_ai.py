@@ -51,6 +51,7 @@ from service import (
     check_watched,
     differing,
     every_way,
+    forget_credentials,
     load,
     send_async,
     stated,
@@ -600,6 +601,7 @@ def test_the_first_of_what_is_known_signs_the_request(
         monkeypatch.setenv("GCE_METADATA_HOST", server.base_url.removeprefix("http://"))
         send(**CALL, http_client=service)
     assert service.authorizations == ["Bearer machine-token"]
+    forget_credentials(monkeypatch)  # which are kept, whatever file appears
     write_json(tmp_path / "gcloud" / "application_default_credentials.json", users["gcloud"])
     call()
     second = write_json(tmp_path / "second.json", users["second"])
