@@ -87,7 +87,7 @@ def nearest(name: str, known: Iterable[str], cutoff: float = _ALIKE) -> str | No
 def not_found(name: str, installed: Collection[str]) -> str:
     """What to say of a provider that no installed plugin answers to."""
     near = nearest(name, installed)
-    advice = f"; did you mean {near!r}?" if near else ""
+    advice = f"; did you mean {near!r}?" if near else "."
     listed = ", ".join(installed) or "none"
     package = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "<provider>"
     return (
