@@ -114,25 +114,6 @@ def test_neither_tokens_nor_refusals_are_without_end(
     check_bounded(call, server, kind, requests, **options)
 
 
-@pytest.mark.parametrize(
-    "first",
-    [
-        pytest.param(step(reply() + STALE), id="with the reply"),
-        pytest.param(step(FILLED + STALE), id="behind the last read of the reply"),
-        pytest.param(step(reply(), pause(0.03), STALE), id="a moment after the reply"),
-        pytest.param(step(reply(b"{}", status=400) + STALE), id="with an error"),
-    ],
-)
-def test_a_second_reply_through_a_proxy_is_nobodys(
-    call: MakeCalls, first: Step, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A connection to the proxy on which it came is not used again."""
-    with serving(first) as server:
-        monkeypatch.setenv("HTTP_PROXY", server.url)
-        check_next_calls(call, server, "http://service.test")
-        assert server.connections == 2
-
-
 def test_good_calls_share_one_connection_to_the_proxy(
     call: MakeCalls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
