@@ -115,7 +115,6 @@ def test_a_request_that_cannot_be_sent_is_the_plugins_fault(
     [
         lambda: RerankResponse([RerankResult(0, 0.5)], warnings=(None,)),  # type: ignore[arg-type]  # on purpose
         lambda: RerankResponse([RerankResult(0, 0.5)], warnings="text"),
-        lambda: RerankResponse([RerankResult(0, 0.5)], id=1.5),  # type: ignore[arg-type]  # likewise
         lambda: RerankResponse([RerankResult(0, 0.5)], meta={"a": 1}),  # type: ignore[arg-type]  # likewise
         lambda: RerankResponse(None),  # type: ignore[arg-type]  # likewise
         lambda: RerankResponse([{"index": 0}]),  # type: ignore[list-item]  # likewise

@@ -135,7 +135,7 @@ class _Reader:
                 for key, item in value.items()
             }
             return {key: item for key, item in inner.items() if item is not _ABSENT}
-        if isinstance(value, (list, tuple, set, frozenset)) or _is_array(value):
+        if isinstance(value, (list, tuple)) or _is_array(value):
             return self._to_list(value, name, where)
         own_text = isinstance(value, str) or (
             _has_own_text(type(value))

@@ -64,7 +64,6 @@ _ROUTING_WORDS = frozenset(
         "headers",
     }
 )
-_ROUTING_OPTIONS = ("api_key", "api_base", "extra_headers", "headers", "http_client", "provider")
 # Sends the provider's name to what pip knows it by.
 CALL_PARAMS = (
     "top_n",
@@ -97,12 +96,12 @@ def not_found(name: str, installed: Collection[str]) -> str:
 
 
 def is_routing(name: str, facts: Provider) -> bool:
-    """Whether an unknown keyword may say where a request goes, or with whose key."""
+    """Whether an unknown keyword is meant for the connection: where to, or with whose key."""
     words = _WORD.findall(name.lower())
     if not _ROUTING_WORDS.isdisjoint(words):
         return True
     own = (*facts.options, *facts.secret_options)
-    return nearest(name, (*_ROUTING_OPTIONS, *own), _ALIKE_OPTION) is not None
+    return nearest(name, (*OPTION_NAMES, *own), _ALIKE_OPTION) is not None
 
 
 def unknown_param(facts: Provider, name: str) -> str:

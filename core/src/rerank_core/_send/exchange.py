@@ -37,12 +37,12 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
     """One part: asked, and asked on for as long as the service says that there is more."""
     if isinstance(part.work, Compute):
         return (yield from compute(part, part.work, turn))
-    request, count = part.work, len(part.request.documents)
+    request, target, count = part.work, turn.target, len(part.request.documents)
     pages: list[Page] = []
     asked: set[Secret] = set()
     polled = 0.0
     for _ in range(MAX_REPLIES):
-        content = yield from run_if_many(partial(encode, request, part), count)
+        content = yield from run_if_many(partial(encode, request, part, target), count)
         question = Secret((request.url, content))
         if request.delay > 0:
             polled += request.delay
@@ -58,7 +58,7 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
             finish = partial(conclude_or_explain, part, pages, turn, reply)
             return (yield from run_if_many(finish, count))
         asked.add(question)
-        request = follow(page.following, turn.target, request)
+        request = follow(page.following, target, request)
     raise ResponseParseError("the service says without end that there is more")
 
 
