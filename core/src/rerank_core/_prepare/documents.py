@@ -96,7 +96,11 @@ class _Reader:
             return str(document)
         fields = document if isinstance(document, Mapping) else _fields_of(document)
         if isinstance(fields, Mapping):
-            return self._read_fields(f"documents[{at}]", fields)
+            try:
+                return self._read_fields(f"documents[{at}]", fields)
+            except RecursionError:
+                message = f"documents[{at}] is nested too deeply, or holds itself"
+                raise InvalidRequestError(message) from None
         if fields is not None:
             return fields
         message = (

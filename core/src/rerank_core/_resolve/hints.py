@@ -100,8 +100,8 @@ def is_routing(name: str, facts: Provider) -> bool:
     words = _WORD.findall(name.lower())
     if not _ROUTING_WORDS.isdisjoint(words):
         return True
-    own = (*facts.options, *facts.secret_options)
-    return nearest(name, (*OPTION_NAMES, *own), _ALIKE_OPTION) is not None
+    known = (*OPTION_NAMES, *facts.options, *facts.secret_options)
+    return name in known or nearest(name, known, _ALIKE_OPTION) is not None
 
 
 def unknown_param(facts: Provider, name: str) -> str:

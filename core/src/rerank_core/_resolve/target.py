@@ -94,8 +94,8 @@ def split_model(model: Any, custom_llm_provider: Any) -> tuple[str, str]:
         lacks = "model" if provider and slash else "provider"
         whole = f"{provider}/model" if lacks == "model" else f"provider/{name or provider}"
         message = (
-            f"{model!r} names no {lacks}: write provider/model, as in 'local/bm25', here {whole!r},"
-            " or give custom_llm_provider="
+            f"{model!r} names no {lacks}: a model is provider/model, as in 'local/bm25'; write"
+            f" model={whole!r}, or give custom_llm_provider="
         )
         raise ConfigurationError(message)
     return provider, name

@@ -71,6 +71,11 @@ class Document(Subscriptable):
             return self._original
         return self.text if self.fields is None else self.fields
 
+    def __iter__(self) -> Iterator[str]:
+        """The names of what says something, the caller's own among them."""
+        own = (name for name, value in (self.fields or {}).items() if value is not None)
+        return iter(dict.fromkeys((*Subscriptable.__iter__(self), *own)))
+
     def __getitem__(self, name: Any) -> Any:
         """`text`, `fields`, or a field of the caller's mapping."""
         if self.fields is not None and name in self.fields:
