@@ -149,6 +149,14 @@ def _check_outcome(history: History, outcome: Outcome, driver: VirtualDriver) ->
     assert outcome.status_code is None or outcome.status_code in statuses
 
 
+def _is_left_for_another(history: History, last: Attempt, driver: VirtualDriver) -> bool:
+    """Whether a wait of more than a second is not waited, as somebody else can be asked."""
+    told = _told(last)
+    asked = None if told.failure else told.asks(driver.clock.epoch + last.ended)
+    has_next = bool(history.fallback_replies) and "//scripted.test" in last.key[0]
+    return has_next and (asked or 0) > 1
+
+
 def _check_attempts(history: History, driver: VirtualDriver) -> None:
     """No more attempts than allowed, and none after what is final; but all that are allowed."""
     failed = defaultdict(list)
@@ -163,6 +171,8 @@ def _check_attempts(history: History, driver: VirtualDriver) -> None:
             failed[url].append(attempts)
     for sole in failed.values() if history.deadline is None else ():
         if len(sole) == 1 and _told(sole[0][-1]).outcome == "passing":
+            if _is_left_for_another(history, sole[0][-1], driver):
+                continue
             assert len(sole[0]) == 1 + history.max_retries
     for final in driver.attempts:
         if final.answered and _told(final).outcome == "final":
@@ -235,9 +245,10 @@ def _attach_others(*args: Any) -> list[RerankResult]:
 
 
 def _unchecked(results: Sequence[RerankResult], _: int) -> Ranking:
+    scores: Any = [result.relevance_score for result in results]
     return Ranking(
         [result.index for result in results],
-        [result.relevance_score for result in results],
+        [float(score) if type(score) is int else score for score in scores],
         [None] * len(results),
     )
 

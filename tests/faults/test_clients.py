@@ -11,13 +11,13 @@ import httpx
 import pytest
 
 from core.loopback import comes_true
-from faults.calls import MakeCalls, check_next_calls, check_outcome
+from faults.calls import MakeCalls, check_outcome
 from faults.server import FaultServer, Step, chunk, head, pause, rank, repeat, reply, serving, step
 from faults.test_reply_size import BOMB, LIMIT
-from faults.test_stale import FILLED, STALE
 from faults.test_token_size import (
     ENDLESS,
     GIVEN,
+    GIVEN_ANEW,
     OVERSHOOT,
     REFUSED,
     check_bounded,
@@ -98,7 +98,7 @@ def test_a_reply_within_the_limit_is_taken(
         pytest.param(
             (step(head(CHUNKED, status=401), ENDLESS),), AuthenticationError, 1, id="no token"
         ),
-        pytest.param((GIVEN, REFUSED, GIVEN, step(reply())), None, 4, id="one refusal"),
+        pytest.param((GIVEN, REFUSED, GIVEN_ANEW, step(reply())), None, 4, id="one refusal"),
     ],
 )
 def test_neither_tokens_nor_refusals_are_without_end(

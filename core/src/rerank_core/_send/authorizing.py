@@ -181,7 +181,7 @@ def _obtain(auth: TokenAuth, mine: Future[Token | None], send: Send, clock: Cloc
 
 def _exchange(auth: TokenAuth, send: Send, clock: Clock) -> Flow:
     """Carry out the steps to one token, within the bounds of the attempt that it is for."""
-    target, asked = send.route.target, list[str]()
+    target, asked = send.route.target, list[Secret]()
     steps = auth.exchange()
     outcome: Any = None
     try:
@@ -197,7 +197,7 @@ def _exchange(auth: TokenAuth, send: Send, clock: Clock) -> Flow:
         message = f"the exchange returned {type(end.value).__name__}, not a Token"
         raise target.hooks.source.error(message) from None
     except RerankError as error:
-        error._secrets = tuple(map(Secret, asked))  # noqa: SLF001 - of our own class
+        error._secrets = tuple(asked)  # noqa: SLF001 - of our own class
         raise
     except Exception as error:
         message = f"authentication raised {type(error).__name__}: {error}"
@@ -206,7 +206,7 @@ def _exchange(auth: TokenAuth, send: Send, clock: Clock) -> Flow:
         steps.close()
 
 
-def _carry_out(step: Step, send: Send, clock: Clock, asked: list[str]) -> Flow:
+def _carry_out(step: Step, send: Send, clock: Clock, asked: list[Secret]) -> Flow:
     if callable(step):
         found = yield Run(step, _bound(send.timeout, send.deadline, clock))
         if inspect.iscoroutine(found):
@@ -215,7 +215,7 @@ def _carry_out(step: Step, send: Send, clock: Clock, asked: list[str]) -> Flow:
             message = "what gives the token is async: use arerank, or give one that blocks"
             raise ConfigurationError(message)
         return found
-    asked += signing().form_secrets(step)
+    asked += map(Secret, signing().form_secrets(step))
     reply = yield signing().to_send(step, send)
     return signing().to_reply(reply, step)
 
