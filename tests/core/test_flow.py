@@ -74,7 +74,7 @@ def _order(response: RerankResponse) -> list[int]:
 
 
 def _urls(driver: VirtualDriver) -> list[str]:
-    return [attempt.effect.request.url for attempt in driver.attempts]
+    return [attempt.effect.url for attempt in driver.attempts]
 
 
 def _rows(*indices: int, **more: Any) -> Reply:

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rerank_core._cli.documents import FORMATS, Readable, decode_or, read_documents
-from rerank_core._cli.progress import checked_output, is_terminal, printable, show_progress
+from rerank_core._cli.progress import checked_output, escaped, is_terminal, printable, show_progress
 from rerank_core._client.functions import rerank
 from rerank_core._client.reranker import Reranker
 from rerank_core._resolve.discovery import InstalledProvider, find_plugin, list_providers
@@ -139,7 +139,8 @@ def rank(
     if as_json or not is_terminal():
         for result in response.results:
             row = {"index": result.index, "relevance_score": result.relevance_score}
-            click.echo(encode_json({**row, "document": documents[result.index]}))
+            line = encode_json({**row, "document": documents[result.index]}).decode()
+            click.echo(escaped(line) if is_terminal() else line)
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False, expand=True)
     for name in ("rank", "score", "index"):

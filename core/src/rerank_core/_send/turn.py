@@ -37,6 +37,7 @@ class Turn:
     tally: Tally
     clock: Clock
     has_next: bool
+    warnings: tuple[str, ...] = ()
 
     @property
     def target(self) -> Target:
