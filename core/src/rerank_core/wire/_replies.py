@@ -71,6 +71,11 @@ def read_strings(value: JSON) -> tuple[str, ...]:
     return tuple(item for item in value if isinstance(item, str))
 
 
+def read_warnings(payload: JSON) -> tuple[str, ...]:
+    """What a reply warns of, where Cohere has it: the strings under `meta.warnings`."""
+    return read_strings(_mapping(payload, "meta").get("warnings"))
+
+
 def read_meta(payload: JSON) -> Meta:
     """Read what a reply says of usage, in all usual places: Cohere's `meta`, OpenAI's `usage`.
 
