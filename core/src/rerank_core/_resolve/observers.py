@@ -22,6 +22,12 @@ _LEVELS = {
 }
 
 
+def forget(name: str) -> None:
+    """Tell an observer of all calls nothing more."""
+    observer = registered.pop(name, None)
+    _reported.discard(id(observer))  # another one may get its place in memory
+
+
 def tell(observer: Callable[..., Any], event: events.Event) -> None:
     """Tell one observer; what it raises is reported once and harms nobody."""
     try:
