@@ -13,9 +13,7 @@ from typing import Any
 import httpx
 import pytest
 import trio
-from opentelemetry import trace
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
-from opentelemetry.instrumentation.rerank_core import RerankInstrumentor
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -25,6 +23,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 from opentelemetry.trace import SpanKind, StatusCode
 
+from opentelemetry import trace
+from opentelemetry.instrumentation.rerank_core import RerankInstrumentor
 from recorder import Recorder, Reply, recording
 from rerank_core import BadRequestError, RateLimitError, RerankResponse, arerank, rerank
 
@@ -452,7 +452,7 @@ class _Broken(SpanProcessor):
         """Fail."""
         raise RuntimeError("broken")
 
-    def on_end(self, span: ReadableSpan) -> None:
+    def on_end(self, *_: object) -> None:
         """Fail."""
         raise RuntimeError("broken")
 

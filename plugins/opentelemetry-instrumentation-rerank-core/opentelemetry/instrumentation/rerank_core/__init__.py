@@ -4,8 +4,8 @@
 
     RerankInstrumentor().instrument()
 
-`opentelemetry-instrument` finds it by itself. What is recorded, and under which names, stands in the
-README.
+`opentelemetry-instrument` finds it by itself. What is recorded, and under which names, stands in
+the README.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from importlib.metadata import version
 from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+from opentelemetry.metrics import get_meter
+from opentelemetry.trace import get_tracer
+
 from opentelemetry.instrumentation.rerank_core import _names as names
 from opentelemetry.instrumentation.rerank_core._content import Content
 from opentelemetry.instrumentation.rerank_core._observer import Observer
 from opentelemetry.instrumentation.rerank_core.package import _instruments
-from opentelemetry.metrics import get_meter
-from opentelemetry.trace import get_tracer
 from rerank_core import register, unregister
 
 __all__ = ["RerankInstrumentor"]

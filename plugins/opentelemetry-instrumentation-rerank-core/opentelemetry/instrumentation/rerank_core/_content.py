@@ -80,7 +80,9 @@ class Content:
 def _asked_for(value: str) -> bool:
     """Whether the variable asks for content in spans; what it does not know means no."""
     if value.upper() not in _SPAN | _NO_SPAN:
-        LOGGER.warning("%s is %r, which means nothing: no content is recorded", names.CAPTURE, value)
+        LOGGER.warning(
+            "%s is %r, which means nothing: no content is recorded", names.CAPTURE, value
+        )
     return value.upper() in _SPAN
 
 

@@ -1,8 +1,8 @@
 """Every name that leaves this package, in one place: the conventions are still in development.
 
 The GenAI conventions (open-telemetry/semantic-conventions-genai) have no rerank operation yet.
-Those below `gen_ai.rerank` are the names of their proposal 253. `opentelemetry-semantic-conventions`
-marks all its `gen_ai.*` constants as moved, so the strings stand here.
+Those below `gen_ai.rerank` are the names of their proposal 253. All `gen_ai.*` constants of
+`opentelemetry-semantic-conventions` are marked as moved, so the strings stand here.
 """
 
 from __future__ import annotations

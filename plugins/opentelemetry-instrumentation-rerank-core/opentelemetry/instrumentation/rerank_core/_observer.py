@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from attrs import define
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
 from opentelemetry import context, trace
 from opentelemetry.instrumentation.rerank_core import _names as names
 from opentelemetry.instrumentation.rerank_core._content import Content
-from opentelemetry.instrumentation.utils import is_instrumentation_enabled
-from opentelemetry.metrics import Meter
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from rerank_core import APIStatusError, RerankResponse, hookimpl
 from rerank_core.events import (
     CallEnded,
@@ -25,6 +24,9 @@ from rerank_core.events import (
     PassedThrough,
     Waited,
 )
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import Meter
 
 Attributes = dict[str, Any]
 _KEY = context.create_key("rerank_core")  # of the innermost span of ours
