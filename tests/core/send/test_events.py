@@ -7,6 +7,7 @@ import contextvars
 import json
 import logging
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -375,11 +376,13 @@ def test_an_observer_is_taken_back_by_its_name(ask: Ask) -> None:
 
 def test_a_module_may_be_an_observer(ask: Ask) -> None:
     """As plugins are."""
-    from types import ModuleType  # noqa: PLC0415 - for this alone
-
     told: list[Event] = []
+
+    def observe(event: Event) -> None:
+        told.append(event)
+
     module = ModuleType("my_observer")
-    module.observe = hookimpl(told.append)  # type: ignore[attr-defined]
+    module.observe = hookimpl(observe)  # type: ignore[attr-defined]  # a module of ours
     name = register(module)
     try:
         ask(Service())

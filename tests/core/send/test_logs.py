@@ -21,8 +21,8 @@ LIMITED = httpx.Response(429, json={"message": f"no time for {SECRET}"})
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """What our logger is told, at every level."""
-    caplog.set_level(logging.DEBUG, "rerank_core")
     caplog.set_level(logging.WARNING, "httpx")
+    caplog.set_level(logging.DEBUG, "rerank_core")
     return caplog
 
 

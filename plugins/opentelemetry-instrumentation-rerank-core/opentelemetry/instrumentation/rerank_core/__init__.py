@@ -14,10 +14,10 @@ from collections.abc import Collection
 from importlib.metadata import version
 from typing import Any
 
-from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 from opentelemetry.metrics import get_meter
 from opentelemetry.trace import get_tracer
 
+from opentelemetry.instrumentation import instrumentor
 from opentelemetry.instrumentation.rerank_core import _names as names
 from opentelemetry.instrumentation.rerank_core._content import Content
 from opentelemetry.instrumentation.rerank_core._observer import Observer
@@ -27,7 +27,8 @@ from rerank_core import register, unregister
 __all__ = ["RerankInstrumentor"]
 
 
-class RerankInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # it has no types
+# The module that it comes from says that its types are not to be read.
+class RerankInstrumentor(instrumentor.BaseInstrumentor):  # type: ignore[misc,name-defined]
     """Records the calls of `rerank` and `arerank` of this process."""
 
     _registered: str | None = None
