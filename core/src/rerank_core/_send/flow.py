@@ -43,7 +43,7 @@ def run_plan(plan: Plan) -> Flow:
     """The whole call."""
     clock, first = plan.clock, plan.routes[0]
     began = clock.monotonic()
-    tally = Tally.begin(first.target, began)
+    tally = Tally.begin(began)
     deadline = None if plan.deadline is None else began + plan.deadline
     try:
         listed = list_documents(plan.documents)
