@@ -71,7 +71,7 @@ def main(site: Path) -> int:
     """Build the site in a folder; return how much is wrong."""
     with tempfile.TemporaryDirectory() as scratch:
         gather(Path(scratch))
-        command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--clean"]
+        command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--clean"]
         done = subprocess.run(  # noqa: S603 - our own pages
             [*command, "--config-file", str(ROOT / "docs" / "mkdocs.yml")],
             env={
