@@ -3,6 +3,8 @@
 It begins with the README's programs, word for word.
 """
 
+# ruff: noqa: T201 - the README's programs print
+
 from __future__ import annotations
 
 import asyncio
