@@ -41,6 +41,7 @@ from rerank_core import (
     UnsupportedParamError,
     hookimpl,
 )
+from rerank_core._send.exchange import MAX_REPLIES
 from rerank_core._send.flow import run_plan
 
 DOCUMENTS = ["a", "b", "c", "d"]

@@ -25,7 +25,6 @@ import rerank_core
 from rerank_core import HTTPRequest, PluginSource, Provider, list_providers
 from rerank_core._cli.plugins import cli
 from rerank_core._resolve import discovery
-from rerank_core._resolve.discovery import hooks_of
 from rerank_core._resolve.hooks import ProviderHooks
 from rerank_core.testing import Case
 
