@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import inspect
 import json
 import re
@@ -269,6 +270,35 @@ def test_the_first_command_of_the_readme_ranks_the_sample() -> None:
     assert QUERY in words
     assert len(found) == 5
     assert {*found[:3]} <= {0, 5, 7, 9, 11, 15, 18}
+
+
+def test_the_readmes_programs_are_type_checked() -> None:
+    """Line by line, but for the plugin, which has no annotations, and imports."""
+    checked = (ROOT / "tests" / "core" / "typing_api.py").read_text(encoding="utf-8")
+    lines = {line.strip() for line in checked.splitlines()}
+    programs = [
+        block.text
+        for block in blocks_of(ROOT / "README.md")
+        if block.language == "python" and not _FILE.match(block.text)
+    ]
+    written = {line.strip() for program in programs for line in program.splitlines()}
+
+    assert len(programs) >= 4
+    assert [
+        line for line in sorted(written - lines) if not line.startswith(("from ", "import "))
+    ] == []
+
+
+def test_the_picture_of_the_command_line_is_true() -> None:
+    """Every row of it is what the program prints now."""
+    picture = html.unescape((ROOT / "docs" / "command-line.svg").read_text(encoding="utf-8"))
+    shown = re.findall(r"<text[^>]*>([^<]*)</text>", picture)
+    page = " ".join(" ".join(text.replace("\xa0", " ") for text in shown).split())
+    printed = CliRunner().invoke(cli, ["demo", "--format", "table"], env={"COLUMNS": "96"}).stdout
+    rows = [" ".join(line.split()) for line in printed.splitlines() if line.strip()]
+
+    assert len(rows) == 7
+    assert [row for row in rows if row not in page] == []
 
 
 def test_the_sample_is_what_its_readme_says() -> None:

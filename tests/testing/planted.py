@@ -12,7 +12,6 @@ from attrs import evolve
 from rerank_core import (
     Compute,
     HTTPRequest,
-    Price,
     Provider,
     RerankRequest,
     RerankResponse,
@@ -350,10 +349,6 @@ FAULTS: Mapping[str, Mapping[str, Case]] = {
         "a needed key without a variable": _stating(api_key_env=()),
         "a parameter that no call has": _stating(params={"top_k": "top_k"}),
         "a parameter in two tables": _stating(options={"truncation": ()}),
-        "an impossible limit": _stating(max_documents=0),
-        "an unknown kind of score": _stating(score_kind="percent"),
-        "a date that is none": _stating(retires="soon"),
-        "a price without a date": _stating(price=Price(1.0, "search_units", "lately")),
     },
     "check_facts_are_the_same_each_time": {
         "facts that change": evolve(CASE, plugin=_Moody()),

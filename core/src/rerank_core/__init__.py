@@ -1,5 +1,7 @@
 """One call for every rerank service: `rerank()` and `arerank()`, providers as plugins."""
 
+from typing import TYPE_CHECKING
+
 from rerank_core._client.functions import arerank, rerank
 from rerank_core._client.reranker import Reranker
 from rerank_core._resolve.discovery import (
@@ -89,3 +91,14 @@ __all__ = [  # noqa: RUF022 - plainly sorted; a constant is a name like others
     "rerank",
     "unregister",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """`rerank_core.testing`, which is imported when it is asked for."""
+        if name != "testing":
+            message = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(message, name=name)
+        import rerank_core.testing as asked_for  # noqa: PLC0415 - not with core
+
+        return asked_for

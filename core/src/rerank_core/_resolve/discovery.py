@@ -150,7 +150,7 @@ def _register_observer(plugin: object) -> str:
 def unregister(name: str) -> None:
     """Take back `register`; a name that is not registered is left alone."""
     _registered.pop(name, None)
-    observers.registered.pop(name, None)
+    observers.forget(name)
 
 
 @frozen

@@ -22,6 +22,12 @@ _LEVELS = {
 }
 
 
+def forget(name: str) -> None:
+    """Tell an observer of all calls nothing more."""
+    observer = registered.pop(name, None)
+    _reported.discard(id(observer))  # another one may get its place in memory
+
+
 def tell(observer: Callable[..., Any], event: events.Event) -> None:
     """Tell one observer; what it raises is reported once and harms nobody."""
     try:
@@ -66,13 +72,22 @@ def _describe(event: events.Event) -> tuple[str, dict[str, Any]]:
                 "documents": event.documents,
             }
         case events.Waited():
-            words = f"attempt {event.number} failed, next in {event.seconds:.2f} s: {event.error}"
-            fields = {"attempt": event.number, "wait": event.seconds}
+            why = _kind_of(event.error)
+            words = f"attempt {event.number} failed, next in {event.seconds:.2f} s: {why}"
+            fields = {"attempt": event.number, "wait": event.seconds, "error": why}
         case events.FallbackTaken():
-            words, fields = f"asked as a fallback, because of: {event.error}", {}
+            why = _kind_of(event.error)
+            words, fields = f"asked as a fallback, because of: {why}", {"error": why}
         case events.PassedThrough():
-            said = "; ".join(map(str, event.errors))
-            words, fields = f"not reranked, the caller's order is returned: {said}", {}
+            why = "; ".join(map(_kind_of, event.errors))
+            words = f"not reranked, the caller's order is returned: {why}"
+            fields = {"error": why}
         case _:
             words, fields = type(event).__name__, {}
     return words, fields
+
+
+def _kind_of(error: BaseException) -> str:
+    """What failed, without the service's words: they may repeat the query or a document."""
+    said = getattr(error, "status_code", None)
+    return type(error).__name__ if said is None else f"{type(error).__name__} (status {said})"

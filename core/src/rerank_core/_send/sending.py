@@ -124,7 +124,7 @@ def _policy(client: httpx.Client | httpx.AsyncClient, effect: Send) -> dict[str,
     auth, url = client.auth or effect.auth, _parse(effect.url)
     if isinstance(auth, tuple):
         auth = HeaderAuth(*auth)
-    if auth is None and url.userinfo:
+    if auth is None and url.userinfo and "authorization" not in effect.headers:
         auth = httpx.BasicAuth(url.username, url.password)
     return {"auth": auth, "follow_redirects": False, "stream": True}
 
@@ -214,4 +214,12 @@ def raise_ours(
         if not given and callable(effect.route.target.provider.auth):
             message = f"authentication raised {name}: {error}"
             raise effect.route.target.hooks.source.error(message) from error
-    raise TransportError(f"{where}: {name}: {error}".removesuffix(": ")) from error
+    raise TransportError(f"{where}: {name}: {_said(error)}".removesuffix(": ")) from error
+
+
+def _said(error: BaseException) -> str:
+    """An error's words, or else those of what led to it: under trio, httpx has none of its own."""
+    seen: BaseException | None = error
+    while seen is not None and not str(seen):
+        seen = seen.__cause__ or seen.__context__
+    return "" if seen is None else str(seen)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
 from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
 from attrs import define
 
@@ -37,6 +38,7 @@ class Turn:
     tally: Tally
     clock: Clock
     has_next: bool
+    warnings: tuple[str, ...] = ()
 
     @property
     def target(self) -> Target:
@@ -65,6 +67,7 @@ def run_if_many(function: Callable[[], Any], documents: int) -> Flow:
 
 
 Observe = Callable[..., Any]
+_calls = itertools.count(1)
 
 
 @define
@@ -77,12 +80,11 @@ class Tally:
     attempts: int = 0
 
     @classmethod
-    def begin(cls, target: Target, now: float) -> Tally:
+    def begin(cls, now: float) -> Tally:
         """The tally of a call that begins now."""
-        listening = (*observers.registered.values(),)
-        if listening or target.hooks.observe:
-            return cls(listening, str(uuid4()), now)
-        return cls((), "", now)
+        # Of little cost, for it is made in every call: log records and fallbacks have it, too.
+        call = f"{os.getpid():x}-{next(_calls):x}"
+        return cls((*observers.registered.values(),), call, now)
 
     def tell(self, kind: type[events.Event], target: Target, **fields: Any) -> None:
         """Make an event and tell it, where somebody listens."""

@@ -6,9 +6,6 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
-
 from rerank_core.errors import APIStatusError, RerankError, ResponseParseError
 from rerank_core.records import JSON, RerankResponse
 from rerank_core.testing._case import Case, Ranking
@@ -17,18 +14,6 @@ from rerank_core.testing._failure import require
 from rerank_core.testing._service import QUERY, ask, computes, encoded, texts
 
 _PARSE = "parse_response"
-_SETTINGS = settings(
-    max_examples=60,
-    deadline=None,
-    database=None,
-    phases=[Phase.generate],  # a failure is small already, and shrinking it takes long
-    suppress_health_check=list(HealthCheck),
-)
-_SCORES = st.one_of(
-    st.floats(allow_nan=False, allow_infinity=False, width=32),
-    st.sampled_from([0.0, 0.5, 1.0, -1.0]),
-    st.integers(-3, 3).map(float),
-)
 
 
 def _pairs(response: RerankResponse) -> list[tuple[int, float | None]]:
@@ -87,11 +72,22 @@ def _try_ranking(case: Case, ranking: Ranking, documents: list[str], top_n: int 
 
 def check_any_ranking_survives(case: Case) -> None:
     """Any order, ties, negative scores, any `top_n`, one document or a thousand, any script."""
+    from hypothesis import HealthCheck, Phase, given, settings  # noqa: PLC0415 - for this check alone
+    from hypothesis import strategies as st  # noqa: PLC0415 - likewise
 
-    @_SETTINGS
+    floats = st.floats(allow_nan=False, allow_infinity=False, width=32)
+    few = st.sampled_from([0.0, 0.5, 1.0, -1.0]) | st.integers(-3, 3).map(float)
+
+    @settings(
+        max_examples=60,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],  # a failure is small already, and shrinking it takes long
+        suppress_health_check=list(HealthCheck),
+    )
     @given(st.data())
     def law(data: st.DataObject) -> None:
-        scores = data.draw(st.lists(_SCORES, min_size=1, max_size=12))
+        scores = data.draw(st.lists(floats | few, min_size=1, max_size=12))
         order = data.draw(st.permutations(range(len(scores))))
         documents = [
             data.draw(st.text(st.characters(exclude_categories=["Cs"]), max_size=8)) + f"-{at}"
