@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from rerank_core import (
-    APIStatusError,
     ConfigurationError,
     HTTPRequest,
     Provider,
@@ -70,24 +69,12 @@ def build_request(
 
 @hookimpl
 def parse_response(payload: Any, headers: Mapping[str, str]) -> RerankResponse:
-    """Read the reply, where an index is called `id`, or the error that it holds."""
-    if payload.get("success") is False:
-        raise APIStatusError(_read_errors(payload))
+    """Read the reply, where an index is called `id`."""
     rows = payload["result"]["response"]
     return RerankResponse(
         wire.read_results(rows, "result.response", index="id", score="score"),
         id=headers.get("cf-ray", ""),
     )
-
-
-def _read_errors(payload: Any) -> str:
-    errors = payload.get("errors")
-    said = [
-        f"{error.get('message')} ({error.get('code')})"
-        for error in (errors if isinstance(errors, list) else [])
-        if isinstance(error, dict)
-    ]
-    return "; ".join(said) or "the reply says that it was no success"
 
 
 def _to_url(base_url: str, request: RerankRequest) -> str:

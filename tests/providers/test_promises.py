@@ -13,7 +13,17 @@ from service import Service
 
 from .plugins import ALL, KEY, Plugin, every_plugin
 
-_RANKING = {"results", "data", "scores", "rankings", "records", "output"}
+_RANKING = {
+    "results",
+    "result",
+    "rerank",
+    "documentRanks",
+    "data",
+    "scores",
+    "rankings",
+    "records",
+    "output",
+}
 # Statuses that are worth another attempt beside 408, 425, 429 and 5xx, by the services' words.
 _RETRIED_TOO = {
     "cohere": {409},

@@ -75,7 +75,7 @@ def find_message(payload: Any, content: bytes, most: int = _MAX_CHARS) -> str:
 
 def beginning_of(content: bytes, most: int = MESSAGE_CHARS) -> str:
     """The first characters of a body on one line."""
-    text = content[: 4 * most + 4].decode("utf-8", "replace")
+    text = content[: 4 * most + 4].decode("utf-8-sig", "replace")
     return shorten(" ".join(text.split()), most)
 
 

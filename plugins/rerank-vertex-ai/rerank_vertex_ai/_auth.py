@@ -38,7 +38,6 @@ from rerank_vertex_ai._credentials import is_on_google, metadata_url, read_crede
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
 _LIFETIME = 3600  # seconds, the most that an assertion may live
-_TIMEOUT = 30.0
 _NO_CREDENTIALS = (
     "no credentials: give access_token= or vertex_credentials=, set VERTEXAI_CREDENTIALS or"
     " GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`"
@@ -232,9 +231,7 @@ def _send(
 
     host = httpx.URL(url).host
     try:
-        reply = httpx.request(
-            method, url, content=body, headers=headers, timeout=timeout or _TIMEOUT
-        )
+        reply = httpx.request(method, url, content=body, headers=headers, timeout=timeout or 30.0)
     except httpx.HTTPError as error:
         told.append(f"{host}: {type(error).__name__}")
         raise exceptions.TransportError(told[-1], retryable=True) from error  # type: ignore[no-untyped-call]

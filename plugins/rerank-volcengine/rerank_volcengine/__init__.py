@@ -91,8 +91,8 @@ def build_request(
 @hookimpl
 def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     """Read the scores, which stand in the order of the documents, or the error beside a 200."""
-    if code := payload.get("code"):
-        kind = _KINDS.get(code, APIStatusError) if isinstance(code, int) else APIStatusError
+    code = payload.get("code")
+    if isinstance(code, int) and (kind := _KINDS.get(code)):
         raise kind(f"{payload.get('message')} (code {code})")
     found = payload["data"]
     # Some versions of the service write the list alone, and usage beside it.
