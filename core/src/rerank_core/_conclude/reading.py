@@ -72,12 +72,12 @@ def explain(
     if (said := find_error(target, reply, payload, now, hide)) is not None:
         said.__cause__ = error
         return said
-    if isinstance(payload, dict) or not reply.content:
+    if isinstance(payload, dict):
         return error
     expected = _find_expected(part, target, reply)
     if not expected:
         return error
-    kind = _KINDS.get(type(payload), "a boolean")
+    kind = _KINDS.get(type(payload), "a boolean") if reply.content else "empty"
     message = (
         f"the reply is {kind}, an object with {expected!r} was expected: docs/servers.md says which"
         " plugin speaks to which server"
