@@ -100,7 +100,14 @@ def _describe(error: Mapping[str, Any], depth: int) -> str:
     if isinstance(detail, str) and (listed := message_in(error.get("errors"), depth)):
         return f"{detail}: {listed}"
     found = (message_in(error.get(name), depth) for name in _MESSAGES)
-    return _with_title(error, next(filter(None, found), ""))
+    return _with_title(error, next(filter(None, found), "") or _of_fields(error.get("errors")))
+
+
+def _of_fields(errors: Any) -> str:
+    """What is wrong with each field, where a validator lists it by the field's name."""
+    rows = [*errors.items()][:3] if isinstance(errors, dict) else []
+    said = [(name, message_in(value)) for name, value in rows if isinstance(value, (str, list))]
+    return "; ".join(f"{name}: {text}" for name, text in said if text)
 
 
 def _with_title(error: Mapping[str, Any], text: str) -> str:
