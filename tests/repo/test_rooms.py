@@ -23,7 +23,6 @@ MOST_LINES_OF_HTTPX = 700  # of modules that know httpx, each counted whole
 KNOW_HTTPX_ANYWAY = {"auth", "tokens", "testing"}
 CEILING = 250
 KNOWN_TO_ALL = {"_repr_html_", "_asdict", "_replace", "_fields", "_exit", "_hidden_params"}
-OURS = {"rerank_core", *(path.stem for path in (ROOT / "plugins").glob("*/*rerank*"))}
 MODULES = {
     ".".join(("rerank_core", *path.relative_to(CORE).with_suffix("").parts)): path
     for path in sorted(CORE.rglob("*.py"))
@@ -185,6 +184,14 @@ def _is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__") and name.strip("_") != ""
 
 
+def _is_ours(name: str) -> bool:
+    """Whether a source of this repository is the module, or holds the name."""
+    parts = tuple(name.split("."))
+    places = {parts, parts[:-1], (*parts[:-1], "__init__")}
+    ends = {path.with_suffix("").parts[-len(place) :] for path in SOURCES for place in places}
+    return bool(places & ends)
+
+
 def _names_of(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -214,9 +221,7 @@ def test_no_private_name_of_another_library_is_imported() -> None:
         f"{path.relative_to(ROOT)}: {name}"
         for path in SOURCES
         for name in _names_of(path)
-        if any(map(_is_private, name.split(".")))
-        and name.split(".")[0] not in OURS
-        and name.split(".")[0] != "__future__"
+        if any(map(_is_private, name.split("."))) and not _is_ours(name)
     ]
 
     assert found == []
