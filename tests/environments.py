@@ -2,8 +2,9 @@
 
 Run `python tests/environments.py infinity litellm_proxy sdks`, or name others of them: it takes
 minutes and gigabytes once, and nothing the second time. `benchmarks` names all those that
-`benchmarks/measure.py` compares, `frameworks` those that `.ci/frameworks` uses. It uses pip rather
-than uv, so that pip's own configuration decides where the CPU build of torch comes from.
+`benchmarks/measure.py` compares, `gates` those of `benchmarks/gates.py`, `frameworks` those that
+`.ci/frameworks` uses. It uses pip rather than uv, so that pip's own configuration decides where the
+CPU build of torch comes from.
 """
 
 from __future__ import annotations
@@ -92,6 +93,10 @@ SDKS = Environment(
             "contextual-client==0.11.0",
             "isaacus==0.22.1",
             "xinference-client==4.1.0",
+            "elasticsearch==9.5.1",
+            "oci==2.189.0",
+            "pinecone==10.2.0",
+            "vikingdb-python-sdk==0.1.35",
         ),
     ),
 )
@@ -137,11 +142,12 @@ def _both(name: str, plugin: str, tested_with: str, newest_only: str) -> tuple[E
         newest_only: The vendor's integration, which `benchmarks/frameworks.py` compares.
     """
     needs = _needs(f"plugins/{plugin}")
-    lowest = tuple(need.partition(",")[0].replace(">=", "==") for need in needs)
+    tested = tuple(tested_with.split())
+    lowest = [need.partition(",")[0].replace(">=", "==") for need in (*needs, *tested)]
     ours = {*_needs(), *_needs("plugins/rerank-local")} - {*needs}
-    others = (*sorted(ours), *TESTS, *tested_with.split())
+    others = (*sorted(ours), *TESTS)
     return (
-        Environment(name, ((*needs, *others, newest_only),)),
+        Environment(name, ((*needs, *tested, *others, newest_only),)),
         Environment(f"{name}-lowest", ((*lowest, *others),)),
     )
 
@@ -161,6 +167,10 @@ TORCH = Environment(
 # Core and rerank-cohere themselves are put beside these by whatever measures them: they change.
 BENCHMARKS = (
     Environment("bench_ours", (_needs(),)),
+    Environment(
+        "bench_transports",
+        (_needs(), ("--only-binary=:all:", "pyreqwest==0.15.1", "httpx-aiohttp==0.2.0")),
+    ),
     Environment("bench_aiohttp", (("aiohttp==3.14.5", "orjson"),)),
     Environment("bench_litellm", (("litellm==1.106.2",),)),
     Environment("bench_rerankers", (("rerankers[api]==0.10.0",),)),
@@ -173,7 +183,7 @@ FRAMEWORKS = (
     *_both(
         "langchain",
         "langchain-rerank-core",
-        "langchain-classic langchain-tests",
+        "langchain-classic>=1.0 langchain-tests>=1.0",
         "langchain-cohere",
     ),
     *_both(
@@ -212,6 +222,7 @@ def main(names: list[str]) -> None:
         return
     groups = {
         "benchmarks": [environment.name for environment in BENCHMARKS],
+        "gates": ["bench_ours", "bench_litellm"],
         "frameworks": [environment.name for environment in (*FRAMEWORKS, RECIPES)],
     }
     chosen = [single for name in names for single in groups.get(name, [name])]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.clients import (
     HEADERS,
     OURS,
+    TRANSPORTS,
     Client,
     find_body,
     litellm_arguments,
-    look_at_nothing,
     make_ranker,
     read_items,
     read_payload,
@@ -36,10 +36,29 @@ async def open_ours(base: str, _: AsyncExitStack) -> AsyncCall:
     return lambda sent: arerank(model, QUERY, sent, top_n=len(sent), api_key=KEY, api_base=base)
 
 
-async def open_ours_bare(base: str, stack: AsyncExitStack) -> AsyncCall:
-    """The public function in a process where it takes everything as it is: what checks cost."""
-    look_at_nothing()
-    return await open_ours(base, stack)
+async def open_ours_pyreqwest(base: str, stack: AsyncExitStack) -> AsyncCall:
+    """A `Reranker` with pyreqwest's transport for httpx."""
+    transport = import_module("pyreqwest.compatibility.httpx").HttpxTransport()
+    return await _ours_with(transport, base, stack)
+
+
+async def open_ours_aiohttp(base: str, stack: AsyncExitStack) -> AsyncCall:
+    """A `Reranker` with httpx-aiohttp's transport, without a limit of connections."""
+    aiohttp, httpx_aiohttp = import_module("aiohttp"), import_module("httpx_aiohttp")
+
+    def make() -> Any:
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+
+    return await _ours_with(httpx_aiohttp.AiohttpTransport(client=make), base, stack)
+
+
+async def _ours_with(transport: Any, base: str, stack: AsyncExitStack) -> AsyncCall:
+    stack.push_async_callback(transport.aclose)
+    reranker = import_module("rerank_core").Reranker(
+        f"cohere/{MODEL}", api_key=KEY, api_base=base, http_client=transport
+    )
+    await stack.enter_async_context(reranker)
+    return lambda sent: reranker.arerank(QUERY, sent, top_n=len(sent))
 
 
 class Connection(asyncio.Protocol):
@@ -92,25 +111,14 @@ async def open_asyncio(base: str, stack: AsyncExitStack) -> AsyncCall:
 
 async def open_httpx(base: str, stack: AsyncExitStack) -> AsyncCall:
     """One `httpx.AsyncClient` as it comes: at most 100 connections, of which 20 are kept."""
-    client = import_module("httpx").AsyncClient(timeout=600)
-    return _post_with(await stack.enter_async_context(client), base)
-
-
-async def open_httpx_unlimited(base: str, stack: AsyncExitStack) -> AsyncCall:
-    """One `httpx.AsyncClient` that may open and keep as many connections as there are calls."""
-    httpx = import_module("httpx")
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    client = httpx.AsyncClient(timeout=600, limits=limits)
-    return _post_with(await stack.enter_async_context(client), base)
-
-
-def _post_with(client: Any, base: str) -> AsyncCall:
+    httpx, orjson = import_module("httpx"), import_module("orjson")
+    client = await stack.enter_async_context(httpx.AsyncClient(timeout=600))
     url = f"{base}/v2/rerank"
 
     async def call(sent: list[str]) -> Any:
-        reply = await client.post(url, json=body(sent), headers=HEADERS)
+        reply = await client.post(url, content=orjson.dumps(body(sent)), headers=HEADERS)
         reply.raise_for_status()
-        return reply.json()
+        return orjson.loads(reply.content)
 
     return call
 
@@ -157,11 +165,15 @@ async def open_voyage(base: str, _: AsyncExitStack) -> AsyncCall:
 
 CLIENTS = {
     "ours": Client("**rerank-core**", OURS, open_ours, read_results),
-    "bare": Client("rerank-core, nothing looked at", OURS, open_ours_bare, read_results),
+    "ours_pyreqwest": Client(
+        "rerank-core, pyreqwest's transport", TRANSPORTS, open_ours_pyreqwest, read_results
+    ),
+    "ours_aiohttp": Client(
+        "rerank-core, httpx-aiohttp's transport", TRANSPORTS, open_ours_aiohttp, read_results
+    ),
     "asyncio": Client("raw asyncio, orjson", OURS, open_asyncio, read_payload),
     "aiohttp": Client("aiohttp, orjson", "bench_aiohttp", open_aiohttp, read_payload),
-    "httpx": Client("httpx as it comes", OURS, open_httpx, read_payload),
-    "httpx_unlimited": Client("httpx without limits", OURS, open_httpx_unlimited, read_payload),
+    "httpx": Client("httpx as it comes, orjson", OURS, open_httpx, read_payload),
     "litellm": Client("litellm", "bench_litellm", open_litellm, read_items),
     "rerankers": Client("rerankers", "bench_rerankers", open_rerankers, read_rerankers),
     "cohere": Client("cohere", "bench_cohere", open_cohere, read_results),

@@ -7,6 +7,7 @@ else the machine does falls on all alike, and the figures of one round may be di
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from contextlib import ExitStack
 from typing import Any
 
@@ -19,15 +20,20 @@ TURN_US = 80_000
 LEAST, MOST = 3, 400
 
 
-def measure_blocking(rounds: int) -> dict[str, Any]:
-    """For each client and number of documents, each round's figures."""
-    found: dict[str, Any] = {name: {} for name in CLIENTS}
+def measure_blocking(rounds: int, names: Collection[str] = CLIENTS) -> dict[str, Any]:
+    """For each client and number of documents, each round's figures.
+
+    Args:
+        rounds: How many.
+        names: Which clients.
+    """
+    found: dict[str, Any] = {name: {} for name in names}
     with MockServer() as server, ExitStack() as stack:
         workers = {
             name: stack.enter_context(
-                Worker("blocking", name, client.environment, server.base)
+                Worker("blocking", name, CLIENTS[name].environment, server.base)
             ).wait()
-            for name, client in CLIENTS.items()
+            for name in names
         }
         calls = {}
         for name, worker in workers.items():
@@ -39,7 +45,7 @@ def measure_blocking(rounds: int) -> dict[str, Any]:
         for turn in range(rounds):
             say(f"blocking calls, round {turn + 1} of {rounds}")
             for count in COUNTS:
-                for name in shuffled([*CLIENTS], turn * 10_000 + count):
+                for name in shuffled([*names], turn * 10_000 + count):
                     used = server.cpu_ns()
                     figures = workers[name].ask(count=count, calls=calls[name, count])
                     figures["server_us"] = (server.cpu_ns() - used) / calls[name, count] / 1e3

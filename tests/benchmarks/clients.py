@@ -77,7 +77,7 @@ def open_ours(base: str, _: ExitStack) -> Call:
 
 
 def open_ours_read(base: str, stack: ExitStack) -> Call:
-    """The same, and index, score and text of every result are read."""
+    """The public function, and index, score and text of every result are read."""
     call = open_ours(base, stack)
 
     def read(sent: list[str]) -> Any:
@@ -87,55 +87,6 @@ def open_ours_read(base: str, stack: ExitStack) -> Call:
         return reply
 
     return read
-
-
-def look_at_nothing() -> None:
-    """Take documents, indices and scores as they are, in this process from now on."""
-    call, inner, exchange, documents, wire = (
-        import_module(f"rerank_core.{name}")
-        for name in ("_call", "_json", "_exchange", "_documents", "wire")
-    )
-
-    def fit(call: Any, _: object) -> object:
-        return documents.Fitted(call.documents, range(len(call.documents)), (), None)
-
-    for module, name, instead in (
-        (call, "_checked_documents", lambda given: (given, False)),
-        (exchange, "fit_documents", fit),
-        (wire, "render_documents", lambda given, _: given),
-        (inner, "_refuse_nan", lambda _: None),
-        (exchange, "check_results", lambda results, _: results),
-        (exchange, "sort_results", lambda results: results),
-    ):
-        getattr(module, name)  # fails where this has moved
-        setattr(module, name, instead)
-
-
-def open_ours_bare(base: str, stack: ExitStack) -> Call:
-    """The public function in a process where it takes everything as it is: what checks cost."""
-    look_at_nothing()
-    return open_ours(base, stack)
-
-
-def open_layer(base: str, stack: ExitStack) -> Call:
-    """The public function over a transport that has the reply at hand."""
-    httpx = import_module("httpx")
-    models, drivers = import_module("rerank_core._models"), import_module("rerank_core._send.drivers")
-    kept: dict[int, Any] = {}
-
-    def send(_: Any, effect: Any) -> Any:
-        size = len(effect.content)
-        if size not in kept:
-            address, sent = effect.request.url, effect.content
-            reply = httpx.post(address, content=sent, headers=HEADERS, timeout=60)
-            kept[size] = models.HTTPResponse(
-                reply.status_code, dict(reply.headers.items()), reply.content
-            )
-        return kept[size]
-
-    drivers.BlockingDriver._send  # noqa: B018, SLF001 - fails where this has moved
-    drivers.BlockingDriver._send = send  # noqa: SLF001 - the one place where bytes go out
-    return open_ours(base, stack)
 
 
 def open_httpx(base: str, stack: ExitStack) -> Call:
@@ -152,7 +103,7 @@ def open_httpx(base: str, stack: ExitStack) -> Call:
 
 
 def open_httpx_orjson(base: str, stack: ExitStack) -> Call:
-    """The same with bytes from orjson."""
+    """The same with bytes from orjson, and pairs of index and score made of the reply."""
     client = stack.enter_context(import_module("httpx").Client(timeout=60))
     orjson = import_module("orjson")
     url = f"{base}/v2/rerank"
@@ -160,7 +111,7 @@ def open_httpx_orjson(base: str, stack: ExitStack) -> Call:
     def call(sent: list[str]) -> Any:
         reply = client.post(url, content=orjson.dumps(body(sent)), headers=HEADERS)
         reply.raise_for_status()
-        return orjson.loads(reply.content)
+        return read_payload(orjson.loads(reply.content))
 
     return call
 
@@ -251,14 +202,13 @@ def open_voyage(base: str, _: ExitStack) -> Call:
 
 
 OURS = "bench_ours"
+TRANSPORTS = "bench_transports"  # ours, with transports of third parties beside it
 CLIENTS = {
     "ours": Client("**rerank-core**", OURS, open_ours, read_results),
     "ours_read": Client("rerank-core, every result read", OURS, open_ours_read, read_results),
-    "bare": Client("rerank-core, nothing looked at", OURS, open_ours_bare, read_results),
-    "layer": Client("rerank-core, no transport", OURS, open_layer, read_results),
     "socket": Client("raw socket, orjson", OURS, open_socket, read_payload),
     "httpx": Client("httpx, `json=`", OURS, open_httpx, read_payload),
-    "httpx_orjson": Client("httpx, orjson", OURS, open_httpx_orjson, read_payload),
+    "httpx_orjson": Client("httpx, orjson", OURS, open_httpx_orjson, list),
     "litellm": Client("litellm", "bench_litellm", open_litellm, read_items),
     "rerankers": Client("rerankers", "bench_rerankers", open_rerankers, read_rerankers),
     "cohere": Client("cohere", "bench_cohere", open_cohere, read_results),

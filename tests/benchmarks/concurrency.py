@@ -6,6 +6,7 @@ Each turn opens its client afresh and makes one call per place before it is time
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from time import monotonic
 from typing import Any
@@ -20,27 +21,35 @@ LATENCY_SECONDS = 0.02
 TURN_SECONDS = 0.7
 MOST_CALLS = 6000
 ENOUGH_SECONDS = 60  # of one client at one level, after which it sits out: some take minutes
-# Its cost per call grows with the square: at 1,024 one turn would take many minutes.
-UNFIT = {("httpx_unlimited", 1024)}
 
 
-def measure_concurrency(rounds: int) -> dict[str, Any]:
-    """For each client and number of concurrent calls, each round's figures."""
-    found: dict[str, Any] = {name: {} for name in CLIENTS}
+def measure_concurrency(
+    rounds: int, names: Collection[str] = CLIENTS, levels: Sequence[int] = LEVELS
+) -> dict[str, Any]:
+    """For each client and number of concurrent calls, each round's figures.
+
+    Args:
+        rounds: How many.
+        names: Which clients.
+        levels: How many calls are under way.
+    """
+    found: dict[str, Any] = {name: {} for name in names}
     spent: dict[tuple[str, int], float] = defaultdict(float)
     with MockServer() as server, ExitStack() as stack:
         server.wait(LATENCY_SECONDS)
         workers = {
-            name: stack.enter_context(Worker("async", name, client.environment, server.base)).wait()
-            for name, client in CLIENTS.items()
+            name: stack.enter_context(
+                Worker("async", name, CLIENTS[name].environment, server.base)
+            ).wait()
+            for name in names
         }
         rates: dict[object, float] = {}
         for turn in range(rounds):
-            for level in LEVELS:
+            for level in levels:
                 say(f"{level} concurrent calls, round {turn + 1} of {rounds}")
-                for name in shuffled([*CLIENTS], turn * 10_000 + level):
+                for name in shuffled([*names], turn * 10_000 + level):
                     place = name, level
-                    if place in UNFIT or spent[place] > ENOUGH_SECONDS:
+                    if spent[place] > ENOUGH_SECONDS:
                         continue
                     begin = monotonic()
                     # As many calls as take a moment at the rate of the turn before this one.

@@ -3,7 +3,7 @@
 `python tests/environments.py benchmarks` makes the environments, once. Then
 `python tests/benchmarks/measure.py` measures: half an hour on a machine with nothing else to do.
 It writes the raw figures, the page's tables and its plots. Options:
-    --only A,B     some of: blocking, concurrency, startup, counts, instructions, parts, profiles;
+    --only A,B     some of: blocking, concurrency, startup, counts, profiles;
                    the other figures stay; `--only none` writes tables and plots again
     --rounds N     a quick look with few rounds
     --into FOLDER  another place than `docs`, for the figures, `performance.md` and the plots
@@ -16,9 +16,8 @@ import json
 import os
 import platform
 import resource
-import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.blocking import measure_blocking
+from benchmarks.clients import OURS, TRANSPORTS
 from benchmarks.concurrency import measure_concurrency
-from benchmarks.instructions import count_instructions
-from benchmarks.parts import COUNTS, count_parts
 from benchmarks.plots import draw_all
 from benchmarks.profiles import sample
 from benchmarks.report import fill_page
@@ -38,11 +36,16 @@ from benchmarks.workers import install_ours, python_of, run_module, say
 from environments import BENCHMARKS, ENVIRONMENTS
 
 ROOT = Path(__file__).parents[2]
-OURS = "bench_ours"
+EVERYWHERE = tuple(environment.name for environment in BENCHMARKS)
 
 
-def measure_counts(_: int) -> dict[str, Any]:
-    """What needs no rounds: counts and memory."""
+def measure_counts(_: int, installations: Collection[str] = EVERYWHERE) -> dict[str, Any]:
+    """What needs no rounds: counts and memory.
+
+    Args:
+        _: Rounds, of which it has one.
+        installations: The environments whose size is told.
+    """
     with MockServer() as server:
         base = server.base
         return {
@@ -58,37 +61,9 @@ def measure_counts(_: int) -> dict[str, Any]:
                 name: run_module(OURS, "probes", "split", name, base)
                 for name in ("ours", "httpx_orjson")
             },
-            "connections": {
-                way: run_module(OURS, "probes", "connections", way, base)
-                for way in ("sequential", "concurrent", "loops", "threads")
-            },
             "modules": run_module(OURS, "probes", "modules", "rerank_core"),
-            "footprint": {
-                environment.name: run_module(environment.name, "probes", "footprint")
-                for environment in BENCHMARKS
-            },
+            "footprint": {name: run_module(name, "probes", "footprint") for name in installations},
         }
-
-
-def measure_instructions(_: int) -> dict[str, Any]:
-    """Instructions per call, where valgrind is."""
-    found: dict[str, Any] = {}
-    with MockServer() as server:
-        for client in ("httpx", "httpx_orjson", "ours", "layer"):
-            for count in (10, 100, 1000):
-                say(f"instructions of {client}, {count} documents")
-                counted = count_instructions(server, python_of(OURS), client, count)
-                found.setdefault(client, {})[str(count)] = round(counted)
-    return found
-
-
-def measure_parts(_: int) -> dict[str, Any]:
-    """Where they go, of the layer alone."""
-    found = {}
-    for count in COUNTS:
-        say(f"instructions of each part, {count} documents")
-        found[str(count)] = count_parts(python_of(OURS), count)
-    return found
 
 
 def measure_profiles(turns: int) -> dict[str, Any]:
@@ -108,8 +83,6 @@ SECTIONS: dict[str, tuple[Callable[[int], dict[str, Any]], int]] = {
     "startup": (measure_startup, 15),
     "blocking": (measure_blocking, 25),
     "concurrency": (measure_concurrency, 5),
-    "instructions": (measure_instructions, 1),
-    "parts": (measure_parts, 1),
     "profiles": (measure_profiles, 3),
 }
 # What the rest of the machine's load falls on; the others count.
@@ -150,13 +123,10 @@ def main() -> None:
             sys.exit(f"Run `python tests/environments.py benchmarks`; missing: {missing}")
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-        install_ours(OURS)
+        install_ours(OURS, TRANSPORTS)
         if "machine" not in found or {*wanted} & TIMED:
             found["machine"] = describe_machine()
     for name in wanted:
-        if name in {"instructions", "parts"} and not shutil.which("valgrind"):
-            say("valgrind is not installed: no instructions are counted")
-            continue
         measure, rounds = SECTIONS[name]
         found[name] = measure(chosen.rounds or rounds)
         raw.write_text(json.dumps(found, separators=(",", ":")) + "\n", encoding="utf-8")

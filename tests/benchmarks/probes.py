@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import json
 import subprocess
 import sys
 import sysconfig
-import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, ExitStack
-from http.client import HTTPConnection
+from contextlib import ExitStack
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-from benchmarks import async_clients
 from benchmarks.clients import CLIENTS, HEADERS
-from benchmarks.payloads import body, check_answer, documents
+from benchmarks.payloads import body, documents
 
 SPLIT, PART, THREADS = 10_000, 1000, 4
 
@@ -97,67 +92,6 @@ def _split_by_hand(base: str, stack: ExitStack) -> Callable[[list[str]], int]:
     return call
 
 
-def _call_in_turn(base: str) -> None:
-    call, sent = CLIENTS["ours"].open(base, ExitStack()), documents(10)
-    for _ in range(20):
-        call(sent)
-
-
-def _call_at_once(base: str, concurrency: int = 64) -> None:
-    async def gather() -> None:
-        call, sent = await async_clients.open_ours(base, AsyncExitStack()), documents(10)
-        for _ in range(3):
-            replies = await asyncio.gather(*(call(sent) for _ in range(concurrency)))
-            for reply in replies:
-                check_answer(CLIENTS["ours"].pairs(reply), 10)
-
-    asyncio.run(gather())
-
-
-def _call_in_loops(base: str) -> None:
-    for _ in range(5):
-        _call_at_once(base, 8)
-
-
-def _call_in_threads(base: str) -> None:
-    for _ in range(2):
-        threads = [threading.Thread(target=_call_in_turn, args=[base]) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-
-WAYS = {
-    "sequential": _call_in_turn,
-    "concurrent": _call_at_once,
-    "loops": _call_in_loops,
-    "threads": _call_in_threads,
-}
-
-
-def count_connections(way: str, base: str) -> dict[str, int]:
-    """Connections that one way of calling opens, and those that it leaves open.
-
-    Args:
-        way: 20 calls in turn, 64 at once, 8 at once in each of 5 event loops, or 20 in turn in
-            each of 8 threads and, when these have ended, of 8 others.
-        base: The server's base URL.
-    """
-    control = HTTPConnection(base.removeprefix("http://"), timeout=60)
-
-    def counts() -> dict[str, int]:
-        control.request("GET", "/stats")
-        found: dict[str, int] = json.loads(control.getresponse().read())
-        return found
-
-    before = counts()
-    WAYS[way](base)
-    time.sleep(0.1)  # the server learns of a closed connection a moment later
-    after = counts()
-    return {kind: after[kind] - before[kind] for kind in ("connections", "open", "requests")}
-
-
 def list_modules(name: str) -> list[str]:
     """What an interpreter imports that imports a module and nothing else."""
     command = [sys.executable, "-P", "-c", f"import {name}, sys; print(*sys.modules)"]
@@ -203,7 +137,6 @@ PROBES: dict[str, Callable[..., Any]] = {
     "garbage": count_garbage,
     "growth": measure_growth,
     "split": measure_split,
-    "connections": count_connections,
     "modules": list_modules,
     "footprint": measure_footprint,
 }

@@ -40,13 +40,6 @@ from benchmarks.workers import RUN, environ
 EVERY_SECONDS = 0.001  # the kernel may do so less often
 TURNS, CALLS = 3, 6000
 COLLECTING = "of all this, collecting cyclic garbage"
-_CHECKS = (
-    "_checked_documents|fit_documents|render_documents|_refuse_nan|read_results|check_results"
-    "|sort_results|check_encodable|check_text"
-)
-_WIRES = (
-    "_http|_asyncio_lanes|_bodies|_channels|_connections|_direct|_lanes|_network|_pools|_sockets"
-)
 # The first that is found in "file:function:line of source"; a frame with none is its caller's.
 PARTS = {
     "send (system calls)": r"_?sock(et)?\.(send|sendall|sendmsg)\(",
@@ -57,9 +50,12 @@ PARTS = {
     "h11": r"/h11/",
     "httpx, httpcore, anyio": r"/(httpx|httpcore|anyio)/",
     "asyncio": r"/(asyncio/|selectors\.py)",
-    "look at every document, index and score": rf"/rerank_core/[^:]*:({_CHECKS}):",
-    "rerank-core's connections": rf"/rerank_core/({_WIRES})[/.]",
-    "the layer: arguments, hooks, records, flow": r"/(rerank_core/|rerank_cohere\.|pluggy/)",
+    "hooks": r"/(rerank_cohere\.|pluggy/)",
+    "resolve": r"/rerank_core/_resolve/",
+    "prepare": r"/rerank_core/_prepare/",
+    "send": r"/rerank_core/_send/",
+    "conclude": r"/rerank_core/_conclude/",
+    "the way through the rooms, and what is public": r"/rerank_core/",
     "the caller, who drops the reply before": r"/benchmarks/",
 }
 _PATTERNS = {part: re.compile(pattern) for part, pattern in PARTS.items()}

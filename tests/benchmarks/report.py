@@ -9,8 +9,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import async_clients, clients
-from benchmarks.goals import Goal, divide, list_goals, list_without_checks
-from benchmarks.parts import in_order
+from benchmarks.goals import Goal, divide, list_goals, list_shown
 from benchmarks.profiles import COLLECTING
 from benchmarks.startup import FIRST, IMPORTS
 
@@ -38,7 +37,10 @@ def make_table(head: Row, rows: Iterable[Row]) -> str:
 def tell_machine(found: Mapping[str, Any]) -> str:
     """Where and when, and with which versions."""
     machine, installed = found["machine"], found["counts"]["footprint"]
-    names = {"bench_ours": ("httpx", "httpcore", "orjson")}
+    names = {
+        "bench_ours": ("httpx", "httpcore", "orjson"),
+        "bench_transports": ("pyreqwest", "httpx-aiohttp"),
+    }
     versions = [
         f"{name} {details['versions'][name]}"
         for environment, details in installed.items()
@@ -72,22 +74,11 @@ def tell_goals(found: Mapping[str, Any]) -> str:
         bounds = (f"{sign}{_tell(bound, goal)}" for bound in (goal.must, goal.goal))
         figures = (_tell(figure, goal) for figure in (goal.median, goal.worst))
         rows.append([goal.what, *bounds, *figures, goal.verdict])
+    for shown in list_shown(found):
+        figures = (number(figure) for figure in (shown.median, shown.worst))
+        verdict = shown.verdict.replace("must", "shown")
+        rows.append([shown.what, "-", f"\u2265 {number(shown.goal)}", *figures, verdict])
     return make_table(["what", "must", "goal", "median", "worst", "reached"], rows)
-
-
-def tell_missed(found: Mapping[str, Any]) -> str:
-    """Goals that are missed, and how near one comes without the checks that core makes."""
-    bare = {goal.what: goal for goal in list_without_checks(found)}
-    rows = []
-    for goal in list_goals(found):
-        if goal.verdict != "goal":
-            sign = "\u2265 " if goal.is_floor else "\u2264 "
-            less = bare.get(goal.what)
-            without = f"{_tell(less.median, goal)}" if less else "-"
-            rows.append(
-                [goal.what, f"{sign}{_tell(goal.goal, goal)}", _tell(goal.median, goal), without]
-            )
-    return make_table(["what", "goal", "median", "nothing looked at"], rows)
 
 
 def tell_blocking(found: Mapping[str, Any]) -> str:
@@ -195,29 +186,6 @@ def tell_distributions(found: Mapping[str, Any]) -> str:
     return make_table(["distribution", "MB"], rows)
 
 
-def tell_instructions(found: Mapping[str, Any]) -> str:
-    """Instructions per call."""
-    section = found["instructions"]
-    counts = [*section["ours"]]
-    rows = [
-        [clients.CLIENTS[name].label, *(f"{figures[count]:,}" for count in counts)]
-        for name, figures in section.items()
-    ]
-    head = [f"{int(count):,} documents" for count in counts]
-    return make_table(["instructions per call", *head], rows)
-
-
-def tell_parts(found: Mapping[str, Any]) -> str:
-    """Where the instructions of the layer go, in the order of the most documents."""
-    section = found["parts"]
-    *_, most = section.values()
-    rows = [
-        [name, *(f"{counts[name]:,}" for counts in section.values())] for name, _ in in_order(most)
-    ]
-    head = [f"{int(count):,} documents" for count in section]
-    return make_table(["instructions, nothing sent", *head], rows)
-
-
 def _tell_profiles(head: str, columns: Mapping[str, Mapping[str, float]]) -> str:
     """Microseconds of each part, a column for each profile, in the order of the first."""
     (first, *_) = columns.values()
@@ -247,14 +215,11 @@ def tell_profile_concurrent(found: Mapping[str, Any]) -> str:
 PARTS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "machine": ("counts", tell_machine),
     "goals": ("machine", tell_goals),
-    "missed": ("machine", tell_missed),
     "blocking": ("blocking", tell_blocking),
     "concurrency": ("concurrency", tell_concurrency),
     "startup": ("startup", tell_startup),
     "counts": ("counts", tell_counts),
     "footprint": ("counts", tell_footprint),
-    "instructions": ("instructions", tell_instructions),
-    "parts": ("parts", tell_parts),
     "distributions": ("counts", tell_distributions),
     "profile-blocking": ("profiles", tell_profile_blocking),
     "profile-concurrent": ("profiles", tell_profile_concurrent),

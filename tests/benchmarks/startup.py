@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,16 @@ def install_neighbours(folder: Path) -> None:
         )
 
 
-def measure_startup(rounds: int) -> dict[str, Any]:
-    """For each statement, each round's figures."""
+def measure_startup(
+    rounds: int, imports: Collection[str] = IMPORTS, first: Collection[str] = FIRST
+) -> dict[str, Any]:
+    """For each statement, each round's figures.
+
+    Args:
+        rounds: How many.
+        imports: Whose import is measured.
+        first: Whose first answer.
+    """
     found: dict[str, Any] = defaultdict(lambda: defaultdict(list))
     jobs: dict[str, tuple[str, str, str]] = {}
     with MockServer() as server, tempfile.TemporaryDirectory() as holder:
@@ -99,10 +108,11 @@ def measure_startup(rounds: int) -> dict[str, Any]:
         alone.mkdir()
         many.mkdir()
         install_neighbours(many)
-        for name, (environment, statement) in IMPORTS.items():
+        for name in imports:
+            environment, statement = IMPORTS[name]
             jobs[f"bare:{name}"] = environment, "", ""
             jobs[f"import:{name}"] = environment, statement, ""
-        for name in FIRST:
+        for name in first:
             source = FIRST_ANSWER.format(tests=str(TESTS), name=name, base=server.base)
             jobs[f"first:{name}"] = CLIENTS[name].environment, source, ""
         jobs["discovery:alone"] = OURS, DISCOVER, str(alone)

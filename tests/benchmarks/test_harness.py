@@ -110,11 +110,12 @@ def test_labels_of_a_plot_do_not_overlap() -> None:
 def test_a_page_keeps_what_stands_outside_the_comments(tmp_path: Path) -> None:
     """Only what is between a pair of comments is written anew."""
     page = tmp_path / "performance.md"
-    page.write_text("a\n<!-- instructions -->\nold\n<!-- end -->\nb\n", encoding="utf-8")
-    fill_page({"instructions": {"ours": {"10": 1234, "100": 5678}}}, page)
+    page.write_text("a\n<!-- footprint -->\nold\n<!-- end -->\nb\n", encoding="utf-8")
+    details = {"distributions": 12, "mb": 3.25, "native": 1}
+    fill_page({"counts": {"footprint": {"bench_ours": details}}}, page)
     text = page.read_text(encoding="utf-8")
 
-    assert text.startswith("a\n<!-- instructions -->\n")
+    assert text.startswith("a\n<!-- footprint -->\n")
     assert text.endswith("\n<!-- end -->\nb\n")
-    assert "| **rerank-core** | 1,234 | 5,678 |" in text
+    assert "| **rerank-core rerank-cohere** | 12 | 3.25 | 1 |" in text
     assert "old" not in text

@@ -158,8 +158,8 @@ def cross_encoders(home: Path) -> Iterator[dict[str, Any]]:
                     model = CrossEncoder(str(folder), device="cpu", **(PROMPTS if prompted else {}))
                     model.save_pretrained(str(folder))
                     pairs = [(QUERY, document) for document in DOCUMENTS]
-                    logits = model.predict(pairs, activation_fn=torch.nn.Identity(), batch_size=2)
-                    predicted = model.predict(pairs, batch_size=2)
+                    logits = model.predict(pairs, activation_fn=torch.nn.Identity(), batch_size=4)
+                    predicted = model.predict(pairs, batch_size=4)
                     yield describe(home, name, "text-classification", logits, predicted)
 
 

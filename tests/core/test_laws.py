@@ -41,7 +41,6 @@ from rerank_core import (
 )
 from rerank_core._conclude.response import Ranking, complete
 from rerank_core._conclude.waits import read_retry_after
-from rerank_core._prepare.call import Call
 from rerank_core._prepare.requests import Part
 from rerank_core._send.drivers import AsyncDriver, BlockingDriver
 from rerank_core._send.effects import Clock, Flow, Gather, Sleep

@@ -137,10 +137,19 @@ def test_nothing_of_the_callers_is_changed(ask: Ask) -> None:
     [
         (bytearray(b"ab"), r"documents\[0\] must be a string, a mapping, or an object"),
         (memoryview(b"ab"), r"documents\[0\] must be a string, a mapping, or an object"),
-        (np.array([["a", "b"]]), r"documents\[0\] must be a string, a mapping, or an object .*, not ndarray"),
+        (
+            np.array([["a", "b"]]),
+            r"documents\[0\] must be a string, a mapping, or an object .*, not ndarray",
+        ),
         (np.array([1.5, 2.5]), r"documents\[0\] must be a string, a mapping, or an object"),
-        (Series("a", float("nan")), r"documents\[1\] must be a string, a mapping, or an object .*, not nan"),
-        (["a", None, {"x": 1}, 5], r"documents\[1\] must be a string, a mapping, or an object .*, not None"),
+        (
+            Series("a", float("nan")),
+            r"documents\[1\] must be a string, a mapping, or an object .*, not nan",
+        ),
+        (
+            ["a", None, {"x": 1}, 5],
+            r"documents\[1\] must be a string, a mapping, or an object .*, not None",
+        ),
     ],
     ids=["bytearray", "memoryview", "table", "numbers", "gap", "mixed"],
 )

@@ -360,7 +360,9 @@ def test_importing_the_package_imports_neither_plugins_nor_httpx() -> None:
     assert names == {"rerank_core"}
 
 
-def test_metadata_is_scanned_once_and_again_for_a_miss(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metadata_is_scanned_once_and_again_for_a_miss(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However often plugins are looked for; a notebook may install one meanwhile, so a miss looks."""
     install("healthy", "raises_on_import")
     scans = []

@@ -18,7 +18,6 @@ from core.loopback import (
     Loopback,
     comes_true,
     rank,
-    ranking,
     serving,
     will_come_true,
 )

@@ -87,11 +87,9 @@ def test_a_price_of_no_known_unit_is_the_plugins_fault() -> None:
         lambda: HTTPRequest(f"{BASE}/rerank", {}, delay=float("nan")),
         lambda: HTTPRequest(f"{BASE}/rerank", {}, headers=["a"]),  # type: ignore[arg-type]  # likewise
         lambda: HTTPRequest(f"{BASE}/rerank", {}, headers={"a": 1}),  # type: ignore[dict-item]  # likewise
-        lambda: HTTPRequest(f"{BASE}/rerank", {}, headers={"a b": "c"}),
         lambda: HTTPRequest(f"{BASE}/rerank", {}, method=""),
         lambda: HTTPRequest(5, {}),  # type: ignore[arg-type]  # likewise
         lambda: HTTPRequest("/rerank", {}),
-        lambda: HTTPRequest(f"{BASE}/rerank", {"a": object()}),
         lambda: {"url": BASE},
         lambda: None,
     ],

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from core.cases.plain import BASE, KEY, Ask, Plain, Service, ask, rows
+from core.cases.plain import KEY, Ask, Plain, Service, ask, rows
 from rerank_core import ConfigurationError, Reranker, RerankError
 
 # C2: an unknown keyword that speaks of where to, or with whose key, is refused.
@@ -333,7 +333,7 @@ def test_what_is_no_secret_is_shown(call: Ask, options: dict[str, Any], word: st
         {"extra_body": {"api_key": "hidden-value-123"}},
         {"extra_body": {"auth": {"token": "hidden-value-123"}}},
         {"api_key": "hidden-value-123"},
-        {"api_base": f"{BASE.replace('://', '://user:hidden-value-123@')}", "api_key": ""},
+        {"api_base": "https://user:hidden-value-123@own.test", "api_key": ""},
     ],
 )
 def test_what_is_a_secret_is_not_shown(call: Ask, options: dict[str, Any]) -> None:

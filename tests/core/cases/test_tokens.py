@@ -138,8 +138,9 @@ def test_a_task_gets_the_token_of_its_own_user() -> None:
 class TokenService(httpx.MockTransport):
     """A token service that takes its time, beside the service that tokens are for."""
 
-    def __init__(self, reply: httpx.Response) -> None:
+    def __init__(self, reply: httpx.Response, way: str) -> None:
         super().__init__(self._answer)
+        self._way = way
         self.exchanges = 0
         self.rankings = 0
         self._reply = reply
@@ -164,6 +165,11 @@ class TokenService(httpx.MockTransport):
         self.rankings += 1
         return httpx.Response(200, json={"results": [{"index": at, "score": 1} for at in (0, 1)]})
 
+    @staticmethod
+    async def _later(reply: httpx.Response) -> httpx.Response:
+        await asyncio.sleep(0.3)
+        return reply
+
 
 REFUSED = {"errorCode": "BXNIM0415E", "errorMessage": "no such key"}
 
@@ -183,7 +189,7 @@ def test_those_who_wait_for_a_token_share_the_outcome(
     way: str, reply: httpx.Response, answered: int
 ) -> None:
     """One exchange serves all who wait for it, its failure too."""
-    service = TokenService(reply)
+    service = TokenService(reply, way)
     options: dict[str, Any] = {
         **WATSONX,
         "api_key": f"key-{way}-{reply.status_code}-{answered}-{len(reply.text)}",

@@ -152,6 +152,16 @@ class Reranker:
         """What the plugin states about the provider and the model, with the base URL in use."""
         return self._routes[0].target.provider
 
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What was given that can change a ranking, never a key: for caches, for example."""
+        target = self._routes[0].target
+        names = ("extra_body", "drop_params", "split_listwise", "max_documents")
+        given = {name: getattr(target.options, name) for name in names}
+        own = {**target.provider_options, **target.params}
+        fallbacks = tuple(route.target.name for route in self._routes[1:])
+        return {**own, **given, "fallbacks": fallbacks}
+
     def rerank(
         self,
         query: str,

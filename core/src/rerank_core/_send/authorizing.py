@@ -19,7 +19,6 @@ from rerank_core.facts import APIKeyHeader
 if TYPE_CHECKING:
     from rerank_core.tokens import Step, Token, TokenAuth
 
-
 _UNAUTHORIZED = 401
 
 
@@ -32,9 +31,8 @@ def look_up_options(route: Route, deadline: float | None) -> Flow:
         key = identity_of(target, name, _hashable(source))
         value = _options.get(key)
         if value is None:
-            value = yield Run(
-                _guarded(partial(source, values_of(target.secrets)), target, name), deadline
-            )
+            look_up = partial(source, values_of(target.secrets))
+            value = yield Run(guarded(look_up, target, name), deadline)
         if value is not None:
             route.found[name] = _options.put(key, value)
 
@@ -64,7 +62,7 @@ def _hashable(value: Any) -> Any:
     return value
 
 
-def _guarded(function: Callable[[], Any], target: Target, what: str) -> Callable[[], Any]:
+def guarded(function: Callable[[], Any], target: Target, what: str) -> Callable[[], Any]:
     """The function, with whatever else it raises as the plugin's error."""
 
     def call() -> Any:
@@ -80,23 +78,19 @@ def _guarded(function: Callable[[], Any], target: Target, what: str) -> Callable
 
 
 def find_auth(route: Route, deadline: float | None) -> Flow:
-    """What authorizes requests to a target: an `httpx.Auth`, a `TokenAuth`, or `None`."""
+    """What authorizes requests: a header, an `httpx.Auth`, a `TokenAuth`, or `None`."""
     target = route.target
     how, key = target.provider.auth, target.api_key
     if how is None or target.options.authorizes(target.provider):
         return None
     if isinstance(how, APIKeyHeader):
-        if key is None:
-            return None
-        return signing().make_header(how.header, f"{how.scheme} {key.value}".strip())
+        return None if key is None else (how.header, f"{how.scheme} {key.value}".strip())
     identity = identity_of(target, how, target.provider.base_url, _pairs(route.found))
     kept = _auths.get(identity)
     if kept is None:
-        options = {**target.provider_options, **route.found}
-        make = partial(signing().make_auth, target, how, options)
-        kept = yield Run(_guarded(make, target, "auth"), deadline)
-        if kept is not None:
-            kept = _auths.put(identity, kept)
+        make = partial(_signing().make_auth, target, {**target.provider_options, **route.found})
+        made = yield Run(guarded(make, target, "auth"), deadline)
+        kept = None if made is None else _auths.put(identity, made)
     return kept
 
 
@@ -104,26 +98,29 @@ def _pairs(found: Mapping[str, Any]) -> Hashable:
     return tuple((name, _hashable(found[name])) for name in sorted(found))
 
 
-def signing() -> Any:
-    """The module that speaks httpx's language, imported with the first request."""
+def _signing() -> Any:
     from rerank_core._send import signing  # noqa: PLC0415 - httpx not before a call
 
     return signing
 
 
+def _bearer(token: Token) -> tuple[str, str]:
+    return "Authorization", f"Bearer {token.value}"
+
+
 def authorized(send: Send, clock: Clock, transmit: Callable[[Send], Flow]) -> Flow:
     """Send a request with what its target's authentication asks for; returns the reply."""
     auth = yield from find_auth(send.route, send.deadline)
-    if not signing().takes_token(auth):
+    if not hasattr(auth, "exchange"):
         send.auth = auth
         return (yield from transmit(send))
     token = yield from _find_token(auth, send, clock, None)
-    send.auth = signing().bearer(token)
+    send.auth = _bearer(token)
     reply = yield from transmit(send)
     if reply.status_code == _UNAUTHORIZED:
         fresh = yield from _find_token(auth, send, clock, token)
         if fresh.value != token.value:  # the same once more would change nothing
-            send.auth = signing().bearer(fresh)
+            send.auth = _bearer(fresh)
             reply = yield from transmit(send)
     return reply
 
@@ -143,7 +140,7 @@ def _find_token(auth: TokenAuth, send: Send, clock: Clock, refused: Token | None
             token = yield Await(theirs, bound)
         except RerankError as error:
             if theirs.done() and error is theirs.exception():
-                raise _copied(error) from error.__cause__
+                raise copy.copy(error) from error.__cause__  # each caller's says where it happened
             raise
         # One without an end belongs to whoever asked; and who asked may have given up.
         if token is not None and token.ends and token is not refused:
@@ -152,30 +149,21 @@ def _find_token(auth: TokenAuth, send: Send, clock: Clock, refused: Token | None
             return (yield from _exchange(auth, send, clock))
 
 
-def _copied(error: RerankError) -> RerankError:
-    """An error of one's own: each caller's says where it happened to that caller."""
-    return copy.copy(error)
-
-
 def _obtain(auth: TokenAuth, mine: Future[Token | None], send: Send, clock: Clock) -> Flow:
     """Obtain a token for all who wait for it; they share a failure, but not an end of waiting."""
+    token: Token | None = None
+    failed: RerankError | None = None
     try:
-        token: Token = yield from _exchange(auth, send, clock)
-        if token.ends:
-            auth.token = token
+        token = yield from _exchange(auth, send, clock)
     except RerankError as error:
-        auth.leave()
-        if send.deadline is not None and clock.monotonic() >= send.deadline:
-            mine.set_result(None)  # it was this caller's own
-        else:
-            mine.set_exception(_copied(error))
+        if send.deadline is None or clock.monotonic() < send.deadline:
+            failed = copy.copy(error)  # else the end was this caller's own
         raise
-    except BaseException:
+    finally:
+        if token is not None and token.ends:
+            auth.token = token
         auth.leave()
-        mine.set_result(None)
-        raise
-    auth.leave()
-    mine.set_result(token)
+        mine.set_exception(failed) if failed else mine.set_result(token)
     return token
 
 
@@ -192,7 +180,7 @@ def _exchange(auth: TokenAuth, send: Send, clock: Clock) -> Flow:
             except Exception as error:  # noqa: BLE001 - raised in the exchange, at its `yield`
                 outcome = error
     except StopIteration as end:
-        if signing().is_token(end.value):
+        if isinstance(end.value, _signing().Token):
             return end.value
         message = f"the exchange returned {type(end.value).__name__}, not a Token"
         raise target.hooks.source.error(message) from None
@@ -215,9 +203,9 @@ def _carry_out(step: Step, send: Send, clock: Clock, asked: list[Secret]) -> Flo
             message = "what gives the token is async: use arerank, or give one that blocks"
             raise ConfigurationError(message)
         return found
-    asked += map(Secret, signing().form_secrets(step))
-    reply = yield signing().to_send(step, send)
-    return signing().to_reply(reply, step)
+    asked += map(Secret, _signing().form_secrets(step))
+    reply = yield _signing().to_send(step, send)
+    return _signing().to_reply(reply, step)
 
 
 def _bound(timeout: Timeout, deadline: float | None, clock: Clock) -> float | None:

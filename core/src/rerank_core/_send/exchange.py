@@ -142,8 +142,10 @@ def _send(part: Part, request: HTTPRequest, content: bytes, turn: Turn) -> Flow:
 def _transmit(send: Send, turn: Turn, number: int, part: Part) -> Flow:
     """Send once, and tell so."""
     tell, began = turn.tally.tell, turn.clock.monotonic()
-    documents = len(part.request.documents)
-    url = without_userinfo(send.url)
+    turn.tally.attempts += 1
+    if not turn.tally.hears(events.AttemptEnded, turn.target):
+        return (yield send)
+    documents, url = len(part.request.documents), without_userinfo(send.url)
     tell(
         events.AttemptStarted,
         turn.target,
@@ -152,7 +154,6 @@ def _transmit(send: Send, turn: Turn, number: int, part: Part) -> Flow:
         method=send.method,
         url=url,
     )
-    turn.tally.attempts += 1
     reply: HTTPResponse | None = None
     failed: BaseException | None = None
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -11,37 +11,20 @@ import httpx
 from rerank_core._resolve.secrets import values_of
 from rerank_core._resolve.target import Target
 from rerank_core._send.effects import Send
-from rerank_core.auth import AuthOptions, HeaderAuth
+from rerank_core.auth import AuthOptions
 from rerank_core.records.exchange import HTTPResponse
 from rerank_core.tokens import Token, TokenAuth, is_direct
+
+__all__ = ["Token", "form_secrets", "make_auth", "to_reply", "to_send"]
 
 _OF_THE_BODY = frozenset({"content-length", "host", "transfer-encoding"})
 # What may be quoted of the form that was sent; anything else of it is hidden.
 _NOT_SECRET = frozenset({"audience", "client_id", "grant_type", "resource", "scope"})
 
 
-def make_header(name: str, value: str) -> HeaderAuth:
-    """A key in a header."""
-    return HeaderAuth(name, value)
-
-
-def bearer(token: Token) -> HeaderAuth:
-    """A token in the header that is made for it."""
-    return HeaderAuth("Authorization", f"Bearer {token.value}")
-
-
-def takes_token(auth: object) -> bool:
-    """Whether authentication takes a token first."""
-    return isinstance(auth, TokenAuth)
-
-
-def is_token(value: object) -> bool:
-    """Whether an exchange ended as it should."""
-    return isinstance(value, Token)
-
-
-def make_auth(target: Target, how: Callable[..., Any], options: Mapping[str, Any]) -> Any:
+def make_auth(target: Target, options: Mapping[str, Any]) -> Any:
     """What a plugin's own `auth` function returns."""
+    how: Any = target.provider.auth
     given = AuthOptions({**options, **values_of(target.secrets)}, target.given)
     auth = how(target.api_key.value if target.api_key else None, target.provider, given)
     if auth is None or isinstance(auth, (httpx.Auth, TokenAuth)):

@@ -19,6 +19,7 @@ from rerank_core._prepare.requests import Part
 from rerank_core._resolve import observers
 from rerank_core._resolve.secrets import Hide, client_secrets, named_secrets
 from rerank_core._resolve.target import Target
+from rerank_core._send.authorizing import guarded
 from rerank_core._send.effects import Clock, Flow, Route, Run, Send
 from rerank_core.errors import RerankError
 from rerank_core.records.exchange import Compute, HTTPResponse
@@ -86,18 +87,20 @@ class Tally:
 
     def tell(self, kind: type[events.Event], target: Target, **fields: Any) -> None:
         """Make an event and tell it, where somebody listens."""
-        own = target.hooks.observe
-        level = observers.level_of(kind)
-        logged = level is not None and observers.LOGGER.isEnabledFor(level)
-        if not (self.observers or own or logged):
+        if not self.hears(kind, target):
             return
         event = kind(call=self.call, provider=target.provider.name, model=target.model, **fields)
-        for observer in self.observers:
+        own = target.hooks.observe
+        for observer in (*self.observers, *((own,) if own else ())):
             observers.tell(observer, event)
-        if own is not None and own not in self.observers:
-            observers.tell(own, event)
-        if logged:
-            observers.log(event)
+        observers.log(event)
+
+    def hears(self, kind: type[events.Event], target: Target) -> bool:
+        """Whether anybody listens to such an event; else none is made."""
+        if self.observers or target.hooks.observe:
+            return True
+        level = observers.level_of(kind)
+        return level is not None and observers.LOGGER.isEnabledFor(level)
 
     def part(
         self, flow: Flow, target: Target, number: int, documents: int, clock: Callable[[], float]
@@ -128,10 +131,10 @@ def compute(part: Part, work: Compute, turn: Turn) -> Flow:
 
 def _take_steps(work: Compute, turn: Turn) -> Flow:
     """The value of a computation: at once, or step by step where it is a generator."""
-    outcome = yield Run(_guarded(work.function, turn.target), turn.deadline)
+    outcome = yield Run(guarded(work.function, turn.target, "the computation"), turn.deadline)
     if not isinstance(outcome, Generator):
         return outcome
-    step = _guarded(partial(_advance, outcome), turn.target)
+    step = guarded(partial(_advance, outcome), turn.target, "the computation")
     try:
         while True:
             ended = yield Run(step, turn.deadline)
@@ -150,16 +153,3 @@ def _advance(steps: Generator[Any, None, Any]) -> tuple[Any] | None:
     except StopIteration as end:
         return (end.value,)
     return None
-
-
-def _guarded(work: Callable[[], Any], target: Target) -> Callable[[], Any]:
-    def function() -> Any:
-        try:
-            return work()
-        except RerankError:
-            raise
-        except Exception as error:
-            message = f"the computation raised {type(error).__name__}: {error}"
-            raise target.hooks.source.error(message) from error
-
-    return function

@@ -47,7 +47,12 @@ def _meta_to_dict(meta: Meta) -> dict[str, Any]:
 def _register(kind: type, *omitted: str, required: str) -> None:
     options = dict.fromkeys(omitted, override(omit=True))
     options[required] = override(omit_if_default=False)
-    write: Any = make_dict_unstructure_fn(kind, _converter, True, **options)  # type: ignore[arg-type]  # overrides
+    write: Any = make_dict_unstructure_fn(
+        kind,
+        _converter,
+        _cattrs_omit_if_default=True,
+        **options,  # type: ignore[arg-type]  # overrides of fields
+    )
     _converter.register_unstructure_hook(kind, write)
 
 

@@ -21,6 +21,11 @@ def _to_id(value: Any) -> str:
     return str(value) if type(value) is int or isinstance(value, str) else ""
 
 
+def _to_name(value: Any) -> str:
+    """A model's name as a reply has it; what is no text names none."""
+    return value if isinstance(value, str) else ""
+
+
 @frozen(repr=False)
 class RerankResponse:
     """A ranking.
@@ -51,7 +56,7 @@ class RerankResponse:
 
     results: list[RerankResult] = field(validator=instance_of(list))
     id: str = field(default="", converter=_to_id)
-    model: str = field(default="", validator=instance_of(str))
+    model: str = field(default="", converter=_to_name)
     provider: str = field(default="", validator=instance_of(str))
     meta: Meta = field(default=Meta(), validator=instance_of(Meta))
     warnings: Sequence[str] = field(

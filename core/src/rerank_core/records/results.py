@@ -114,6 +114,10 @@ class RerankResult(Subscriptable):
         return super().__getitem__(name)
 
 
+class Fresh(list[RerankResult]):
+    """Results that nobody else holds: core completes them in place, and copies all others."""
+
+
 def _to_number(value: Any) -> float | None:
     return value if type(value) in {int, float} and 0 <= value <= _MAX_COUNT else None
 
