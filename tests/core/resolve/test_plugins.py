@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from rerank_core import InstalledProvider
 
-PLUGINS = Path(__file__).parents[1] / "fixtures" / "plugins"
+PLUGINS = Path(__file__).parents[2] / "fixtures" / "plugins"
 DOCUMENTS = ["short", "much longer", "longer"]
 
 # What naming each broken plugin says, besides its distribution and version.

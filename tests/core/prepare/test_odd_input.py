@@ -14,7 +14,7 @@ import pytest
 
 from rerank_core import ConfigurationError, InvalidRequestError, Reranker, RerankError
 
-from .conftest import KEY, Ask, Plugin, Service, refuse
+from core.conftest import KEY, Ask, Plugin, Service, refuse
 
 MEGABYTE = 1_000_000
 PARAMS = {"top_n": "top_n", "max_chunks_per_doc": "chunks", "max_tokens_per_doc": "tokens"}

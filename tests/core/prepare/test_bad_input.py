@@ -19,7 +19,7 @@ from rerank_core import (
     UnsupportedParamError,
 )
 
-from .conftest import KEY, Ask, Plugin, Service, refuse
+from core.conftest import KEY, Ask, Plugin, Service, refuse
 
 _NOT_OPTIONS = {"model", "_connections", "extra"}
 SURROGATE = "a lone \ud83d surrogate"

@@ -12,7 +12,7 @@ import pytest
 
 from rerank_core import RequestTimeoutError, ResponseParseError
 
-from .conftest import KEY, Ask, Service, ranking
+from core.conftest import KEY, Ask, Service, ranking
 
 
 def page(*pairs: tuple[int, float], **more: Any) -> httpx.Response:

@@ -38,7 +38,7 @@ from rerank_core import (
     rerank,
 )
 
-from .conftest import KEY, Ask, Plugin, Service, ranking
+from core.conftest import KEY, Ask, Plugin, Service, ranking
 
 DATE = "Sun, 01 Nov 2026 12:00:00 GMT"
 UNIX = 1_793_534_400  # the same moment

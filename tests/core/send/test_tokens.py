@@ -39,7 +39,7 @@ from rerank_core.tokens import (
     read_token,
 )
 
-from .conftest import KEY, Ask, Plugin, rank_as_sent
+from core.conftest import KEY, Ask, Plugin, rank_as_sent
 
 SECRET = "s3cret-that-is-exchanged"  # noqa: S105 - of nobody
 TOKENS = "https://tokens.test/token"

@@ -25,7 +25,7 @@ from rerank_core import (
     rerank,
 )
 
-from .conftest import KEY, Ask, Plugin, Service, rank_as_sent, ranking
+from core.conftest import KEY, Ask, Plugin, Service, rank_as_sent, ranking
 
 TOP_N = {"params": {"top_n": "limit"}}
 BLANK = ["", " ", "\n\t", {}, {"text": " "}, {"text": None}]
