@@ -61,7 +61,7 @@ class Send:
     url: str = field(repr=shown_url)
     headers: Mapping[str, str] = field(repr=False)
     content: bytes = field(repr=False)
-    auth: Any
+    auth: Any = field(repr=False)
     timeout: Timeout
     deadline: float | None
     direct: bool = False

@@ -62,7 +62,7 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
             request = follow(page.following, target, request)
         message = "the service says without end that there is more"
         raise ResponseParseError(message)
-    except ResponseParseError as error:
+    except (ResponseParseError, RequestTimeoutError) as error:
         turn.describe(error, reply)
         raise
 
