@@ -24,8 +24,9 @@ def echo_of(request: httpx.Request) -> str:
     secrets = [CANARY, *sent_secrets(request)]
     encoded = [form for secret in secrets for form in _plain_forms(secret)]
     url = str(request.url)
+    content = request.content.decode(errors="replace").replace(json.dumps(CANARY)[1:-1], CANARY)
     return " | ".join(
-        ["you sent", *encoded, *lines, url, unquote(url), request.content.decode(errors="replace")]
+        ["you sent", *encoded, *lines, url, unquote(url), content]
     )
 
 
