@@ -99,15 +99,12 @@ def _poll(delay: float, polled: float, turn: Turn) -> Flow:
 def _send(part: Part, request: HTTPRequest, content: bytes, turn: Turn) -> Flow:
     """One request: sent and its reply read, and sent again after failures that may pass."""
     target, clock, attempt = turn.target, turn.clock, 1
-    headers: Mapping[str, str] = JSON_HEADERS
-    if request.headers or request.body is None:
-        headers = _headers_of(request)
     while True:
         send = Send(
             turn.route,
             request.method,
             request.url,
-            headers,
+            _headers_of(request),  # no local name: frames are shown
             content,
             None,
             target.options.timeout,
@@ -176,7 +173,9 @@ def _transmit(send: Send, turn: Turn, number: int, part: Part) -> Flow:
     return reply
 
 
-def _headers_of(request: HTTPRequest) -> dict[str, str]:
+def _headers_of(request: HTTPRequest) -> Mapping[str, str]:
+    if not request.headers and request.body is not None:
+        return JSON_HEADERS
     headers = dict(JSON_HEADERS)
     if request.body is None:
         del headers["content-type"]
