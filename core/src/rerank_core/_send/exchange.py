@@ -43,14 +43,15 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
     polled, reply = 0.0, None
     try:
         for _ in range(MAX_REPLIES):
-            content = yield from run_if_many(partial(encode, request, part, target), count)
-            question = Secret((request.url, content))
+            encoding = partial(encode, request, part, target)
+            # No local name for the body: frames are shown.
+            question = Secret((request.url, (yield from run_if_many(encoding, count))))
             if request.delay > 0:
                 polled += request.delay
                 yield from _poll(request.delay, polled, turn)
             elif question in asked:
                 break
-            reply, page = yield from _send(part, request, content, turn)
+            reply, page = yield from _send(part, request, question, turn)
             if page.response is not None:
                 pages.append(page)
                 _bound(pages, turn)
@@ -96,7 +97,7 @@ def _poll(delay: float, polled: float, turn: Turn) -> Flow:
     yield from _wait(delay, turn, None)
 
 
-def _send(part: Part, request: HTTPRequest, content: bytes, turn: Turn) -> Flow:
+def _send(part: Part, request: HTTPRequest, question: Secret, turn: Turn) -> Flow:
     """One request: sent and its reply read, and sent again after failures that may pass."""
     target, clock, attempt = turn.target, turn.clock, 1
     while True:
@@ -105,7 +106,7 @@ def _send(part: Part, request: HTTPRequest, content: bytes, turn: Turn) -> Flow:
             request.method,
             request.url,
             _headers_of(request),  # no local name: frames are shown
-            content,
+            question.value[1],
             None,
             target.options.timeout,
             turn.deadline,
