@@ -12,7 +12,7 @@ import pytest
 
 from core.loopback import comes_true
 from faults.calls import MakeCalls, check_outcome
-from faults.server import FaultServer, Step, chunk, head, pause, rank, repeat, reply, serving, step
+from faults.server import FaultServer, Step, chunk, head, rank, repeat, reply, serving, step
 from faults.test_reply_size import BOMB, LIMIT
 from faults.test_token_size import (
     ENDLESS,

@@ -25,9 +25,7 @@ def echo_of(request: httpx.Request) -> str:
     encoded = [form for secret in secrets for form in _plain_forms(secret)]
     url = str(request.url)
     content = request.content.decode(errors="replace").replace(json.dumps(CANARY)[1:-1], CANARY)
-    return " | ".join(
-        ["you sent", *encoded, *lines, url, unquote(url), content]
-    )
+    return " | ".join(["you sent", *encoded, *lines, url, unquote(url), content])
 
 
 def _said(status: int) -> Answer:

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from core.conftest import KEY, Ask, Plugin, Service, rank_as_sent, ranking
 from rerank_core import (
     APIStatusError,
     InvalidRequestError,
@@ -24,8 +25,6 @@ from rerank_core import (
     UnsupportedParamError,
     rerank,
 )
-
-from core.conftest import KEY, Ask, Plugin, Service, rank_as_sent, ranking
 
 TOP_N = {"params": {"top_n": "limit"}}
 BLANK = ["", " ", "\n\t", {}, {"text": " "}, {"text": None}]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from core.conftest import KEY, Ask, Plugin, Service, refuse
 from rerank_core import (
     ConfigurationError,
     InvalidRequestError,
@@ -18,8 +19,6 @@ from rerank_core import (
     Reranker,
     UnsupportedParamError,
 )
-
-from core.conftest import KEY, Ask, Plugin, Service, refuse
 
 _NOT_OPTIONS = {"model", "_connections", "extra"}
 SURROGATE = "a lone \ud83d surrogate"

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rerank_core import ConfigurationError, InvalidRequestError, Reranker, RerankError
-
 from core.conftest import KEY, Ask, Plugin, Service, refuse
+from rerank_core import ConfigurationError, InvalidRequestError, Reranker, RerankError
 
 MEGABYTE = 1_000_000
 PARAMS = {"top_n": "top_n", "max_chunks_per_doc": "chunks", "max_tokens_per_doc": "tokens"}

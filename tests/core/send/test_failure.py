@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from core.conftest import KEY, Ask, Plugin, Service, ranking
 from rerank_core import (
     APIKeyHeader,
     APIStatusError,
@@ -37,8 +38,6 @@ from rerank_core import (
     hookimpl,
     rerank,
 )
-
-from core.conftest import KEY, Ask, Plugin, Service, ranking
 
 DATE = "Sun, 01 Nov 2026 12:00:00 GMT"
 UNIX = 1_793_534_400  # the same moment

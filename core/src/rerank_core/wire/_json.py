@@ -76,7 +76,9 @@ def decode_json(content: bytes) -> JSON:
                 pass
         # Core says how the reply begins, once no secret is left in it.
         is_page = beginning_of(content, 80).startswith("<")
-        message = "the reply is HTML or XML, not JSON" if is_page else f"the reply is not JSON ({error})"
+        message = (
+            "the reply is HTML or XML, not JSON" if is_page else f"the reply is not JSON ({error})"
+        )
         raise ResponseParseError(message) from error
 
 
