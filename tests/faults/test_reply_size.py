@@ -26,7 +26,7 @@ from rerank_core import (
 from rerank_core._send.bodies import ReplyBody
 
 # httpcore leaves its own generator behind where a reply is broken off, and only trio minds.
-pytestmark = pytest.mark.filterwarnings("ignore:Async generator 'httpcore:ResourceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:Async generator 'http(core|x):ResourceWarning")
 DEFAULT = 64 * 1024 * 1024
 LIMIT = 100_000
 MEGABYTE = 1_000_000

@@ -1,9 +1,8 @@
-"""TLS: what is left behind a reply may lie in more places, and whom one talks to is asked."""
+"""TLS: what breaks it, and that whom one talks to is asked."""
 
 from __future__ import annotations
 
 import os
-import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,25 +10,18 @@ from pathlib import Path
 import pytest
 
 from core.loopback import comes_true
-from faults.calls import MakeCalls, check_next_calls, check_outcome
+from faults.calls import MakeCalls, check_outcome
 from faults.server import (
     FaultServer,
     Peer,
-    Step,
     close,
-    head,
     pause,
     rank,
-    ranking,
     reply,
     serving,
     step,
-    together,
 )
-from faults.test_stale import FILLED, STALE
 from rerank_core import TransportError
-
-CORKED = hasattr(socket, "TCP_CORK")
 
 
 @pytest.fixture
@@ -49,31 +41,6 @@ def url(
     if request.param != "direct":
         monkeypatch.setenv("HTTPS_PROXY", server.url.replace("https:", "http:"))
     return server.url
-
-
-BEHIND = [
-    pytest.param(step(reply() + STALE), id="in the same record"),
-    pytest.param(step(reply(), STALE), id="in a record of its own"),
-    pytest.param(step(together(reply(), STALE)), id="in a record of its own that came with it",
-                 marks=pytest.mark.skipif(not CORKED, reason="no corks here")),
-    pytest.param(step(FILLED + STALE), id="behind the last read of the reply"),
-    pytest.param(step(reply(), pause(0.03), STALE), id="a moment after the reply"),
-    pytest.param(step(reply() + STALE[:-5]), id="a part of one"),
-    pytest.param(step(reply(), STALE, close), id="and closed"),
-    pytest.param(step(head("Transfer-Encoding: chunked"), b"%x\r\n" % len(ranking()), ranking(),
-                      b"\r\n0\r\n\r\n" + STALE), id="behind the last chunk"),
-]  # fmt: skip
-
-
-@pytest.mark.usefixtures("trusted")
-@pytest.mark.parametrize("first", BEHIND)
-def test_a_second_reply_is_nobodys(
-    call: MakeCalls, server: FaultServer, url: str, first: Step
-) -> None:
-    """Wherever in TLS, the event loop or the parser it waits."""
-    server.answer(first)
-    check_next_calls(call, server, url)
-    assert len(server.requests) == 3
 
 
 def break_record(peer: Peer) -> None:

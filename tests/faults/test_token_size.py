@@ -16,7 +16,7 @@ from rerank_core import AuthenticationError, RerankError, RerankResponse, Respon
 from rerank_core.tokens import Steps, TokenAuth, read_token
 
 # As in `test_reply_size`.
-pytestmark = pytest.mark.filterwarnings("ignore:Async generator 'httpcore:ResourceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:Async generator 'http(core|x):ResourceWarning")
 LIMIT = 100_000
 OVERSHOOT = 16_000_000
 ENDLESS = repeat(chunk(b" " * 65_536), 100_000_000)

@@ -13,15 +13,19 @@ from .canary import CANARY, TOKEN, encodings, sent_secrets
 Answer = Callable[[httpx.Request], httpx.Response]
 
 
+def _plain_forms(secret: str) -> Iterator[str]:
+    """Its encodings, but for JSON's where JSON holds it: the reply itself is written so."""
+    return (form for form in encodings(secret) if "\\" not in form)
+
+
 def echo_of(request: httpx.Request) -> str:
     """All of a request in words, and each secret in it as services encode one."""
     lines = [f"{name}: {value}" for name, value in request.headers.items()]
     secrets = [CANARY, *sent_secrets(request)]
-    encoded = [form for secret in secrets for form in encodings(secret)]
+    encoded = [form for secret in secrets for form in _plain_forms(secret)]
     url = str(request.url)
-    return " | ".join(
-        ["you sent", *encoded, *lines, url, unquote(url), request.content.decode(errors="replace")]
-    )
+    content = request.content.decode(errors="replace").replace(json.dumps(CANARY)[1:-1], CANARY)
+    return " | ".join(["you sent", *encoded, *lines, url, unquote(url), content])
 
 
 def _said(status: int) -> Answer:

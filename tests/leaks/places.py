@@ -89,7 +89,7 @@ def places_of(facts: Provider) -> Iterator[Place]:
     key = {"api_key": "another-key-0123456789"}
     yield Place("authorization", {"extra_headers": {"Authorization": f"Bearer {CANARY}"}})
     yield Place("x-api-key", {**key, "extra_headers": {"x-api-key": CANARY}})
-    yield Place("any header", {**key, "extra_headers": {"x-whatever": f"as Key {CANARY}"}})
+    yield Place("any header", {**key, "extra_headers": {"x-whatever-token": f"as Key {CANARY}"}})
     body = {"settings": {"api_key": CANARY}, "more": [{"password": CANARY}]}
     yield Place("extra_body", {**key, "extra_body": body})
     host, hidden = HOST.removeprefix("https://"), quote(CANARY, safe="")

@@ -1,1 +1,1 @@
-"""Sending: flows, drivers, and who is told of them."""
+"""From requests to replies."""

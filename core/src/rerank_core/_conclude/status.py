@@ -190,6 +190,7 @@ def describe(
     if isinstance(error, ResponseParseError) and reply is not None:
         error.args = (f"{error.message}; {_beginning(reply, hide)}", *error.args[1:])
     clean(error, hide)
+    error._secrets = ()  # noqa: SLF001 - of our own class; whoever pickles the error has none
     error.provider = error.provider or target.provider.name
     error.model = error.model or target.model
     if reply is not None:

@@ -167,7 +167,7 @@ def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
 
 
 def encode(request: HTTPRequest, part: Part, target: Target) -> bytes:
-    """The body; what cannot be encoded is named: the caller's document, or the plugin."""
+    """The body; what cannot be encoded is named, or the plugin that put it there."""
     if request.body is None:
         return b""
     try:

@@ -110,10 +110,10 @@ def _bearer(token: Token) -> tuple[str, str]:
 
 def authorized(send: Send, clock: Clock, transmit: Callable[[Send], Flow]) -> Flow:
     """Send a request with what its target's authentication asks for; returns the reply."""
-    auth = yield from find_auth(send.route, send.deadline)
-    if not hasattr(auth, "exchange"):
-        send.auth = auth
+    send.auth = yield from find_auth(send.route, send.deadline)  # no local name: frames are shown
+    if not hasattr(send.auth, "exchange"):
         return (yield from transmit(send))
+    auth = send.auth
     token = yield from _find_token(auth, send, clock, None)
     send.auth = _bearer(token)
     reply = yield from transmit(send)

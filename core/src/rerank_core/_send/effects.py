@@ -13,6 +13,7 @@ from attrs import define, field, frozen
 from rerank_core._resolve.options import Timeout
 from rerank_core._resolve.target import Target
 from rerank_core._send.connections import Connections
+from rerank_core._text import shown_url
 
 Flow = Generator[Any, Any, Any]
 
@@ -57,10 +58,10 @@ class Send:
 
     route: Route
     method: str
-    url: str
+    url: str = field(repr=shown_url)
     headers: Mapping[str, str] = field(repr=False)
     content: bytes = field(repr=False)
-    auth: Any
+    auth: Any = field(repr=False)
     timeout: Timeout
     deadline: float | None
     direct: bool = False

@@ -43,14 +43,15 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
     polled, reply = 0.0, None
     try:
         for _ in range(MAX_REPLIES):
-            content = yield from run_if_many(partial(encode, request, part, target), count)
-            question = Secret((request.url, content))
+            encoding = partial(encode, request, part, target)
+            # No local name for the body: frames are shown.
+            question = Secret((request.url, (yield from run_if_many(encoding, count))))
             if request.delay > 0:
                 polled += request.delay
                 yield from _poll(request.delay, polled, turn)
             elif question in asked:
                 break
-            reply, page = yield from _send(part, request, content, turn)
+            reply, page = yield from _send(part, request, question, turn)
             if page.response is not None:
                 pages.append(page)
                 _bound(pages, turn)
@@ -61,8 +62,8 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
             asked.add(question)
             request = follow(page.following, target, request)
         message = "the service says without end that there is more"
-        raise ResponseParseError(message)
-    except ResponseParseError as error:
+        raise ResponseParseError(message)  # noqa: TRY301 - described below like any other
+    except (ResponseParseError, RequestTimeoutError) as error:
         turn.describe(error, reply)
         raise
 
@@ -96,19 +97,16 @@ def _poll(delay: float, polled: float, turn: Turn) -> Flow:
     yield from _wait(delay, turn, None)
 
 
-def _send(part: Part, request: HTTPRequest, content: bytes, turn: Turn) -> Flow:
+def _send(part: Part, request: HTTPRequest, question: Secret, turn: Turn) -> Flow:
     """One request: sent and its reply read, and sent again after failures that may pass."""
     target, clock, attempt = turn.target, turn.clock, 1
-    headers: Mapping[str, str] = JSON_HEADERS
-    if request.headers or request.body is None:
-        headers = _headers_of(request)
     while True:
         send = Send(
             turn.route,
             request.method,
             request.url,
-            headers,
-            content,
+            _headers_of(request),  # no local name: frames are shown
+            question.value[1],
             None,
             target.options.timeout,
             turn.deadline,
@@ -176,7 +174,9 @@ def _transmit(send: Send, turn: Turn, number: int, part: Part) -> Flow:
     return reply
 
 
-def _headers_of(request: HTTPRequest) -> dict[str, str]:
+def _headers_of(request: HTTPRequest) -> Mapping[str, str]:
+    if not request.headers and request.body is not None:
+        return JSON_HEADERS
     headers = dict(JSON_HEADERS)
     if request.body is None:
         del headers["content-type"]

@@ -135,7 +135,8 @@ def _ask(plan: Plan, call: Call, turn: Turn) -> Flow:
         meant = None if target is first else first
         preparing = partial(prepare, call, target, route.found, first=meant)
         prepared = yield from run_if_many(preparing, count)
-        turn.warnings = prepared.warnings
+        held_back = bool(prepared.held_back)  # said last; it is not so in the caller's own order
+        turn.warnings = prepared.warnings[: len(prepared.warnings) - held_back]
         flows = [run_exchange(part, turn) for part in prepared.parts]
         if len(flows) == 1:
             answers = [(yield from flows[0])]

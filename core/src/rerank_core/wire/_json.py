@@ -74,11 +74,11 @@ def decode_json(content: bytes) -> JSON:
                 return json.loads(content, parse_constant=_refuse_constant)
             except (ValueError, RecursionError):
                 pass
-        beginning = beginning_of(content, 80)
-        if beginning.startswith("<"):
-            message = f"the reply is HTML or XML, not JSON: {beginning}"
-        else:
-            message = f"the reply is not JSON ({error}): {beginning}"
+        # Core says how the reply begins, once no secret is left in it.
+        is_page = beginning_of(content, 80).startswith("<")
+        message = (
+            "the reply is HTML or XML, not JSON" if is_page else f"the reply is not JSON ({error})"
+        )
         raise ResponseParseError(message) from error
 
 

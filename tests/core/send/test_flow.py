@@ -285,7 +285,7 @@ def test_an_error_in_a_good_reply_is_tried_again_when_the_service_says() -> None
     driver = _driver(in_turn(later, GOOD))
     _ask(driver, ScriptedPlugin(error_types={"Busy": RateLimitError}))
 
-    assert [attempt.began for attempt in driver.attempts] == [0.0, 7.0]
+    assert [attempt.began for attempt in driver.attempts] == [0.0, 7.0 * 1.125]
 
 
 def test_any_other_error_in_a_good_reply_is_raised_at_once() -> None:
@@ -424,8 +424,8 @@ def test_a_wait_within_the_deadline_is_waited() -> None:
     asks = Reply(after=1.0, status=429, headers={"retry-after": "10"})
     driver = _driver(in_turn(asks, GOOD))
 
-    assert _order(_ask(driver, deadline=11.5)) == RIGHT
-    assert driver.clock.now == 11.0
+    assert _order(_ask(driver, deadline=12.5)) == RIGHT
+    assert driver.clock.now == 1.0 + 10.0 * 1.125
 
 
 def test_an_attempt_ends_at_the_deadline() -> None:
@@ -438,10 +438,10 @@ def test_an_attempt_ends_at_the_deadline() -> None:
 
 
 def test_the_deadline_spans_fallbacks() -> None:
-    """A fallback has what the first has left, and none is begun after the end."""
-    slow = Reply(after=4.0, status=503)
-    driver = _driver(in_turn(slow, Reply(after=4.0, body=rank(SCORES))))
-    with pytest.raises(ServerError) as caught:
+    """Each has an equal part of what is left, and none is begun after the end."""
+    slow = Reply(after=4.0, body=rank(SCORES))
+    driver = _driver(in_turn(slow, slow, slow))
+    with pytest.raises(RequestTimeoutError) as caught:
         _ask(
             driver,
             deadline=6.0,
@@ -450,7 +450,7 @@ def test_the_deadline_spans_fallbacks() -> None:
         )
 
     assert driver.clock.now == 6.0
-    assert len(driver.attempts) == 2
+    assert [attempt.began for attempt in driver.attempts] == [0.0, 2.0, 4.0]
     assert [note.partition(": ")[2] for note in caught.value.__notes__] == [
         "second/other: the deadline has passed",
         "third/other: the deadline has passed",

@@ -39,7 +39,7 @@ from rerank_core import (
     ResponseParseError,
     TransportError,
 )
-from rerank_core._conclude.response import Ranking, complete
+from rerank_core._conclude.response import complete
 from rerank_core._conclude.waits import read_retry_after
 from rerank_core._prepare.requests import Part
 from rerank_core._send.drivers import AsyncDriver, BlockingDriver
@@ -243,17 +243,8 @@ def _attach_others(*args: Any) -> list[RerankResult]:
     ]
 
 
-def _unchecked(results: Sequence[RerankResult], _: int) -> Ranking:
-    scores: Any = [result.relevance_score for result in results]
-    return Ranking(
-        [result.index for result in results],
-        [float(score) if type(score) is int else score for score in scores],
-        [None] * len(results),
-    )
-
-
 PLANTS = {
-    "indices and scores unchecked": ("_conclude.response.check_results", _unchecked),
+    "indices and scores unchecked": ("_conclude.response.check_results", lambda *_: None),
     "unsorted": ("_conclude.response.gt", lambda *_: True),
     "another document": ("_conclude.response.complete", _attach_others),
     "split without offset": (

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from rerank_core import InstalledProvider
 
-PLUGINS = Path(__file__).parents[1] / "fixtures" / "plugins"
+PLUGINS = Path(__file__).parents[2] / "fixtures" / "plugins"
 DOCUMENTS = ["short", "much longer", "longer"]
 
 # What naming each broken plugin says, besides its distribution and version.
@@ -363,7 +363,7 @@ def test_importing_the_package_imports_neither_plugins_nor_httpx() -> None:
 def test_metadata_is_scanned_once_and_again_for_a_miss(
     install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However often plugins are looked for; a notebook may install one meanwhile, so a miss looks."""
+    """However often plugins are looked for: a notebook may install one meanwhile."""
     install("healthy", "raises_on_import")
     scans = []
     entry_points = importlib_metadata.entry_points

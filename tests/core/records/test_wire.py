@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 from rerank_core import InvalidRequestError, Meta, RerankResult, ResponseParseError
-from rerank_core._text import codes_in, find_message, read_json
 from rerank_core.wire import (
     add_extra,
     decode_json,
@@ -355,111 +353,3 @@ def test_text_is_cut_where_it_is_too_long() -> None:
     assert shorten("x" * 501) == "x" * 498 + " …"
     assert shorten("abcdef", 4) == "ab …"
     assert shorten("abcd", 4) == "abcd"
-
-
-def message_of(body: Any, most: int = 500) -> str:
-    """What an error reply says; a body that is no text is written as JSON."""
-    content = (body if isinstance(body, str) else json.dumps(body)).encode()
-    return find_message(read_json(content), content, most)
-
-
-LISTED = {"loc": ["body", "documents", 0], "msg": "field required", "type": "missing"}
-
-
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        ({"message": "m"}, "m"),
-        ({"id": "d0f6", "message": "unknown field"}, "unknown field"),
-        ({"statusCode": 401, "message": "Unauthorized."}, "Unauthorized."),
-        ({"Message": "Invalid API Key format"}, "Invalid API Key format"),
-        ({"code": "InvalidApiKey", "message": "m", "request_id": "r"}, "m"),
-        ({"object": "error", "message": "m", "detail": {}, "type": "bad", "code": 400}, "m"),
-        ({"code": 401, "reason": "AUTH", "message": "m", "metadata": {}}, "m"),
-        ({"code": 20012, "message": "m", "data": None}, "m"),
-        ({"error": "text"}, "text"),
-        ({"error": "text", "error_type": "Validation"}, "text"),
-        ({"error": {"message": "m", "type": "t", "param": None, "code": 404}}, "m"),
-        ({"error": {"code": "NOT_FOUND", "message": "m", "details": {}}, "status": 404}, "m"),
-        ({"error": {"code": 403, "message": "m", "details": [{"reason": "R"}]}}, "m"),
-        ({"error": {"root_cause": [{"reason": "r"}], "reason": "why"}, "status": 400}, "why"),
-        ({"error": {"detail": "d"}}, "d"),
-        ([{"error": {"code": 400, "message": "m"}}], "m"),
-        ({"detail": "d"}, "d"),
-        ({"detail": "d", "code": "AUTH", "request_id": "r"}, "d"),
-        ({"detail": {"error": "User is not authenticated"}}, "User is not authenticated"),
-        ({"detail": {"message": "m"}}, "m"),
-        ({"detail": [LISTED]}, "body.documents.0: field required"),
-        (
-            {"detail": [{"loc": ["body", "top_n"], "msg": "m"}] * 9},
-            "; ".join(["body.top_n: m"] * 3),
-        ),
-        ({"detail": [{"msg": "no place"}]}, "no place"),
-        (
-            {"status": 401, "title": "Unauthorized", "detail": "Authentication failed"},
-            "Unauthorized: Authentication failed",
-        ),
-        ({"status": 429, "title": "Too Many Requests"}, "Too Many Requests"),
-        (
-            {"errors": [{"code": "bad", "message": "one"}, {"message": "two"}], "trace": "x"},
-            "one; two",
-        ),
-        ({"errorCode": "BXNIM0415E", "errorMessage": "key not found"}, "key not found"),
-        ({"error": None, "message": "m"}, "m"),
-        ({"error": True, "message": "m"}, "m"),
-        ({"error": {}, "message": "m"}, "m"),
-        ('"Invalid token"', "Invalid token"),
-        ("Failed to parse the request body as JSON", "Failed to parse the request body as JSON"),
-        ("404 page not found\n", "404 page not found"),
-        ("<html>\n <h1>Bad  gateway</h1>\n</html>", "<html> <h1>Bad gateway</h1> </html>"),
-        ("", ""),
-        ({"code": 5}, '{"code": 5}'),
-        ([], "[]"),
-        ("5", "5"),
-        (
-            {"error": {"error": {"error": {"error": {"error": "deep"}}}}},
-            '{"error": {"error": {"error": {"error": {"error": "deep"}}}}}',
-        ),
-    ],
-)
-def test_the_text_that_a_person_needs_is_found(body: Any, message: str) -> None:
-    """In every shape that a service was seen to use; else the body itself."""
-    assert message_of(body) == message
-
-
-@pytest.mark.parametrize(
-    "body", [{"message": "x" * 9999}, {"error": {"message": "x" * 9999}}, "x" * 9999]
-)
-def test_the_text_of_an_error_is_cut(body: Any) -> None:
-    """A service may send the whole input back."""
-    assert len(message_of(body)) == 500
-
-
-def test_a_body_in_no_encoding_is_still_shown() -> None:
-    """What is not UTF-8 is replaced."""
-    assert find_message(None, b"bad \xff gateway") == "bad \ufffd gateway"
-
-
-@pytest.mark.parametrize(
-    ("body", "headers", "code"),
-    [
-        ({"error": {"type": "invalid_request_error", "code": 404}}, {}, "invalid_request_error"),
-        ({"error": {"code": "NOT_FOUND"}}, {}, "NOT_FOUND"),
-        ({"code": "InvalidApiKey"}, {}, "InvalidApiKey"),
-        ({"code": "404"}, {}, ""),
-        ({"code": 404}, {}, ""),
-        ({"errors": [{"code": "bad_entity"}], "trace": "x"}, {}, "bad_entity"),
-        ({"errorCode": "BXNIM0415E"}, {}, "BXNIM0415E"),
-        ({"__type": "com.amazon#ThrottlingException"}, {}, "ThrottlingException"),
-        ({}, {"x-amzn-errortype": "AccessDeniedException:http://x/"}, "AccessDeniedException"),
-        ([{"error": {"code": "first"}}], {}, "first"),
-        ([], {}, ""),
-        ("<html>", {}, ""),
-        ("", {}, ""),
-    ],
-)
-def test_the_word_for_an_error_is_found(body: Any, headers: dict[str, str], code: str) -> None:
-    """Where there is one; a number is none."""
-    payload = read_json(json.dumps(body).encode()) if body != "<html>" else None
-
-    assert next(iter(codes_in(payload, headers)), "") == code

@@ -160,7 +160,7 @@ def test_any_split_comes_to_what_one_request_comes_to(
     )
 
     # The replies themselves, and the identifier that is made here, are the only differences.
-    unlike: dict[str, Any] = {"id": "", "payload": None, "headers": {}}
+    unlike: dict[str, Any] = {"id": "", "payload": None, "headers": {}, "attempts": 0}
     assert attrs.evolve(merged, **unlike) == attrs.evolve(expected, **unlike)
     sent = [document for part in _sent(whole) for document in part]
     assert sorted(map(str, (d for part in _sent(split) for d in part))) == sorted(map(str, sent))

@@ -17,7 +17,7 @@ from rerank_core._resolve.hooks import HOOKS
 from rerank_core.testing import CANARY, Case, Check, Example, Ranking, conformance
 from template.installed import imported, installed
 
-FROZEN = Path(__file__).parents[1] / "fixtures" / "frozen-plugin"
+FROZEN = Path(__file__).parents[2] / "fixtures" / "frozen-plugin"
 # The arguments of HOOKSPEC_VERSION 1: later ones are appended to the hookspecs, never to this.
 FIRST = {
     "resolve_provider": ["model", "options"],

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from core.conftest import KEY, Ask, Plugin, Service, ranking
 from rerank_core import (
     APIKeyHeader,
     APIStatusError,
@@ -37,8 +38,6 @@ from rerank_core import (
     hookimpl,
     rerank,
 )
-
-from .conftest import KEY, Ask, Plugin, Service, ranking
 
 DATE = "Sun, 01 Nov 2026 12:00:00 GMT"
 UNIX = 1_793_534_400  # the same moment
@@ -223,7 +222,8 @@ def test_the_text_of_an_error_is_capped(ask: Ask, body: str) -> None:
     assert len(caught.value.message) <= len("status 400: ") + 500
     assert caught.value.message.endswith("…")
     assert caught.value.response is not None
-    assert caught.value.response.content == body.encode()
+    assert caught.value.response.content.startswith(body.encode()[:60_000])
+    assert len(caught.value.response.content) <= 2**16
 
 
 def test_an_error_without_a_body_still_says_its_status(ask: Ask) -> None:
@@ -296,7 +296,7 @@ def test_the_service_says_how_long_to_wait(
     if waited is None:
         assert 0 <= waits[0] <= FIRST_BACKOFF
     else:
-        assert waits == [waited]
+        assert waited <= waits[0] <= waited * 1.25
 
 
 @pytest.mark.parametrize("header", ["retry_after", "x_reset"])
@@ -317,7 +317,7 @@ def test_a_time_counts_by_our_clock_where_the_service_states_none(
             max_retries=1,
         )
 
-    assert waits == [pytest.approx(30, abs=3)]
+    assert 27 <= waits[0] <= 33 * 1.25
 
 
 def test_waits_grow_with_jitter_up_to_a_bound(ask: Ask, waits: list[float]) -> None:
@@ -397,7 +397,8 @@ def test_a_generous_deadline_changes_nothing(ask: Ask, waits: list[float]) -> No
     response = ask(service, ["a"], deadline=3600)
 
     assert len(response.results) == 1
-    assert waits == [3.0, 2.0]
+    assert 3.0 <= waits[0] <= 3.75
+    assert 2.0 <= waits[1] <= 2.5
 
 
 class Slow(httpx.MockTransport):
@@ -423,8 +424,8 @@ class Slow(httpx.MockTransport):
 
 @pytest.mark.parametrize("documents", [["a"], ["a", "b", "c"]], ids=["whole", "split"])
 def test_a_deadline_ends_a_request_under_way(call: Ask, documents: list[str]) -> None:
-    """A trickling reply heeds no timeout; no fallback is asked any more."""
-    slow, other = Slow(), Service()
+    """A trickling reply heeds no timeout."""
+    slow = Slow()
     plugin, start = Plugin(max_documents=1), time.monotonic()
 
     with pytest.raises(RequestTimeoutError, match="deadline") as caught:
@@ -436,13 +437,11 @@ def test_a_deadline_ends_a_request_under_way(call: Ask, documents: list[str]) ->
             api_key=KEY,
             http_client=slow,
             deadline=0.03,
-            fallbacks=[second(other)],
         )
 
     slow.release.set()
     assert time.monotonic() - start < 5
     assert slow.asked == len(documents)
-    assert other.requests == []
     assert (caught.value.provider, caught.value.model) == ("test", "m")
 
 

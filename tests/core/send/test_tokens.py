@@ -16,6 +16,7 @@ import httpx
 import pytest
 import trio
 
+from core.conftest import KEY, Ask, Plugin, rank_as_sent
 from rerank_core import (
     AuthenticationError,
     ConfigurationError,
@@ -38,8 +39,6 @@ from rerank_core.tokens import (
     fetch,
     read_token,
 )
-
-from .conftest import KEY, Ask, Plugin, rank_as_sent
 
 SECRET = "s3cret-that-is-exchanged"  # noqa: S105 - of nobody
 TOKENS = "https://tokens.test/token"

@@ -10,9 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from core.conftest import KEY, Ask, Service, ranking
 from rerank_core import RequestTimeoutError, ResponseParseError
-
-from .conftest import KEY, Ask, Service, ranking
 
 
 def page(*pairs: tuple[int, float], **more: Any) -> httpx.Response:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from core.conftest import KEY, Ask, Plugin, Service, refuse
 from rerank_core import (
     ConfigurationError,
     InvalidRequestError,
@@ -18,8 +19,6 @@ from rerank_core import (
     Reranker,
     UnsupportedParamError,
 )
-
-from .conftest import KEY, Ask, Plugin, Service, refuse
 
 _NOT_OPTIONS = {"model", "_connections", "extra"}
 SURROGATE = "a lone \ud83d surrogate"
@@ -335,7 +334,7 @@ def test_a_parameter_of_the_call_has_no_place_in_the_connection(name: str) -> No
 @pytest.mark.parametrize("model", [None, "", " ", 5, b"cohere/m", ["cohere/m"]])
 def test_a_model_is_a_string(call: Ask, model: Any) -> None:
     """Such as the message shows."""
-    with pytest.raises(ConfigurationError, match="is neither 'local/bm25'"):
+    with pytest.raises(ConfigurationError, match="model must be a string such as 'local/bm25'"):
         call(model, "q", ["a"], api_key=KEY)
 
 

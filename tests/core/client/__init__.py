@@ -1,0 +1,1 @@
+"""The whole way, as callers go it."""

@@ -1,0 +1,1 @@
+"""What callers and authors import."""

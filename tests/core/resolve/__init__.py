@@ -1,0 +1,1 @@
+"""From `provider/model` and options to a target."""
