@@ -14,7 +14,6 @@ from rerank_core import (
     Compute,
     HTTPRequest,
     MissingAPIKeyError,
-    Price,
     Provider,
     RerankRequest,
     RerankResponse,
