@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from rerank_core._hooks import ProviderHooks
-from rerank_core._plugins import find_plugin
-
 from rerank_core import ConfigurationError, Price, Provider, list_providers
+from rerank_core._resolve.discovery import find_plugin
+from rerank_core._resolve.hooks import ProviderHooks
 
 PAGE = Path(__file__).with_name("providers.md")
 HEAD = """# Providers

@@ -93,6 +93,10 @@ SDKS = Environment(
             "contextual-client==0.11.0",
             "isaacus==0.22.1",
             "xinference-client==4.1.0",
+            "elasticsearch==9.5.1",
+            "oci==2.189.0",
+            "pinecone==10.2.0",
+            "vikingdb-python-sdk==0.1.35",
         ),
     ),
 )

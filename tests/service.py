@@ -24,6 +24,7 @@ from rerank_core import (
     arerank,
     rerank,
 )
+from rerank_core._send import authorizing
 
 CAPTURES = Path(__file__).parent / "fixtures" / "captures"
 COMPARED_HEADERS = (
@@ -150,11 +151,18 @@ def facts(model: str, **options: Any) -> Provider:
         return reranker.facts
 
 
+def forget_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let core know nothing of what earlier calls found and obtained."""
+    for table in ("_auths", "_options"):
+        monkeypatch.setattr(authorizing, table, authorizing.Kept())
+
+
 def without_variables(*names: str) -> Any:
     """A fixture that lets nothing that this machine has set take part in any test of a module."""
 
     @pytest.fixture(autouse=True)
     def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+        forget_credentials(monkeypatch)
         for name in names:
             monkeypatch.delenv(name, raising=False)
 

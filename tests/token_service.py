@@ -30,7 +30,7 @@ from rerank_core import (
     list_providers,
     rerank,
 )
-from service import Send, Service, copied, in_turn, send_async, send_trio
+from service import Send, Service, copied, forget_credentials, in_turn, send_async, send_trio
 
 Call = Mapping[str, Any]
 TokenCheck: TypeAlias = Callable[[], None]
@@ -132,6 +132,7 @@ def without_state(provider: str, *kept: Any) -> Any:
 
     @pytest.fixture(autouse=True)
     def bare_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        forget_credentials(monkeypatch)
         facts = listed_facts(provider)
         rows = [*facts.options.values(), *facts.secret_options.values()]
         for name in chain(facts.api_key_env, facts.base_url_env, *rows):
@@ -185,10 +186,11 @@ def from_tasks(ask: Callable[[], Awaitable[object]]) -> None:
 
 def shown_with(auth: Any, reply: httpx.Response) -> str:
     """What is shown of what signs requests once it has the token of a reply."""
-    flow = auth.sync_auth_flow(httpx.Request("POST", "https://service.test"))
-    next(flow)
-    reply.request = httpx.Request("POST", "https://tokens.test")
-    flow.send(reply)
+    steps = auth.exchange()
+    reply.request = next(steps)
+    with pytest.raises(StopIteration) as end:
+        steps.send(reply)
+    auth.token = end.value.value
     return repr(auth) + repr(vars(auth))
 
 

@@ -86,7 +86,8 @@ def build_request(
     else:
         _refuse(params, {"max_chunks_per_doc": ""}, "v1")
         body["documents"] = wire.render_documents(request.documents, body.pop("rank_fields", None))
-    name = request.options.get("client_name")
+    if not isinstance(name := request.options.get("client_name") or "", str):
+        raise ConfigurationError(f"client_name must be a string, not {name!r}")
     return HTTPRequest(
         url=wire.join_endpoint(base_url, f"/{version}/rerank"),
         body=body,
@@ -102,7 +103,7 @@ def parse_response(payload: Any) -> RerankResponse:
         wire.add_extra(results, payload["results"], "relevant_spans"),
         id=payload.get("id") or "",
         meta=wire.read_meta(payload),
-        warnings=_read_warnings(payload.get("meta")),
+        warnings=wire.read_warnings(payload),
     )
 
 
@@ -132,10 +133,6 @@ def _read_base(base_url: str) -> tuple[str, str]:
         path = _CHAT.sub("", path)
     stated = path.removesuffix("/rerank").rpartition("/")[2]
     return parts._replace(path=path).geturl(), stated if stated in {"v1", "v2"} else ""
-
-
-def _read_warnings(meta: Any) -> tuple[str, ...]:
-    return wire.read_strings(meta.get("warnings")) if isinstance(meta, dict) else ()
 
 
 def _refuse(params: Mapping[str, Any], names: Mapping[str, str], other: str) -> None:

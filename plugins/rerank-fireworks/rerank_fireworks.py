@@ -91,14 +91,14 @@ def build_request(
 
 
 @hookimpl
-def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
+def parse_response(payload: Any) -> RerankResponse:
     """Read the reply, whose list is called `data`, or else `results`."""
     name = "data" if "data" in payload else "results"
     return RerankResponse(
         wire.read_results(payload[name], name),
         id=payload.get("id") or "",  # none is documented
         meta=wire.read_meta(payload),
-        warnings=_warn_of_model(request.model, payload.get("model")),
+        model=payload.get("model"),
     )
 
 
@@ -113,13 +113,3 @@ def _to_inference(base_url: str) -> str:
 def _to_wire_model(model: str) -> str:
     """The whole id for a bare name; one with an account or a deployment stays as it is."""
     return model if "/" in model or "#" in model else f"accounts/fireworks/models/{model}"
-
-
-def _warn_of_model(asked: str, served: Any) -> tuple[str, ...]:
-    """A warning where another model answered than was asked for; many replies name none."""
-    if not (isinstance(served, str) and served):
-        return ()
-    names = f"/{asked.lower()}", f"/{served.lower()}"
-    if names[0].endswith(names[1]) or names[1].endswith(names[0]):
-        return ()  # one may have an owner in front
-    return (f"the server answered with the model {served!r}, not {asked!r}",)

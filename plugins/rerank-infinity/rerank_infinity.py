@@ -78,7 +78,7 @@ def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
         id=payload.get("id") or "",
         meta=Meta() if _counts_characters(request, payload) else wire.read_meta(payload),
         # A server with one model answers whatever model it is asked for.
-        warnings=_warn_of_model(request.model, payload.get("model")),
+        model=payload.get("model"),
     )
 
 
@@ -88,13 +88,3 @@ def _counts_characters(request: RerankRequest, payload: Any) -> bool:
     texts = sum(len(str(document).strip()) for document in request.documents)
     usage = payload.get("usage")
     return isinstance(usage, dict) and usage.get("total_tokens") == query + texts
-
-
-def _warn_of_model(asked: str, served: Any) -> tuple[str, ...]:
-    """A warning where another model answered than was asked for; many replies name none."""
-    if not (isinstance(served, str) and served):
-        return ()
-    names = f"/{asked.lower()}", f"/{served.lower()}"
-    if names[0].endswith(names[1]) or names[1].endswith(names[0]):
-        return ()  # one may have an owner in front
-    return (f"the server answered with the model {served!r}, not {asked!r}",)

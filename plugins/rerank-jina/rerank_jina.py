@@ -110,14 +110,14 @@ def build_request(
 
 
 @hookimpl
-def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
+def parse_response(payload: Any) -> RerankResponse:
     """Read the reply; its documents, which come in four shapes, are not needed."""
     results = wire.read_results(payload["results"])
     return RerankResponse(
         wire.add_extra(results, payload["results"], "embedding"),
         id=payload.get("id") or "",
         meta=wire.read_meta(payload),
-        warnings=_warn_of_model(request.model, payload.get("model")),
+        model=payload.get("model"),
     )
 
 
@@ -170,13 +170,3 @@ def _is_image(at: int, document: Mapping[str, Any], rank_fields: Sequence[str] |
         )
         raise InvalidRequestError(message)
     return ranked == ["image"]
-
-
-def _warn_of_model(asked: str, served: Any) -> tuple[str, ...]:
-    """A warning where another model answered than was asked for; many replies name none."""
-    if not (isinstance(served, str) and served):
-        return ()
-    names = f"/{asked.lower()}", f"/{served.lower()}"
-    if names[0].endswith(names[1]) or names[1].endswith(names[0]):
-        return ()  # one may have an owner in front
-    return (f"the server answered with the model {served!r}, not {asked!r}",)

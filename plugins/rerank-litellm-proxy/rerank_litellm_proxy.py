@@ -110,7 +110,7 @@ def parse_response(payload: Any, headers: Mapping[str, str]) -> RerankResponse:
         wire.read_results(payload["results"]),
         id=payload.get("id") or "",
         meta=wire.read_meta(payload),
-        warnings=_read_warnings(payload.get("meta")),
+        warnings=wire.read_warnings(payload),
         cost=_read_cost(headers.get("x-litellm-response-cost", "")),
     )
 
@@ -122,10 +122,6 @@ def _to_api(base_url: str) -> str:
     if path.endswith("/ui"):
         return urlunsplit(parts._replace(path=path.removesuffix("/ui"), query="", fragment=""))
     return urlunsplit(parts._replace(path=path))
-
-
-def _read_warnings(meta: Any) -> tuple[str, ...]:
-    return wire.read_strings(meta.get("warnings")) if isinstance(meta, dict) else ()
 
 
 def _is_multimodal(document: str | Mapping[str, Any], rank_fields: Sequence[str] | None) -> bool:

@@ -79,7 +79,7 @@ def build_request(
 
 
 @hookimpl
-def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
+def parse_response(payload: Any) -> RerankResponse:
     """Read the reply, unless the server failed on a document and ranks it all the same."""
     rows = payload["results"]
     results = wire.read_results(rows)
@@ -87,13 +87,5 @@ def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
         if row["relevance_score"] == _NOT_COMPUTED:
             message = f"the server could not score documents[{row['index']}]: see its log"
             raise ResponseParseError(message, path=f"results[{at}]")
-    served = payload.get("model")
     # A server with one model repeats whatever name it is asked for; a proxy may not.
-    other = isinstance(served, str) and served not in ("", request.model)
-    return RerankResponse(
-        results,
-        meta=wire.read_meta(payload),
-        warnings=(f"the server answered with the model {served!r}, not {request.model!r}",)
-        if other
-        else (),
-    )
+    return RerankResponse(results, model=payload.get("model"), meta=wire.read_meta(payload))

@@ -79,14 +79,12 @@ def build_request(
 
 
 @hookimpl
-def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
+def parse_response(payload: Any) -> RerankResponse:
     """Read the reply, where the list is `data`, and `object` is the type of a row."""
-    asked, served = _with_owner(request.model), payload.get("model")
-    other = isinstance(served, str) and served and _with_owner(served) != asked
     return RerankResponse(
         wire.read_results(payload["data"], "data", score="score"),
+        model=payload.get("model"),
         meta=wire.read_meta(payload),
-        warnings=(f"the model {served!r} answered, not {asked!r}",) if other else (),
     )
 
 

@@ -81,12 +81,11 @@ def build_request(
 
 
 @hookimpl
-def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
+def parse_response(payload: Any) -> RerankResponse:
     """Read the reply; it states the cost itself."""
     usage = payload.get("usage")
     usage = usage if isinstance(usage, dict) else {}
-    cost, served = usage.get("cost"), payload.get("model")
-    other = isinstance(served, str) and served not in ("", request.model.partition(":")[0])
+    cost = usage.get("cost")
     return RerankResponse(
         wire.read_results(payload["results"]),
         id=payload.get("id") or "",
@@ -94,9 +93,7 @@ def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
             {"usage": usage, "meta": {"billed_units": {"search_units": usage.get("search_units")}}}
         ),
         cost=cost if isinstance(cost, float) or type(cost) is int else None,
-        warnings=(f"the model {served!r} answered, not {request.model!r}: its scores differ",)
-        if other and served != request.model
-        else (),
+        model=payload.get("model"),
     )
 
 

@@ -86,13 +86,13 @@ def build_request(
 
 
 @hookimpl
-def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
+def parse_response(payload: Any) -> RerankResponse:
     """Read the reply, whose list is called `data`."""
     return RerankResponse(
         wire.read_results(payload["data"], "data"),
         id=payload.get("id") or "",  # none so far
         meta=wire.read_meta(payload),
-        warnings=_warn_of_model(request.model, payload.get("model")),
+        model=payload.get("model"),
     )
 
 
@@ -103,13 +103,3 @@ def _check_instruction(instruction: object, model: str) -> None:
     if not (isinstance(instruction, str) and instruction.strip()):
         message = f"instruction must be a string that is not blank, not {instruction!r}"
         raise InvalidRequestError(message)
-
-
-def _warn_of_model(asked: str, served: Any) -> tuple[str, ...]:
-    """A warning where another model answered than was asked for; many replies name none."""
-    if not (isinstance(served, str) and served):
-        return ()
-    names = f"/{asked.lower()}", f"/{served.lower()}"
-    if names[0].endswith(names[1]) or names[1].endswith(names[0]):
-        return ()  # one may have an owner in front
-    return (f"the server answered with the model {served!r}, not {asked!r}",)

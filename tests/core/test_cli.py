@@ -33,13 +33,14 @@ from rerank_core import (
     RerankResponse,
     RerankResult,
     UnsupportedParamError,
-    _cli,
     hookimpl,
     list_providers,
     register,
     unregister,
 )
 from rerank_core.__main__ import main
+from rerank_core._cli import commands as _cli
+from rerank_core._cli.plugins import cli
 from rerank_core._version import __version__
 
 COMMANDS = "rerank_core._cli.plugins"  # what the command line begins by importing
@@ -140,7 +141,7 @@ def service() -> Iterator[SimpleNamespace]:
 
 def run(*args: str, input: str | bytes | None = None) -> Result:  # noqa: A002 - click's name
     """Run a command in this process."""
-    return CliRunner().invoke(_cli.cli, args, input=input, prog_name="rerank")
+    return CliRunner().invoke(cli, args, input=input, prog_name="rerank")
 
 
 def rank(*args: str, input: str | bytes = DOCUMENTS, model: str = "echo/m") -> Result:  # noqa: A002 - click's name
@@ -365,7 +366,7 @@ def test_a_terminal_that_cannot_show_a_character_is_shown_another(
     """In place of the whole ranking."""
     monkeypatch.setattr(_cli, "is_terminal", lambda: True)
     args = ["rank", "--model", "echo/m", "q", "-"]
-    result = CliRunner(charset="ascii").invoke(_cli.cli, args, input="Zürich".encode())
+    result = CliRunner(charset="ascii").invoke(cli, args, input="Zürich".encode())
 
     assert result.exit_code == 0
     assert "Z?rich" in result.stdout
@@ -544,7 +545,9 @@ def test_a_missing_key_names_every_variable_looked_at(monkeypatch: pytest.Monkey
 
 def test_a_provider_that_signs_in_by_itself(echo: Echo) -> None:
     """It has no variable of its own, but is not keyless."""
+    unregister("echo")
     echo.facts = Provider(name="echo", auth=lambda *_: None, api_key_required=False)
+    register(echo)
     listed = {row["name"]: row for row in rows(run("providers"))}
 
     assert listed["echo"]["key"] == "its own sign-in"
@@ -825,7 +828,7 @@ class Screen:
     def run(self, *args: str) -> int:
         """Run a command in this process; its exit code."""
         with contextlib.redirect_stderr(self.stream):
-            return int(_cli.cli.main(args, "rerank", standalone_mode=False) or 0)
+            return int(cli.main(args, "rerank", standalone_mode=False) or 0)
 
     def wait_for(self, text: str) -> None:
         """Until it is shown."""

@@ -41,6 +41,7 @@ from rerank_core import (
     UnsupportedParamError,
     hookimpl,
 )
+from rerank_core._send.exchange import MAX_REPLIES
 from rerank_core._send.flow import run_plan
 
 DOCUMENTS = ["a", "b", "c", "d"]
@@ -74,7 +75,7 @@ def _order(response: RerankResponse) -> list[int]:
 
 
 def _urls(driver: VirtualDriver) -> list[str]:
-    return [attempt.effect.request.url for attempt in driver.attempts]
+    return [attempt.effect.url for attempt in driver.attempts]
 
 
 def _rows(*indices: int, **more: Any) -> Reply:

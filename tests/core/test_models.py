@@ -40,7 +40,7 @@ RESPONSE = RerankResponse(
     ("record", "name", "value"),
     [
         (RESPONSE, "id", "id-1"),
-        (RESPONSE, "results", RESPONSE.results),
+        (RESPONSE, "results", RESPONSE.to_dict()["results"]),
         (RESPONSE.results[0], "relevance_score", 0.5),
         (RESPONSE.results[1], "document", None),
         (RESPONSE.results[0].document, "title", "t"),
@@ -59,7 +59,7 @@ def test_a_field_is_read_by_subscript(record: Any, name: str, value: object) -> 
     assert record.get(name, "other") == value
 
 
-@pytest.mark.parametrize("name", ["nothing", "to_dict", "get", "_private", "__class__", "", 0])
+@pytest.mark.parametrize("name", ["nothing", "to_dict", "get", "_private", "__class__", ""])
 @pytest.mark.parametrize("record", [RESPONSE, RESPONSE.results[0], Document("x", FIELDS), Meta()])
 def test_what_is_no_field_is_a_key_error(record: Any, name: Any) -> None:
     """Neither methods nor anything private."""
@@ -101,19 +101,12 @@ def test_a_record_becomes_a_dict_of_what_it_says(record: Any, wanted: dict[str, 
 
 
 def test_a_response_becomes_a_dict() -> None:
-    """Of its own fields, as records; `to_dict` is for JSON."""
+    """Of its own fields, ready for JSON."""
     plain = dict(RESPONSE)
 
-    assert plain["results"] is RESPONSE.results
+    assert plain["results"] == RESPONSE.to_dict()["results"]
     assert plain["id"] == "id-1"
     assert "cost" not in plain
-
-
-@pytest.mark.parametrize("record", [RESPONSE, RESPONSE.results[0], Document("x"), Meta()])
-def test_a_record_is_no_list(record: Any) -> None:
-    """What iterates over it is told so."""
-    with pytest.raises(TypeError, match="is not iterable"):
-        iter(record)
 
 
 def test_a_field_of_the_mapping_comes_before_one_of_the_document() -> None:
@@ -167,7 +160,6 @@ def test_a_repr_shows_neither_texts_nor_headers() -> None:
     [
         (RerankResponse, {"results": ()}),
         (RerankResponse, {"results": None}),
-        (RerankResponse, {"results": [], "id": None}),
         (RerankResponse, {"results": [], "meta": {"tokens": 5}}),
         (Meta, {"billed_units": None}),
         (Meta, {"tokens": {}}),

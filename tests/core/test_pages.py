@@ -97,7 +97,7 @@ def test_a_page_on_another_host_is_not_given_the_key(ask: Ask) -> None:
     """A key goes only where it was meant to go, whatever a reply says."""
     service = Service(page(next="https://elsewhere.test/p2"), ranking(0.3, 0.2, 0.1))
 
-    with pytest.raises(ResponseParseError, match="another host"):
+    with pytest.raises(ResponseParseError, match="another place"):
         ask(service)
 
     assert [request.url.host for request in service.requests] == ["rerank.test"]

@@ -5,16 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rerank_core._retry import (
-    FIRST_BACKOFF,
-    LONGEST_BACKOFF,
-    LONGEST_RETRY_AFTER,
-    Clock,
-    choose_wait,
-    falls_back,
-    is_retryable,
-    read_retry_after,
-)
 
 from rerank_core import (
     APIStatusError,
@@ -30,6 +20,17 @@ from rerank_core import (
     RerankError,
     ResponseParseError,
     TransportError,
+)
+from rerank_core._conclude.waits import read_retry_after
+from rerank_core._send.effects import Clock
+from rerank_core._send.exchange import (
+    FIRST_BACKOFF,
+    JITTER,
+    LONGEST_BACKOFF,
+    LONGEST_RETRY_AFTER,
+    choose_wait,
+    falls_back,
+    is_retryable,
 )
 
 NOW = 1_793_534_400.0  # Sun, 01 Nov 2026 12:00:00 GMT
@@ -107,9 +108,10 @@ def test_back_off_is_a_share_of_a_bound_that_doubles(
     [(0.001, 0.001), (7.0, 7.0), (60.0, 60.0), (61.0, 60.0), (1e30, 60.0), (float("inf"), 60.0)],
 )
 def test_the_service_decides_up_to_a_bound(retry_after: float, wait: float) -> None:
-    """Chance has no part in it."""
-    assert LONGEST_RETRY_AFTER == 60.0
-    assert choose_wait(retry_after, 5, clock(0.5)) == wait
+    """And chance adds up to a quarter, so that those who failed together spread."""
+    assert (LONGEST_RETRY_AFTER, JITTER) == (60.0, 0.25)
+    assert choose_wait(retry_after, 5, clock(0.0)) == wait
+    assert choose_wait(retry_after, 5, clock(1.0)) == pytest.approx(wait * 1.25)
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
-from rerank_core._requirement import find_refusal
 
 import rerank_core
-from rerank_core import PluginError, Reranker, _plugins, hookspecs, list_providers
-from rerank_core._resolve.discovery import find_plugin
+from rerank_core import Reranker, hookspecs
+from rerank_core._resolve import discovery as found
 from rerank_core._resolve.hooks import HOOKS
 from rerank_core.testing import CANARY, Case, Check, Example, Ranking, conformance
 from template.installed import imported, installed
@@ -83,11 +82,10 @@ with (
 @pytest.fixture
 def discovery(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Have the frozen plugins found as installed ones are, and nothing kept afterwards."""
-    monkeypatch.setattr(_plugins, "_loaded", {})
+    monkeypatch.setattr(found, "_loaded", {})
+    monkeypatch.setattr(found, "_scanned", {})
     with installed(FROZEN):
-        _plugins._entry_points.cache_clear()  # noqa: SLF001 - scanned once per process
         yield
-    _plugins._entry_points.cache_clear()  # noqa: SLF001 - as it was
 
 
 @conformance(PLAIN)
@@ -132,49 +130,3 @@ def test_hooks_keep_their_first_arguments() -> None:
     assert all(arguments[name][: len(FIRST[name])] == FIRST[name] for name in HOOKS)
     assert rerank_core.HOOKSPEC_VERSION == hookspecs.HOOKSPEC_VERSION
     assert (rerank_core.HOOKSPEC_VERSION > 1) == bool(grown)
-
-
-@pytest.mark.parametrize(
-    ("requirement", "version", "refusal"),
-    [
-        ("rerank-core>=0.1,<0.2", "0.1.0", None),
-        ("rerank-core>=0.1,<0.2", "0.1.7.dev3", None),
-        ("rerank-core>=0.1,<0.2", "0.2.0", ">=0.1,<0.2"),
-        ("rerank-core>=0.1,<0.2", "0.2", ">=0.1,<0.2"),
-        ("rerank-core<0.2,>=0.1.1", "0.1.0", "<0.2,>=0.1.1"),
-        ("rerank_core (>=0.3)", "0.1.0", ">=0.3"),
-        ("Rerank.Core[cli] >= 0.3 , < 1", "0.1.0", ">= 0.3 , < 1"),
-        ("rerank-core>0.1", "0.1.0", ">0.1"),
-        ("rerank-core<=0.1", "0.1.0", None),
-        ("rerank-core==0.1", "0.1.0", None),
-        ("rerank-core==0.1.1", "0.1.0", "==0.1.1"),
-        ("rerank-core!=0.1", "0.1.0", "!=0.1"),
-        ("rerank-core~=0.1.2", "0.1.9", None),
-        ("rerank-core~=0.1.2", "0.2.0", "~=0.1.2"),
-        ("rerank-core~=0.1.2", "0.1.1", "~=0.1.2"),
-        ("rerank-core~=1.2", "1.9", None),
-        ("rerank-core", "0.1.0", None),
-        ("rerank-core==0.2.*", "0.1.0", None),
-        ("rerank-core>=0.3; extra == 'test'", "0.1.0", None),
-        ("rerank-core-extras>=9", "0.1.0", None),
-        ("httpx>=9", "0.1.0", None),
-    ],
-)
-def test_a_range_is_read(requirement: str, version: str, refusal: str | None) -> None:
-    """Plain clauses are; what else there may be is left to the installer."""
-    assert find_refusal([requirement], version) == refusal
-
-
-@pytest.mark.usefixtures("discovery")
-def test_a_plugin_for_another_core_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before it is imported, naming both sides; the listing says so as well."""
-    monkeypatch.setattr(_plugins, "__version__", "0.0.9")
-
-    with pytest.raises(PluginError) as caught:
-        find_plugin("frozen")
-
-    listed = next(found for found in list_providers() if found.name == "frozen")
-    assert "the plugin rerank-frozen 1.0" in caught.value.message
-    assert "needs rerank-core >=0.1, and this is rerank-core 0.0.9" in caught.value.message
-    assert caught.value.distribution == "rerank-frozen"
-    assert listed.error == caught.value.message

@@ -1,11 +1,18 @@
-"""Only type-checked: what users and plugin authors write must pass mypy as it stands."""
+"""Only type-checked: what users and plugin authors write passes mypy and pyright as it stands.
+
+It begins with the README's programs, word for word.
+"""
+
+# ruff: noqa: T201 - the README's programs print
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, assert_type
 
 import httpx
+from attrs import frozen
 
 from rerank_core import (
     APIKeyHeader,
@@ -42,6 +49,60 @@ from rerank_core import (
     wire,
 )
 
+
+def readme_first_program() -> None:
+    """The README's five lines."""
+    documents = [
+        "Carson City is the capital of Nevada.",
+        "Washington, D.C. is the capital of the United States.",
+    ]
+    response = rerank("local/bm25", "What is the capital of the United States?", documents)
+    for result in response.results:
+        print(result.index, round(result.relevance_score, 3), result.document.text)
+
+
+async def main() -> None:
+    """Its awaited call."""
+    response = await arerank("cohere/rerank-v3.5", "capital", ["Berlin", "The capital is Paris."])
+    print(response.results[0].index)
+
+
+def readme_reranker() -> None:
+    """Its `Reranker`, and its options."""
+    asyncio.run(main())
+    documents = ["Berlin", "The capital is Paris.", "The Rhine is a river."]
+    with Reranker("cohere/rerank-v3.5", timeout=5) as reranker:
+        for query in ("capital", "river"):
+            response = reranker.rerank(query, documents)
+            print(query, response.results[0].document.text)
+    response = rerank(
+        "cohere/rerank-v3.5",
+        "capital",
+        ["Berlin", "The capital is Paris."],
+        timeout=10,
+        max_retries=3,
+        deadline=20,
+        fallbacks=["local/bm25"],
+        on_failure="passthrough",
+    )
+    print(response.provider, response.reranked, response.warnings)
+
+
+@frozen
+class Page:
+    """Documents of another kind: an object with a text."""
+
+    page_content: str
+
+
+def rank_what_there_is(frame: Any) -> None:
+    """Every kind of documents that is taken."""
+    read(rerank("local/bm25", "query", [Page("a"), Page("b")]))
+    read(rerank("local/bm25", "query", ["a", {"text": "b"}, Page("c")]))
+    read(rerank("local/bm25", "query", frame["text"]))
+    read(rerank("local/bm25", "query", frame.to_dict("records")))
+
+
 strings: list[str] = ["a", "b"]
 mappings: list[dict[str, str]] = [{"title": "a", "text": "b"}]
 
@@ -65,13 +126,19 @@ def read(response: RerankResponse) -> None:
     assert_type(response.to_dict(), dict[str, Any])
     for result in response.results:
         assert_type(result.index, int)
-        assert_type(result.relevance_score, float | None)
-        assert_type(result.document, Document | None)
-        if result.document is not None:
-            assert_type(result.document.text, str)
-            assert_type(result.document.fields, Mapping[str, Any] | None)
+        assert_type(result.relevance_score, float)
+        assert_type(result.document, Document)
+        assert_type(result.document.text, str)
+        assert_type(result.document.fields, Mapping[str, Any] | None)
+        assert_type(result.document.original, Any)
         str.join(", ", [result["document"]["text"], result.get("relevance_score", "")])
     assert_type(response["results"], Any)
+    assert_type(response.attempts, int)
+    assert_type(response.seconds, float)
+    assert_type(len(response), int)
+    for place, result in enumerate(response, 1):
+        assert_type(place, int)
+        assert_type(result, RerankResult)
 
 
 def call_the_function() -> None:
@@ -108,7 +175,7 @@ def refuse() -> None:
     """Mistakes that a type checker finds."""
     rerank(1, "query", strings)  # type: ignore[arg-type]
     rerank("local/bm25", None, strings)  # type: ignore[arg-type]
-    rerank("local/bm25", "query", [1])  # type: ignore[list-item]
+    rerank("local/bm25", "query", 1)  # type: ignore[arg-type]
     rerank("local/bm25", "query", strings, top_n="2")  # type: ignore[arg-type]
     rerank("local/bm25", "query", strings, on_failure="ignore")  # type: ignore[arg-type]
     rerank("local/bm25", "query")  # type: ignore[call-arg]

@@ -6,7 +6,7 @@ import pytest
 
 from core.loopback import PROXY_VARIABLES
 from faults.calls import DRIVERS, MakeCalls
-from rerank_core import _retry
+from rerank_core._send import exchange
 from service import noting_waits
 
 
@@ -20,7 +20,7 @@ def _nothing_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _short_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the service does not say how long to wait, next to no time passes."""
-    monkeypatch.setattr(_retry, "FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr(exchange, "FIRST_BACKOFF", 0.001)
 
 
 @pytest.fixture(params=DRIVERS)

@@ -11,13 +11,13 @@ import httpx
 import pytest
 
 from core.loopback import comes_true
-from faults.calls import MakeCalls, check_next_calls, check_outcome
-from faults.server import FaultServer, Step, chunk, head, pause, rank, repeat, reply, serving, step
+from faults.calls import MakeCalls, check_outcome
+from faults.server import FaultServer, Step, chunk, head, rank, repeat, reply, serving, step
 from faults.test_reply_size import BOMB, LIMIT
-from faults.test_stale import FILLED, STALE
 from faults.test_token_size import (
     ENDLESS,
     GIVEN,
+    GIVEN_ANEW,
     OVERSHOOT,
     REFUSED,
     check_bounded,
@@ -98,7 +98,7 @@ def test_a_reply_within_the_limit_is_taken(
         pytest.param(
             (step(head(CHUNKED, status=401), ENDLESS),), AuthenticationError, 1, id="no token"
         ),
-        pytest.param((GIVEN, REFUSED, GIVEN, step(reply())), None, 4, id="one refusal"),
+        pytest.param((GIVEN, REFUSED, GIVEN_ANEW, step(reply())), None, 4, id="one refusal"),
     ],
 )
 def test_neither_tokens_nor_refusals_are_without_end(
@@ -112,25 +112,6 @@ def test_neither_tokens_nor_refusals_are_without_end(
     """What is asked for a token has the bound of the ranking's own reply."""
     server.answer(*script)
     check_bounded(call, server, kind, requests, **options)
-
-
-@pytest.mark.parametrize(
-    "first",
-    [
-        pytest.param(step(reply() + STALE), id="with the reply"),
-        pytest.param(step(FILLED + STALE), id="behind the last read of the reply"),
-        pytest.param(step(reply(), pause(0.03), STALE), id="a moment after the reply"),
-        pytest.param(step(reply(b"{}", status=400) + STALE), id="with an error"),
-    ],
-)
-def test_a_second_reply_through_a_proxy_is_nobodys(
-    call: MakeCalls, first: Step, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A connection to the proxy on which it came is not used again."""
-    with serving(first) as server:
-        monkeypatch.setenv("HTTP_PROXY", server.url)
-        check_next_calls(call, server, "http://service.test")
-        assert server.connections == 2
 
 
 def test_good_calls_share_one_connection_to_the_proxy(

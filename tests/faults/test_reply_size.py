@@ -12,7 +12,6 @@ import anyio
 import anyio.lowlevel
 import httpx
 import pytest
-from rerank_core._http.bodies import ReplyBody
 
 from faults.calls import MODEL, Fault, MakeCalls, check_fault, check_outcome, fault
 from faults.server import Step, chunk, head, rank, ranking, repeat, reply, serving, step
@@ -24,6 +23,7 @@ from rerank_core import (
     ResponseParseError,
     ServerError,
 )
+from rerank_core._send.bodies import ReplyBody
 
 # httpcore leaves its own generator behind where a reply is broken off, and only trio minds.
 pytestmark = pytest.mark.filterwarnings("ignore:Async generator 'httpcore:ResourceWarning")

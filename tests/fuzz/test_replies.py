@@ -7,6 +7,7 @@ and guided by coverage, `fuzz_replies.py`.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,10 +37,10 @@ from rerank_core import (
     RerankError,
     RerankResponse,
     RerankResult,
-    _messages,
-    _status,
+    _text,
     wire,
 )
+from rerank_core._resolve.secrets import clean
 
 ORDINARY = 40
 STATUSES = (*range(200, 209), *range(300, 309), *range(400, 432), *range(500, 512), 529, 599)
@@ -175,8 +176,8 @@ def test_what_was_found_once_stays_mended(finding: Finding) -> None:
 def test_the_bounds_of_texts_are_the_clients_own() -> None:
     """What is asked of every error and warning is what the documentation promises."""
     assert (MOST_ERROR_CHARS, MOST_WARNING_CHARS) == (1000, 500)
-    assert _status._MAX_CHARS == MOST_ERROR_CHARS  # noqa: SLF001 - what is compared
-    assert _messages._MESSAGE_CHARS == MOST_WARNING_CHARS  # noqa: SLF001 - likewise
+    assert inspect.signature(clean).parameters["most"].default == MOST_ERROR_CHARS
+    assert _text.MESSAGE_CHARS == MOST_WARNING_CHARS
 
 
 def test_a_text_that_is_a_character_too_long_is_noticed() -> None:

@@ -162,7 +162,7 @@ def test_a_token_service_s_password_is_sent_and_not_shown(
     basic = base64.b64encode(f"{user}:{CANARY}".encode()).decode()
     assert sent[0].headers["authorization"] == f"Basic {basic}"
     assert sent[0].url.host == "tokens.test"
-    shown = repr(reranker._targets[0])  # noqa: SLF001 - whose repr is looked at
+    shown = repr(reranker._routes[0].target)  # noqa: SLF001 - whose repr is looked at
     assert found_in([shown, *log, *texts_of_error(caught.value)], {CANARY}) == []
 
 

@@ -103,7 +103,7 @@ def leaks_of(name: str, place: Place, turn: int, patch: pytest.MonkeyPatch) -> d
         for failure, switch.answer, awaited in tried_at(place, turn):
             texts = found_in(_written(reranker, awaited=awaited), switch.secrets)
             leaks[failure] = leaks.get(failure, []) + texts
-        target = reranker._targets[0]  # noqa: SLF001 - whose repr is looked at
+        target = reranker._routes[0].target  # noqa: SLF001 - whose repr is looked at
         parts = (reranker, target, target.options, target.provider, target.made)
         leaks["repr"] = found_in(map(repr, parts), switch.secrets)
     return {**leaks, "log": found_in(log, switch.secrets)}

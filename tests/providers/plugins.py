@@ -71,9 +71,9 @@ def _found() -> list[Plugin]:
     listed = {found.facts.name: found.facts for found in list_providers() if found.facts}
     plugins = []
     for folder in PLUGINS:
-        name = folder.replace("-", "_")
-        facts = listed[name]
-        if facts.base_url or facts.base_url_required:  # others run in this process
+        facts = listed.get(folder.replace("-", "_"))
+        # The others run in this process, or are no provider.
+        if facts and (facts.base_url or facts.base_url_required):
             case = next(iter(cases_of(folder).values()))
             plugins.append(Plugin(folder, case, facts))
     return plugins

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import inspect
 import json
 import re
@@ -15,17 +16,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import httpcore  # noqa: TC002 - beside httpx
 import httpx
 import pytest
 from attrs import frozen
 from click.testing import CliRunner
-from rerank_core._http import asyncio_pool, pool
 
 import rerank_core
-from rerank_core import HTTPRequest, HTTPResponse, PluginSource, Provider, _plugins, list_providers
+from rerank_core import HTTPRequest, PluginSource, Provider, list_providers
 from rerank_core._cli.plugins import cli
-from rerank_core._resolve.discovery import hooks_of
+from rerank_core._resolve import discovery
 from rerank_core._resolve.hooks import ProviderHooks
 from rerank_core.testing import Case
 
@@ -144,17 +143,13 @@ def services(monkeypatch: pytest.MonkeyPatch) -> None:
     """No request leaves this process, and every provider that needs a key has one."""
     service = Services()
 
-    def send(_: object, request: httpcore.Request, __: object) -> HTTPResponse:
-        asked = httpx.Request(
-            request.method.decode(),
-            httpx.URL(bytes(request.url).decode()),
-            content=b"".join(request.stream),  # type: ignore[arg-type]  # of this process
-        )
-        answer = service.answer(asked)
-        return HTTPResponse(answer.status_code, dict(answer.headers), answer.content)
+    def send(_: object, request: httpx.Request) -> httpx.Response:
+        request.read()
+        return service.answer(request)
 
-    async def send_async(_: object, request: httpcore.Request, __: object) -> HTTPResponse:
-        return send(_, request, __)
+    async def send_async(_: object, request: httpx.Request) -> httpx.Response:
+        await request.aread()
+        return service.answer(request)
 
     def build_request(self: ProviderHooks, provider: Provider, *arguments: Any) -> Any:
         built = ask_plugin(self, provider, *arguments)
@@ -164,9 +159,8 @@ def services(monkeypatch: pytest.MonkeyPatch) -> None:
 
     ask_plugin = ProviderHooks.build_request
     monkeypatch.setattr(ProviderHooks, "build_request", build_request)
-    monkeypatch.setattr(pool.ConnectionPool, "send", send)
-    monkeypatch.setattr(pool.AsyncConnectionPool, "send", send_async)
-    monkeypatch.setattr(asyncio_pool.AsyncioConnectionPool, "send", send_async)
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", send)
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", send_async)
     for facts in filter(None, (provider.facts for provider in list_providers())):
         if facts.api_key_required:
             monkeypatch.setenv(facts.api_key_env[0], "a-key")
@@ -205,9 +199,9 @@ def test_python_runs_and_prints_what_the_page_says(
         if not _cases_of(provider):
             pytest.skip(f"the tests of {page.parent.name} state no Case, which writes the replies")
     if page.is_relative_to(TEMPLATE):  # of its shapes, one alone is installed
-        plugin = hooks_of(_module("shown", page.with_name("rerank_example.py")))
+        plugin = discovery.hooks_of(_module("shown", page.with_name("rerank_example.py")))
         plugin.source = PluginSource("example")
-        monkeypatch.setitem(_plugins._registered, "example", plugin)  # noqa: SLF001 - in its stead
+        monkeypatch.setitem(discovery._registered, "example", plugin)  # noqa: SLF001 - in its stead
     monkeypatch.syspath_prepend(tmp_path)
     set_what_the_page_exports(page, monkeypatch)
     blocks = blocks_of(page)
@@ -276,6 +270,35 @@ def test_the_first_command_of_the_readme_ranks_the_sample() -> None:
     assert QUERY in words
     assert len(found) == 5
     assert {*found[:3]} <= {0, 5, 7, 9, 11, 15, 18}
+
+
+def test_the_readmes_programs_are_type_checked() -> None:
+    """Line by line, but for the plugin, which has no annotations, and imports."""
+    checked = (ROOT / "tests" / "core" / "typing_api.py").read_text(encoding="utf-8")
+    lines = {line.strip() for line in checked.splitlines()}
+    programs = [
+        block.text
+        for block in blocks_of(ROOT / "README.md")
+        if block.language == "python" and not _FILE.match(block.text)
+    ]
+    written = {line.strip() for program in programs for line in program.splitlines()}
+
+    assert len(programs) >= 4
+    assert [
+        line for line in sorted(written - lines) if not line.startswith(("from ", "import "))
+    ] == []
+
+
+def test_the_picture_of_the_command_line_is_true() -> None:
+    """Every row of it is what the program prints now."""
+    picture = html.unescape((ROOT / "docs" / "command-line.svg").read_text(encoding="utf-8"))
+    shown = re.findall(r"<text[^>]*>([^<]*)</text>", picture)
+    page = " ".join(" ".join(text.replace("\xa0", " ") for text in shown).split())
+    printed = CliRunner().invoke(cli, ["demo", "--format", "table"], env={"COLUMNS": "96"}).stdout
+    rows = [" ".join(line.split()) for line in printed.splitlines() if line.strip()]
+
+    assert len(rows) == 7
+    assert [row for row in rows if row not in page] == []
 
 
 def test_the_sample_is_what_its_readme_says() -> None:

@@ -156,6 +156,61 @@ def call_xinference(base_url: str, call: dict[str, Any]) -> list[tuple[int, floa
     return [(row["index"], row["relevance_score"]) for row in reply["results"]]
 
 
+def call_pinecone(base_url: str, call: dict[str, Any]) -> list[tuple[int, float]]:
+    """Pinecone's client."""
+    import pinecone
+
+    reply = pinecone.Pinecone(api_key=KEY, host=base_url).inference.rerank(**call)
+    return [(row.index, row.score) for row in reply.data]
+
+
+def call_elastic(base_url: str, call: dict[str, Any]) -> list[tuple[int, float]]:
+    """Elastic's client."""
+    import elasticsearch
+
+    with elasticsearch.Elasticsearch(base_url, api_key=KEY) as client:
+        rows = client.inference.rerank(**call)["rerank"]
+    return [(row["index"], row["relevance_score"]) for row in rows]
+
+
+def call_sagemaker(base_url: str, call: dict[str, Any]) -> list[tuple[int, float]]:
+    """AWS's client, which knows nothing of what a container answers."""
+    import botocore.session
+
+    client = botocore.session.get_session().create_client(
+        "sagemaker-runtime",
+        region_name="us-west-2",
+        endpoint_url=base_url,
+        aws_access_key_id="AKIDEXAMPLE",
+        aws_secret_access_key=KEY,
+    )
+    reply = client.invoke_endpoint(**call | {"Body": json.dumps(call["Body"])})
+    return [(row["index"], row["score"]) for row in json.loads(reply["Body"].read())]
+
+
+def call_oci(base_url: str, call: dict[str, Any]) -> list[tuple[int, float]]:
+    """Oracle's client; what signs is told with the call."""
+    from oci.generative_ai_inference import GenerativeAiInferenceClient, models
+
+    asked = dict(call)
+    client = GenerativeAiInferenceClient(asked.pop("config"), service_endpoint=base_url)
+    mode = models.OnDemandServingMode(model_id=asked.pop("model_id"))
+    reply = client.rerank_text(models.RerankTextDetails(serving_mode=mode, **asked)).data
+    return [(row.index, row.relevance_score) for row in reply.document_ranks]
+
+
+def call_volcengine(base_url: str, call: dict[str, Any]) -> list[tuple[int, float]]:
+    """Volcengine's client of its knowledge service."""
+    from vikingdb import IAM
+    from vikingdb.knowledge import VikingKnowledge
+
+    url = urlsplit(base_url)
+    auth = IAM(ak="AKLTEXAMPLE", sk=KEY)
+    client = VikingKnowledge(host=url.netloc, scheme=url.scheme, auth=auth)
+    scores = client.rerank(**call).result.scores
+    return sorted(enumerate(scores), key=lambda row: -row[1])
+
+
 CALLS: dict[str, Callable[[str, dict[str, Any]], list[tuple[int, float]]]] = {
     "bedrock": call_bedrock,
     "cohere_v1": call_cohere_v1,
@@ -164,8 +219,13 @@ CALLS: dict[str, Callable[[str, dict[str, Any]], list[tuple[int, float]]]] = {
     "isaacus": call_isaacus,
     "mixedbread": call_mixedbread,
     "openrouter": call_openrouter,
+    "elastic": call_elastic,
+    "oci": call_oci,
+    "pinecone": call_pinecone,
+    "sagemaker": call_sagemaker,
     "together": call_together,
     "vertex_ai": call_vertex_ai,
+    "volcengine": call_volcengine,
     "voyage": call_voyage,
     "watsonx": call_watsonx,
     "xinference": call_xinference,

@@ -5,13 +5,22 @@ They grow by new fields; no field changes its meaning before a major version.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import date
 from math import isfinite
 from typing import Any, Literal
 
 from attrs import field, frozen
-from attrs.validators import deep_iterable, deep_mapping, in_, instance_of, is_callable, optional
+from attrs.validators import (
+    deep_iterable,
+    deep_mapping,
+    in_,
+    instance_of,
+    is_callable,
+    min_len,
+    optional,
+)
 
 from rerank_core._text import shown_url
 from rerank_core.errors import APIStatusError
@@ -23,6 +32,20 @@ _strings = deep_iterable(instance_of(str), instance_of(tuple))
 _variables = deep_mapping(instance_of(str), _strings, _is_mapping)
 _sources = deep_mapping(instance_of(str), is_callable(), _is_mapping)
 _texts = deep_mapping(instance_of((int, str)), instance_of(str), _is_mapping)
+
+
+def _url(_: object, attribute: Any, value: Any) -> None:
+    if not re.match(r"https?://[^/\s]", value):
+        message = f"{attribute.name} must be an absolute URL, not {shown_url(value)}"
+        raise ValueError(message)
+
+
+def _pattern(_: object, attribute: Any, value: Any) -> None:
+    try:
+        re.compile(value)
+    except re.error as error:
+        message = f"{attribute.name} must be a regular expression: {error}"
+        raise ValueError(message) from None
 
 
 def _count(_: object, attribute: Any, value: Any) -> None:
@@ -43,6 +66,9 @@ def _dollars(_: object, attribute: Any, value: Any) -> None:
     if type(value) not in {int, float} or not (value >= 0 and isfinite(value)):
         message = f"{attribute.name} must be US dollars, 0 or more, not {value!r}"
         raise ValueError(message)
+
+
+_absolute = optional([instance_of(str), _url])
 
 
 def _errors(_: object, attribute: Any, value: Any) -> None:
@@ -144,9 +170,9 @@ class Provider:
         models: Model names that the documentation lists; others are passed on all the same.
     """
 
-    name: str = field(validator=instance_of(str))
+    name: str = field(validator=[instance_of(str), min_len(1)])
     docs_url: str = field(default="", validator=instance_of(str))
-    base_url: str | None = field(default=None, repr=shown_url, validator=optional(instance_of(str)))
+    base_url: str | None = field(default=None, repr=shown_url, validator=_absolute)
     base_url_env: tuple[str, ...] = field(default=(), validator=_strings)
     base_url_required: bool = False
     base_urls_by_key: Mapping[str, str] = field(factory=dict, validator=_names)
@@ -182,7 +208,9 @@ class Provider:
     final_statuses: frozenset[int] = field(
         default=frozenset({501}), validator=deep_iterable(instance_of(int), instance_of(frozenset))
     )
-    retry_after_pattern: str | None = field(default=None, validator=optional(instance_of(str)))
+    retry_after_pattern: str | None = field(
+        default=None, validator=optional([instance_of(str), _pattern])
+    )
     reset_headers: tuple[str, ...] = field(default=(), validator=_strings)
     hints: Mapping[int | str, str] = field(factory=dict, validator=_texts)
     price: Price | None = field(default=None, validator=optional(instance_of(Price)))

@@ -155,12 +155,8 @@ def parse_response(payload: Any) -> RerankResponse:
         wire.add_extra(results, payload["results"], "relevant_spans"),
         id=payload.get("id") or "",
         meta=wire.read_meta(payload),
-        warnings=_read_warnings(payload.get("meta")),
+        warnings=wire.read_warnings(payload),
     )
-
-
-def _read_warnings(meta: Any) -> tuple[str, ...]:
-    return wire.read_strings(meta.get("warnings")) if isinstance(meta, dict) else ()
 
 
 def _make_auth(key: str | None, provider: Provider, options: Any) -> Any:

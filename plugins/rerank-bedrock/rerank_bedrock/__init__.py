@@ -14,6 +14,7 @@ from attrs import evolve, frozen
 from rerank_bedrock._credentials import (
     FILES_AND_ROLES,
     PROFILE,
+    REGION,
     SECRETS,
     RegionOfProfile,
     RouteByCredentials,
@@ -30,7 +31,7 @@ from rerank_bedrock._endpoints import (
     route_of,
     split_route,
 )
-from rerank_bedrock._errors import ERROR_TYPES, HINTS
+from rerank_bedrock._errors import HINTS, SIGNATURE_ERRORS
 from rerank_core import (
     BilledUnits,
     ConfigurationError,
@@ -51,7 +52,6 @@ _MAX_DIGITS = 15  # what is longer is no count
 _AGENT = "AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME"
 _RUNTIME = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"
 _ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_BEDROCK_RUNTIME_ENDPOINT", "BEDROCK_API_BASE")
-_REGION = ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION")
 # US dollars for a search unit: one query with up to 100 chunks of documents. Bedrock reports no
 # units: they are counted in documents, and where some are longer than a chunk, the bill is higher.
 _PRICES = {"amazon.rerank-v1:0": 0.001, "cohere.rerank-v3-5:0": 0.002}
@@ -95,7 +95,7 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         params={"top_n": "top_n" if route == "invoke" else "numberOfResults"}
         | ({"max_tokens_per_doc": "max_tokens_per_doc"} if is_cohere else {}),
         options={
-            "aws_region_name": () if stated else _REGION,
+            "aws_region_name": () if stated else REGION,
             "aws_profile_name": () if profile else PROFILE,
             "route": (),
             "additional_model_request_fields": (),
@@ -112,7 +112,7 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         max_query_chars=None if settled == "invoke" else 32_000,
         max_tokens=4096 if is_cohere else None,
         score_kind="probability",
-        error_types=ERROR_TYPES,
+        error_types=SIGNATURE_ERRORS,
         hints=HINTS,
         price=None if usd is None else Price(usd, "search_units", "2026-11-22"),
         models=tuple(_PRICES),

@@ -16,12 +16,13 @@ from rerank_core import ConfigurationError, MissingAPIKeyError, TransportError
 if TYPE_CHECKING:
     from rerank_core.auth import AuthOptions
 
-SECRETS: Mapping[str, tuple[str, ...]] = {
+CREDENTIALS: Mapping[str, tuple[str, ...]] = {
     "aws_access_key_id": ("AWS_ACCESS_KEY_ID",),
     "aws_secret_access_key": ("AWS_SECRET_ACCESS_KEY",),
     "aws_session_token": ("AWS_SESSION_TOKEN",),
-    "aws_bearer_token": ("AWS_BEARER_TOKEN_BEDROCK",),
 }
+SECRETS = {**CREDENTIALS, "aws_bearer_token": ("AWS_BEARER_TOKEN_BEDROCK",)}
+REGION = ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION")
 # What botocore reads for itself, to find credentials.
 FILES_AND_ROLES = (
     "AWS_SHARED_CREDENTIALS_FILE",
@@ -111,13 +112,14 @@ def without_foreign(options: AuthOptions) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in foreign}
 
 
-def load_credentials(options: Mapping[str, Any], *, chosen: bool) -> Any:
+def load_credentials(options: Mapping[str, Any], *, chosen: bool, otherwise: str = "") -> Any:
     """Botocore's credentials: the keys in `options`, else whatever the AWS chain finds.
 
     Args:
         options: The plugin's, secret ones among them.
         chosen: Whether the caller named the profile, so that nothing else may answer; one that a
             variable names is a link of the chain.
+        otherwise: What else could authorize, for the error where there are none.
 
     Raises:
         MissingAPIKeyError: There are none.
@@ -141,8 +143,7 @@ def load_credentials(options: Mapping[str, Any], *, chosen: bool) -> Any:
         message = (
             "no AWS credentials: give aws_access_key_id= and aws_secret_access_key=, set"
             " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, choose a profile (aws_profile_name=,"
-            " AWS_PROFILE), or run with a role; an API key (api_key=, AWS_BEARER_TOKEN_BEDROCK)"
-            " is enough for bedrock/invoke/<model>, but not for the Rerank operation"
+            f" AWS_PROFILE), or run with a role{otherwise}"
         )
         raise MissingAPIKeyError(message)
     return credentials

@@ -88,7 +88,7 @@ def endpoint_of(provider: Provider, request: RerankRequest, route: str) -> str:
         base = request.options.get("runtime_endpoint") or base
     if base in {RERANK_BASE, INVOKE_BASE}:
         region = region_of(request)
-        base = f"https://{SERVICES[route]}.{region}.{_partition_of(region)[1]}"
+        base = f"https://{SERVICES[route]}.{region}.{domain_of(region)}"
     elif (stated := region_by_host(base)) and stated != (region := region_of(request)):
         # A signature is for one region, and this one would be refused.
         message = (
@@ -137,6 +137,11 @@ def arn_of(request: RerankRequest) -> str:
         f" {region}: another ARN may work with InvokeModel, as bedrock/invoke/<ARN>"
     )
     raise ConfigurationError(message)
+
+
+def domain_of(region: str) -> str:
+    """The domain of AWS's endpoints in a region."""
+    return _partition_of(region)[1]
 
 
 def _partition_of(region: str) -> tuple[str, str]:

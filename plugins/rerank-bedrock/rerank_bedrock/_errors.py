@@ -9,6 +9,22 @@ from collections.abc import Mapping
 
 from rerank_core import APIStatusError, AuthenticationError
 
+# 403 all of them: these are about who asks, not about what they may.
+SIGNATURE_ERRORS: Mapping[int | str, type[APIStatusError]] = dict.fromkeys(
+    (
+        "ExpiredTokenException",
+        "IncompleteSignatureException",
+        "InvalidSignatureException",
+        "MissingAuthenticationTokenException",
+        "UnrecognizedClientException",
+    ),
+    AuthenticationError,
+)
+SIGNATURE_HINTS: Mapping[int | str, str] = {
+    "ExpiredTokenException": "get new temporary credentials",
+    "InvalidSignatureException": "a wrong secret key, region or clock",
+    "UnrecognizedClientException": "AWS does not know this access key in this region",
+}
 _OFFERED = (
     "if it is about the model: it is offered in ap-northeast-1, ca-central-1, eu-central-1 and"
     " us-west-2; cohere.rerank-v3-5:0 in us-east-1 too, amazon.rerank-v1:0 not"
@@ -17,22 +33,9 @@ HINTS: Mapping[int | str, str] = {
     "AccessDeniedException": "the Rerank operation needs both bedrock:Rerank and"
     " bedrock:InvokeModel, and the account access to the model; for Cohere's also"
     " aws-marketplace:ViewSubscriptions and aws-marketplace:Subscribe",
-    "ExpiredTokenException": "get new temporary credentials",
-    "InvalidSignatureException": "a wrong secret key, region or clock",
+    **SIGNATURE_HINTS,
     "ResourceNotFoundException": _OFFERED,
     "required key [api_version]": "give extra_body={'api_version': 2}",
     "access to the model": "ask for access to the model, in this region, on Bedrock's console",
-    "UnrecognizedClientException": "AWS does not know this access key in this region",
     "ValidationException": _OFFERED,
 }
-# 403 all of them: these are about who asks, not about what they may.
-_UNKNOWN_CALLER = (
-    "ExpiredTokenException",
-    "IncompleteSignatureException",
-    "InvalidSignatureException",
-    "MissingAuthenticationTokenException",
-    "UnrecognizedClientException",
-)
-ERROR_TYPES: Mapping[int | str, type[APIStatusError]] = dict.fromkeys(
-    _UNKNOWN_CALLER, AuthenticationError
-)

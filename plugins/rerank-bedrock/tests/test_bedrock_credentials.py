@@ -37,7 +37,8 @@ from rerank_core import (
     TransportError,
     rerank,
 )
-from service import Send, Service, every_way, in_turn, load
+from rerank_core.auth import AuthOptions
+from service import Send, Service, every_way, forget_credentials, in_turn, load
 
 AMAZON = "amazon.rerank-v1:0"
 VECTORS = load("bedrock-botocore-sigv4-vectors")["vectors"]
@@ -108,6 +109,7 @@ FOREIGN = (
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Let no credential of this machine take part; the profiles' file is ours."""
+    forget_credentials(monkeypatch)
     for name in FOREIGN:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -191,7 +193,7 @@ def test_known_requests_get_the_known_signature(
         "aws_session_token": vector["session_token"],
         "aws_region_name": vector["region"],
     }
-    auth = BedrockAuth(None, options, chosen=True)
+    auth = BedrockAuth(None, AuthOptions(options, options), chosen=True)
     sent: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -272,7 +274,7 @@ def test_a_client_with_authentication_of_its_own_keeps_it() -> None:
         (VARIABLES, {**KEYS, "aws_session_token": "mine"}, "AKIDGIVEN", "mine"),
         (VARIABLES, {"aws_profile_name": "other"}, "AKIDOTHER", None),
         (VARIABLES, {**KEYS, "aws_profile_name": "other"}, "AKIDGIVEN", None),
-        (VARIABLES, {**KEYS, "aws_access_key_id": "AKIDENV"}, "AKIDENV", TOKEN),
+        (VARIABLES, {**KEYS, "aws_access_key_id": "AKIDENV"}, "AKIDENV", None),
         (VARIABLES, {}, "AKIDENV", TOKEN),
         ({**VARIABLES, "AWS_PROFILE": "other"}, {}, "AKIDENV", TOKEN),
         ({"AWS_PROFILE": "other"}, {}, "AKIDOTHER", None),
@@ -536,8 +538,8 @@ def loaded_in(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return threads
 
 
-def test_credentials_are_loaded_once(loaded_in: list[str]) -> None:
-    """However many threads ask at once."""
+def test_credentials_are_kept(loaded_in: list[str]) -> None:
+    """Threads that ask at once may each load them, for a lock would not survive a fork."""
     with Reranker(f"bedrock/{AMAZON}", http_client=Service(rank)) as reranker:
         threads = [
             threading.Thread(target=reranker.rerank, args=("query", ["a"])) for _ in range(5)
@@ -546,9 +548,11 @@ def test_credentials_are_loaded_once(loaded_in: list[str]) -> None:
             thread.start()
         for thread in threads:
             thread.join()
+        loaded = len(loaded_in)
         reranker.rerank("query", ["a"])
 
-    assert len(loaded_in) == 1
+    assert 1 <= loaded <= 5
+    assert len(loaded_in) == loaded
 
 
 @pytest.mark.parametrize("run", [asyncio.run, trio.run], ids=["asyncio", "trio"])
@@ -767,7 +771,8 @@ def test_nothing_secret_is_shown_or_logged(caplog: pytest.LogCaptureFixture) -> 
     """Not even in botocore's debug log, where the token would stand with all that is signed."""
     caplog.set_level(logging.DEBUG)
     secrets = ("given-secret-key", TOKEN, BEARER)
-    auth = BedrockAuth(BEARER, {**KEYS, "aws_session_token": TOKEN}, chosen=True)
+    options = {**KEYS, "aws_session_token": TOKEN}
+    auth = BedrockAuth(BEARER, AuthOptions(options, options), chosen=True)
     service = Service(in_turn(rank, httpx.Response(500, json={})))
     with Reranker(
         f"bedrock/{AMAZON}",

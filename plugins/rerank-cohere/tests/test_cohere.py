@@ -161,6 +161,35 @@ def test_a_parameter_that_only_v1_knows_chooses_v1(base: str | None, url: str) -
     assert service.body["max_chunks_per_doc"] == 3
 
 
+def test_vercel_s_gateway_is_a_base_url() -> None:
+    """Its models have their maker's name, its replies perhaps no `meta`, and no price is known."""
+    ranked = [{"index": at, "relevance_score": 0.5} for at in range(3)]
+    service = Service({"id": "gw-1", "results": ranked})
+
+    response = ask(
+        service,
+        model="cohere/cohere/rerank-v3.5",
+        options={"api_base": "https://ai-gateway.vercel.sh"},
+    )
+
+    assert service.url == "https://ai-gateway.vercel.sh/v2/rerank"
+    assert service.body["model"] == "cohere/rerank-v3.5"
+    assert response.cost is None
+    assert facts("cohere/cohere/rerank-v3.5").price is None
+
+
+@pytest.mark.parametrize("status", [401, 429, 500])
+def test_an_error_of_vercel_s_gateway_is_read(status: int) -> None:
+    """It is written as OpenAI writes them, where Cohere has a message alone."""
+    error = {"message": "what is wrong", "type": "some_error", "code": "some_code"}
+
+    with pytest.raises(APIStatusError, match="what is wrong"):
+        ask(
+            Service({"error": error}, status),
+            options={"api_base": "https://ai-gateway.vercel.sh"},
+        )
+
+
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_the_caller_may_choose_the_version(version: str) -> None:
     """By an option of the connection."""

@@ -104,15 +104,11 @@ def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     settings = read_settings(request.options)
     results = read_results(payload, settings, len(request.documents))
     said: Mapping[str, Any] = payload if isinstance(payload, dict) else {}
-    served, identifier = said.get("model"), said.get("id") or said.get("request_id")
-    other = settings.send_model and isinstance(served, str) and served not in ("", request.model)
     return RerankResponse(
         results,
-        id=identifier if isinstance(identifier, str) else "",
+        id=said.get("id") or said.get("request_id") or "",
+        model=(said.get("model") if settings.send_model else None) or "",
         meta=read_meta(payload),
-        warnings=(f"the server answered with the model {served!r}, not {request.model!r}",)
-        if other
-        else (),
     )
 
 

@@ -586,7 +586,7 @@ def test_what_stands_beside_the_ranking_is_read_where_it_can_be() -> None:
     unsent = ask(Service({**reply_of(), "model": "other"}), send_model=False)
 
     assert (first.id, second.id) == ("r-1", "r-2")
-    assert tuple(second.warnings) == ("the server answered with the model 'other', not 'm'",)
+    assert tuple(second.warnings) == ("the service answered with the model 'other', not 'm'",)
     assert [len(each.warnings) for each in (first, odd, unsent)] == [0, 0, 0]
     assert odd.id
 
@@ -653,7 +653,7 @@ def test_a_service_s_key_goes_to_its_host_alone(monkeypatch: pytest.MonkeyPatch)
 
     assert service.requests[0].url.host == "open.bigmodel.cn"
     assert authorization(service) == "Bearer key-of-zhipu"
-    with pytest.raises(MissingAPIKeyError, match="ZHIPU_API_KEY is not sent to server"):
+    with pytest.raises(MissingAPIKeyError, match="ZHIPU_API_KEY is not sent to http://server"):
         ask(service, preset="zhipu")
     monkeypatch.delenv("ZHIPU_API_KEY")
     with pytest.raises(MissingAPIKeyError, match="ZHIPU_API_KEY"):

@@ -26,12 +26,9 @@ from service import (
     both_ways,
     by,
     captures,
-    check_a_key_is_needed,
     check_failure,
     check_refused_unless_allowed,
     facts,
-    hosts_asked,
-    keys_sent,
     without_variables,
 )
 
@@ -103,21 +100,6 @@ def test_conformance(check: Check) -> None:
 def test_the_same_call_sends_the_same(check: CaptureCheck) -> None:
     """Method, path, query, the headers that matter and every field of the body."""
     check()
-
-
-@both_ways
-def test_without_a_key_nothing_is_sent(send: Send) -> None:
-    """The error names every variable that was looked at."""
-    check_a_key_is_needed(ask, VARIABLES, send)
-
-
-def test_variables_are_looked_at_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That of the SDK first for the key, ours first for the base URL."""
-    keys = keys_sent(ask, Service(), VARIABLES, monkeypatch)
-    hosts = hosts_asked(ask, Service(), BASES, monkeypatch)
-
-    assert keys == [*(f"Bearer key-of-{name}" for name in reversed(VARIABLES)), "Bearer key-0123"]
-    assert hosts == ["contextual_ai_base_url.test", "contextual_api_base.test", "argument.test"]
 
 
 @both_ways

@@ -142,15 +142,8 @@ def build_request(
 
 
 @hookimpl
-def parse_response(
-    provider: Provider, request: RerankRequest, payload: Any, headers: Mapping[str, str]
-) -> RerankResponse:
-    """Read the reply of either API, and what fails under a good status."""
-    if code := payload.get("code"):  # there, and empty, in many a good reply
-        message = f"the reply has a good status but is an error: {code}: {payload.get('message')}"
-        hint = provider.hints.get(code)
-        kind = provider.error_types.get(code, APIStatusError)
-        raise kind(wire.shorten(message) + (f" ({hint})" if hint else ""))
+def parse_response(payload: Any, headers: Mapping[str, str]) -> RerankResponse:
+    """Read the reply of either API."""
     native = "output" in payload
     path = "output.results" if native else "results"
     meta = wire.read_meta(payload)
@@ -158,7 +151,7 @@ def parse_response(
     return RerankResponse(
         wire.read_results((payload["output"] if native else payload)["results"], path),
         id=identity if isinstance(identity, str) else "",
-        warnings=_warn_of_model(request.model, payload.get("model")),
+        model=payload.get("model"),
         meta=evolve(meta, tokens=Tokens(input_tokens=meta.billed_units.total_tokens)),
     )
 
@@ -195,13 +188,3 @@ def _to_document(
         " sent as text: choose by rank_fields, for example rank_fields=['image']"
     )
     raise InvalidRequestError(message)
-
-
-def _warn_of_model(asked: str, served: Any) -> tuple[str, ...]:
-    """A warning where another model answered than was asked for; many replies name none."""
-    if not (isinstance(served, str) and served):
-        return ()
-    names = f"/{asked.lower()}", f"/{served.lower()}"
-    if names[0].endswith(names[1]) or names[1].endswith(names[0]):
-        return ()  # one may have an owner in front
-    return (f"the server answered with the model {served!r}, not {asked!r}",)

@@ -19,6 +19,8 @@ from rerank_core import (
 
 Documents = Iterable[Any]
 
+_UNSCORED: Any = None  # typed as a number, as what nearly every caller finds there
+
 
 class Cascade:
     """A cheap model over all documents, an expensive one over the best of them.
@@ -171,7 +173,7 @@ def _join(
     ]
     seen = {result.index for result in joined}
     joined += [
-        RerankResult(result.index, None, result.document, _tail(result))
+        RerankResult(result.index, _UNSCORED, result.document, _tail(result))
         for result in cheap.results
         if result.index not in seen
     ]

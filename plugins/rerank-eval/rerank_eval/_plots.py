@@ -12,6 +12,7 @@ Content = Mapping[str, Any]
 
 # Okabe and Ito: told apart by those who see fewer colours, too.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_WIDE = 500  # from so many times on, only powers of ten are labelled
 _GREY = "#6b7280"
 
 
@@ -48,8 +49,8 @@ def _scatter(
     axes.annotate(
         "first stage", (0, first), (2, 3), ("axes fraction", "data"), "offset points", color=_GREY
     )
-    _use_log_axis(axes)
     axes.margins(x=0.25)
+    _use_log_axis(axes)
     axes.set_ylabel(content["measures"][0])
 
 
@@ -58,7 +59,9 @@ def _use_log_axis(axes: Axes) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter  # noqa: PLC0415 - an extra
 
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = axes.get_xlim()
+    wide = high / low > _WIDE
+    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 

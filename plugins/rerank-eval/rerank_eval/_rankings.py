@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
+from typing import Any
 
 from attrs import field, frozen
 
@@ -155,7 +156,8 @@ def _fuse_one(
 
 
 def _response(ranking: Ranking) -> RerankResponse:
-    pairs = zip(ranking.indices, ranking.scores, strict=True)
+    scores: Sequence[Any] = ranking.scores  # of a blank document it is `None`
+    pairs = zip(ranking.indices, scores, strict=True)
     return RerankResponse([RerankResult(index, score) for index, score in pairs])
 
 

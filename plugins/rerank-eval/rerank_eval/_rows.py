@@ -36,7 +36,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, Row]]:
 
 def _read_parquet(path: Path) -> list[Row]:
     try:
-        import pyarrow as pa  # type: ignore[import-untyped]  # noqa: PLC0415 - it has none; an extra
+        import pyarrow as pa  # noqa: PLC0415 - an extra
         from pyarrow import parquet  # noqa: PLC0415 - likewise
     except ImportError as error:
         message = f"{path}: Parquet needs an extra: pip install 'rerank-eval[parquet]'"

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Any
 
 from attrs import Factory, define
 
 import rerank_core
 from rerank_core import hookimpl
+from rerank_core.events import CallEnded, CallStarted, Event, Waited
 
 
 @define
@@ -37,25 +36,21 @@ class _Observer:
     """Sorts events by the question that is asked in the context that they begin in."""
 
     @hookimpl
-    def observe(self, event: Any) -> None:
-        kind = type(event).__name__
-        if kind == "CallStarted" and (heard := _asking.get()):
+    def observe(self, event: Event) -> None:
+        if isinstance(event, CallStarted) and (heard := _asking.get()):
             _by_call[event.call] = heard
         elif heard := _by_call.get(event.call):
-            if kind == "CallEnded":
+            if isinstance(event, CallEnded):
                 heard.seconds.append(event.seconds)
                 heard.attempts += event.attempts
                 del _by_call[event.call]
-            elif kind == "Waited":
+            elif isinstance(event, Waited):
                 heard.waited += event.seconds
 
 
 @contextlib.contextmanager
 def listening() -> Iterator[None]:
-    """Hear of every call that this process makes meanwhile, where core tells of them."""
-    if importlib.util.find_spec("rerank_core.events") is None:
-        yield
-        return
+    """Hear of every call that this process makes meanwhile."""
     name = rerank_core.register(_Observer())
     try:
         yield

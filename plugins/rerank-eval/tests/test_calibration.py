@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from importlib.util import module_from_spec, spec_from_file_location
@@ -10,9 +11,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from rerank_core import ConfigurationError
-from rerank_eval import Calibration, Collection, Cutoff, Entrant, Topic, calibrate
+from rerank_eval import Calibration, Collection, Cutoff, Entrant, Topic, calibrate, keep_above
 from rerank_eval._calibration import fit_isotonic, fit_platt
 from rerank_eval._threshold import choose_threshold
 
@@ -236,3 +238,48 @@ def test_a_threshold_says_what_comes_of_it() -> None:
         choose_threshold([[(0.9, False), (0.1, True)]], "precision=0.9")
     with pytest.raises(ConfigurationError, match="target is"):
         choose_threshold(SCORED, "best")
+
+
+def test_a_cutoff_is_used_as_a_reranker(make_fake: Any) -> None:
+    """Awaited, closed, and by a model's name; what was not reranked is left whole."""
+
+    async def run() -> list[int]:
+        async with Cutoff(make_fake(_ten), 2.0) as cutoff:
+            return [each.index for each in (await cutoff.arerank("q", list("abcd"))).results]
+
+    assert asyncio.run(run()) == [3, 2]
+    with Cutoff("local/bm25", 0.1, force=True) as cutoff:
+        assert [each.index for each in cutoff.rerank("fox", ["sky", "a fox"]).results] == [1]
+    passed = make_fake(_ten, reranked=False).rerank("q", ["a", "b"])
+    assert keep_above(passed, 99.0) is passed
+
+
+def test_judged_only_leaves_out_what_nobody_looked_at(make_fake: Any) -> None:
+    """So the share of relevant documents is another."""
+    collection, scores = _collection(60, 0.7)
+    topics = [
+        evolve(
+            topic,
+            grades={
+                name: grade for name, grade in topic.grades.items() if grade or name[-1] == "1"
+            },
+        )
+        for topic in collection.topics
+    ]
+    unjudged = evolve(collection, topics=topics)
+    entrant = _entrant(make_fake, scores)
+    whole = calibrate(unjudged, entrant, target="f1").calibration
+    judged = calibrate(unjudged, entrant, judged_only=True).calibration
+
+    assert whole.base_rate == pytest.approx(0.25)
+    assert judged.base_rate > 0.6
+
+
+def test_two_queries_cannot_be_held_back(make_fake: Any) -> None:
+    """There is nothing to measure on."""
+    collection, scores = _collection(1, 0.7)
+
+    with pytest.raises(ConfigurationError, match="too few judged queries"):
+        calibrate(collection, _entrant(make_fake, scores), force=True)
+    with pytest.raises(ConfigurationError, match="two numbers"):
+        choose_threshold(SCORED, "cost=a:b")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
 from pathlib import Path
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from attrs import evolve
 from click.testing import CliRunner, Result
 
 from rerank_core import (
@@ -18,13 +20,14 @@ from rerank_core import (
     RerankResponse,
     ServerError,
 )
-from rerank_eval import Cascade, Collection, Report, evaluate
+from rerank_eval import Cascade, Collection, Cutoff, Report, evaluate
 from rerank_eval._ask import open_questions
 from rerank_eval._commands.calibrate import calibrate as calibrate_command
 from rerank_eval._commands.eval import evaluate as command
 from rerank_eval._entrants import Entrant, parse_cascade, parse_entrant, parse_fused
 from rerank_eval._estimate import estimate
 from rerank_eval._responses import Responses
+from rerank_eval._terminal import show_progress
 
 CRANFIELD = Path(__file__).parents[3] / "tests" / "fixtures" / "cranfield"
 
@@ -459,3 +462,80 @@ def test_cranfield_by_one_command(tmp_path: Path) -> None:
     assert means["ceiling"] == pytest.approx(0.81, abs=0.03)
     assert means["local/bm25"] < means["first stage"]
     assert _pair(Report(content), "local/bm25", "first stage")["verdict"] == "worse"
+
+
+def test_arguments_that_make_no_sense_are_refused(
+    collection: Collection, make_fake: Any, scorers: Any
+) -> None:
+    """Before anything is asked."""
+    fake = make_fake(scorers["same"])
+    wrong: list[dict[str, Any]] = [{"repeat": 0}, {"alpha": 1.0}, {"measures": []}, {"depth": 0}]
+    for named in wrong:
+        with pytest.raises(ConfigurationError):
+            evaluate(collection, {"a": fake}, **named)
+    with pytest.raises(ConfigurationError, match="no query"):
+        evaluate(evolve(collection, topics=[]), {"a": fake})
+
+    assert fake.calls == []
+
+
+def test_no_model_shows_what_the_candidates_allow(collection: Collection) -> None:
+    """Nothing to compare, and nothing breaks."""
+    report = evaluate(collection, [])
+
+    assert "allow nDCG@10 of 1.0000 at most" in report.markdown()
+    assert report.content["comparisons"] == []
+    assert "<svg" not in report.html() or report.html().count("<svg") == 2
+
+
+def test_ties_empty_answers_and_warnings_are_told(
+    collection: Collection, make_fake: Any, scorers: Any
+) -> None:
+    """As sentences under the table, of repeats and known costs, too."""
+    cut = Cutoff(make_fake(lambda _, listed: [1.0] * len(listed)), 2.0)
+    models = {"tied": make_fake(lambda _, listed: [1.0] * len(listed), cost=0.5), "none": cut}
+    report = evaluate(collection, models, measures=["P@5"], repeat=2)
+    text = report.markdown()
+
+    assert "tied: in 100% of the queries documents of equal score" in text
+    assert "none: 40 queries came back empty" in text
+    assert "spread" in text
+    assert "| 500 |" in text
+    assert report.check(fail_under=["P@5=1"], no_worse_than="tied").html().count('refused">') == 3
+    assert scorers
+
+
+def test_gates_say_what_is_missing(
+    collection: Collection, make_fake: Any, scorers: Any, tmp_path: Path
+) -> None:
+    """A row that the kept report lacks, no common query, a file that is no report."""
+    fake = make_fake(scorers["same"])
+    report = evaluate(collection, {"a": fake})
+    kept = str(evaluate(collection, {"b": fake}).save(tmp_path / "b")[2])
+    topics = [evolve(topic, query_id=f"other {topic.query_id}") for topic in collection.topics]
+    others = evaluate(evolve(collection, topics=topics), {"a": fake}).save(tmp_path / "c")[2]
+    (tmp_path / "no.json").write_text("{}", encoding="utf-8")
+
+    assert "has no such row" in report.check(no_worse_than=kept).content["gates"][0]["why"]
+    assert "no query" in report.check(no_worse_than=str(others)).content["gates"][0]["why"]
+    with pytest.raises(ConfigurationError, match="no report"):
+        report.check(no_worse_than=str(tmp_path / "no.json"))
+    with pytest.raises(ConfigurationError, match="margin"):
+        report.check(no_worse_than="first stage", margin=-1)
+    with pytest.raises(ConfigurationError, match="write --fail-under"):
+        report.check(fail_under=["nDCG@10=much"])
+
+
+def test_a_bar_is_shown_on_a_terminal(
+    collection: Collection, make_fake: Any, scorers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On standard error, with the model's name."""
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    with show_progress() as progress:
+        evaluate(collection, {"model a": make_fake(scorers["same"])}, progress=progress)
+
+    assert "model a" in stream.getvalue()
+    assert "40/40" in stream.getvalue()

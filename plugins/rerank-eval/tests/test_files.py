@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -255,3 +256,62 @@ def test_cranfield_has_the_known_ceiling() -> None:
     assert len(collection.topics) == 225
     assert collection.checksum == read_collection(CRANFIELD, depth=20).checksum
     assert collection.checksum != read_collection(CRANFIELD, depth=10).checksum
+
+
+def test_bm25_has_no_candidate_where_no_word_is_shared(tmp_path: Path) -> None:
+    """Nor where query or corpus have no words; such queries count 0, and that is said."""
+    folder = _folder(tmp_path)
+    _write(
+        folder / "queries.jsonl", '{"_id": "q1", "text": "the"}', '{"_id": "q2", "text": "whale"}'
+    )
+    _write(folder / "qrels" / "test.tsv", "q1\t1\t1", "q2\t1\t0")
+    collection = read_collection(folder)
+    _write(folder / "corpus.jsonl", '{"_id": "1", "text": ""}')
+
+    assert [[*topic.ids] for topic in collection.topics] == [[], []]
+    assert "2 queries have no candidate, and count 0" in collection.notes
+    assert "1 queries have no relevant document, and count 0" in collection.notes
+    assert [[*topic.ids] for topic in read_collection(folder).topics] == [[], []]
+
+
+def test_parts_that_stand_twice_or_elsewhere(tmp_path: Path) -> None:
+    """Documents and queries once; one run; a corpus and topics between tabs."""
+    folder = _folder(tmp_path)
+    files = Files(
+        corpus=_write(tmp_path / "else" / "corpus.tsv", "1\ta red fox", "2\tsky"),
+        topics=_write(tmp_path / "else" / "topics.tsv", "q1\tfox"),
+        qrels=_write(tmp_path / "else" / "qrels.txt", "q1 0 1 1"),
+    )
+    (topic,) = read_collection(folder, files=files).topics
+
+    assert (topic.query, [*topic.ids]) == ("fox", ["1"])
+    for name in ("a.run", "b.run"):
+        _write(folder / name, "q1 Q0 1 1 1.0 x")
+    with pytest.raises(DataError, match="several runs"):
+        read_collection(folder)
+    twice = '{"_id": "1", "text": "x"}'
+    for name in ("queries.jsonl", "corpus.jsonl"):
+        _write(folder / name, twice, twice)
+        with pytest.raises(DataError, match=rf"{name}:2: .*twice"):
+            read_collection(folder)
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is not there, not UTF-8, no Parquet, or needs an extra."""
+    (tmp_path / "latin.txt").write_bytes(b"q\xe9 0 a 1")
+    (tmp_path / "bad.parquet").write_bytes(b"no")
+
+    with pytest.raises(DataError, match=r"nothing\.txt: No such file"):
+        read_qrels(tmp_path / "nothing.txt")
+    with pytest.raises(DataError, match="not UTF-8"):
+        read_qrels(tmp_path / "latin.txt")
+    with pytest.raises(DataError, match="lacks <num>"):
+        read_topics(_write(tmp_path / "a.trec", "<top><num>1</num></top>"))
+    pytest.importorskip("pyarrow")
+    _write(_folder(tmp_path) / "unused.txt", "")
+    files = Files(corpus=tmp_path / "bad.parquet")
+    with pytest.raises(DataError, match="not Parquet"):
+        read_collection(tmp_path, files=files)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ConfigurationError, match=r"rerank-eval\[parquet\]"):
+        read_collection(tmp_path, files=files)

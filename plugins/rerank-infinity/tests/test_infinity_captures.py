@@ -143,7 +143,7 @@ REPLIES: dict[str, Read | Refused] = {
     "unknown_model": Read(
         BOTH,
         "infinity-db8e9d42-33df-4b1e-a533-ab18debb7624",
-        ("the server answered with the model 'tiny-reranker', not 'nope'",),
+        ("the service answered with the model 'tiny-reranker', not 'nope'",),
     ),
     "whitespace_stripped": Read(
         [(1, 0.9732918739318848), (0, 0.8286623954772949)],

@@ -28,11 +28,9 @@ from service import (
     both_ways,
     by,
     captures,
-    check_a_key_is_needed,
     check_failure,
     check_refused_unless_allowed,
     facts,
-    hosts_asked,
     without_variables,
 )
 
@@ -98,19 +96,6 @@ def test_conformance(check: Check) -> None:
 def test_the_same_call_sends_the_same(check: CaptureCheck) -> None:
     """Method, path, query, the headers that matter and every field of the body."""
     check()
-
-
-@both_ways
-def test_without_a_key_nothing_is_sent(send: Send) -> None:
-    """The error names the variable."""
-    check_a_key_is_needed(ask, ["ISAACUS_API_KEY"], send)
-
-
-def test_base_urls_are_found_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ours first, then that of the SDK, and after the argument."""
-    hosts = hosts_asked(ask, Service(ranked), BASES, monkeypatch)
-
-    assert hosts == ["isaacus_base_url.test", "isaacus_api_base.test", "argument.test"]
 
 
 @pytest.mark.parametrize(

@@ -399,7 +399,7 @@ def test_a_cooldown_is_waited_for(message: str, wait: float | None, waits: list[
 
     assert len(response.results) == 2
     assert len(service.requests) == 2
-    assert wait is None or waits == [wait]
+    assert wait is None or wait <= waits[0] <= 1.5 * wait  # later, so that not all come at once
 
 
 @pytest.mark.parametrize(

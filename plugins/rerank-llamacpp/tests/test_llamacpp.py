@@ -164,7 +164,7 @@ def test_another_model_than_was_asked_for_is_told() -> None:
 
     assert tuple(same.warnings) == ()
     assert tuple(other.warnings) == (
-        f"the server answered with the model 'another', not '{MODEL}'",
+        f"the service answered with the model 'another', not '{MODEL}'",
     )
 
 

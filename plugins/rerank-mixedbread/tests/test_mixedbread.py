@@ -31,12 +31,9 @@ from service import (
     both_ways,
     by,
     captures,
-    check_a_key_is_needed,
     check_failure,
     check_refused_unless_allowed,
     facts,
-    hosts_asked,
-    keys_sent,
     without_variables,
 )
 
@@ -154,25 +151,6 @@ def test_conformance(check: Check) -> None:
 def test_the_same_call_sends_the_same_but_for_the_differences(check: CaptureCheck) -> None:
     """Method, path, query, the headers that matter and every field of the body."""
     check()
-
-
-@both_ways
-def test_without_a_key_nothing_is_sent(send: Send) -> None:
-    """The error names every variable that was looked at."""
-    check_a_key_is_needed(ask, VARIABLES, send)
-
-
-def test_the_sdk_s_variables_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the key; of the base URL, ours."""
-    keys = keys_sent(ask, Service(ranked), VARIABLES, monkeypatch)
-    hosts = hosts_asked(ask, Service(ranked), BASES, monkeypatch)
-
-    assert keys == [
-        "Bearer key-of-MIXEDBREAD_API_KEY",
-        "Bearer key-of-MXBAI_API_KEY",
-        "Bearer mxb_0123",
-    ]
-    assert hosts == ["mixedbread_base_url.test", "mixedbread_api_base.test", "argument.test"]
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,6 @@ from service import (
     both_ways,
     by,
     captures,
-    check_a_key_is_needed,
     check_failure,
     check_refused_unless_allowed,
     rank,
@@ -139,12 +138,6 @@ def test_conformance(check: Check) -> None:
 def test_the_same_call_sends_the_same_but_for_the_differences(check: CaptureCheck) -> None:
     """Method, path, query, the headers that matter and every field of the body."""
     check()
-
-
-@both_ways
-def test_without_a_key_nothing_is_sent(send: Send) -> None:
-    """The error names the variable."""
-    check_a_key_is_needed(ask, ["OPENROUTER_API_KEY"], send)
 
 
 @pytest.mark.parametrize(

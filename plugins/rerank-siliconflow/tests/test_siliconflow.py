@@ -26,7 +26,6 @@ from service import (
     Service,
     asking,
     both_ways,
-    check_a_key_is_needed,
     check_failure,
     check_refused_unless_allowed,
     facts,
@@ -89,12 +88,6 @@ ERRORS: list[Failure] = [
 def test_conformance(check: Check) -> None:
     """The checks of the kit."""
     check()
-
-
-@both_ways
-def test_without_a_key_nothing_is_sent(send: Send) -> None:
-    """The error names the variable."""
-    check_a_key_is_needed(ask, ["SILICONFLOW_API_KEY"], send)
 
 
 @pytest.mark.parametrize(

@@ -538,34 +538,40 @@ def test_a_user_exchanges_the_refresh_token(send: Send) -> None:
     assert service.authorizations == ["Bearer token-1"]
 
 
+OF_THE_MACHINE = Reply({"access_token": "machine-token", "expires_in": 3600})
+
+
 @every_way
-@pytest.mark.parametrize("name", ["K_SERVICE", "GAE_ENV", "GCE_METADATA_HOST"])
 def test_a_machine_of_google_s_asks_its_metadata_server(
-    name: str, send: Send, monkeypatch: pytest.MonkeyPatch
+    send: Send, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the header that keeps others from being tricked into it."""
-    monkeypatch.setenv(name, "metadata.test")
-    host = "metadata.test" if name == "GCE_METADATA_HOST" else "metadata.google.internal"
+    """Without the caller's client, and with the header that keeps others from being tricked."""
     service = Service()
 
-    send(**CALL, http_client=service)
+    with recording(OF_THE_MACHINE) as server:
+        monkeypatch.setenv("GCE_METADATA_HOST", server.base_url.removeprefix("http://"))
+        send(**CALL, http_client=service)
+        (request,) = server.requests
 
-    (request,) = service.exchanges
-    path = "/computeMetadata/v1/instance/service-accounts/default/token"
     assert request.method == "GET"
-    assert str(request.url) == f"http://{host}{path}"
+    assert request.path == "/computeMetadata/v1/instance/service-accounts/default/token"
     assert request.headers["metadata-flavor"] == "Google"
-    assert service.authorizations == ["Bearer token-1"]
+    assert service.authorizations == ["Bearer machine-token"]
 
 
-def test_a_virtual_machine_is_known_by_its_name() -> None:
-    """The file that Linux keeps it in."""
-    _credentials._PRODUCT_NAME.write_text("Google Compute Engine\n", encoding="utf-8")  # noqa: SLF001 - the test's own
-    service = Service()
+@pytest.mark.parametrize("name", [None, "K_SERVICE", "GAE_ENV", "CLOUD_RUN_JOB"])
+def test_google_s_machines_and_services_are_known(
+    name: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a variable, or by the name of the machine in the file that Linux keeps it in."""
+    assert not _credentials.is_on_google()
+    if name is None:
+        _credentials._PRODUCT_NAME.write_text("Google Compute Engine\n", encoding="utf-8")  # noqa: SLF001 - the test's own
+    else:
+        monkeypatch.setenv(name, "here")
 
-    rerank(**CALL, http_client=service)
-
-    assert service.exchanges[0].url.host == "metadata.google.internal"
+    assert _credentials.is_on_google()
+    assert _credentials.metadata_url("x") == "http://metadata.google.internal/computeMetadata/v1/x"
 
 
 def write_json(path: Path, info: Any) -> str:
@@ -583,16 +589,17 @@ def test_the_first_of_what_is_known_signs_the_request(
     users = {
         name: USER | {"refresh_token": name} for name in ("argument", "first", "second", "gcloud")
     }
-    monkeypatch.setenv("K_SERVICE", "here")
     service, seen = Service(), []
 
     def call(**options: Any) -> None:
         send(**CALL, **options, http_client=service)
         request = service.exchanges.pop() if service.exchanges else None
-        form = form_of(request) if request is not None else {"refresh_token": "none"}
-        seen.append(form.get("refresh_token", "metadata"))
+        seen.append("none" if request is None else form_of(request)["refresh_token"])
 
-    call()
+    with recording(OF_THE_MACHINE) as server:
+        monkeypatch.setenv("GCE_METADATA_HOST", server.base_url.removeprefix("http://"))
+        send(**CALL, http_client=service)
+    assert service.authorizations == ["Bearer machine-token"]
     write_json(tmp_path / "gcloud" / "application_default_credentials.json", users["gcloud"])
     call()
     second = write_json(tmp_path / "second.json", users["second"])
@@ -603,7 +610,7 @@ def test_the_first_of_what_is_known_signs_the_request(
     call(vertex_credentials=write_json(tmp_path / "argument.json", users["argument"]))
     call(access_token="ready-made", vertex_credentials=users["argument"])  # noqa: S106 - a test's
 
-    assert seen == ["metadata", "gcloud", "second", "first", "argument", "none"]
+    assert seen == ["gcloud", "second", "first", "argument", "none"]
 
 
 @both_ways
@@ -736,10 +743,10 @@ def test_a_machine_of_google_s_knows_its_project(
 def test_a_metadata_server_that_is_not_there_names_no_project(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The call goes on to say that there is none."""
+    """That may pass, so that it is no settled answer."""
     monkeypatch.setenv("GCE_METADATA_HOST", "127.0.0.1:1")
 
-    with pytest.raises(ConfigurationError, match="no project"):
+    with pytest.raises(TransportError, match="the metadata server does not name the project"):
         rerank(**READY | {"vertex_project": None}, http_client=Service())
 
 
@@ -827,7 +834,7 @@ async def give_token() -> str:
 
 @every_way
 def test_a_function_gives_the_token_for_each_call(send: Send) -> None:
-    """A blocking one is called in a thread of its own under async."""
+    """It is called in a thread of its own, so that one that hangs holds up nobody."""
     service, threads = Service(), set[int]()
 
     def provide() -> str:
@@ -838,7 +845,7 @@ def test_a_function_gives_the_token_for_each_call(send: Send) -> None:
     send(**CALL, access_token=provide, http_client=service)
 
     assert service.authorizations == ["Bearer made"] * 2
-    assert (threading.get_ident() in threads) is (send is rerank)
+    assert threading.get_ident() not in threads
 
 
 def test_an_async_function_serves_async_calls() -> None:

@@ -77,14 +77,14 @@ REPLIES: dict[str, Read | Refused] = {
         BadRequestError, 400, ("max_tokens_per_doc (4096) must be less than max_model_len (128)",)
     ),
     "missing-query": Refused(BadRequestError, 400, ("body.query", "Field required")),
-    "models": Refused(ResponseParseError, 200, ("not what the service documents",)),
+    "models": Refused(ResponseParseError, 200, ("the reply has no 'results'",)),
     "no-model": Read(BOTH, "score-a3e7d830873cda6d"),
     "notfound": Refused(NotFoundError, 404, ("Not Found", "--runner pooling", "api_base")),
     "priority": Read(BOTH, "score-bcce5bd28df49e1e"),
     "return_documents-false": Read(BOTH, "score-b82fd5f0daaed57e"),
     "root-default": Read(BATCHED, "score-a77234521e3a7034"),
     "root-no-key": Read(BOTH, "score-96aadb3b76de470e"),
-    "score-text": Refused(ResponseParseError, 200, ("not what the service documents",)),
+    "score-text": Refused(ResponseParseError, 200, ("the reply has no 'results'",)),
     "string-document": Read([(0, 0.4872077703475952)], "score-95f7774efec0945b", 17),
     "too-long": Refused(
         BadRequestError, 400, ("maximum context length is 128 tokens", "truncate_prompt_tokens=-1")

@@ -130,11 +130,11 @@ def parse_response(
     return RerankResponse(
         wire.read_results(payload["results"], score="score"),
         id=headers.get("x-global-transaction-id", ""),
+        model=payload.get("model_id"),
         meta=Meta(billed_units=BilledUnits(total_tokens=count), tokens=Tokens(input_tokens=count)),
         warnings=(
             *wire.read_strings([row.get("message") for row in said if isinstance(row, dict)]),
             *_warn_of_two_places(provider, request.options),
-            *_warn_of_model(request.model, payload.get("model_id")),
         ),
     )
 
@@ -208,13 +208,3 @@ def _add_version(url: str, version: str | None) -> str:
         return url
     query = "&".join(filter(None, (parts.query, urlencode({"version": version or _VERSION}))))
     return urlunsplit(parts._replace(query=query))
-
-
-def _warn_of_model(asked: str, served: Any) -> tuple[str, ...]:
-    """A warning where another model answered than was asked for; many replies name none."""
-    if not (isinstance(served, str) and served):
-        return ()
-    names = f"/{asked.lower()}", f"/{served.lower()}"
-    if names[0].endswith(names[1]) or names[1].endswith(names[0]):
-        return ()  # one may have an owner in front
-    return (f"the server answered with the model {served!r}, not {asked!r}",)

@@ -517,7 +517,7 @@ def test_a_reply_without_id_and_tokens_is_read(count: object) -> None:
         ({"model_id": MODEL}, "results|documents"),
         ({"results": [{"index": 0, "relevance_score": 1}]}, r"results\[0\]"),
         ({"results": [{"index": 0, "score": 1}]}, "ranks 1 documents where 3"),
-        ([], "documents"),
+        ([], "an object with 'results' was expected"),
     ],
 )
 def test_a_reply_of_another_shape_is_no_ranking(body: Any, words: str) -> None:

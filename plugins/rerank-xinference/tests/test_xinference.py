@@ -24,7 +24,6 @@ from service import (
     both_ways,
     check_failure,
     check_refused_unless_allowed,
-    hosts_asked,
     without_variables,
 )
 
@@ -96,13 +95,6 @@ ERRORS: list[Failure] = [
 def test_conformance(check: Check) -> None:
     """The checks of the kit."""
     check()
-
-
-def test_base_urls_are_found_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Litellm's variable first, then the server's own."""
-    hosts = hosts_asked(ask, Service(), VARIABLES, monkeypatch)
-
-    assert hosts == ["xinference_server_url.test", "xinference_api_base.test", "argument.test"]
 
 
 @both_ways

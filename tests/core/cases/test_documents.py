@@ -164,7 +164,7 @@ def test_what_has_an_order_is_taken(call: Ask, make: Callable[[], Any]) -> None:
 def test_what_has_none_is_refused(call: Ask, documents: Any, instead: str) -> None:
     """With what to write; nothing is sent."""
     service = Service()
-    with pytest.raises(InvalidRequestError, match=instead):
+    with pytest.raises(InvalidRequestError, match=instead or None):
         ask(call, service, documents)
 
     assert service.requests == []

@@ -145,14 +145,23 @@ class TokenService(httpx.MockTransport):
         self.rankings = 0
         self._reply = reply
 
-    def _answer(self, request: httpx.Request) -> Any:
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Take the time without blocking the loop."""
+        reply = self._reply_to(request)
+        if request.url.path.endswith("/identity/token"):
+            await asyncio.sleep(0.3)
+        return reply
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        reply = self._reply_to(request)
+        if request.url.path.endswith("/identity/token"):
+            time.sleep(0.3)
+        return reply
+
+    def _reply_to(self, request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/identity/token"):
             self.exchanges += 1
-            reply = httpx.Response(self._reply.status_code, content=self._reply.content)
-            if self._way == "arerank":
-                return self._later(reply)
-            time.sleep(0.3)
-            return reply
+            return httpx.Response(self._reply.status_code, content=self._reply.content)
         self.rankings += 1
         return httpx.Response(200, json={"results": [{"index": at, "score": 1} for at in (0, 1)]})
 

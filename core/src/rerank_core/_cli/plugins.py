@@ -42,9 +42,10 @@ def _check_name(_: click.Context, __: click.Parameter, name: str) -> str:
     help="What the service answers: " + "; ".join(f"{k}: {v}" for k, v in SHAPES.items()) + ".",
 )
 def new_plugin(name: str, directory: Path, like: str) -> None:
-    """Write the folder rerank-NAME: a plugin whose tests pass, to be changed from there.
+    """Write the folder rerank-NAME: a plugin whose tests pass.
 
-    NAME is the provider's, as users will write it before the slash of a model.
+    It is there to be changed. NAME is the provider's, as users will write it before
+    the slash of a model.
     """
     folder = write_plugin(name, directory, shape=like, taken=provider_names())
     module = f"rerank_{check_name(name)}"
@@ -64,9 +65,9 @@ def new_plugin(name: str, directory: Path, like: str) -> None:
 )
 @click.pass_context
 def check_plugin(ctx: click.Context, module: str, file: str | None) -> None:
-    """Run the conformance checks on an installed plugin, for example rerank_acme.
+    """Run the conformance checks on an installed plugin.
 
-    Exits with 1 where a check finds something.
+    MODULE is for example rerank_acme. Exits with 1 where a check finds something.
     """
     if missing := [name for name in _EXTRA if importlib.util.find_spec(name) is None]:
         message = f"{missing[0]} is not installed: pip install 'rerank-core[testing]'"

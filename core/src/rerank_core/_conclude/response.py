@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
-from operator import gt
+from operator import attrgetter, gt
 from sys import float_info
 from typing import Any, NoReturn
 from uuid import uuid4
@@ -20,7 +20,7 @@ from rerank_core._text import shorten
 from rerank_core.errors import ResponseParseError
 from rerank_core.facts import Price
 from rerank_core.records.response import RerankResponse
-from rerank_core.records.results import BilledUnits, Document, Meta, RerankResult, Tokens
+from rerank_core.records.results import BilledUnits, Document, Fresh, Meta, RerankResult, Tokens
 from rerank_core.wire import render_document
 
 _MAX_WARNINGS = 20  # of a service's
@@ -29,10 +29,10 @@ _WARNING_CHARS = 500
 
 @define
 class Answer:
-    """What came of one part of a call: its pages, and their ranking in the caller's list."""
+    """What came of one part of a call: its pages, and their results in the caller's list."""
 
     pages: Sequence[Page]
-    ranking: Ranking
+    results: list[RerankResult]
 
 
 def is_complete(part: Part, pages: Sequence[Page]) -> bool:
@@ -42,16 +42,17 @@ def is_complete(part: Part, pages: Sequence[Page]) -> bool:
 
 def conclude(part: Part, pages: Sequence[Page]) -> Answer:
     """Put the pages of one exchange together, and check what core promises of every ranking."""
-    results = pages[0].results if len(pages) == 1 else [r for page in pages for r in page.results]
-    ranking = check_results(results, len(part.request.documents))
-    if len(ranking.indices) < part.expected:
-        message = (
-            f"the reply ranks {len(ranking.indices)} documents where {part.expected} were asked for"
-        )
+    results = [result for page in pages for result in page.results]
+    if len(pages) > 1 or not isinstance(pages[0].results, Fresh):
+        results = [RerankResult(r.index, r.relevance_score, extra=r.extra) for r in results]
+    check_results(results, len(part.request.documents))
+    if len(results) < part.expected:
+        message = f"the reply ranks {len(results)} documents where {part.expected} were asked for"
         raise ResponseParseError(message)
     if type(part.indices) is not range or part.indices.start:
-        ranking.indices = [part.indices[index] for index in ranking.indices]
-    return Answer(pages, ranking)
+        for result in results:
+            result.index = part.indices[result.index]
+    return Answer(pages, results)
 
 
 def finish(
@@ -61,14 +62,14 @@ def finish(
     call, target = prepared.call, prepared.target
     pages = [page for answer in answers for page in answer.pages]
     responses = [page.response for page in pages if page.response is not None]
-    ranking = join([answer.ranking for answer in answers]) if answers else Ranking([], [], [])
+    results = [result for answer in answers for result in answer.results]
     meta = _add_up([response.meta for response in responses])
     cost = _total(response.cost for response in responses) if responses else None
     payloads = [page.payload for page in pages]
     said = dict.fromkeys(text for response in responses for text in response.warnings)
     said |= dict.fromkeys(_other_model(target, responses))
     return RerankResponse(
-        complete(ranking, call, prepared.held_back),
+        complete(results, call, prepared.held_back),
         id=(responses and responses[0].id) or str(uuid4()),
         model=target.model,
         provider=target.provider.name,
@@ -170,22 +171,13 @@ def _show_warnings(warnings: Sequence[str], hide: Hide | None) -> tuple[str, ...
 
 
 _INT, _FLOAT = {int}, {float}
+_index_of, _score_of = attrgetter("index"), attrgetter("relevance_score")
 
 
-@define
-class Ranking:
-    """Checked results as columns, with positions in the caller's list."""
-
-    indices: list[int]
-    scores: list[float | None]
-    extras: list[Mapping[str, Any] | None]
-
-
-def check_results(results: Sequence[RerankResult], sent: int) -> Ranking:
+def check_results(results: Sequence[RerankResult], sent: int) -> None:
     """Check every index and score, and make every score a float."""
     indices = [result.index for result in results]
     scores = [result.relevance_score for result in results]
-    extras = [result.extra for result in results]
     # All at once: this is the hot path. Only where it fails is the one to name looked for.
     if not (
         set(map(type, indices)) <= _INT
@@ -195,8 +187,8 @@ def check_results(results: Sequence[RerankResult], sent: int) -> Ranking:
         and isfinite(sum(scores))  # of finite numbers, unless it is too large: then see below
     ):
         _check_each(indices, scores, sent)
-        scores = list(map(float, scores))
-    return Ranking(indices, list(scores), extras)
+        for result in results:
+            result.relevance_score = float(result.relevance_score)
 
 
 def _check_each(indices: Sequence[Any], scores: Sequence[Any], sent: int) -> None:
@@ -224,38 +216,25 @@ def _reject(at: int, name: str, value: object, fault: str) -> NoReturn:
     raise ResponseParseError(message, path=path)
 
 
-def join(rankings: Sequence[Ranking]) -> Ranking:
-    """One ranking from those of the parts of a list."""
-    if len(rankings) == 1:
-        return rankings[0]
-    return Ranking(
-        [index for each in rankings for index in each.indices],
-        [score for each in rankings for score in each.scores],
-        [extra for each in rankings for extra in each.extras],
-    )
-
-
-def complete(ranking: Ranking, call: Call, held_back: Sequence[int]) -> list[RerankResult]:
+def complete(
+    results: list[RerankResult], call: Call, held_back: Sequence[int]
+) -> list[RerankResult]:
     """Sort, put those held back behind the others, cut to `top_n`, and attach the documents."""
-    order: Iterable[int] = range(len(ranking.indices))
-    scores: Any = ranking.scores
+    scores = [result.relevance_score for result in results]
     if not all(map(gt, scores, scores[1:])):  # most services sort, and then nothing is to be done
-        by_place = sorted(order, key=ranking.indices.__getitem__)
-        order = sorted(by_place, key=scores.__getitem__, reverse=True)
-    rows: Any = [(ranking.indices[at], scores[at], ranking.extras[at]) for at in order]
-    rows += [(at, None, None) for at in held_back]
-    rows = rows[: call.top_n]
+        results.sort(key=_index_of)
+        results.sort(key=_score_of, reverse=True)
+    missing: Any = None
+    ranked = [*results, *(RerankResult(at, missing) for at in held_back)][: call.top_n]
     if not call.return_documents:
-        return [RerankResult(index, score, extra=extra) for index, score, extra in rows]
-    if not call.has_mappings and call.given is call.documents:
-        given: Any = call.given
-        return [
-            RerankResult(index, score, Document(given[index]), extra)
-            for index, score, extra in rows
-        ]
-    return [
-        RerankResult(index, score, document_at(call, index), extra) for index, score, extra in rows
-    ]
+        return ranked
+    if call.given is call.documents:
+        for result in ranked:
+            result.document = Document(call.given[result.index])
+    else:
+        for result in ranked:
+            result.document = document_at(call, result.index)
+    return ranked
 
 
 def document_at(call: Call, at: int) -> Document:

@@ -105,9 +105,10 @@ def find_error(
         return None
     said = message_in(payload)
     status = status_in(payload)
-    if not (said or status or _says_failure(payload)):
-        return None
     words: list[int | str] = [*codes_in(payload, reply.headers)]
+    known = any(word in target.provider.error_types for word in words)
+    if not (said or status or known or _says_failure(payload)):
+        return None
     words += [status] if status else []
     lower = [word.lower() for word in words if isinstance(word, str)]
     usual = _type_of(status) if status else (_first(_WORDS, lower, "") or APIStatusError)

@@ -96,7 +96,11 @@ class _Reader:
             return str(document)
         fields = document if isinstance(document, Mapping) else _fields_of(document)
         if isinstance(fields, Mapping):
-            return self._read_fields(f"documents[{at}]", fields)
+            try:
+                return self._read_fields(f"documents[{at}]", fields)
+            except RecursionError:
+                message = f"documents[{at}] is nested too deeply, or holds itself"
+                raise InvalidRequestError(message) from None
         if fields is not None:
             return fields
         message = (
@@ -135,7 +139,7 @@ class _Reader:
                 for key, item in value.items()
             }
             return {key: item for key, item in inner.items() if item is not _ABSENT}
-        if isinstance(value, (list, tuple, set, frozenset)) or _is_array(value):
+        if isinstance(value, (list, tuple)) or _is_array(value):
             return self._to_list(value, name, where)
         own_text = isinstance(value, str) or (
             _has_own_text(type(value))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 
 from rerank_core._prepare.call import Call
 from rerank_core._prepare.fitting import (
@@ -19,7 +19,12 @@ from rerank_core._resolve.hints import CALL_PARAMS, is_routing, unknown_param
 from rerank_core._resolve.options import Options, check_headers
 from rerank_core._resolve.target import Target
 from rerank_core._text import without_userinfo
-from rerank_core.errors import InvalidRequestError, ResponseParseError, UnsupportedParamError
+from rerank_core.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    ResponseParseError,
+    UnsupportedParamError,
+)
 from rerank_core.records.exchange import JSON, Compute, HTTPRequest, RerankRequest
 from rerank_core.wire import encode_json
 
@@ -35,6 +40,7 @@ class Part:
     indices: Sequence[int]
     expected: int
     work: HTTPRequest | Compute
+    params: Mapping[str, Any] = field(factory=dict)
 
 
 @define
@@ -76,7 +82,7 @@ def prepare(
         work = _translate(target, request, own, warnings, drop=drop)
         indices = fitted.indices if whole else fitted.indices[span.start : span.stop]
         expected = top_n if top_n and "top_n" in params else len(span)
-        parts.append(Part(request, indices, expected, work))
+        parts.append(Part(request, indices, expected, work, own))
     if fitted.held_back:
         warnings.append(say_held_back(call, fitted))
     return Prepared(call, target, parts, fitted.held_back, tuple(dict.fromkeys(warnings)))
@@ -115,7 +121,10 @@ def add_extras(work: HTTPRequest, target: Target) -> HTTPRequest:
     options = target.options
     if not (options.extra_body or options.extra_headers or work.headers):
         return work
-    check_headers("the request's headers", work.headers)
+    try:
+        check_headers("the request's headers", work.headers)
+    except ConfigurationError as error:
+        raise target.hooks.source.error(error.message) from error
     body = work.body
     if options.extra_body and body is not None:
         body = _with_extras(body, options)
@@ -157,15 +166,17 @@ def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
 
 
-def encode(request: HTTPRequest, part: Part) -> bytes:
-    """The body; what cannot be encoded is named by its place in the caller's list."""
+def encode(request: HTTPRequest, part: Part, target: Target) -> bytes:
+    """The body; what cannot be encoded is named: the caller's document, or the plugin."""
     if request.body is None:
         return b""
     try:
         return encode_json(request.body)
-    except InvalidRequestError:
+    except InvalidRequestError as error:
         check_encodable(part.request.documents, part.indices)
-        raise
+        encode_json([part.params, target.options.extra_body])
+        message = f"build_request made what is no JSON: {error}"
+        raise target.hooks.source.error(message) from error
 
 
 # Core honours these itself where the provider does not.

@@ -64,7 +64,6 @@ _ROUTING_WORDS = frozenset(
         "headers",
     }
 )
-_ROUTING_OPTIONS = ("api_key", "api_base", "extra_headers", "headers", "http_client", "provider")
 # Sends the provider's name to what pip knows it by.
 CALL_PARAMS = (
     "top_n",
@@ -87,7 +86,7 @@ def nearest(name: str, known: Iterable[str], cutoff: float = _ALIKE) -> str | No
 def not_found(name: str, installed: Collection[str]) -> str:
     """What to say of a provider that no installed plugin answers to."""
     near = nearest(name, installed)
-    advice = f"; did you mean {near!r}?" if near else ""
+    advice = f"; did you mean {near!r}?" if near else "."
     listed = ", ".join(installed) or "none"
     package = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "<provider>"
     return (
@@ -97,12 +96,12 @@ def not_found(name: str, installed: Collection[str]) -> str:
 
 
 def is_routing(name: str, facts: Provider) -> bool:
-    """Whether an unknown keyword may say where a request goes, or with whose key."""
+    """Whether an unknown keyword is meant for the connection: where to, or with whose key."""
     words = _WORD.findall(name.lower())
     if not _ROUTING_WORDS.isdisjoint(words):
         return True
-    own = (*facts.options, *facts.secret_options)
-    return nearest(name, (*_ROUTING_OPTIONS, *own), _ALIKE_OPTION) is not None
+    known = (*OPTION_NAMES, *facts.options, *facts.secret_options)
+    return name in known or nearest(name, known, _ALIKE_OPTION) is not None
 
 
 def unknown_param(facts: Provider, name: str) -> str:

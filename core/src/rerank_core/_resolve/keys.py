@@ -106,7 +106,8 @@ def _check_optional(
 ) -> None:
     """Refuse to go on without a key where one is needed."""
     asked = _may_go_to(base_url, facts.api_key_required_hosts)
-    if facts.api_key_required and asked and not options.authorizes(facts):
+    brings_user = "@" in urlsplit(base_url or "").netloc
+    if facts.api_key_required and asked and not (brings_user or options.authorizes(facts)):
         looked_at = ", ".join(facts.api_key_env) or "no variable"
         message = f"no API key: give api_key=, or set one of: {looked_at}{withheld}"
         raise MissingAPIKeyError(message)

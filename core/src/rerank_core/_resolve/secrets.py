@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import chain
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
@@ -117,9 +117,10 @@ def _places(text: str, forms: Iterable[str]) -> Iterator[tuple[int, int]]:
 
 def _forms(secret: str) -> Iterator[str]:
     """How a secret may stand in a text."""
-    yield from (secret, quote(secret, safe="", errors="replace"))
-    yield quote_plus(secret, errors="replace")
-    yield from (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+    yield from (secret, quote(secret, errors="replace"))
+    yield from (quote(secret, safe="", errors="replace"), quote_plus(secret, errors="replace"))
+    for text in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
+        yield from (text, text.replace("/", "\\/"))  # as PHP writes it
     raw = secret.encode(errors="surrogatepass")
     for before in range(3):  # at each of the places that it may have in what was encoded with it
         text = binascii.b2a_base64(bytes(before) + raw, newline=False)
@@ -132,7 +133,7 @@ def is_secret_name(name: str) -> bool:
     words = [word.lower() for word in _WORD.findall(name)]
     if not _SECRET_WORDS.isdisjoint(words) or words == ["key"]:
         return True
-    return "key" in words[1:] and words[words.index("key", 1) - 1] in _OF_A_KEY
+    return any(word in {"key", "keys"} and of in _OF_A_KEY for of, word in pairwise(words))
 
 
 def header_secrets(value: str) -> list[str]:

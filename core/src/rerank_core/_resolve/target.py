@@ -94,8 +94,8 @@ def split_model(model: Any, custom_llm_provider: Any) -> tuple[str, str]:
         lacks = "model" if provider and slash else "provider"
         whole = f"{provider}/model" if lacks == "model" else f"provider/{name or provider}"
         message = (
-            f"{model!r} names no {lacks}: write model={whole!r}, as in 'local/bm25', or give"
-            " custom_llm_provider="
+            f"{model!r} names no {lacks}: a model is provider/model, as in 'local/bm25'; write"
+            f" model={whole!r}, or give custom_llm_provider="
         )
         raise ConfigurationError(message)
     return provider, name
@@ -128,6 +128,7 @@ def resolve_target(
         given = {key: value for key, value in options.extra.items() if key not in secret}
         api_base = options.api_base or Environment().first(facts.base_url_env)
         if api_base is not None:
+            check_base_url(facts, api_base)
             given["api_base"] = api_base
         facts = hooks.resolve_provider(model, given)
         return _make_target(hooks, facts, model, options)

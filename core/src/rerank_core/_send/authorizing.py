@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -37,11 +37,28 @@ def look_up_options(route: Route, deadline: float | None) -> Flow:
             route.found[name] = _options.put(key, value)
 
 
+class _Itself:
+    """An object that has no value to be looked up by; it is kept, so that no other is like it."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and self._value is other._value
+
+    def __hash__(self) -> int:
+        return id(self._value)
+
+
 def _hashable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return tuple((name, _hashable(inner)) for name, inner in value.items())
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_hashable, value))
     try:
         hash(value)
     except TypeError:
-        return id(value)
+        return _Itself(value)
     return value
 
 
@@ -68,7 +85,7 @@ def find_auth(route: Route, deadline: float | None) -> Flow:
         return None
     if isinstance(how, APIKeyHeader):
         return None if key is None else (how.header, f"{how.scheme} {key.value}".strip())
-    identity = identity_of(target, how, target.provider.base_url, *_pairs(route.found))
+    identity = identity_of(target, how, target.provider.base_url, _pairs(route.found))
     kept = _auths.get(identity)
     if kept is None:
         make = partial(_signing().make_auth, target, {**target.provider_options, **route.found})
@@ -77,8 +94,8 @@ def find_auth(route: Route, deadline: float | None) -> Flow:
     return kept
 
 
-def _pairs(found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    return ((name, _hashable(value)) for name, value in sorted(found.items()))
+def _pairs(found: Mapping[str, Any]) -> Hashable:
+    return tuple((name, _hashable(found[name])) for name in sorted(found))
 
 
 def _signing() -> Any:
@@ -152,7 +169,7 @@ def _obtain(auth: TokenAuth, mine: Future[Token | None], send: Send, clock: Cloc
 
 def _exchange(auth: TokenAuth, send: Send, clock: Clock) -> Flow:
     """Carry out the steps to one token, within the bounds of the attempt that it is for."""
-    target, asked = send.route.target, list[str]()
+    target, asked = send.route.target, list[Secret]()
     steps = auth.exchange()
     outcome: Any = None
     try:
@@ -168,7 +185,7 @@ def _exchange(auth: TokenAuth, send: Send, clock: Clock) -> Flow:
         message = f"the exchange returned {type(end.value).__name__}, not a Token"
         raise target.hooks.source.error(message) from None
     except RerankError as error:
-        error._secrets = tuple(map(Secret, asked))  # noqa: SLF001 - of our own class
+        error._secrets = tuple(asked)  # noqa: SLF001 - of our own class
         raise
     except Exception as error:
         message = f"authentication raised {type(error).__name__}: {error}"
@@ -177,7 +194,7 @@ def _exchange(auth: TokenAuth, send: Send, clock: Clock) -> Flow:
         steps.close()
 
 
-def _carry_out(step: Step, send: Send, clock: Clock, asked: list[str]) -> Flow:
+def _carry_out(step: Step, send: Send, clock: Clock, asked: list[Secret]) -> Flow:
     if callable(step):
         found = yield Run(step, _bound(send.timeout, send.deadline, clock))
         if inspect.iscoroutine(found):
@@ -186,7 +203,7 @@ def _carry_out(step: Step, send: Send, clock: Clock, asked: list[str]) -> Flow:
             message = "what gives the token is async: use arerank, or give one that blocks"
             raise ConfigurationError(message)
         return found
-    asked += _signing().form_secrets(step)
+    asked += map(Secret, _signing().form_secrets(step))
     reply = yield _signing().to_send(step, send)
     return _signing().to_reply(reply, step)
 
@@ -208,31 +225,24 @@ class Kept:
     def __init__(self) -> None:
         self._entries: dict[Hashable, Any] = {}
 
-    def get(self, key: Hashable | None) -> Any:
+    def get(self, key: Hashable) -> Any:
         """What is kept under the key, or `None`."""
-        return None if key is None else self._entries.get(key)
+        return self._entries.get(key)
 
-    def put(self, key: Hashable | None, value: Any) -> Any:
+    def put(self, key: Hashable, value: Any) -> Any:
         """Keep the value; return what stands under the key, another thread's if it was first."""
-        if key is None:
-            return value
         kept = self._entries.setdefault(key, value)
         while len(self._entries) > _MAX_KEPT:
             self._entries.pop(next(iter(self._entries)), None)
         return kept
 
 
-def identity_of(target: Target, *more: Hashable) -> Hashable | None:
-    """What identifies credentials; `None` where an option cannot be looked up by."""
+def identity_of(target: Target, *more: Hashable) -> Hashable:
+    """What identifies credentials."""
     key = target.api_key.value if target.api_key else None
-    secrets = tuple((name, secret.value) for name, secret in sorted(target.secrets.items()))
-    options = tuple(sorted(target.provider_options.items(), key=lambda item: item[0]))
-    found = (target.given, tuple(target.environment.items()), key, secrets, options, *more)
-    try:
-        hash(found)
-    except TypeError:
-        return None
-    return found
+    secrets = _pairs(values_of(target.secrets))
+    options = _pairs(target.provider_options)
+    return (target.given, tuple(target.environment.items()), key, secrets, options, *more)
 
 
 _auths, _options = Kept(), Kept()

@@ -21,7 +21,7 @@ ACCEPT_ENCODING = "gzip, deflate"
 _LIMITS = httpx.Limits(
     max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS
 )
-_HEADERS = {"accept-encoding": ACCEPT_ENCODING, "user-agent": f"rerank-core/{__version__}"}
+HEADERS = {"accept-encoding": ACCEPT_ENCODING, "user-agent": f"rerank-core/{__version__}"}
 _REFUSED = "no HTTP client can be made ({}): look at the proxy variables, HTTPS_PROXY for example"
 Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
 
@@ -92,7 +92,7 @@ def _make(kind: type[Client], url: httpx.URL, *, trust_env: bool = True) -> Clie
         return kind(
             verify=tls_context() if url.scheme == "https" else _no_context(),
             limits=_LIMITS,
-            headers=_HEADERS,
+            headers=HEADERS,
             cookies=http.cookiejar.CookieJar(nowhere),
             trust_env=trust_env,
         )
@@ -148,7 +148,7 @@ def _adopt(given: Any) -> tuple[httpx.Client | None, httpx.AsyncClient | None]:
     nowhere = http.cookiejar.DefaultCookiePolicy(allowed_domains=[])
     own: Any = {
         "transport": given,
-        "headers": _HEADERS,
+        "headers": HEADERS,
         "cookies": http.cookiejar.CookieJar(nowhere),
     }
     return httpx.Client(**own) if blocking else None, httpx.AsyncClient(**own) if other else None

@@ -128,8 +128,7 @@ class AsyncDriver:
                     return await asend(effect)
             case Run():
                 with _deadline_scope(effect.deadline):
-                    found = await anyio.to_thread.run_sync(effect.function, abandon_on_cancel=True)
-                    return await found if inspect.isawaitable(found) else found
+                    return await _run(effect.function)
             case Await():
                 with _deadline_scope(effect.deadline):
                     await _until_done(effect.future)
@@ -160,6 +159,13 @@ class AsyncDriver:
         if failures:
             raise failures[0]
         return outcomes
+
+
+async def _run(function: Callable[[], Any]) -> Any:
+    """What a function returns, called in a thread, and awaited here if it is async."""
+    # In a list, because trio lets no thread return what is to be awaited.
+    [found] = await anyio.to_thread.run_sync(lambda: [function()], abandon_on_cancel=True)
+    return await found if inspect.isawaitable(found) else found
 
 
 async def _until_done(future: Future[Any]) -> None:

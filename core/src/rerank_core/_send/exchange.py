@@ -37,29 +37,34 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
     """One part: asked, and asked on for as long as the service says that there is more."""
     if isinstance(part.work, Compute):
         return (yield from compute(part, part.work, turn))
-    request, count = part.work, len(part.request.documents)
+    request, target, count = part.work, turn.target, len(part.request.documents)
     pages: list[Page] = []
     asked: set[Secret] = set()
-    polled = 0.0
-    for _ in range(MAX_REPLIES):
-        content = yield from run_if_many(partial(encode, request, part), count)
-        question = Secret((request.url, content))
-        if request.delay > 0:
-            polled += request.delay
-            yield from _poll(request.delay, polled, turn)
-        elif question in asked:
-            break
-        reply, page = yield from _send(part, request, content, turn)
-        if page.response is not None:
-            pages.append(page)
-            _bound(pages, turn)
-        # A service may point to one page more than there is.
-        if page.following is None or is_complete(part, pages):
-            finish = partial(conclude_or_explain, part, pages, turn, reply)
-            return (yield from run_if_many(finish, count))
-        asked.add(question)
-        request = follow(page.following, turn.target, request)
-    raise ResponseParseError("the service says without end that there is more")
+    polled, reply = 0.0, None
+    try:
+        for _ in range(MAX_REPLIES):
+            content = yield from run_if_many(partial(encode, request, part, target), count)
+            question = Secret((request.url, content))
+            if request.delay > 0:
+                polled += request.delay
+                yield from _poll(request.delay, polled, turn)
+            elif question in asked:
+                break
+            reply, page = yield from _send(part, request, content, turn)
+            if page.response is not None:
+                pages.append(page)
+                _bound(pages, turn)
+            # A service may point to one page more than there is.
+            if page.following is None or is_complete(part, pages):
+                finish = partial(conclude_or_explain, part, pages, turn, reply)
+                return (yield from run_if_many(finish, count))
+            asked.add(question)
+            request = follow(page.following, target, request)
+        message = "the service says without end that there is more"
+        raise ResponseParseError(message)
+    except ResponseParseError as error:
+        turn.describe(error, reply)
+        raise
 
 
 def conclude_or_explain(part: Part, pages: list[Page], turn: Turn, reply: HTTPResponse) -> Answer:
@@ -137,8 +142,10 @@ def _send(part: Part, request: HTTPRequest, content: bytes, turn: Turn) -> Flow:
 def _transmit(send: Send, turn: Turn, number: int, part: Part) -> Flow:
     """Send once, and tell so."""
     tell, began = turn.tally.tell, turn.clock.monotonic()
-    documents = len(part.request.documents)
-    url = without_userinfo(send.url)
+    turn.tally.attempts += 1
+    if not turn.tally.hears(events.AttemptEnded, turn.target):
+        return (yield send)
+    documents, url = len(part.request.documents), without_userinfo(send.url)
     tell(
         events.AttemptStarted,
         turn.target,
@@ -147,7 +154,6 @@ def _transmit(send: Send, turn: Turn, number: int, part: Part) -> Flow:
         method=send.method,
         url=url,
     )
-    turn.tally.attempts += 1
     reply: HTTPResponse | None = None
     failed: BaseException | None = None
     try:

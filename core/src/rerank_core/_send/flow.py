@@ -84,10 +84,11 @@ def run_plan(plan: Plan) -> Flow:
 
 def _ask_in_turn(plan: Plan, call: Call, tally: Tally, deadline: float | None) -> Flow:
     """The model, its fallbacks, or the caller's own order; which of them, and the response."""
-    clock, failures = plan.clock, list[RerankError]()
+    clock, failures, asked = plan.clock, list[RerankError](), list[Turn]()
     for at, route in enumerate(plan.routes):
         left = len(plan.routes) - at
         turn = Turn(route, _share(deadline, left, clock), tally, clock, has_next=left > 1)
+        asked.append(turn)
         asking = _ask(plan, call, turn)
         if failures:
             tally.tell(events.FallbackTaken, route.target, error=failures[-1])
@@ -109,7 +110,7 @@ def _ask_in_turn(plan: Plan, call: Call, tally: Tally, deadline: float | None) -
         first = plan.routes[0].target
         tally.tell(events.PassedThrough, first, errors=tuple(failures))
         said = [shorten(f"not reranked: {error}") for error in failures]
-        warnings = [*said, *first.warnings, *call.warnings]
+        warnings = [*said, *asked[0].warnings]
         seconds = clock.monotonic() - tally.started
         return 0, pass_through(call, first, warnings, tally.attempts, seconds)
     for later in failures[1:]:
@@ -134,6 +135,7 @@ def _ask(plan: Plan, call: Call, turn: Turn) -> Flow:
         meant = None if target is first else first
         preparing = partial(prepare, call, target, route.found, first=meant)
         prepared = yield from run_if_many(preparing, count)
+        turn.warnings = prepared.warnings
         flows = [run_exchange(part, turn) for part in prepared.parts]
         if len(flows) == 1:
             answers = [(yield from flows[0])]

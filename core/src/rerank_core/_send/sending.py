@@ -9,10 +9,9 @@ from typing import Any, NoReturn
 
 import anyio.lowlevel
 import httpx
-from attrs import asdict
 
 from rerank_core._send.bodies import ReplyBody, RequestBody, read_headers
-from rerank_core._send.clients import ACCEPT_ENCODING, aborrowed, borrowed
+from rerank_core._send.clients import ACCEPT_ENCODING, HEADERS, aborrowed, borrowed
 from rerank_core._send.effects import Send
 from rerank_core._text import without_userinfo
 from rerank_core.auth import HeaderAuth
@@ -25,6 +24,7 @@ from rerank_core.errors import (
 from rerank_core.records.exchange import HTTPResponse
 
 _MAX_CHUNKS = 1000  # that are read before other tasks have their turn: they may have come at once
+_STEPS = ("connect", "read", "write", "pool")
 _SENDING = "http11.send_request_headers.started"
 
 
@@ -80,12 +80,15 @@ def _parse(url: str) -> httpx.URL:
 
 def _build(client: httpx.Client | httpx.AsyncClient, effect: Send, url: httpx.URL) -> httpx.Request:
     """The request, which has its body at hand for mocks and hooks."""
-    request = client.build_request(
+    if url.userinfo:  # httpx logs the URL, and would put this into a header
+        url = url.copy_with(username=None, password=None)
+    given = client is effect.route.connections.http_client  # has headers and cookies of its own
+    make: Any = client.build_request if given else httpx.Request
+    request: httpx.Request = make(
         effect.method,
-        # httpx logs the URL, and would put into a header what stands before an @.
-        url.copy_with(username=None, password=None) if url.userinfo else url,
+        url,
         content=effect.content or None,
-        headers={"accept-encoding": ACCEPT_ENCODING, **effect.headers},
+        headers=_head((*effect.headers.items(),), own=not given),
         extensions={"timeout": _timeouts(effect)},
     )
     if effect.content:
@@ -94,9 +97,22 @@ def _build(client: httpx.Client | httpx.AsyncClient, effect: Send, url: httpx.UR
     return request
 
 
+@functools.lru_cache(maxsize=256)
+def _head(headers: tuple[tuple[str, str], ...], *, own: bool) -> httpx.Headers:
+    """The headers but authentication, made once for all requests that have them."""
+    usual = HEADERS if own else {"accept-encoding": ACCEPT_ENCODING}
+    return httpx.Headers({"accept": "*/*", **usual, **dict(headers)})
+
+
 def _timeouts(effect: Send) -> dict[str, float | None]:
     """The attempt's bounds as httpx takes them."""
-    bounds = asdict(effect.timeout)
+    given = effect.timeout
+    bounds = {
+        "connect": given.connect,
+        "read": given.read,
+        "write": given.write,
+        "pool": given.pool,
+    }
     if effect.deadline is None:
         return bounds
     left = max(effect.deadline - time.monotonic(), 0.001)
@@ -108,7 +124,7 @@ def _policy(client: httpx.Client | httpx.AsyncClient, effect: Send) -> dict[str,
     auth, url = client.auth or effect.auth, _parse(effect.url)
     if isinstance(auth, tuple):
         auth = HeaderAuth(*auth)
-    if auth is None and url.userinfo:
+    if auth is None and url.userinfo and "authorization" not in effect.headers:
         auth = httpx.BasicAuth(url.username, url.password)
     return {"auth": auth, "follow_redirects": False, "stream": True}
 
@@ -198,4 +214,12 @@ def raise_ours(
         if not given and callable(effect.route.target.provider.auth):
             message = f"authentication raised {name}: {error}"
             raise effect.route.target.hooks.source.error(message) from error
-    raise TransportError(f"{where}: {name}: {error}".removesuffix(": ")) from error
+    raise TransportError(f"{where}: {name}: {_said(error)}".removesuffix(": ")) from error
+
+
+def _said(error: BaseException) -> str:
+    """An error's words, or else those of what led to it: under trio, httpx has none of its own."""
+    seen: BaseException | None = error
+    while seen is not None and not str(seen):
+        seen = seen.__cause__ or seen.__context__
+    return "" if seen is None else str(seen)

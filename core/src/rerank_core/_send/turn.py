@@ -38,6 +38,7 @@ class Turn:
     tally: Tally
     clock: Clock
     has_next: bool
+    warnings: tuple[str, ...] = ()
 
     @property
     def target(self) -> Target:
@@ -87,18 +88,20 @@ class Tally:
 
     def tell(self, kind: type[events.Event], target: Target, **fields: Any) -> None:
         """Make an event and tell it, where somebody listens."""
-        own = target.hooks.observe
-        level = observers.level_of(kind)
-        logged = level is not None and observers.LOGGER.isEnabledFor(level)
-        if not (self.observers or own or logged):
+        if not self.hears(kind, target):
             return
         event = kind(call=self.call, provider=target.provider.name, model=target.model, **fields)
-        for observer in self.observers:
+        own = target.hooks.observe
+        for observer in (*self.observers, *((own,) if own else ())):
             observers.tell(observer, event)
-        if own is not None and own not in self.observers:
-            observers.tell(own, event)
-        if logged:
-            observers.log(event)
+        observers.log(event)
+
+    def hears(self, kind: type[events.Event], target: Target) -> bool:
+        """Whether anybody listens to such an event; else none is made."""
+        if self.observers or target.hooks.observe:
+            return True
+        level = observers.level_of(kind)
+        return level is not None and observers.LOGGER.isEnabledFor(level)
 
     def part(
         self, flow: Flow, target: Target, number: int, documents: int, clock: Callable[[], float]

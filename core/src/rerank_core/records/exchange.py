@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
-from attrs.validators import deep_mapping, ge, instance_of, is_callable, optional
+from attrs.validators import deep_mapping, ge, instance_of, is_callable, matches_re, optional
 
 from rerank_core._text import shown_url
 from rerank_core.records.response import RerankResponse
@@ -52,7 +52,7 @@ class HTTPRequest:
 
     url: str = field(repr=shown_url, validator=instance_of(str))
     body: JSON = field(default=None, repr=False)
-    method: str = field(default="POST", validator=instance_of(str))
+    method: str = field(default="POST", validator=[instance_of(str), matches_re("[A-Za-z]+")])
     headers: Mapping[str, str] = field(
         factory=dict,
         validator=deep_mapping(instance_of(str), instance_of(str), instance_of(_MAPPING)),

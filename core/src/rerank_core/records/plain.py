@@ -63,6 +63,11 @@ _register(RerankResult, "extra", required="relevance_score")
 _register(RerankResponse, "payload", "headers", "attempts", "seconds", required="id")
 
 
+def unstructure(value: Any) -> Any:
+    """A piece of a response, plain."""
+    return _converter.unstructure(value)
+
+
 def response_to_dict(response: RerankResponse) -> dict[str, Any]:
     """The response in the shape of Cohere's API, unset values left out."""
     plain: dict[str, Any] = _converter.unstructure(response)

@@ -21,13 +21,18 @@ def _to_id(value: Any) -> str:
     return str(value) if type(value) is int or isinstance(value, str) else ""
 
 
+def _to_name(value: Any) -> str:
+    """A model's name as a reply has it; what is no text names none."""
+    return value if isinstance(value, str) else ""
+
+
 @frozen(repr=False)
 class RerankResponse:
     """A ranking.
 
     It has the length of its results and iterates over them; `response[0]` is the first,
-    `response[:3]` a list, `response["results"]` a field, `dict(response)` the fields that say
-    something, but for `payload` and `headers`.
+    `response[:3]` a list, `response["results"]` a list of dicts, `dict(response)` the fields
+    that say something, ready for JSON, but for `payload` and `headers`.
 
     Attributes:
         results: By descending `relevance_score`, equal scores in the caller's order, at most
@@ -51,7 +56,7 @@ class RerankResponse:
 
     results: list[RerankResult] = field(validator=instance_of(list))
     id: str = field(default="", converter=_to_id)
-    model: str = field(default="", validator=instance_of(str))
+    model: str = field(default="", converter=_to_name)
     provider: str = field(default="", validator=instance_of(str))
     meta: Meta = field(default=Meta(), validator=instance_of(Meta))
     warnings: Sequence[str] = field(
@@ -69,11 +74,15 @@ class RerankResponse:
         return [name for name in names_of(self) if name not in _PRIVATE and name in self]
 
     def __getitem__(self, at: Any) -> Any:
-        """A result by its position, results by a slice, or a field by its name."""
+        """A result by its position, results by a slice, or a field by its name, as plain values."""
         if isinstance(at, (int, slice)):
             return self.results[at]
         if at not in names_of(self):
             raise KeyError(at)
+        if at in {"results", "meta"}:
+            from rerank_core.records.plain import unstructure  # noqa: PLC0415 - imports cattrs
+
+            return unstructure(getattr(self, at))
         return getattr(self, at)
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -82,7 +91,9 @@ class RerankResponse:
 
     def __contains__(self, item: object) -> bool:
         """Whether there is such a field and it says something, or such a result."""
-        return self.get(item) is not None if isinstance(item, str) else item in self.results
+        if not isinstance(item, str):
+            return item in self.results
+        return item in names_of(self) and getattr(self, item) is not None
 
     def __iter__(self) -> Iterator[RerankResult]:
         return iter(self.results)

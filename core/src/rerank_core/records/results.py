@@ -8,7 +8,10 @@ from typing import Any
 from attrs import define, field, fields, frozen
 from attrs.validators import instance_of
 
+from rerank_core._text import shorten
+
 _UNSET: Any = object()
+_MAX_SHOWN = 200  # characters of a document in a `repr`
 _MAX_COUNT = 2**53  # more is no count; sums of such numbers may be too large for a float
 
 
@@ -43,6 +46,10 @@ class Subscriptable(Mapping[str, Any]):
         return True
 
 
+def _show(value: Any) -> str:
+    return shorten(repr(value), _MAX_SHOWN)
+
+
 @define
 class Document(Subscriptable):
     """One of the caller's documents.
@@ -53,8 +60,8 @@ class Document(Subscriptable):
         original: The caller's own object, whatever its kind.
     """
 
-    text: str
-    fields: Mapping[str, Any] | None = None
+    text: str = field(repr=_show)
+    fields: Mapping[str, Any] | None = field(default=None, repr=_show)
     _original: Any = field(default=_UNSET, repr=False, eq=False)
 
     @property
@@ -63,6 +70,11 @@ class Document(Subscriptable):
         if self._original is not _UNSET:
             return self._original
         return self.text if self.fields is None else self.fields
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of what says something, the caller's own among them."""
+        own = (name for name, value in (self.fields or {}).items() if value is not None)
+        return iter(dict.fromkeys((*Subscriptable.__iter__(self), *own)))
 
     def __getitem__(self, name: Any) -> Any:
         """`text`, `fields`, or a field of the caller's mapping."""
@@ -91,7 +103,7 @@ class RerankResult(Subscriptable):
     index: int
     relevance_score: float
     document: Document = None  # type: ignore[assignment]  # see above; a caller's type is Document
-    extra: Mapping[str, Any] | None = None
+    extra: Mapping[str, Any] | None = field(default=None, repr=_show)
 
     def __getitem__(self, name: Any) -> Any:
         """The field called `name`, plain and ready for JSON."""
@@ -100,6 +112,10 @@ class RerankResult(Subscriptable):
 
             return document_to_dict(self.document)
         return super().__getitem__(name)
+
+
+class Fresh(list[RerankResult]):
+    """Results that nobody else holds: core completes them in place, and copies all others."""
 
 
 def _to_number(value: Any) -> float | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-from datetime import date
 from importlib import metadata
 from typing import Any
 
@@ -71,26 +70,6 @@ def check_facts_are_well_formed(case: Case) -> None:
     own = [*facts.extra_params, *facts.options, *facts.secret_options]
     doubled = sorted({name for name in own if own.count(name) > 1 or name in CALL_PARAMS})
     need(not doubled, f"{doubled} stand in more than one table", "a value could not be placed")
-    for name in ("max_documents", "max_request_bytes", "max_document_chars", "max_query_chars"):
-        limit = getattr(facts, name)
-        need(limit is None or limit > 0, f"{name} is {limit}", "no call could be made")
-    need(
-        facts.score_kind in {"probability", "logit", "opaque"},
-        f"score_kind {facts.score_kind!r} is not probability, logit or opaque",
-        "users choose thresholds by it",
-    )
-    for name, day in (
-        ("retires", facts.retires),
-        ("price.as_of", facts.price and facts.price.as_of),
-    ):
-        need(_is_day(day), f"{name} is {day!r}, not a date like 2026-11-22", "users plan by it")
-
-
-def _is_day(text: Any) -> bool:
-    try:
-        return text is None or bool(date.fromisoformat(text))
-    except (TypeError, ValueError):
-        return False
 
 
 def check_facts_are_the_same_each_time(case: Case) -> None:

@@ -16,7 +16,13 @@ from rerank_core.wire._documents import (
     to_document,
 )
 from rerank_core.wire._json import decode_json, encode_json
-from rerank_core.wire._replies import add_extra, read_meta, read_results, read_strings
+from rerank_core.wire._replies import (
+    add_extra,
+    read_meta,
+    read_results,
+    read_strings,
+    read_warnings,
+)
 
 __all__ = [
     "add_extra",
@@ -26,6 +32,7 @@ __all__ = [
     "read_meta",
     "read_results",
     "read_strings",
+    "read_warnings",
     "rename_params",
     "render_document",
     "render_documents",

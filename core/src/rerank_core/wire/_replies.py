@@ -9,7 +9,7 @@ from typing import Any
 
 from rerank_core.errors import ResponseParseError
 from rerank_core.records.exchange import JSON
-from rerank_core.records.results import BilledUnits, Meta, RerankResult, Tokens
+from rerank_core.records.results import BilledUnits, Fresh, Meta, RerankResult, Tokens
 
 _NO_META = Meta()
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -35,7 +35,7 @@ def read_results(
         message = f"{path} is {_kind(rows)}, not a list"
         raise ResponseParseError(message, path=path)
     try:
-        return list(map(RerankResult, map(itemgetter(index), rows), map(itemgetter(score), rows)))
+        return Fresh(map(RerankResult, map(itemgetter(index), rows), map(itemgetter(score), rows)))
     except (KeyError, TypeError, IndexError):
         at, row = next(
             (at, row)
@@ -47,7 +47,7 @@ def read_results(
 
 
 def add_extra(
-    results: Sequence[RerankResult], rows: Sequence[Mapping[str, Any]], name: str
+    results: list[RerankResult], rows: Sequence[Mapping[str, Any]], name: str
 ) -> list[RerankResult]:
     """Add a field of the service's rows to the `extra` of the results that were read from them.
 
@@ -56,10 +56,12 @@ def add_extra(
         rows: The list that it read.
         name: Of the field, in the rows as in `extra`; it is left out where it is missing or null.
     """
-    for result, row in zip(results, rows, strict=True):
-        if (value := row.get(name)) is not None:
-            result.extra = {**(result.extra or {}), name: value}
-    return list(results)
+    values = [row.get(name) for row in rows]
+    if values.count(None) < len(values):
+        for result, value in zip(results, values, strict=True):
+            if value is not None:
+                result.extra = {**(result.extra or {}), name: value}
+    return results
 
 
 def read_strings(value: JSON) -> tuple[str, ...]:
@@ -67,6 +69,11 @@ def read_strings(value: JSON) -> tuple[str, ...]:
     if not isinstance(value, list):
         return ()
     return tuple(item for item in value if isinstance(item, str))
+
+
+def read_warnings(payload: JSON) -> tuple[str, ...]:
+    """What a reply warns of, where Cohere has it: the strings under `meta.warnings`."""
+    return read_strings(_mapping(payload, "meta").get("warnings"))
 
 
 def read_meta(payload: JSON) -> Meta:
@@ -102,9 +109,8 @@ def _first(places: Sequence[Mapping[str, Any]], *names: str) -> float | None:
 
 
 def _mapping(value: JSON, name: str) -> Mapping[str, Any]:
-    if isinstance(value, Mapping) and isinstance(inner := value.get(name), dict):
-        return inner
-    return _NOTHING
+    inner = value.get(name) if type(value) is dict else None
+    return inner if type(inner) is dict else _NOTHING
 
 
 def _kind(value: JSON) -> str:

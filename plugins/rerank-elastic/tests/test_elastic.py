@@ -1,0 +1,327 @@
+"""Elasticsearch's inference API, as its specification and its client have it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+import rerank_elastic
+from rerank_core import (
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ResponseParseError,
+    ServerError,
+)
+from rerank_core.testing import CANARY, Case, Check, Example, conformance
+from service import (
+    NOTHING,
+    CaptureCheck,
+    Difference,
+    Failure,
+    Send,
+    Service,
+    asking,
+    both_ways,
+    by,
+    captures,
+    check_failure,
+    check_refused_unless_allowed,
+    noting_waits,
+    without_variables,
+)
+
+QUERY = "capital of France"
+DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France.", "Madrid is in Spain."]
+BASE = "https://cluster.test:9200"
+VARIABLES = ("ELASTIC_API_KEY", "ELASTICSEARCH_API_KEY", "ELASTICSEARCH_URL", "ELASTIC_API_BASE")
+BUILT_IN = ".rerank-v1-elasticsearch"
+
+
+def answer(asked: Any) -> dict[str, Any]:
+    """Rank as sent."""
+    count = asked.get("top_n", len(asked["input"]))
+    return {"rerank": [{"index": at, "relevance_score": 2.5 - at} for at in range(count)]}
+
+
+ask = asking(
+    "elastic/my-rerank", api_key="test-key", api_base=BASE, query=QUERY, documents=DOCUMENTS
+)
+bare_environment = without_variables(*VARIABLES)
+waits = noting_waits()
+
+CASE = Case(
+    plugin=rerank_elastic,
+    model=BUILT_IN,
+    options={"api_base": BASE},
+    example=Example(
+        call={"query": QUERY, "documents": DOCUMENTS, "top_n": 2},
+        url=f"{BASE}/_inference/rerank/{BUILT_IN}",
+        headers={"Authorization": f"ApiKey {CANARY}"},
+        json={"query": QUERY, "input": DOCUMENTS, "top_n": 2},
+        reply={
+            "rerank": [
+                {"index": 1, "relevance_score": 0.9534, "text": DOCUMENTS[1]},
+                {"index": 0, "relevance_score": 0.0112},
+            ]
+        },
+        ranking=[(1, 0.9534), (0, 0.0112)],
+    ),
+    encode=lambda ranking, _, __: {
+        "rerank": [{"index": at, "relevance_score": score} for at, score in ranking]
+    },
+    encode_error=lambda message: {
+        "error": {"type": "status_exception", "reason": message},
+        "status": 400,
+    },
+    params={"task_settings": {"top_n": 5}},
+)
+
+
+@conformance(CASE)
+def test_conformance(check: Check) -> None:
+    """The checks of the kit."""
+    check()
+
+
+CALLS: Mapping[str, Mapping[str, Any]] = {
+    "elastic-elasticsearch-strings": {
+        "api_base": "http://127.0.0.1",
+        "top_n": 2,
+        "return_documents": True,
+    }
+}
+JSON = "application/json"
+DIFFERENCES: tuple[Difference, ...] = (
+    ("headers.accept", JSON, "every version takes it", tuple(CALLS)),
+    ("headers.content-type", JSON, "every version takes it", tuple(CALLS)),
+    (
+        "json.return_documents",
+        NOTHING,
+        "core attaches the caller's own documents",
+        tuple(CALLS),
+    ),
+)
+
+
+@captures("elastic", CALLS, DIFFERENCES, by(ask, answer))
+def test_the_same_call_sends_the_same_but_for_the_differences(check: CaptureCheck) -> None:
+    """Method, path, query, the headers that matter and every field of the body."""
+    check()
+
+
+@pytest.mark.parametrize("name", ["elastic", "elasticsearch", "eis"])
+def test_it_answers_to_three_names(name: str) -> None:
+    """The product's, the server's, and the service's."""
+    service = Service(answer)
+    ask(service, model=f"{name}/my-rerank")
+
+    assert service.url == f"{BASE}/_inference/rerank/my-rerank"
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "url"),
+    [
+        (BUILT_IN, {}, f"{BASE}/_inference/rerank/{BUILT_IN}"),
+        ("a b/c", {}, f"{BASE}/_inference/rerank/a%20b%2Fc"),
+        ("m", {"api_base": f"{BASE}/"}, f"{BASE}/_inference/rerank/m"),
+        ("m", {"api_base": f"{BASE}/es"}, f"{BASE}/es/_inference/rerank/m"),
+        ("m", {"api_base": f"{BASE}/_inference/rerank/other"}, f"{BASE}/_inference/rerank/other"),
+        ("m", {"inference_timeout": "2m"}, f"{BASE}/_inference/rerank/m?timeout=2m"),
+        (
+            "m",
+            {"api_base": f"{BASE}?a=b", "inference_timeout": "60s"},
+            f"{BASE}/_inference/rerank/m?a=b&timeout=60s",
+        ),
+    ],
+)
+def test_the_endpoint_s_id_is_one_segment_of_the_path(
+    model: str, options: dict[str, Any], url: str
+) -> None:
+    """And the cluster's own time limit stands in the query string."""
+    service = Service(answer)
+    ask(service, model=f"elastic/{model}", **options)
+
+    assert service.url == url
+
+
+def test_a_time_limit_needs_its_unit() -> None:
+    """A number says no unit."""
+    with pytest.raises(ConfigurationError, match="inference_timeout must be a duration"):
+        ask(Service(answer), inference_timeout=60)
+
+
+def test_without_a_cluster_nothing_is_sent() -> None:
+    """There is none for everybody."""
+    service = Service(answer)
+    with pytest.raises(ConfigurationError, match="ELASTICSEARCH_URL"):
+        ask(service, api_base=None)
+
+    assert service.requests == []
+
+
+IN_URL = "https://u:p%40ss@cluster.test:9200"
+
+
+def basic(pair: str) -> str:
+    """The header of a user and a password, or of an id and a key, without the word before it."""
+    return base64.b64encode(pair.encode()).decode()
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("variables", "options", "header"),
+    [
+        ({}, {"api_key": "bXkta2V5"}, "ApiKey bXkta2V5"),
+        ({}, {"api_key": "my-id:my-key"}, f"ApiKey {basic('my-id:my-key')}"),
+        ({}, {"username": "elastic", "password": "se:cret"}, f"Basic {basic('elastic:se:cret')}"),
+        ({}, {"bearer_token": "my-token"}, "Bearer my-token"),
+        ({}, {}, None),
+        ({}, {"api_base": IN_URL}, f"Basic {basic('u:p@ss')}"),
+        ({"ELASTIC_API_KEY": "first"}, {"api_base": IN_URL}, f"Basic {basic('u:p@ss')}"),
+        ({}, {"api_base": IN_URL, "api_key": "given"}, "ApiKey given"),
+        ({"ELASTICSEARCH_API_KEY": "second"}, {}, "ApiKey second"),
+        ({"ELASTIC_API_KEY": "first", "ELASTICSEARCH_API_KEY": "second"}, {}, "ApiKey first"),
+        ({"ELASTIC_API_KEY": "first"}, {"bearer_token": "my-token"}, "Bearer my-token"),
+        (
+            {"ELASTIC_API_KEY": "first"},
+            {"username": "u", "password": "p"},
+            f"Basic {basic('u:p')}",
+        ),
+    ],
+)
+def test_a_cluster_is_told_who_asks(
+    send: Send,
+    variables: dict[str, str],
+    options: dict[str, Any],
+    header: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By a key, a user or a token; one without security by none."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    service = Service(answer)
+    ask(service, send=send, **{"api_key": None, **options})
+
+    assert service.requests[0].headers.get("authorization") == header
+
+
+@pytest.mark.parametrize(
+    "options", [{"username": "u"}, {"password": "p"}, {"username": "u", "password": 5}]
+)
+def test_half_a_user_is_refused(options: dict[str, Any]) -> None:
+    """Rather than sent without."""
+    service = Service(answer)
+    with pytest.raises(ConfigurationError, match="belong together"):
+        ask(service, **options)
+
+    assert service.requests == []
+
+
+def test_numbers_that_are_written_as_strings_are_read() -> None:
+    """As in an official example."""
+    rows = [
+        {"index": "2", "relevance_score": "0.9"},
+        {"index": 0, "relevance_score": "5.614787E-4"},
+    ]
+    response = ask(Service({"rerank": rows}), top_n=2)
+
+    assert [(r.index, r.relevance_score) for r in response.results] == [(2, 0.9), (0, 5.614787e-4)]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"index": "one", "relevance_score": 0.5},
+        {"index": "1.5", "relevance_score": 0.5},
+        {"index": 0, "relevance_score": "high"},
+        {"index": 0, "relevance_score": "nan"},
+        {"index": 0, "relevance_score": None},
+        {"index": None, "relevance_score": 0.5},
+        {"index": 0},
+    ],
+)
+def test_what_is_no_number_is_an_error(row: dict[str, Any]) -> None:
+    """Never another document, never a 0."""
+    with pytest.raises(ResponseParseError):
+        ask(Service({"rerank": [row]}), top_n=1)
+
+
+@pytest.mark.parametrize("name", ["max_tokens_per_doc", "max_chunks_per_doc"])
+def test_what_the_api_lacks_is_refused(name: str) -> None:
+    """An endpoint's settings are the cluster's."""
+    check_refused_unless_allowed(ask, Service(answer), "elastic", name)
+
+
+def test_settings_of_the_service_are_sent() -> None:
+    """In which versions before 9 have the number of results."""
+    service = Service(answer)
+    ask(service, task_settings={"top_n": 2})
+
+    assert service.body["task_settings"] == {"top_n": 2}
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "listwise"),
+    [
+        (BUILT_IN, "logit", False),
+        (".jina-reranker-v2-base-multilingual", "opaque", False),
+        (".jina-reranker-v3", "opaque", True),
+        (".jina-reranker-v3.5", "opaque", True),
+        ("my-rerank", "opaque", False),
+    ],
+)
+def test_the_facts_follow_the_built_in_endpoints(model: str, kind: str, listwise: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """Of others nothing is known."""
+    stated = rerank_elastic.resolve_provider(model)
+
+    assert (stated.score_kind, stated.listwise) == (kind, listwise)
+
+
+def reply(status: int, kind: str, reason: str) -> dict[str, Any]:
+    """An error as Elasticsearch writes it."""
+    cause = {"type": kind, "reason": reason}
+    return {"error": {"root_cause": [cause], **cause}, "status": status}
+
+
+@both_ways
+@pytest.mark.parametrize(
+    "case",
+    [
+        (400, reply(400, "status_exception", "bad"), BadRequestError, ("bad",), False),
+        (
+            401,
+            reply(401, "security_exception", "who?"),
+            AuthenticationError,
+            ("who?", "give api_key="),
+            False,
+        ),
+        (
+            403,
+            reply(403, "security_exception", "no"),
+            PermissionDeniedError,
+            ("no", "monitor_inference"),
+            False,
+        ),
+        (
+            404,
+            reply(404, "resource_not_found_exception", "Inference endpoint not found [m]"),
+            NotFoundError,
+            ("Inference endpoint not found [m]", "_inference/rerank/_all"),
+            False,
+        ),
+        (429, {"error": "too many"}, RateLimitError, ("too many",), True),
+        (503, reply(503, "status_exception", "starting"), ServerError, ("starting",), True),
+    ],
+    ids=lambda case: str(case[0]),
+)
+@pytest.mark.usefixtures("waits")
+def test_errors_are_of_their_kind(case: Failure, send: Send) -> None:
+    """With the cluster's reason."""
+    check_failure(ask, case, "elastic/my-rerank", send)

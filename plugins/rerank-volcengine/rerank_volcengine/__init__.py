@@ -1,0 +1,119 @@
+"""Volcengine's rerankers, through its knowledge service.
+
+https://www.volcengine.com/docs/84313/1254474
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rerank_core import (
+    APIStatusError,
+    AuthenticationError,
+    BadRequestError,
+    BilledUnits,
+    ConfigurationError,
+    HTTPRequest,
+    Meta,
+    PermissionDeniedError,
+    Provider,
+    RateLimitError,
+    RerankRequest,
+    RerankResponse,
+    RerankResult,
+    ResponseParseError,
+    ServerError,
+    Tokens,
+    hookimpl,
+    wire,
+)
+
+_MODELS = ("doubao-seed-rerank", "Doubao-pro-4k-rerank", "base-multilingual-rerank")
+# The codes of the service that say more than that it failed.
+_KINDS: Mapping[int, type[APIStatusError]] = {
+    1000001: AuthenticationError,
+    1000002: PermissionDeniedError,
+    1000003: BadRequestError,
+    1000028: ServerError,
+    1000029: RateLimitError,
+}
+
+
+@hookimpl
+def resolve_provider() -> Provider:
+    """State the knowledge service's facts."""
+    return Provider(
+        name="volcengine",
+        docs_url="https://www.volcengine.com/docs/84313/1254474",
+        base_url="https://api-knowledgebase.mlp.cn-beijing.volces.com",
+        base_url_env=("VOLCENGINE_API_BASE",),
+        api_key_env=("VOLCENGINE_API_KEY",),
+        api_key_required=False,
+        auth=_make_auth,
+        extra_params={"instruction": "rerank_instruction"},
+        options={"volcengine_region": ("VOLCENGINE_REGION",)},
+        secret_options={
+            "volcengine_access_key": ("VOLC_ACCESSKEY",),
+            "volcengine_secret_key": ("VOLC_SECRETKEY",),
+            "volcengine_session_token": ("VOLC_SESSION_TOKEN",),
+        },
+        max_documents=50,
+        hints={
+            401: "the access key and the secret key must belong together, and the clock be right",
+            403: "the account must have opened the knowledge service (VikingDB)",
+        },
+        models=_MODELS,
+    )
+
+
+@hookimpl
+def map_params(provider: Provider, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The service's name for an instruction."""
+    return wire.rename_params(params, provider.extra_params)
+
+
+@hookimpl
+def build_request(
+    provider: Provider, request: RerankRequest, params: Mapping[str, Any]
+) -> HTTPRequest:
+    """Build the request, which says the query beside each document."""
+    return HTTPRequest(
+        url=wire.join_endpoint(provider.base_url or "", "/api/knowledge/service/rerank"),
+        body={
+            "rerank_model": request.model,
+            "datas": [{"query": request.query, "content": text} for text in request.documents],
+            **params,
+        },
+    )
+
+
+@hookimpl
+def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
+    """Read the scores, which stand in the order of the documents, or the error beside a 200."""
+    if code := payload.get("code"):
+        kind = _KINDS.get(code, APIStatusError) if isinstance(code, int) else APIStatusError
+        raise kind(f"{payload.get('message')} (code {code})")
+    found = payload["data"]
+    # Some versions of the service write the list alone, and usage beside it.
+    scores, usage = (found, payload) if isinstance(found, list) else (found["scores"], found)
+    count = len(request.documents)
+    if not isinstance(scores, list) or len(scores) != count:
+        message = f"scores are no list of {count}, one for each document"
+        raise ResponseParseError(message, path="data.scores")
+    tokens = usage.get("token_usage")
+    return RerankResponse(
+        [RerankResult(at, score) for at, score in enumerate(scores)],
+        id=payload.get("request_id") or "",
+        meta=Meta(billed_units=BilledUnits(total_tokens=tokens), tokens=Tokens(tokens)),
+    )
+
+
+def _make_auth(key: str | None, provider: Provider, options: Any) -> Any:
+    """What signs or sends a key; what the caller gives comes before what variables hold."""
+    from rerank_volcengine._auth import make_auth  # noqa: PLC0415 - httpx not before the first call
+
+    region = options.get("volcengine_region") or "cn-beijing"
+    if not isinstance(region, str):
+        raise ConfigurationError(f"volcengine_region must be a string, not {region!r}")
+    return make_auth(key, provider, options, region=region)
