@@ -407,7 +407,6 @@ FAULTS: Mapping[str, Mapping[str, Case]] = {
     "check_facts_are_well_formed": {
         "a name with a capital": _stating(name="Healthy"),
         "no documentation": _stating(docs_url=""),
-        "a relative base URL": _stating(base_url="api.example.com"),
         "a variable that is none": _stating(api_key_env=("healthy key",)),
         "a needed key without a variable": _stating(api_key_env=()),
         "a parameter that no call has": _stating(params={"top_k": "top_k"}),
