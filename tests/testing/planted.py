@@ -10,8 +10,10 @@ import httpx
 from attrs import evolve
 
 from rerank_core import (
+    APIStatusError,
     Compute,
     HTTPRequest,
+    MissingAPIKeyError,
     Provider,
     RerankRequest,
     RerankResponse,
@@ -81,7 +83,7 @@ CASE = Case(
     model="healthy-1",
     params={"truncation": False},
     installed=False,
-    error_in_200={"error": {"message": "overloaded"}},
+    error_in_200={"error": {"message": "the engine failed"}},
     encode=encode,
     example=Example(
         call={"query": "capital of France", "documents": ["Berlin", "Paris"], "top_n": 1},
@@ -336,6 +338,67 @@ def _read_well(payload: Any, _: RerankRequest) -> list[RerankResult]:
 _COUNTED = evolve(CASE.example, meta=wire.read_meta(CASE.example.reply))
 
 
+def _from_one(ranking: Ranking, documents: Sequence[str], top_n: int | None) -> Any:
+    """The reply of a service that counts from 1."""
+    return encode([(index + 1, score) for index, score in ranking], documents, top_n)
+
+
+def _read_from_one(payload: Any, _: RerankRequest) -> list[RerankResult]:
+    rows = payload["results"]
+    return [RerankResult(row["index"] - 1, row["relevance_score"]) for row in rows]
+
+
+FROM_ONE = evolve(
+    _reading(_read_from_one),
+    encode=_from_one,
+    example=evolve(CASE.example, reply=_from_one([(1, 0.75)], [], 1)),
+)
+
+
+def _forgetful_auth(_: str | None, __: Provider, options: Mapping[str, Any]) -> httpx.Auth:
+    return httpx.BasicAuth("user", options["healthy_secret"])
+
+
+class _ForgetfulLater(httpx.Auth):
+    """Looks for its secret when it signs."""
+
+    def auth_flow(self, request: httpx.Request) -> Any:
+        """Fail where a variable is not set."""
+        request.headers["authorization"] = os.environ["HEALTHY_SECRET_OF_NOBODY"]
+        yield request
+
+
+def _asking_for_a_secret(_: str | None, __: Provider, options: Mapping[str, Any]) -> httpx.Auth:
+    if "healthy_secret" not in options:
+        message = "no secret: give healthy_secret="
+        raise MissingAPIKeyError(message)
+    return httpx.BasicAuth("user", options["healthy_secret"])
+
+
+SAYS_WHAT_IS_MISSING = _stating(auth=_asking_for_a_secret, api_key_required=False)
+
+
+class _Final(Healthy):
+    """Takes a busy service for a mistake in the call."""
+
+    @hookimpl
+    def parse_response(self, payload: Any) -> RerankResponse:
+        if payload.get("ok") is False:
+            raise APIStatusError(payload["reason"])
+        return Healthy.parse_response(self, payload)
+
+
+class _CountingInTheURL(Healthy):
+    """Asks for ten results, in the URL."""
+
+    @hookimpl
+    def build_request(
+        self, provider: Provider, request: RerankRequest, params: Mapping[str, Any]
+    ) -> HTTPRequest:
+        good = Healthy.build_request(self, provider, request, params)
+        return evolve(good, url=f"{good.url}?pageSize=10")
+
+
 def _with_auth(auth: type[httpx.Auth]) -> Case:
     return _stating(auth=lambda *_: auth())
 
@@ -483,4 +546,33 @@ FAULTS: Mapping[str, Mapping[str, Case]] = {
     "check_async_agrees": {"another way under async": _with_auth(_OtherWay)},
     "check_cancelling_works": {"a swallowed cancellation": _with_auth(_Blocking)},
     "check_keys_never_show": {"a key in an error": evolve(CASE, plugin=_Telling())},
+    "check_no_count_is_made_up": {
+        "ten results": _building(lambda _, body: {"k": 10, **body}),
+        "a thousand results under the name of top_n": _building(
+            lambda _, body: {"top_k": 1000, **body}
+        ),
+        "a count in another object": _building(
+            lambda _, body: {"parameters": {"max_results": 100}, **body}
+        ),
+        "a count in the URL": evolve(CASE, plugin=_CountingInTheURL()),
+    },
+    "check_example_without_options": {
+        "a field that the service demands": evolve(CASE, required=["top_k"]),
+    },
+    "check_missing_secret_is_said": {
+        "a secret taken for granted": _stating(auth=_forgetful_auth),
+        "a secret missed when it signs": _with_auth(_ForgetfulLater),
+        "a key taken for granted": _stating(
+            auth=lambda key, *_: httpx.BasicAuth("user", key.strip()), api_key_required=False
+        ),
+    },
+    "check_busy_is_tried_again": {
+        "a final error": evolve(
+            CASE, plugin=_Final(), error_in_200={"ok": False, "reason": "all engines are busy"}
+        ),
+    },
+    "check_indices_count_from_zero": {
+        "an index from 1 taken as it is": evolve(CASE, encode=_from_one),
+        "an index from 0 made less": _reading(_read_from_one),
+    },
 }

@@ -207,7 +207,12 @@ def test_nothing_can_be_sent(ask: Ask, rerank_fake: FakeProvider) -> None:
     """Not even by a plugin whose reply goes on, and not hidden by a passthrough."""
     rerank_fake.errors = []
     sent: list[httpx.Request] = []
-    transport = httpx.MockTransport(lambda request: sent.append(request) or httpx.Response(200))
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(200)
+
+    transport = httpx.MockTransport(answer)
     with pytest.MonkeyPatch.context() as patch:
         from rerank_core._resolve.hooks import ProviderHooks  # noqa: PLC0415 - for this alone
 

@@ -5,7 +5,14 @@ from collections.abc import Callable
 import pytest
 
 from rerank_core.testing import CHECKS, Case, Check, conformance
-from testing.planted import CASE, FAULTS, IN_PROCESS, REFUSED_HERE
+from testing.planted import (
+    CASE,
+    FAULTS,
+    FROM_ONE,
+    IN_PROCESS,
+    REFUSED_HERE,
+    SAYS_WHAT_IS_MISSING,
+)
 
 BY_NAME: dict[str, Callable[[Case], None]] = {check.__name__: check for check in CHECKS}
 PLANTED = [
@@ -25,6 +32,17 @@ def test_a_healthy_plugin_trips_no_check(check: Check) -> None:
 def test_a_healthy_plugin_in_this_process_trips_no_check(check: Check) -> None:
     """Nor does the one that sends nothing."""
     check()
+
+
+@conformance(FROM_ONE)
+def test_a_healthy_plugin_for_a_service_that_counts_from_one_trips_no_check(check: Check) -> None:
+    """Its encode computes with the indices that it is given."""
+    check()
+
+
+def test_an_auth_that_says_what_is_missing_is_right() -> None:
+    """That is what the check asks for."""
+    BY_NAME["check_missing_secret_is_said"](SAYS_WHAT_IS_MISSING)
 
 
 @pytest.mark.parametrize(("check", "case"), PLANTED)

@@ -72,6 +72,7 @@ CASE = Case(
         reply=REPLY,
         ranking=[(1, 0.6456), (0, 0.6060)],
     ),
+    required=["top_n"],
     encode=lambda ranking, documents, _: {
         "results": [
             {

@@ -61,6 +61,7 @@ def log(event: events.Event) -> None:
 
 
 def _describe(event: events.Event) -> tuple[str, dict[str, Any]]:
+    fields: dict[str, Any] = {}
     match event:
         case events.AttemptEnded():
             outcome = f"status {event.status_code}" if event.status_code else "no reply"

@@ -63,6 +63,7 @@ class Case:
         encode_error: The body of an error reply with a message.
         options: Options of the connection that a call cannot do without.
         params: An example value for each of the provider's own parameters.
+        required: Fields that the service demands in every request's body, by its own names.
         positional: Whether the reply has no indices, only scores in the order of the documents.
         error_in_200: A body with which the service reports an error under a good status.
         answer_auth: Answers the requests that authentication makes; `None` for all others.
@@ -76,6 +77,7 @@ class Case:
     encode_error: Callable[[str], JSON] = _default_error
     options: Mapping[str, Any] = field(factory=dict)
     params: Mapping[str, Any] = field(factory=dict)
+    required: Sequence[str] = ()
     positional: bool = False
     error_in_200: JSON = None
     answer_auth: Callable[[httpx.Request], httpx.Response | None] = field(default=lambda _: None)

@@ -105,6 +105,7 @@ def _broken(case: Case) -> Iterator[tuple[str, JSON]]:
     documents = texts(3)
     good = [(0, 0.9), (1, 0.5), (2, 0.1)]
     write: Any = (lambda value: value) if computes(case) else _written
+    usual = _written(encoded(case, good, documents, None))
     for what, ranking in {
         "a score that is text": [(0, "high"), (1, 0.5), (2, 0.1)],
         "a score that is null": [(0, None), (1, 0.5), (2, 0.1)],
@@ -130,7 +131,12 @@ def _broken(case: Case) -> Iterator[tuple[str, JSON]]:
         "one result too many": [*good, (3, 0.05)],
     }.items():
         ranked: Any = ranking
-        yield what, write(encoded(case, ranked, documents, None))
+        try:
+            reply = encoded(case, ranked, documents, None)
+        except (TypeError, ValueError):  # it computes with what it is given: counts from 1, say
+            continue
+        if _written(reply) != usual:
+            yield what, write(reply)
     if computes(case):
         yield (
             "a score that is not a number",
@@ -200,6 +206,15 @@ def check_damaged_replies_do_no_harm(case: Case) -> None:
         )
 
 
+_ODD: tuple[tuple[str, JSON], ...] = (
+    ("null", None),
+    ("text", "x"),
+    ("true", True),
+    ("an object", {}),
+    ("a list", []),
+)
+
+
 def _damage(reply: JSON, path: str = "") -> Iterator[tuple[str, JSON]]:
     """The reply with one value, at any depth, lost or of another type."""
     places = (
@@ -211,7 +226,7 @@ def _damage(reply: JSON, path: str = "") -> Iterator[tuple[str, JSON]]:
     )
     for place in places:
         here = f"{path}.{place}" if isinstance(place, str) else f"{path}[{place}]"
-        for word, value in (("null", None), ("text", "x"), ("an object", {}), ("a list", [])):
+        for word, value in _ODD:
             changed = copy.copy(reply)
             changed[place] = value
             yield f"{here} replaced by {word}", changed

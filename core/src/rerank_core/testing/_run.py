@@ -16,6 +16,7 @@ from rerank_core.testing import (
     _checks_place,
     _checks_reply,
     _checks_request,
+    _checks_usual,
 )
 from rerank_core.testing._case import Case
 from rerank_core.testing._failure import explain
@@ -30,6 +31,7 @@ MODULES = (
     _checks_params,
     _checks_reply,
     _checks_failure,
+    _checks_usual,
 )
 CHECKS: tuple[Callable[[Case], None], ...] = tuple(
     check for module in MODULES for name, check in vars(module).items() if name.startswith("check_")
