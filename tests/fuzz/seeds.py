@@ -16,7 +16,11 @@ from rerank_core.testing import CANARY, Case
 ROOT = Path(__file__).parents[2]
 CAPTURES = ROOT / "tests" / "fixtures" / "captures"
 PLUGINS = tuple(
-    sorted(path.name.removeprefix("rerank-") for path in (ROOT / "plugins").glob("rerank-*"))
+    sorted(
+        path.parent.name.removeprefix("rerank-")
+        for path in (ROOT / "plugins").glob("rerank-*/pyproject.toml")
+        if "rerank_core.providers" in path.read_text(encoding="utf-8")
+    )
 )
 # Captures are called by the name that litellm has for a provider.
 _CAPTURED_AS = {"vllm": "hosted_vllm"}

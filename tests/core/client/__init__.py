@@ -1,1 +1,5 @@
+<<<<<<< HEAD
 """The whole way, as callers go it."""
+=======
+"""Tests of the calls, as applications make them."""
+>>>>>>> front

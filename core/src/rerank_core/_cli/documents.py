@@ -83,7 +83,7 @@ def _check_items(items: list[Any]) -> list[Any]:
 
 def _read_parquet(content: bytes) -> list[Any]:
     try:
-        import pyarrow as pa  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra without types
+        import pyarrow as pa  # noqa: PLC0415 - an extra
         from pyarrow import parquet  # noqa: PLC0415 - likewise
     except ImportError:
         message = "Parquet needs an extra: pip install 'rerank-core[parquet]'"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -50,14 +49,6 @@ def is_terminal() -> bool:
 def printable(text: str) -> str:
     """One line without what could steer a terminal: a service may have written it."""
     return "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
-
-
-def escaped(line: str) -> str:
-    """A line of JSON that says the same, without what could steer a terminal."""
-    return "".join(
-        char if char.isprintable() else json.dumps(char)[1:-1] if char != "\x7f" else "\\u007f"
-        for char in line
-    )
 
 
 @contextlib.contextmanager
