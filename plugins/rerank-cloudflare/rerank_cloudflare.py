@@ -39,11 +39,11 @@ def resolve_provider(model: str) -> Provider:
         # As the model's last layer gives them: seen by its users, and not documented.
         score_kind="logit" if model == _LOGIT else "opaque",
         hints={
-            401: "the token needs the permission Workers AI: Read, in this account",
-            403: "the token needs the permission Workers AI: Read, in this account",
-            404: "the account or the model is not known: models are written as on their page,"
-            f" cloudflare/{_LOGIT}",
-            429: "the day's free allocation may be used up, or the rate limit reached",
+            401: "if the token is right: it needs the permission Workers AI: Read, in this account",
+            403: "if the token is right: it needs the permission Workers AI: Read, in this account",
+            404: "if it is about the model: models are written as on their page,"
+            f" cloudflare/{_LOGIT}; if about the account, see account_id",
+            429: "if the day's free allocation is used up, it begins anew at 00:00 UTC",
         },
         models=(_LOGIT,),
     )

@@ -55,11 +55,11 @@ def resolve_provider(model: str) -> Provider:
         score_kind=kind,
         listwise=model.startswith(".jina-reranker-v3"),
         hints={
-            401: "give api_key=, username= and password=, or bearer_token=",
-            403: "the key's role needs the cluster privilege monitor_inference",
-            404: "the model is the id of an inference endpoint: GET /_inference/rerank/_all lists"
-            " them",
-            408: "a built-in model may have to be started first: give inference_timeout='120s'",
+            401: "if nothing was given: give api_key=, username= and password=, or bearer_token=",
+            403: "if a privilege is missing: the role needs the cluster's monitor_inference",
+            404: "if it is about the model: it is the id of an inference endpoint, and"
+            " GET /_inference/rerank/_all lists them",
+            408: "if a built-in model has to be started first: give inference_timeout='120s'",
         },
         models=_BUILT_IN,
     )

@@ -50,9 +50,9 @@ def resolve_provider(model: str) -> Provider:
         score_kind="probability" if is_cohere or model in _TOKENS else "opaque",
         error_types={402: PermissionDeniedError},  # not paid for
         hints={
-            400: "a text may be longer than the model reads: truncate='END' cuts it",
-            402: "a payment is due",
-            403: "the project may not use the model: deprecated ones are closed to most",
+            400: "if a text is longer than the model reads: truncate='END' cuts it",
+            402: "if a payment is due: see the organization's billing",
+            403: "if the project may not use the model: deprecated ones are closed to most",
         },
         retires=_REPLACED.get(model),
         models=("bge-reranker-v2-m3", "cohere-rerank-4-fast", *_REPLACED, "pinecone-rerank-v0"),

@@ -25,7 +25,7 @@ _PATH = "/20231130/actions/rerankText"
 _HINTS: Mapping[int | str, str] = {
     "NotAuthenticated": "the user, fingerprint and key must belong together, the clock be right",
     "NotAuthorizedOrNotFound": "a policy must allow `use generative-ai-family` in the compartment",
-    404: "the model may not be offered in this region",
+    404: "if it is about the model: not every region offers each",
 }
 
 

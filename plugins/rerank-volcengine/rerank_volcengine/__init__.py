@@ -60,8 +60,9 @@ def resolve_provider() -> Provider:
         },
         max_documents=50,
         hints={
-            401: "the access key and the secret key must belong together, and the clock be right",
-            403: "the account must have opened the knowledge service (VikingDB)",
+            401: "if it is about the signature: access key and secret key must belong together, and"
+            " the clock be right",
+            403: "if the account has not opened the knowledge service (VikingDB): open it",
         },
         models=_MODELS,
     )
