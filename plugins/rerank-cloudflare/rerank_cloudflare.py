@@ -22,6 +22,7 @@ from rerank_core import (
 
 _ROOT = "https://api.cloudflare.com/client/v4"
 _LOGIT = "@cf/baai/bge-reranker-base"
+_CHAT = re.compile(r"/(chat/completions|embeddings)$")
 
 
 @hookimpl
@@ -80,7 +81,9 @@ def parse_response(payload: Any, headers: Mapping[str, str]) -> RerankResponse:
 def _to_url(base_url: str, request: RerankRequest) -> str:
     """Complete a base URL: of the API, an account, the run or chat API, or an AI gateway."""
     parts = urlsplit(base_url)
-    path = parts.path.rstrip("/")
+    path = _CHAT.sub("", parts.path.rstrip("/"))
+    if parts.hostname == "gateway.ai.cloudflare.com":  # its chat API is beside Workers AI, or in it
+        path = re.sub(r"/(compat|workers-ai/v1)$", "/workers-ai", path)
     model = quote(request.model, safe="@/")
     if not path.endswith(f"/{model}"):
         if path.endswith("/ai/v1"):  # of the API that has no reranking

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from rerank_core import (
     APIKeyHeader,
@@ -81,7 +82,7 @@ def build_request(
         message = f"api_version must be like {_VERSION!r}, not {version!r}"
         raise ConfigurationError(message)
     return HTTPRequest(
-        url=wire.join_endpoint(provider.base_url or "", "/rerank"),
+        url=wire.join_endpoint(_checked(provider.base_url or ""), "/rerank"),
         headers={"X-Pinecone-Api-Version": version},
         body={
             "model": request.model,
@@ -104,6 +105,19 @@ def parse_response(payload: Any, headers: Mapping[str, str]) -> RerankResponse:
         model=payload.get("model"),
         meta=Meta(billed_units=BilledUnits(search_units=units)),
     )
+
+
+def _checked(base_url: str) -> str:
+    """The base URL, unless it is that of an index or an assistant.
+
+    Raises:
+        ConfigurationError: Nothing is reranked there.
+    """
+    host = urlsplit(base_url).hostname or ""
+    if host.endswith(".pinecone.io") and not host.startswith("api"):
+        message = f"{host} does not rerank: leave api_base out, or give 'https://api.pinecone.io'"
+        raise ConfigurationError(message)
+    return base_url
 
 
 def _to_documents(request: RerankRequest) -> dict[str, Any]:
