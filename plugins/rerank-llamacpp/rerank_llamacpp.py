@@ -44,8 +44,8 @@ def resolve_provider() -> Provider:
         hints={
             401: "if the server was started with a key: give it as api_key=, or set"
             " LLAMACPP_API_KEY",
-            404: "if it is about the path: end api_base where the server's own begins, /v1/rerank is"
-            " added",
+            404: "if it is about the path: end api_base where the server's own begins, for"
+            " /v1/rerank is added",
             500: "if a query and a document together are too large to process: start the server"
             " with a larger --ubatch-size and --batch-size, or cut the document; nothing is cut"
             " by the server",
