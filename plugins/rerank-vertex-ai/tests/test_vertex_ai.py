@@ -403,7 +403,7 @@ def test_a_reply_is_read(send: Send) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({}, "ranks 0 documents where 3"),
+        ({}, "no 'records'"),
         ({"records": {}}, "records is dict, not a list"),
         ({"records": [{"score": 1}]}, r"records\[0\] has no id"),
         ({"records": [{"id": 0, "score": 1}]}, r"records\[0\] has no id"),
@@ -412,7 +412,7 @@ def test_a_reply_is_read(send: Send) -> None:
         ({"records": ["text"]}, r"records\[0\] has no id"),
         ({"records": [{"id": "0", "score": "high"}]}, "score"),
         ({"records": [{"id": "0", "score": 1}] * 3}, "twice"),
-        ([], "documents"),
+        ([], "'records' was expected"),
     ],
 )
 def test_a_reply_of_another_shape_is_no_ranking(body: Any, words: str) -> None:
