@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
@@ -34,7 +35,7 @@ def spans() -> Iterator[InMemorySpanExporter]:
 
 
 def _call(way: str, base_url: str) -> RerankResponse:
-    options = {"api_key": "k-0123456789", "api_base": base_url}
+    options: dict[str, Any] = {"api_key": "k-0123456789", "api_base": base_url}
     if way == "rerank":
         return rerank("cohere/rerank-v3.5", "q", ["a"], **options)
     return asyncio.run(arerank("cohere/rerank-v3.5", "q", ["a"], **options))
