@@ -13,7 +13,6 @@ from email.parser import HeaderParser
 from pathlib import Path
 from typing import Any
 
-
 # Their licence stands in a file of theirs, and not in their metadata: BSD-3-Clause, Apache-2.0.
 SILENT = {"protobuf", "volcengine"}
 
