@@ -742,6 +742,30 @@ def test_a_credential_s_token_is_kept_until_shortly_before_its_end(
     assert threading.get_ident() not in credential.threads  # what hangs there holds up nobody
 
 
+class ComparedCredential(Credential):
+    """One that is compared by value, as a data class is, and so has no hash."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ComparedCredential) and other.lifetime == self.lifetime
+
+    __hash__ = None  # type: ignore[assignment]  # what Python does by itself, for the type checker
+
+
+@every_way
+@pytest.mark.parametrize("kind", [Credential, ComparedCredential])
+def test_a_credential_that_is_given_to_each_call_is_asked_once(
+    kind: type[Credential], send: Send
+) -> None:
+    """A call with a client has a `Reranker` of its own; the token belongs to the credential."""
+    service, credential, another = Service(), kind(), kind()
+
+    for given in (credential, credential, another, credential):
+        send(**CALL, azure_credential=given, http_client=service)
+
+    assert (len(credential.scopes), len(another.scopes)) == (1, 1)
+    assert len(service.requests) == 4
+
+
 def test_an_async_credential_serves_async_calls() -> None:
     """And only these: a blocking call says so."""
     service = Service()

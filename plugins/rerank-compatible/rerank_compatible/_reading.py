@@ -13,7 +13,7 @@ _LISTS = ("results", "data", "rerank", "rankings")
 _SCORES = ("relevance_score", "score", "logit")
 
 
-def read_results(payload: Any, settings: Settings, documents: int) -> Sequence[RerankResult]:
+def read_results(payload: Any, settings: Settings, documents: int) -> list[RerankResult]:
     """The ranking in a reply.
 
     Args:

@@ -406,7 +406,7 @@ def test_what_a_reply_may_have_or_lack_is_no_fault(
     """An id, a usage, documents."""
     response = ask(Service(REPLY | changes), top_n=1)
 
-    assert {name: response[name] for name in expected} == expected
+    assert {name: getattr(response, name) for name in expected} == expected
     document = response.results[0].document
     assert document is not None
     assert document.text == DOCUMENTS[response.results[0].index]

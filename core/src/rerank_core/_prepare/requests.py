@@ -124,6 +124,9 @@ def add_extras(work: HTTPRequest, target: Target) -> HTTPRequest:
     try:
         check_headers("the request's headers", work.headers)
     except ConfigurationError as error:
+        chosen = target.provider_options.values()
+        given = {name: text for name, text in work.headers.items() if text in chosen}
+        check_headers("what an option says", given)  # which is the caller's to mend
         raise target.hooks.source.error(error.message) from error
     body = work.body
     if options.extra_body and body is not None:
