@@ -22,6 +22,7 @@ from rerank_core import (
 
 _ROOT = "https://api.cloudflare.com/client/v4"
 _LOGIT = "@cf/baai/bge-reranker-base"
+_CHAT = re.compile(r"/(chat/completions|embeddings)$")
 
 
 @hookimpl
@@ -39,11 +40,11 @@ def resolve_provider(model: str) -> Provider:
         # As the model's last layer gives them: seen by its users, and not documented.
         score_kind="logit" if model == _LOGIT else "opaque",
         hints={
-            401: "the token needs the permission Workers AI: Read, in this account",
-            403: "the token needs the permission Workers AI: Read, in this account",
-            404: "the account or the model is not known: models are written as on their page,"
-            f" cloudflare/{_LOGIT}",
-            429: "the day's free allocation may be used up, or the rate limit reached",
+            401: "if the token is right: it needs the permission Workers AI: Read, in this account",
+            403: "if the token is right: it needs the permission Workers AI: Read, in this account",
+            404: "if it is about the model: models are written as on their page,"
+            f" cloudflare/{_LOGIT}; if about the account, see account_id",
+            429: "if the day's free allocation is used up, it begins anew at 00:00 UTC",
         },
         models=(_LOGIT,),
     )
@@ -80,7 +81,9 @@ def parse_response(payload: Any, headers: Mapping[str, str]) -> RerankResponse:
 def _to_url(base_url: str, request: RerankRequest) -> str:
     """Complete a base URL: of the API, an account, the run or chat API, or an AI gateway."""
     parts = urlsplit(base_url)
-    path = parts.path.rstrip("/")
+    path = _CHAT.sub("", parts.path.rstrip("/"))
+    if parts.hostname == "gateway.ai.cloudflare.com":  # its chat API is beside Workers AI, or in it
+        path = re.sub(r"/(compat|workers-ai/v1)$", "/workers-ai", path)
     model = quote(request.model, safe="@/")
     if not path.endswith(f"/{model}"):
         if path.endswith("/ai/v1"):  # of the API that has no reranking

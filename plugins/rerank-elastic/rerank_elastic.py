@@ -6,6 +6,7 @@ https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-inference-
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, unquote, urlencode, urlsplit, urlunsplit
@@ -32,6 +33,8 @@ _BUILT_IN = (
     ".jina-reranker-v3",
     ".jina-reranker-v3.5",
 )
+_WHOLE = re.compile(r"/_inference/(rerank/[^/]+|(?!rerank$)[^/]+)$")
+_KIBANA = re.compile(r"\.kb\..*\.(elastic\.cloud|elastic-cloud\.com|found\.io)$")
 
 
 @hookimpl
@@ -55,11 +58,11 @@ def resolve_provider(model: str) -> Provider:
         score_kind=kind,
         listwise=model.startswith(".jina-reranker-v3"),
         hints={
-            401: "give api_key=, username= and password=, or bearer_token=",
-            403: "the key's role needs the cluster privilege monitor_inference",
-            404: "the model is the id of an inference endpoint: GET /_inference/rerank/_all lists"
-            " them",
-            408: "a built-in model may have to be started first: give inference_timeout='120s'",
+            401: "if nothing was given: give api_key=, username= and password=, or bearer_token=",
+            403: "if a privilege is missing: the role needs the cluster's monitor_inference",
+            404: "if it is about the model: it is the id of an inference endpoint, and"
+            " GET /_inference/rerank/_all lists them",
+            408: "if a built-in model has to be started first: give inference_timeout='120s'",
         },
         models=_BUILT_IN,
     )
@@ -100,8 +103,12 @@ def _to_number(value: Any, kind: type[int | float]) -> Any:
 def _to_url(base_url: str, request: RerankRequest) -> str:
     """Complete a base URL, which may hold the whole path, with the endpoint's id."""
     parts = urlsplit(base_url)
+    if _KIBANA.search(parts.hostname or ""):
+        message = f"{parts.hostname} is Kibana's address: give api_base= that of Elasticsearch"
+        raise ConfigurationError(message)
     path = parts.path.rstrip("/")
-    if "/_inference/" not in path:
+    if not _WHOLE.search(path):
+        path = path.partition("/_inference")[0]  # that of another task has the cluster's before it
         path += f"/_inference/rerank/{quote(request.model, safe='')}"
     query = parts.query
     if (seconds := request.options.get("inference_timeout")) is not None:

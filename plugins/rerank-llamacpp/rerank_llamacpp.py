@@ -42,13 +42,15 @@ def resolve_provider() -> Provider:
         error_types={"server_error": BadRequestError},
         final_statuses=frozenset({500, 501}),
         hints={
-            401: "give api_key=, or set LLAMACPP_API_KEY, to what the server was started with",
-            404: "end api_base where the server's own path begins: /v1/rerank is added",
+            401: "if the server was started with a key: give it as api_key=, or set"
+            " LLAMACPP_API_KEY",
+            404: "if it is about the path: end api_base where the server's own begins, for"
+            " /v1/rerank is added",
             500: "if a query and a document together are too large to process: start the server"
             " with a larger --ubatch-size and --batch-size, or cut the document; nothing is cut"
             " by the server",
-            501: "start the server with --rerank",
-            503: "while the model is being loaded: give max_retries=",
+            501: "if the server was started without --rerank, start it with that",
+            503: "if the model is still being loaded: give max_retries=",
         },
     )
 

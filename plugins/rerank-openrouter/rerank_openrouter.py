@@ -50,9 +50,9 @@ def resolve_provider(model: str) -> Provider:
         listwise="listwise" in model or "jina-reranker-v3" in model,
         error_types={402: PermissionDeniedError},  # no credits
         hints={
-            402: "the account has no credits left",
-            404: "models are listed at https://openrouter.ai/models?output_modalities=rerank;"
-            " those of voyageai/ are now at mongodb/",
+            402: "if the account has no credits left: add some",
+            404: "if it is about the model: https://openrouter.ai/models?output_modalities=rerank"
+            " lists them, and those of voyageai/ are now at mongodb/",
         },
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from rerank_core import (
     APIKeyHeader,
@@ -50,9 +51,9 @@ def resolve_provider(model: str) -> Provider:
         score_kind="probability" if is_cohere or model in _TOKENS else "opaque",
         error_types={402: PermissionDeniedError},  # not paid for
         hints={
-            400: "a text may be longer than the model reads: truncate='END' cuts it",
-            402: "a payment is due",
-            403: "the project may not use the model: deprecated ones are closed to most",
+            400: "if a text is longer than the model reads: truncate='END' cuts it",
+            402: "if a payment is due: see the organization's billing",
+            403: "if the project may not use the model: deprecated ones are closed to most",
         },
         retires=_REPLACED.get(model),
         models=("bge-reranker-v2-m3", "cohere-rerank-4-fast", *_REPLACED, "pinecone-rerank-v0"),
@@ -81,7 +82,7 @@ def build_request(
         message = f"api_version must be like {_VERSION!r}, not {version!r}"
         raise ConfigurationError(message)
     return HTTPRequest(
-        url=wire.join_endpoint(provider.base_url or "", "/rerank"),
+        url=wire.join_endpoint(_checked(provider.base_url or ""), "/rerank"),
         headers={"X-Pinecone-Api-Version": version},
         body={
             "model": request.model,
@@ -104,6 +105,19 @@ def parse_response(payload: Any, headers: Mapping[str, str]) -> RerankResponse:
         model=payload.get("model"),
         meta=Meta(billed_units=BilledUnits(search_units=units)),
     )
+
+
+def _checked(base_url: str) -> str:
+    """The base URL, unless it is that of an index or an assistant.
+
+    Raises:
+        ConfigurationError: Nothing is reranked there.
+    """
+    host = urlsplit(base_url).hostname or ""
+    if host.endswith(".pinecone.io") and not host.startswith("api"):
+        message = f"{host} does not rerank: leave api_base out, or give 'https://api.pinecone.io'"
+        raise ConfigurationError(message)
+    return base_url
 
 
 def _to_documents(request: RerankRequest) -> dict[str, Any]:

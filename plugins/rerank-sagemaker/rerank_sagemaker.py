@@ -23,6 +23,7 @@ from rerank_core import (
 
 _BASE = "https://runtime.sagemaker.{region}.amazonaws.com"
 _SERVICE = "sagemaker"
+_STREAM = "-response-stream"  # of a chat's answers, behind the same path
 # What a container takes, and so what can be asked of it: SageMaker itself passes bodies on.
 _PARAMS: Mapping[str, Mapping[str, str]] = {
     "tei": {},
@@ -145,11 +146,11 @@ def _to_url(provider: Provider, request: RerankRequest) -> str:
     """The whole URL: of the region, or the caller's."""
     from rerank_bedrock import aws  # noqa: PLC0415 - as above
 
-    base = provider.base_url or ""
+    base = (provider.base_url or "").rstrip("/").removesuffix(_STREAM)
     if base == _BASE:
         region = aws.region_of(request)
         base = f"https://runtime.sagemaker.{region}.{aws.domain_of(region)}"
-    if base.rstrip("/").endswith("/invocations"):
+    if base.endswith("/invocations"):
         return base
     _, endpoint = _split(request.model, request.options)
     return wire.join_endpoint(base, f"/endpoints/{quote(endpoint, safe='')}/invocations")

@@ -29,8 +29,9 @@ def resolve_provider(model: str) -> Provider:
         listwise="jina-reranker-v3" in model.lower(),
         final_statuses=frozenset({500, 501}),  # any fault of a model, bad input above all
         hints={
-            400: "model= is the uid that a model was launched with: GET /v1/models lists those",
-            401: "give api_key=, or set XINFERENCE_API_KEY",
+            400: "if it is about the model: it is the uid that one was launched with, and"
+            " GET /v1/models lists those",
+            401: "if the server wants a key: give api_key=, or set XINFERENCE_API_KEY",
             500: "if the model is still being launched, wait for it; if a text is too long, cut it",
         },
     )

@@ -20,6 +20,11 @@ from service import Service
 ROOT = Path(__file__).parents[2]
 KEY = "key-0123456789"
 DOCUMENTS = ("the first text", "the second text", "the third text")
+# A 500 of these says nothing of the server's health, and is not retried.
+FINAL_500 = {
+    "llamacpp": "a pair that is too long for a batch is answered with it, every time",
+    "xinference": "any fault of a model is answered with it, a text that is too long above all",
+}
 RANKING = ((1, 0.75), (0, 0.5), (2, 0.25))
 
 

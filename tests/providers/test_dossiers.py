@@ -48,11 +48,21 @@ PAGES = {
         ),
         1000,
     ),
+    "cloudflare": Pages(
+        "https://api.cloudflare.com/client/v4",
+        ("CLOUDFLARE_API_KEY", "CLOUDFLARE_API_TOKEN"),
+        ("CLOUDFLARE_API_BASE",),
+    ),
     "cohere": Pages(
         "https://api.cohere.com",
         ("COHERE_API_KEY", "CO_API_KEY"),
         ("COHERE_API_BASE", "CO_API_URL"),
         1000,
+    ),
+    "contextual": Pages(
+        "https://api.contextual.ai/v1",
+        ("CONTEXTUAL_API_KEY", "CONTEXTUAL_AI_API_KEY"),
+        ("CONTEXTUAL_API_BASE", "CONTEXTUAL_AI_BASE_URL"),
     ),
     "dashscope": Pages(
         "https://dashscope.aliyuncs.com",
@@ -69,6 +79,11 @@ PAGES = {
         ("DEEPINFRA_API_KEY", "DEEPINFRA_TOKEN"),
         ("DEEPINFRA_API_BASE", "DEEPINFRA_BASE_URL"),
         1000,
+    ),
+    "elastic": Pages(
+        None,
+        ("ELASTIC_API_KEY", "ELASTICSEARCH_API_KEY"),
+        ("ELASTICSEARCH_URL", "ELASTIC_API_BASE"),
     ),
     "fireworks": Pages(
         "https://api.fireworks.ai/inference/v1",
@@ -87,19 +102,52 @@ PAGES = {
         32,
     ),
     "infinity": Pages("http://localhost:7997", ("INFINITY_API_KEY",), ("INFINITY_API_BASE",), 2048),
+    "isaacus": Pages(
+        "https://api.isaacus.com/v1",
+        ("ISAACUS_API_KEY",),
+        ("ISAACUS_API_BASE", "ISAACUS_BASE_URL"),
+    ),
     "jina": Pages(
         "https://api.jina.ai/v1",
         ("JINA_AI_API_KEY", "JINA_API_KEY", "JINA_AI_TOKEN"),
         ("JINA_AI_API_BASE",),
     ),
     "litellm_proxy": Pages(None, ("LITELLM_PROXY_API_KEY",), ("LITELLM_PROXY_API_BASE",)),
+    "llamacpp": Pages(
+        "http://127.0.0.1:8080", ("LLAMACPP_API_KEY", "LLAMA_API_KEY"), ("LLAMACPP_API_BASE",)
+    ),
+    "mixedbread": Pages(
+        "https://api.mixedbread.com",
+        ("MXBAI_API_KEY", "MIXEDBREAD_API_KEY"),
+        ("MIXEDBREAD_API_BASE", "MIXEDBREAD_BASE_URL"),
+        1000,
+    ),
     "nvidia_nim": Pages(
         "https://ai.api.nvidia.com",
         ("NVIDIA_NIM_API_KEY", "NVIDIA_API_KEY"),
         ("NVIDIA_NIM_API_BASE", "NVIDIA_BASE_URL"),
         512,
     ),
+    "oci": Pages("https://inference.generativeai.{region}.oci.{domain}", (), ("OCI_API_BASE",)),
+    "openrouter": Pages(
+        "https://openrouter.ai/api/v1", ("OPENROUTER_API_KEY",), ("OPENROUTER_API_BASE",)
+    ),
+    "pinecone": Pages(
+        "https://api.pinecone.io",
+        ("PINECONE_API_KEY",),
+        ("PINECONE_API_BASE", "PINECONE_CONTROLLER_HOST"),
+        100,
+    ),
+    "sagemaker": Pages(
+        "https://runtime.sagemaker.{region}.amazonaws.com",
+        (),
+        ("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "AWS_ENDPOINT_URL", "SAGEMAKER_API_BASE"),
+        32,
+    ),
     "scaleway": Pages("https://api.scaleway.ai/v1", ("SCW_SECRET_KEY",), ("SCALEWAY_API_BASE",)),
+    "siliconflow": Pages(
+        "https://api.siliconflow.com/v1", ("SILICONFLOW_API_KEY",), ("SILICONFLOW_API_BASE",)
+    ),
     "together": Pages(
         "https://api.together.ai/v1",
         ("TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHERAI_API_KEY", "TOGETHER_AI_TOKEN"),
@@ -110,6 +158,12 @@ PAGES = {
     ),
     "vllm": Pages(
         "http://localhost:8000", ("HOSTED_VLLM_API_KEY", "VLLM_API_KEY"), ("HOSTED_VLLM_API_BASE",)
+    ),
+    "volcengine": Pages(
+        "https://api-knowledgebase.mlp.cn-beijing.volces.com",
+        ("VOLCENGINE_API_KEY",),
+        ("VOLCENGINE_API_BASE",),
+        50,
     ),
     "voyage": Pages(
         "https://api.voyageai.com/v1",
@@ -123,7 +177,14 @@ PAGES = {
         ("WATSONX_API_BASE", "WATSONX_URL", "WX_URL", "WML_URL"),
         1000,
     ),
+    "xinference": Pages(
+        "http://127.0.0.1:9997",
+        ("XINFERENCE_API_KEY",),
+        ("XINFERENCE_API_BASE", "XINFERENCE_SERVER_URL"),
+    ),
 }
+# When prices were seen, unless on 22 November.
+SEEN = {"contextual": "2026-06-30", "mixedbread": "2026-11-28"}
 # The model; its context in tokens; US dollars for a million of what; from when it is gone.
 MODELS: list[tuple[str, int | None, float | None, str | None, str | None]] = [
     ("azure_ai/Cohere-rerank-v4.0-pro", 32_768, 2500, PER_UNIT, None),
@@ -133,6 +194,7 @@ MODELS: list[tuple[str, int | None, float | None, str | None, str | None]] = [
     ("azure_ai/Cohere-rerank-v3-multilingual", 4096, 2000, PER_UNIT, "2025-06-30"),
     ("bedrock/amazon.rerank-v1:0", UNKNOWN, 1000, PER_UNIT, None),
     ("bedrock/cohere.rerank-v3-5:0", 4096, 2000, PER_UNIT, None),
+    ("cloudflare/@cf/baai/bge-reranker-base", 512, UNKNOWN, None, None),
     ("cohere/rerank-v5.0-pro", 32_768, UNKNOWN, None, None),
     ("cohere/rerank-v5.0-fast", 32_768, UNKNOWN, None, None),
     ("cohere/rerank-v4.0-pro", 32_768, 2500, PER_UNIT, None),
@@ -140,6 +202,9 @@ MODELS: list[tuple[str, int | None, float | None, str | None, str | None]] = [
     ("cohere/rerank-v3.5", 4096, 2000, PER_UNIT, None),
     ("cohere/rerank-english-v3.0", 4096, 2000, PER_UNIT, None),
     ("cohere/rerank-multilingual-v3.0", 4096, 2000, PER_UNIT, None),
+    ("contextual/ctxl-rerank-v2-instruct-multilingual", UNKNOWN, 0.05, PER_TOKEN, None),
+    ("contextual/ctxl-rerank-v2-instruct-multilingual-mini", UNKNOWN, 0.02, PER_TOKEN, None),
+    ("contextual/ctxl-rerank-v1-instruct", UNKNOWN, UNKNOWN, None, None),
     ("dashscope/qwen3-rerank", 4000, 0.1, PER_TOKEN, None),
     ("dashscope/qwen3.7-text-rerank", 32_768, UNKNOWN, None, None),
     ("dashscope/gte-rerank-v2", 4000, 0.115, PER_TOKEN, None),
@@ -149,15 +214,26 @@ MODELS: list[tuple[str, int | None, float | None, str | None, str | None]] = [
     ("deepinfra/Qwen/Qwen3-Reranker-4B", 32_768, UNKNOWN, None, None),
     ("deepinfra/Qwen/Qwen3-Reranker-8B", 32_768, 0.05, PER_TOKEN, None),
     ("deepinfra/nvidia/Nemotron-3.5-Rerank-8B-BF16", 32_768, 0.05, PER_TOKEN, None),
+    ("elastic/.rerank-v1-elasticsearch", 512, UNKNOWN, None, None),
+    ("elastic/.jina-reranker-v2-base-multilingual", UNKNOWN, UNKNOWN, None, None),
+    ("elastic/.jina-reranker-v3", UNKNOWN, UNKNOWN, None, None),
+    ("elastic/.jina-reranker-v3.5", UNKNOWN, UNKNOWN, None, None),
     ("fireworks/qwen3-reranker-8b", 40_960, 0.2, PER_TOKEN, None),
     ("fireworks/accounts/fireworks/models/qwen3-reranker-8b", 40_960, 0.2, PER_TOKEN, None),
     ("fireworks/qwen3-reranker-4b", 40_960, UNKNOWN, None, None),
     ("fireworks/qwen3-reranker-0p6b", 40_960, UNKNOWN, None, None),
     ("fireworks/voyage-rerank-2-5", 32_000, UNKNOWN, None, None),
+    ("isaacus/kanon-2-reranker", 16_384, UNKNOWN, None, None),
+    ("isaacus/kanon-universal-classifier", UNKNOWN, UNKNOWN, None, None),
     ("jina/jina-reranker-v3.5", 131_072, UNKNOWN, None, None),
     ("jina/jina-reranker-v3", 131_072, UNKNOWN, None, None),
     ("jina/jina-reranker-m0", 10_240, UNKNOWN, None, None),
     ("jina/jina-reranker-v2-base-multilingual", 1024, 0.05, PER_TOKEN, None),
+    ("mixedbread/mixedbread-ai/mxbai-rerank-large-v2", 8192, 0.15, PER_TOKEN, None),
+    ("mixedbread/mixedbread-ai/mxbai-rerank-base-v2", 8192, 0.15, PER_TOKEN, None),
+    ("mixedbread/mixedbread-ai/mxbai-rerank-large-v1", 512, UNKNOWN, None, None),
+    ("mixedbread/mixedbread-ai/mxbai-rerank-base-v1", 512, 0.15, PER_TOKEN, None),
+    ("mixedbread/mixedbread-ai/mxbai-rerank-xsmall-v1", 512, UNKNOWN, None, None),
     ("nvidia_nim/nvidia/llama-nemotron-rerank-1b-v2", 8192, UNKNOWN, None, None),
     ("nvidia_nim/nvidia/llama-nemotron-rerank-vl-1b-v2", 8192, UNKNOWN, None, None),
     ("nvidia_nim/nvidia/llama-nemotron-rerank-500m-v2", 8192, UNKNOWN, None, None),
@@ -167,8 +243,25 @@ MODELS: list[tuple[str, int | None, float | None, str | None, str | None]] = [
     ("nvidia_nim/nvidia/nv-rerankqa-mistral-4b-v3", 512, UNKNOWN, None, None),
     ("nvidia_nim/nv-rerank-qa-mistral-4b:1", 512, UNKNOWN, None, None),
     ("scaleway/qwen3-embedding-8b", UNKNOWN, UNKNOWN, None, None),
+    ("oci/cohere.rerank-v3.5", UNKNOWN, UNKNOWN, None, None),
+    ("oci/cohere.rerank-v4.0-fast", UNKNOWN, UNKNOWN, None, None),
+    ("oci/cohere.rerank-v4.0-pro", UNKNOWN, UNKNOWN, None, None),
+    ("pinecone/bge-reranker-v2-m3", 1024, UNKNOWN, None, None),
+    ("pinecone/cohere-rerank-4-fast", UNKNOWN, UNKNOWN, None, None),
+    ("pinecone/cohere-rerank-3.5", UNKNOWN, UNKNOWN, None, "2026-08-01"),
+    ("pinecone/pinecone-rerank-v0", 512, UNKNOWN, None, None),
+    ("siliconflow/Qwen/Qwen3-Reranker-8B", 32_768, UNKNOWN, None, None),
+    ("siliconflow/Qwen/Qwen3-Reranker-4B", 32_768, UNKNOWN, None, None),
+    ("siliconflow/Qwen/Qwen3-Reranker-0.6B", 32_768, UNKNOWN, None, None),
+    ("siliconflow/Qwen/Qwen3-VL-Reranker-8B", UNKNOWN, UNKNOWN, None, None),
+    ("siliconflow/BAAI/bge-reranker-v2-m3", 8192, UNKNOWN, None, None),
+    ("siliconflow/Pro/BAAI/bge-reranker-v2-m3", 8192, UNKNOWN, None, None),
+    ("siliconflow/netease-youdao/bce-reranker-base_v1", 512, UNKNOWN, None, None),
     ("together/Salesforce/Llama-Rank-V1", 8192, UNKNOWN, None, None),
     ("together/mixedbread-ai/Mxbai-Rerank-Large-V2", 8192, UNKNOWN, None, None),
+    ("volcengine/doubao-seed-rerank", UNKNOWN, UNKNOWN, None, None),
+    ("volcengine/Doubao-pro-4k-rerank", UNKNOWN, UNKNOWN, None, None),
+    ("volcengine/base-multilingual-rerank", UNKNOWN, UNKNOWN, None, None),
     ("vertex_ai/semantic-ranker-default-004", UNKNOWN, 1000, PER_UNIT, None),
     ("vertex_ai/semantic-ranker-fast-004", UNKNOWN, 1000, PER_UNIT, None),
     ("vertex_ai/semantic-ranker-default@latest", UNKNOWN, 1000, PER_UNIT, None),
@@ -222,7 +315,7 @@ def test_a_model_is_what_its_page_says(
     assert known.max_tokens == tokens
     assert (known.price and known.price.unit) == unit
     assert known.price is None or known.price.usd * 1e6 == pytest.approx(usd)
-    assert known.price is None or known.price.as_of == "2026-11-22"
+    assert known.price is None or known.price.as_of == SEEN.get(known.name, "2026-11-22")
     assert known.retires == gone
 
 

@@ -26,7 +26,7 @@ from rerank_core import (
 from rerank_core.wire import encode_json
 from service import Service, in_turn
 
-from .plugins import ALL, BY_NAME, Plugin, every_plugin
+from .plugins import ALL, BY_NAME, FINAL_500, Plugin, every_plugin
 
 Said = tuple[Any, type[APIStatusError], str]
 
@@ -59,8 +59,13 @@ MAY_PASS: list[Said] = [
     ({"error": {"code": 429, "message": "slow down"}}, RateLimitError, "slow down"),
     ({"code": 429, "message": "slow down", "data": None}, RateLimitError, "slow down"),
     ({"object": "error", "message": "busy", "code": 503}, ServerError, "busy"),
-    ({"status": 500, "title": "Internal", "detail": "no memory"}, ServerError, "no memory"),
+    ({"status": 502, "title": "Bad Gateway", "detail": "no reply"}, ServerError, "no reply"),
 ]
+INTERNAL: Said = (
+    {"status": 500, "title": "Internal", "detail": "no memory"},
+    ServerError,
+    "no memory",
+)
 
 
 def _outcome(plugin: Plugin, reply: Any, **options: Any) -> RerankResponse | RerankError:
@@ -93,6 +98,24 @@ def test_an_error_inside_a_200_is_that_error(plugin: Plugin, said: Said) -> None
 @pytest.mark.parametrize("said", MAY_PASS, ids=lambda said: f"{'-'.join(said[0])}-{said[2]}")
 def test_an_error_inside_a_200_that_may_pass_is_retried(plugin: Plugin, said: Said) -> None:
     """Like the status that it carries; then fallbacks have their turn."""
+    _check_passing(plugin, said)
+
+
+@every_plugin
+def test_a_500_inside_a_200_is_what_the_service_means_by_one(plugin: Plugin) -> None:
+    """Retried, unless its 500 is about the request."""
+    if plugin.name not in FINAL_500:
+        _check_passing(plugin, INTERNAL)
+        return
+    body, kind, words = INTERNAL
+    service = Service(body)
+    with pytest.raises(kind, match=words):
+        plugin.ask(service, max_retries=1, fallbacks=["local/bm25"])
+
+    assert len(service.requests) == 1
+
+
+def _check_passing(plugin: Plugin, said: Said) -> None:
     body, kind, words = said
     busy = httpx.Response(200, json=body, headers={"retry-after-ms": "1"})
     retried = plugin.ask(Service(in_turn(busy, plugin.reply())), max_retries=1)

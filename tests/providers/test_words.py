@@ -24,6 +24,7 @@ def _caught(plugin: Plugin, status: int, body: Any, headers: Any = None) -> APIS
     return caught.value
 
 
+@pytest.mark.filterwarnings("ignore:.*was switched off:FutureWarning")
 @every_plugin
 def test_a_hint_that_only_the_status_supports_begins_with_if(plugin: Plugin) -> None:
     """Whichever model is asked for."""

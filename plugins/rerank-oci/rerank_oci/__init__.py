@@ -22,10 +22,12 @@ from rerank_oci._config import AUTHS, CONFIG_FILE, PROFILE, SECRETS, RegionOfCon
 
 _BASE = "https://inference.generativeai.{region}.oci.{domain}"
 _PATH = "/20231130/actions/rerankText"
+# What follows the origin where the chat's API is meant, Oracle's own or OpenAI's.
+_OF_CHAT = re.compile(r"/(20231130/actions/(chat|v1)|openai/v1)(/chat/completions|/)?$")
 _HINTS: Mapping[int | str, str] = {
     "NotAuthenticated": "the user, fingerprint and key must belong together, the clock be right",
     "NotAuthorizedOrNotFound": "a policy must allow `use generative-ai-family` in the compartment",
-    404: "the model may not be offered in this region",
+    404: "if it is about the model: not every region offers each",
 }
 
 
@@ -81,7 +83,7 @@ def build_request(
         if request.model.startswith("ocid1.generativeaiendpoint.")
         else {"servingType": "ON_DEMAND", "modelId": request.model}
     )
-    base = provider.base_url or ""
+    base = _OF_CHAT.sub("", provider.base_url or "")
     return HTTPRequest(
         url=wire.join_endpoint(_in_region(request) if base == _BASE else base, _PATH),
         body={

@@ -116,7 +116,7 @@ def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     """Read the reply, which knows records by the id that they were sent with."""
     sent = len(request.documents)
     return RerankResponse(
-        _read_records(payload.get("records", []), sent),
+        _read_records(payload["records"], sent),
         # Not reported: one query with up to 100 records is what the price is for.
         meta=Meta(billed_units=BilledUnits(search_units=-(-sent // 100))),
     )

@@ -5,8 +5,10 @@ https://www.volcengine.com/docs/84313/1254474
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from rerank_core import (
     APIStatusError,
@@ -29,6 +31,8 @@ from rerank_core import (
     wire,
 )
 
+_PATH = "/api/knowledge/service/rerank"
+_ARK = re.compile(r"ark\.[a-z0-9-]+\.(volces|bytepluses)\.com")
 _MODELS = ("doubao-seed-rerank", "Doubao-pro-4k-rerank", "base-multilingual-rerank")
 # The codes of the service that say more than that it failed.
 _KINDS: Mapping[int, type[APIStatusError]] = {
@@ -60,8 +64,9 @@ def resolve_provider() -> Provider:
         },
         max_documents=50,
         hints={
-            401: "the access key and the secret key must belong together, and the clock be right",
-            403: "the account must have opened the knowledge service (VikingDB)",
+            401: "if it is about the signature: access key and secret key must belong together, and"
+            " the clock be right",
+            403: "if the account has not opened the knowledge service (VikingDB): open it",
         },
         models=_MODELS,
     )
@@ -79,7 +84,7 @@ def build_request(
 ) -> HTTPRequest:
     """Build the request, which says the query beside each document."""
     return HTTPRequest(
-        url=wire.join_endpoint(provider.base_url or "", "/api/knowledge/service/rerank"),
+        url=wire.join_endpoint(_without_chat(provider.base_url or ""), _PATH),
         body={
             "rerank_model": request.model,
             "datas": [{"query": request.query, "content": text} for text in request.documents],
@@ -107,6 +112,19 @@ def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
         id=payload.get("request_id") or "",
         meta=Meta(billed_units=BilledUnits(total_tokens=tokens), tokens=Tokens(tokens)),
     )
+
+
+def _without_chat(base_url: str) -> str:
+    """The base URL; the knowledge service's chat is beside its reranker.
+
+    Raises:
+        ConfigurationError: It is that of the models' own API, which does not rerank.
+    """
+    host = urlsplit(base_url).hostname or ""
+    if _ARK.fullmatch(host):
+        message = f"{host} does not rerank: leave api_base out, and sign for the knowledge service"
+        raise ConfigurationError(message)
+    return base_url.rstrip("/").removesuffix("/chat")
 
 
 def _make_auth(key: str | None, provider: Provider, options: Any) -> Any:
