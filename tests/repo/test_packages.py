@@ -31,9 +31,10 @@ MODULES = [
     ),
 ]
 # Imports modules and prints what that did, as JSON. Modules and folders of them may be read: that
-# is what an import is.
+# is what an import is. numpy looks for variables of its own, and is imported before the watch.
 _IMPORT = """
 import json, os, sys, threading
+import numpy
 WATCHED = ("open", "socket.", "subprocess.", "os.", "shutil.", "tempfile.", "ctypes.", "urllib.",
     "http.", "ssl.", "sqlite3.", "_thread.", "signal.")
 MODULE = (".py", ".pyc", ".so", ".pyd")

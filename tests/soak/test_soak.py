@@ -80,7 +80,7 @@ class Leaks:
 
     def connection(self, reranker: Reranker) -> None:
         """To the service."""
-        url = urlsplit(reranker._targets[0].provider.base_url or "")  # noqa: SLF001 - where it asks
+        url = urlsplit(reranker.base_url or "")
         if url.port and len(self.sockets) < 3:
             with contextlib.suppress(ConnectionRefusedError):
                 self.sockets.append(socket.create_connection(("127.0.0.1", url.port)))

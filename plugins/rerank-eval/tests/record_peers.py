@@ -32,11 +32,11 @@ def main() -> None:
     """Write the file."""
     import numpy as np  # noqa: PLC0415 - the tests import this module, too
     import ranx  # type: ignore[import-not-found]  # noqa: PLC0415 - its own environment
-    from sklearn.calibration import (  # type: ignore[import-not-found]  # noqa: PLC0415 - likewise
-        _SigmoidCalibration,
-    )
     from sklearn.isotonic import (  # type: ignore[import-not-found]  # noqa: PLC0415 - likewise
         IsotonicRegression,
+    )
+    from sklearn.linear_model import (  # type: ignore[import-not-found]  # noqa: PLC0415 - likewise
+        LogisticRegression,
     )
 
     found: dict[str, Any] = {
@@ -59,13 +59,19 @@ def main() -> None:
     scores, relevant = make_pairs(1)
     points = np.linspace(-8, 8, 41)
     isotonic = IsotonicRegression(out_of_bounds="clip").fit(scores, relevant)
-    # Platt's own formula, with his smoothed targets, as scikit-learn's calibration has it.
-    platt = _SigmoidCalibration().fit(np.array(scores), np.array(relevant))
+    # Platt's own formula: each pair counts for both answers, by his smoothed targets.
+    right, wrong = relevant.count(True), relevant.count(False)
+    targets = np.where(relevant, (right + 1) / (right + 2), 1 / (wrong + 2))
+    platt = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(
+        np.array(scores * 2).reshape(-1, 1),
+        np.repeat([1, 0], len(scores)),
+        sample_weight=np.concatenate([targets, 1 - targets]),
+    )
     found["calibration"] = {
         "seed": 1,
         "points": points.tolist(),
         "isotonic": isotonic.predict(points).tolist(),
-        "platt": platt.predict(points).tolist(),
+        "platt": platt.predict_proba(points.reshape(-1, 1))[:, 1].tolist(),
     }
     TARGET.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

@@ -25,8 +25,9 @@ from rerank_core import (
 )
 
 FIELDS = {"title": "t", "text": "x", "index": 7}
+NO_SCORE: Any = None  # as after a passthrough; typed as a float
 RESPONSE = RerankResponse(
-    [RerankResult(0, 0.5, Document("x", FIELDS)), RerankResult(1, None)],
+    [RerankResult(0, 0.5, Document("x", FIELDS)), RerankResult(1, NO_SCORE)],
     id="id-1",
     model="m",
     provider="test",
@@ -205,7 +206,7 @@ def test_the_text_of_a_reply_replaces_what_is_not_utf_8() -> None:
 
 def test_to_dict_leaves_out_what_nobody_set() -> None:
     """But for results, scores and the identifier."""
-    response = RerankResponse([RerankResult(0, None), RerankResult(1, 0.5, Document("b"))])
+    response = RerankResponse([RerankResult(0, NO_SCORE), RerankResult(1, 0.5, Document("b"))])
 
     assert response.to_dict() == {
         "id": "",

@@ -111,14 +111,14 @@ def _check_ranking(history: History, response: RerankResponse) -> None:
     expected = [(at, _score_of(history, at) if response.reranked else None) for at in order]
     assert [(r.index, r.relevance_score) for r in response.results] == expected[: history.top_n]
     for result in response.results:
+        own = history.documents[result.index]
         if not history.return_documents:
             assert result.document is None
-            continue
-        own = history.documents[result.index]
-        assert result.document is not None
-        assert result.document.fields is (None if isinstance(own, str) else own)
-        if isinstance(own, str):
+        elif isinstance(own, str):
+            assert result.document.fields is None
             assert result.document.text is own
+        else:
+            assert result.document.fields is own
 
 
 def _check_outcome(history: History, outcome: Outcome, driver: VirtualDriver) -> None:
