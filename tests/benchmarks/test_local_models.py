@@ -27,7 +27,7 @@ def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - our own
 
 
-PROGRAMS = ("instructions.py", "local_models.py", "measure.py", "minilm_reference.py")
+PROGRAMS = ("local_models.py", "measure.py", "minilm_reference.py")
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -104,7 +104,13 @@ class Target:
             [Reply(0.0, hostile.status, hostile.headers, hostile.content)] * MOST_ATTEMPTS
         )
         clock = VirtualClock()
-        service = Service(lambda *_: next(replies, Reply(status=410)), clock)
+
+        def answer(_: str, content: bytes, __: int) -> Reply:
+            if b"grant_type" in content:  # of a token service, which is not what is tried here
+                return Reply(body=b'{"access_token": "t0ken", "expires_in": 3600}')
+            return next(replies, Reply(status=410))
+
+        service = Service(answer, clock)
         if self.told is not None:
             self.told.payload = _payload_of(hostile.content)
         plan = plan_call(self.reranker, DOCUMENTS, clock.to_clock(), top_n=hostile.top_n)

@@ -62,20 +62,6 @@ def _ask_thrice(server: Loopback, kind: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("kind", ["blocking", "asyncio", "trio"])
-def test_a_second_reply_is_never_the_next_calls_answer(server: Loopback, kind: str) -> None:
-    """A connection on which more came than was asked for is not used again."""
-
-    def behave(connection: Connection, body: Any) -> None:
-        rows = [{"index": at, "relevance_score": float(at)} for at in range(3)]
-        connection.wfile.write(_whole(ranking(body)) + _whole({"results": rows}))
-
-    server.behave = behave
-
-    assert _ask_thrice(server, kind) == [RIGHT] * 3
-    assert server.accepted == 3
-
-
-@pytest.mark.parametrize("kind", ["blocking", "asyncio", "trio"])
 def test_a_length_that_is_too_short_spoils_only_its_own_reply(server: Loopback, kind: str) -> None:
     """The rest of a body is not taken for the next reply."""
 

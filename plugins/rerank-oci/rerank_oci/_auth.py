@@ -33,7 +33,7 @@ class SignerAuth(httpx.Auth):
     requires_request_body = True
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._options = dict(options)
+        self._options = options  # their own kind: it is shown by names alone
         self._signer: Callable[[Any], Any] | None = None
 
     def __repr__(self) -> str:

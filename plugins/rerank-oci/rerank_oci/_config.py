@@ -89,8 +89,8 @@ def _of_options(options: Mapping[str, Any]) -> Any:
     import oci  # noqa: PLC0415 - late
 
     missing = [name for name in _WHO if not options.get(name)]
-    content, file = options.get("oci_key"), options.get("oci_key_file")
-    if not content and not file:
+    file = options.get("oci_key_file")
+    if not options.get("oci_key") and not file:
         missing.append("oci_key or oci_key_file")
     if missing:
         raise ConfigurationError(f"an OCI key is incomplete: {', '.join(missing)} not given")
@@ -101,7 +101,7 @@ def _of_options(options: Mapping[str, Any]) -> Any:
         private_key_file_location=file,
         pass_phrase=options.get("oci_pass_phrase"),
         # In a variable, line breaks are often written out.
-        private_key_content=content.replace("\\n", "\n") if content else None,
+        private_key_content=(options.get("oci_key") or "").replace("\\n", "\n") or None,
     )
 
 

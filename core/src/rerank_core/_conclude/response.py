@@ -25,6 +25,7 @@ from rerank_core.wire import render_document
 
 _MAX_WARNINGS = 20  # of a service's
 _WARNING_CHARS = 500
+_MAX_SHOWN = 40  # characters of a wrong value
 
 
 @define
@@ -210,8 +211,9 @@ def _check_each(indices: Sequence[Any], scores: Sequence[Any], sent: int) -> Non
 
 def _reject(at: int, name: str, value: object, fault: str) -> NoReturn:
     path = f"results[{at}].{name}"
-    # What is nested may be so deep that it has no repr.
-    shown = type(value).__name__ if isinstance(value, (dict, list)) else shorten(repr(value), 40)
+    # What is nested may be too deep for a repr; of a text, a piece may be that of a secret.
+    hidden = isinstance(value, (dict, list)) or (isinstance(value, str) and len(value) > _MAX_SHOWN)
+    shown = type(value).__name__ if hidden else shorten(repr(value), _MAX_SHOWN)
     message = f"{path} {fault}: {shown}"
     raise ResponseParseError(message, path=path)
 

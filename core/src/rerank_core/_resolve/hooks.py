@@ -10,7 +10,6 @@ import pluggy
 from attrs import Attribute, frozen
 
 from rerank_core import hookspecs
-from rerank_core._text import shorten
 from rerank_core.errors import PluginError, RerankError, ResponseParseError
 from rerank_core.facts import Provider
 from rerank_core.records.exchange import (
@@ -26,6 +25,7 @@ from rerank_core.records.results import RerankResult
 HOOKS = ("resolve_provider", "map_params", "build_request", "parse_response")
 # What indexing and converting an unexpected payload raises: the reply's fault, not the plugin's.
 _UNEXPECTED_PAYLOAD = (KeyError, IndexError, TypeError, ValueError, AttributeError)
+_MAX_SAID = 80  # characters
 _PAYLOAD_TYPES = (dict, list, str, int, float, bool, type(None))
 
 
@@ -174,5 +174,7 @@ def _unreadable(error: BaseException) -> ResponseParseError:
     if isinstance(error, KeyError) and error.args and isinstance(error.args[0], str):
         name = error.args[0]
         return ResponseParseError(f"the reply has no {name!r}", path=name)
-    fault = f"{type(error).__name__}: {shorten(str(error), 80)}"
+    # Left out whole where it is long: a piece of a secret would not be found again.
+    said = f": {error}" if len(str(error)) <= _MAX_SAID else ""
+    fault = f"{type(error).__name__}{said}"
     return ResponseParseError(f"the reply is not what the service documents ({fault})")

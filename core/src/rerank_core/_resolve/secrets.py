@@ -123,8 +123,8 @@ def _forms(secret: str) -> Iterator[str]:
         yield from (text, text.replace("/", "\\/"))  # as PHP writes it
     raw = secret.encode(errors="surrogatepass")
     for before in range(3):  # at each of the places that it may have in what was encoded with it
-        text = binascii.b2a_base64(bytes(before) + raw, newline=False)
-        inside = text[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6].decode()
+        text = binascii.b2a_base64(bytes(before) + raw, newline=False).decode()
+        inside = text[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]
         yield from (inside, inside.replace("+", "-").replace("/", "_"))
 
 
@@ -168,8 +168,10 @@ def named_secrets(value: Any, *, secret: bool = False) -> Iterator[str]:
     elif isinstance(value, Mapping):
         for name, item in value.items():
             yield from named_secrets(item, secret=secret or is_secret_name(str(name)))
-    elif secret and isinstance(value, str) and not value.startswith(("https://", "http://")):
-        # What is a URL is a `token_uri`.
+    elif secret and isinstance(value, str):
+        if value.startswith(("https://", "http://")):  # a `token_uri`: what is secret in it
+            yield from url_secrets(value)
+            return
         lines = value.splitlines() if "\n" in value else ()
         yield from (*header_secrets(value), *(line for line in lines if len(line) >= _MIN_LINE))
 

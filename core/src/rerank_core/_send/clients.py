@@ -28,7 +28,7 @@ Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
 
 @contextmanager
 def borrowed(connections: Connections, url: httpx.URL, *, direct: bool) -> Iterator[httpx.Client]:
-    """A client to send one request with; it is closed whole where that fails."""
+    """A client to send one request with; it is closed whole where that fails, and kept if open."""
     if direct:
         with _make(httpx.Client, url, trust_env=False) as client:
             yield client
@@ -47,7 +47,7 @@ def borrowed(connections: Connections, url: httpx.URL, *, direct: bool) -> Itera
     except BaseException:
         client.close()
         raise
-    for old in stack.give_back(origin, client):
+    for old in () if client.is_closed else stack.give_back(origin, client):
         old.close()
 
 
@@ -74,7 +74,7 @@ async def aborrowed(
     except BaseException:
         await finish(client.aclose)
         raise
-    for old in stack.give_back(origin, client):
+    for old in () if client.is_closed else stack.give_back(origin, client):
         await finish(old.aclose)
 
 
