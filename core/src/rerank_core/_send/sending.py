@@ -13,7 +13,6 @@ import httpx
 from rerank_core._send.bodies import ReplyBody, RequestBody, read_headers
 from rerank_core._send.clients import ACCEPT_ENCODING, HEADERS, aborrowed, borrowed
 from rerank_core._send.effects import Send
-from rerank_core._text import without_userinfo
 from rerank_core.auth import HeaderAuth
 from rerank_core.errors import (
     ConfigurationError,
@@ -21,6 +20,7 @@ from rerank_core.errors import (
     RerankError,
     TransportError,
 )
+from rerank_core.records._text import without_userinfo
 from rerank_core.records.exchange import HTTPResponse
 
 _MAX_CHUNKS = 1000  # that are read before other tasks have their turn: they may have come at once
