@@ -102,8 +102,9 @@ class Reply:
         if self.failure is not None:
             raise self.failure(f"scripted {self.failure.__name__}")
         headers = self.headers(now) if callable(self.headers) else self.headers
-        sent = orjson.loads(content) if content else None
-        body = self.body(sent) if callable(self.body) else self.body
+        body = self.body
+        if callable(body):
+            body = body(orjson.loads(content) if content else None)
         raw = {name.encode(): text.encode("latin-1") for name, text in headers.items()}
         return httpx.Response(self.status, headers=raw, content=body)
 

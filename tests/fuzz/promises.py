@@ -13,6 +13,7 @@ from math import isfinite
 from typing import Any
 from unittest import mock
 
+import httpx
 from attrs import evolve, field, frozen
 
 from core.virtual import Reply, Service, VirtualClock, VirtualDriver, plan_call
@@ -90,6 +91,7 @@ class Target:
     """
 
     def __init__(self, case: Case) -> None:
+        self._answer_auth = case.answer_auth
         self.told = _Told(case.plugin) if _computes(case) else None
         with mock.patch.dict(os.environ, clear=True):  # what this machine has set takes no part
             self.reranker = Reranker(
@@ -104,7 +106,15 @@ class Target:
             [Reply(0.0, hostile.status, hostile.headers, hostile.content)] * MOST_ATTEMPTS
         )
         clock = VirtualClock()
-        service = Service(lambda *_: next(replies, Reply(status=410)), clock)
+
+        def script(url: str, content: bytes, _: int) -> Reply:
+            """The hostile reply, but for a token service, which answers as it should."""
+            token = self._answer_auth(httpx.Request("POST", url, content=content))
+            if token is not None:
+                return Reply(status=token.status_code, body=token.content)
+            return next(replies, Reply(status=410))
+
+        service = Service(script, clock)
         if self.told is not None:
             self.told.payload = _payload_of(hostile.content)
         plan = plan_call(self.reranker, DOCUMENTS, clock.to_clock(), top_n=hostile.top_n)
