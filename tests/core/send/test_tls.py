@@ -204,12 +204,12 @@ def _was_left(listener: socket.socket) -> None:
             pass
 
 
-@pytest.mark.usefixtures("trusted")
 def _collected(server: Loopback) -> int:
     gc.collect()
     return server.open_connections
 
 
+@pytest.mark.usefixtures("trusted")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # as below
 @pytest.mark.parametrize("way", ASYNC_WAYS)
 def test_a_call_can_be_cancelled_at_any_moment(server: Loopback, way: str) -> None:
