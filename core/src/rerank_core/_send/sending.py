@@ -19,6 +19,7 @@ from rerank_core.errors import (
     ConfigurationError,
     RequestTimeoutError,
     RerankError,
+    ResponseParseError,
     TransportError,
 )
 from rerank_core.records._text import without_userinfo
@@ -159,19 +160,25 @@ async def _aread(reply: httpx.Response, effect: Send) -> HTTPResponse:
         body = _begin(reply, effect)
         async for chunk in chunks:
             if not body.add(chunk):
+                await _end(reply, chunks, effect)
                 break
             taken += 1
             if not taken % _MAX_CHUNKS:
                 await anyio.lowlevel.checkpoint()
         return to_record(reply, body.whole())
+    except ResponseParseError:
+        await _end(reply, chunks, effect)
+        raise
     finally:
-        await _end(reply, chunks)
+        await reply.aclose()
         _untie(reply)
 
 
-async def _end(reply: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
+async def _end(reply: httpx.Response, chunks: AsyncIterator[bytes], effect: Send) -> None:
     """Close a reply that is not read to its end, and have httpx's generators see it: trio warns."""
     await reply.aclose()
+    if effect.route.connections.http_client is not None:
+        return  # a stream of the caller's may go on although it is closed
     with contextlib.suppress(Exception):  # what it says of reading on, or that it was at its end
         for _ in range(_MAX_LEFT):
             await anext(chunks)
