@@ -75,14 +75,13 @@ FINDINGS = (
         "an identifier nested deeply",
         NUMBERED,
         HostileReply(_ranked("0", f', "id": {_deep(1000)}')),
-        ResponseParseError,
+        RerankResponse,
     ),
     Finding(
         "an identifier that is a number",
         NUMBERED,
         HostileReply(_ranked("0", ', "id": 7')),
         RerankResponse,
-        "id='7'",
     ),
     Finding(
         "a model nested deeply",

@@ -16,7 +16,6 @@ from rerank_core._prepare.call import Call
 from rerank_core._prepare.requests import Part, Prepared
 from rerank_core._resolve.secrets import Hide
 from rerank_core._resolve.target import Target
-from rerank_core._text import shorten
 from rerank_core.errors import ResponseParseError
 from rerank_core.facts import Price
 from rerank_core.records.response import RerankResponse
@@ -25,6 +24,7 @@ from rerank_core.wire import render_document
 
 _MAX_WARNINGS = 20  # of a service's
 _WARNING_CHARS = 500
+_SHOWN_CHARS = 40  # of a wrong index or score
 
 
 @define
@@ -210,8 +210,10 @@ def _check_each(indices: Sequence[Any], scores: Sequence[Any], sent: int) -> Non
 
 def _reject(at: int, name: str, value: object, fault: str) -> NoReturn:
     path = f"results[{at}].{name}"
-    # What is nested may be so deep that it has no repr.
-    shown = type(value).__name__ if isinstance(value, (dict, list)) else shorten(repr(value), 40)
+    # Shown whole or not at all: half a secret could not be found in the text. And what is nested
+    # may be so deep that it has no repr.
+    is_short = not isinstance(value, (dict, list)) and len(repr(value)) <= _SHOWN_CHARS
+    shown = repr(value) if is_short else type(value).__name__
     message = f"{path} {fault}: {shown}"
     raise ResponseParseError(message, path=path)
 

@@ -26,6 +26,7 @@ from rerank_core.records.results import RerankResult
 HOOKS = ("resolve_provider", "map_params", "build_request", "parse_response")
 # What indexing and converting an unexpected payload raises: the reply's fault, not the plugin's.
 _UNEXPECTED_PAYLOAD = (KeyError, IndexError, TypeError, ValueError, AttributeError)
+_MAX_CHARS = 10_000  # of an exception's words; core cuts them where an error leaves
 _PAYLOAD_TYPES = (dict, list, str, int, float, bool, type(None))
 
 
@@ -174,5 +175,5 @@ def _unreadable(error: BaseException) -> ResponseParseError:
     if isinstance(error, KeyError) and error.args and isinstance(error.args[0], str):
         name = error.args[0]
         return ResponseParseError(f"the reply has no {name!r}", path=name)
-    fault = f"{type(error).__name__}: {shorten(str(error), 80)}"
+    fault = f"{type(error).__name__}: {shorten(str(error), _MAX_CHARS)}"
     return ResponseParseError(f"the reply is not what the service documents ({fault})")
