@@ -123,8 +123,8 @@ def _forms(secret: str) -> Iterator[str]:
         yield from (text, text.replace("/", "\\/"))  # as PHP writes it
     raw = secret.encode(errors="surrogatepass")
     for before in range(3):  # at each of the places that it may have in what was encoded with it
-        text = binascii.b2a_base64(bytes(before) + raw, newline=False)
-        inside = text[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6].decode()
+        encoded = binascii.b2a_base64(bytes(before) + raw, newline=False)
+        inside = encoded[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6].decode()
         yield from (inside, inside.replace("+", "-").replace("/", "_"))
 
 
