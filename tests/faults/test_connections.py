@@ -102,8 +102,9 @@ FRAMING = [
           outcome=TransportError, requests=2),
     fault("Content-Length too long, and open", step(_longer_by(9), stall),
           outcome=RequestTimeoutError, requests=2, options=QUICK),
-    fault("Content-Length too short", step(_longer_by(-9)), outcome=ResponseParseError),
-    fault("Content-Length 0 before a body", step(_longer_by(-len(BODY))),
+    # What is left over is in the way of the next call, with httpx as with many others.
+    fault("Content-Length too short", step(_longer_by(-9), close), outcome=ResponseParseError),
+    fault("Content-Length 0 before a body", step(_longer_by(-len(BODY)), close),
           outcome=ResponseParseError),
     fault("no Content-Length, and closed", step(head(JSON), BODY, close), outcome=None),
     fault("no Content-Length, cut and closed", step(head(JSON), BODY[:-9], close),

@@ -18,7 +18,6 @@ from attrs.validators import (
     in_,
     instance_of,
     is_callable,
-    matches_re,
     optional,
 )
 
@@ -68,6 +67,7 @@ def _dollars(_: object, attribute: Any, value: Any) -> None:
         raise ValueError(message)
 
 
+_named: Any = [instance_of(str), min_len(1)]
 _absolute = optional([instance_of(str), _url])
 
 
@@ -170,7 +170,7 @@ class Provider:
         models: Model names that the documentation lists; others are passed on all the same.
     """
 
-    name: str = field(validator=[instance_of(str), matches_re(r"\S+")])
+    name: str = field(validator=_named)
     docs_url: str = field(default="", validator=instance_of(str))
     base_url: str | None = field(default=None, repr=shown_url, validator=_absolute)
     base_url_env: tuple[str, ...] = field(default=(), validator=_strings)

@@ -22,6 +22,7 @@ from rerank_core.errors import (
     RerankError,
     ResponseParseError,
     ServerError,
+    TransportError,
 )
 from rerank_core.records._text import (
     beginning_of,
@@ -36,6 +37,7 @@ from rerank_core.records.exchange import JSON, HTTPResponse
 
 T = TypeVar("T")
 _SAID_CHARS = 500  # of what a service says
+_ERROR_CHARS = 1000
 _URL_CHARS = 200
 _BEGINNING_CHARS = 100
 _KEPT_BYTES = 2**16  # of a reply that is kept in an error
@@ -189,7 +191,8 @@ def describe(
     reply = error.response or reply
     if isinstance(error, ResponseParseError) and reply is not None:
         error.args = (f"{error.message}; {_beginning(reply, hide)}", *error.args[1:])
-    clean(error, hide)
+    # Of a connection's failure, httpx may quote all that came.
+    clean(error, hide, _SAID_CHARS if isinstance(error, TransportError) else _ERROR_CHARS)
     error._secrets = ()  # noqa: SLF001 - of our own class; whoever pickles the error has none
     error.provider = error.provider or target.provider.name
     error.model = error.model or target.model

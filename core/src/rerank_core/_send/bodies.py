@@ -84,7 +84,7 @@ class ReplyBody:
         if encoding in {"gzip", "x-gzip", "deflate"}:
             self._inflate = _Inflate()
         elif encoding != "identity":
-            self.lose(f"its encoding, {encoding[:40]}, was not asked for")
+            self.lose(f"its encoding, {encoding}, was not asked for")
 
     def add(self, chunk: bytes) -> bool:
         """Take what has arrived; returns whether more is wanted."""
