@@ -351,7 +351,7 @@ def plan_call(
         "max_chunks_per_doc": None,
         "max_tokens_per_doc": None,
     }
-    plan = reranker._plan(query, documents, **{**usual, **params}, extra={})  # noqa: SLF001 - the one way in
+    plan = reranker._plan(query, documents, {}, *{**usual, **params}.values())  # noqa: SLF001 - the one way in
     return evolve(plan, clock=clock)
 
 

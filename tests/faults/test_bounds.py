@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pytest
 
 from faults.calls import MODEL, MakeCalls, Outcome, check_outcome, shown
@@ -200,7 +201,8 @@ def test_a_timeout_to_write_is_not_for_all_of_a_request(
     documents = ["x" * 20_000_000, "b"]
     with serving(after_head(first, read_slowly, reply()), tls=tls) as server:
         begin = time.monotonic()
-        outcome = call.once(server.url, documents=documents, timeout=1.5, max_retries=0)
+        bounds = httpx.Timeout(1.5, connect=15.0, read=60.0)
+        outcome = call.once(server.url, documents=documents, timeout=bounds, max_retries=0)
 
         check_outcome(outcome, None)
         assert time.monotonic() - begin > 1.5  # so the bound was passed

@@ -90,6 +90,7 @@ class Target:
     """
 
     def __init__(self, case: Case) -> None:
+        self._answer_auth = case.answer_auth
         self.told = _Told(case.plugin) if _computes(case) else None
         with mock.patch.dict(os.environ, clear=True):  # what this machine has set takes no part
             self.reranker = Reranker(

@@ -121,11 +121,6 @@ def _packed(documents: Sequence[str], cut: int = 0) -> bytes:
     return reply(packed[: len(packed) - cut], more=GZIP)
 
 
-def _stale(connection: Wire, documents: Sequence[str]) -> None:
-    stray = [{"index": at, "relevance_score": float(at)} for at in range(3)]
-    connection.write(_right(documents) + reply(_encode(stray)))
-
-
 def _stray_408(connection: Wire, documents: Sequence[str]) -> None:
     connection.write(_right(documents))
     connection.later(lambda: connection.end(reply(b"{}", "408 Request Timeout")))
@@ -162,7 +157,6 @@ BEHAVIOURS: Final[Mapping[str, Behaviour]] = {
         reply(_ranking(documents), more="connection: close\r\n")
     ),
     "stray 408": _stray_408,
-    "stale bytes": _stale,
     "reset before": lambda connection, _: connection.reset(),
     "reset in head": lambda connection, _: connection.reset(b"HTTP/1.1 200 OK\r\ncontent-"),
     "reset in body": lambda connection, documents: connection.reset(_half(documents)),

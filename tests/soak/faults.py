@@ -52,7 +52,6 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "closed": _ANSWERED,
     "says close": _ANSWERED,
     "stray 408": _ANSWERED,
-    "stale bytes": _ANSWERED,
     "reset before": _BROKEN,
     "reset in head": _BROKEN,
     "reset in body": _BROKEN,

@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from rerank_core._text import shown_url
+from rerank_core.records._text import shown_url
 from rerank_core.records.response import RerankResponse
 
 

@@ -22,8 +22,8 @@ from attrs.validators import (
     optional,
 )
 
-from rerank_core._text import shown_url
 from rerank_core.errors import APIStatusError
+from rerank_core.records._text import shown_url
 
 _MAPPING: Any = Mapping
 _is_mapping = instance_of(_MAPPING)

@@ -28,7 +28,6 @@ from typing import Any, TypeAlias
 import httpx
 from attrs import field, frozen
 
-from rerank_core._text import find_message, read_json, shorten
 from rerank_core.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -36,6 +35,7 @@ from rerank_core.errors import (
     ResponseParseError,
     TransportError,
 )
+from rerank_core.records._text import find_message, read_json, shorten
 from rerank_core.records.exchange import HTTPResponse
 from rerank_core.wire import decode_json
 

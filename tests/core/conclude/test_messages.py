@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rerank_core._text import codes_in, find_message, read_json
+from rerank_core.records._text import codes_in, find_message, read_json
 
 
 def message_of(body: Any, most: int = 500) -> str:

@@ -61,7 +61,7 @@ with (
         model="frozen-1",
         encode=_encode_whole,
         params={"priority": 1},
-        error_in_200={"failed": "busy"},
+        error_in_200={"failed": "no such engine"},
         installed=False,
         example=Example(
             call={**QUESTION, "top_n": 1},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Self
 
+from rerank_core._resolve.hints import CALL_PARAMS
 from rerank_core._resolve.options import (
     DEFAULT_MAX_RESPONSE_BYTES,
     Options,
@@ -26,42 +27,31 @@ Documents = Iterable[Any]
 class Reranker:
     """One model of one provider, ready to rerank: resolved once, with connections of its own.
 
-    Close it with `with`, `async with`, `close()` or `aclose()`. It may be used from several
-    threads and event loops at once.
+    Close it: `with`, `async with`, `close()`, `aclose()`. Threads and event loops may share it.
 
     Args:
         model: `provider/model`, split at the first `/`.
         custom_llm_provider: The provider's name; then `model` is taken whole.
-        provider: A plugin that is not installed, as a module or object; then `model` is taken
-            whole.
-        api_key: The key, else the provider's variables; an empty one sends none to a base URL of
-            your own.
+        provider: A plugin that is not installed, a module or object; then `model` is taken whole.
+        api_key: The key, else the provider's variables; empty to send none to your own base URL.
         api_base: The base URL, else the provider's variables, else its own.
-        timeout: Seconds for each step of an attempt - to connect, to send on, to hear more - or
-            an `httpx.Timeout`; `None` for no bound. 60 by default, 10 to connect. What bounds the
-            whole is `deadline`.
-        max_retries: Further attempts after a failure that may pass: no connection, a timeout, 408,
-            425, 429, 5xx. 2 by default. `num_retries` is the same.
+        timeout: Seconds for each step of an attempt (connect, send on, hear more), or an
+            `httpx.Timeout`; `None` for no bound. 60 by default, 10 to connect. See `deadline`.
+        max_retries: Further attempts after what may pass: no reply, 408, 425, 429, 5xx. 2 is usual.
         deadline: Seconds for everything: attempts, waiting, split lists, fallbacks. `None` for no
             bound. Each model that was not asked yet has an equal part of what is left.
-        extra_headers: Sent as well; an `Authorization` among them replaces the key. `headers` is
-            the same.
+        extra_headers: Sent as well; an `Authorization` among them replaces the key.
         extra_body: Added to the request's JSON object; it may not repeat what stands there.
-        drop_params: Leave out a parameter that cannot be honoured, and say so in
-            `response.warnings`, where otherwise the call is refused.
+        drop_params: Leave out what cannot be honoured, and say so in `response.warnings`.
         fallbacks: Models, or other `Reranker`s, asked in turn after a failure that may pass. A
             fallback of the same provider inherits key, base URL, headers and body; any other takes
             its own from the environment.
-        on_failure: `"raise"`, or `"passthrough"` for the caller's own order with
-            `reranked=False`.
+        on_failure: `"raise"`, or `"passthrough"`: the caller's own order with `reranked=False`.
         http_client: An `httpx.Client`, `httpx.AsyncClient` or transport to send with; it keeps its
             own authentication, hooks and proxies, and is never closed here.
-        split_listwise: Allow a list that is too long to be split for a model that scores
-            documents by each other.
-        max_concurrency: The most requests of one split list that are under way at once; 4 by
-            default.
-        max_documents: The most documents in one request, where your server takes another number
-            than the provider's documented one.
+        split_listwise: Split a list that is too long even where documents are scored by each other.
+        max_concurrency: The most requests of one split list under way at once; 4 by default.
+        max_documents: The most documents in one request, where your server has a limit of its own.
         max_response_bytes: The most bytes of a reply, decompressed, all pages together; a larger
             one is refused without being held. 64 MiB by default; `None` for no bound.
         headers: litellm's name for `extra_headers`.
@@ -158,9 +148,8 @@ class Reranker:
         target = self._routes[0].target
         names = ("extra_body", "drop_params", "split_listwise", "max_documents")
         given = {name: getattr(target.options, name) for name in names}
-        own = {**target.provider_options, **target.params}
         fallbacks = tuple(route.target.name for route in self._routes[1:])
-        return {**own, **given, "fallbacks": fallbacks}
+        return {**target.provider_options, **target.params, **given, "fallbacks": fallbacks}
 
     def rerank(
         self,
@@ -177,15 +166,13 @@ class Reranker:
 
         Args:
             query: What is looked for.
-            documents: Strings; mappings; objects with a string under `page_content`, `content` or
-                `text`; other pydantic models, dataclasses and attrs classes, which count as
-                mappings of their fields. Any iterable that has an order.
+            documents: Strings; mappings; objects with text under `page_content`, `content` or
+                `text`; other pydantic models, dataclasses, attrs classes. Any ordered iterable.
             top_n: The most results, from 1; `None` for all.
             rank_fields: The fields of mapping documents that count, in order; `None` for all.
             return_documents: Whether results carry their documents.
             max_chunks_per_doc: Where the service takes it: chunks of a long document, from 1.
-            max_tokens_per_doc: Where the service takes it: tokens that a document is cut to, from
-                1.
+            max_tokens_per_doc: Where the service takes it: tokens a document is cut to, from 1.
             **params: Parameters that only this provider knows.
 
         Returns:
@@ -200,16 +187,8 @@ class Reranker:
         """
         from rerank_core._send.drivers import BlockingDriver  # noqa: PLC0415 - httpx not before a call
 
-        plan = self._plan(
-            query,
-            documents,
-            top_n=top_n,
-            rank_fields=rank_fields,
-            return_documents=return_documents,
-            max_chunks_per_doc=max_chunks_per_doc,
-            max_tokens_per_doc=max_tokens_per_doc,
-            extra=params,
-        )
+        given = (top_n, rank_fields, return_documents, max_chunks_per_doc, max_tokens_per_doc)
+        plan = self._plan(query, documents, params, *given)
         response: RerankResponse = BlockingDriver().run(run_plan(plan))
         return response
 
@@ -227,22 +206,15 @@ class Reranker:
         """`rerank`, awaited; under asyncio or trio."""
         from rerank_core._send.drivers import AsyncDriver  # noqa: PLC0415 - httpx not before a call
 
-        plan = self._plan(
-            query,
-            documents,
-            top_n=top_n,
-            rank_fields=rank_fields,
-            return_documents=return_documents,
-            max_chunks_per_doc=max_chunks_per_doc,
-            max_tokens_per_doc=max_tokens_per_doc,
-            extra=params,
-        )
+        given = (top_n, rank_fields, return_documents, max_chunks_per_doc, max_tokens_per_doc)
+        plan = self._plan(query, documents, params, *given)
         response: RerankResponse = await AsyncDriver().run(run_plan(plan))
         return response
 
-    def _plan(self, query: Any, documents: Any, **arguments: Any) -> Plan:
-        options = self._routes[0].target.options
-        return Plan(query, documents, arguments, self._routes, options.deadline, options.on_failure)
+    def _plan(self, query: Any, documents: Any, extra: Any, *given: Any) -> Plan:
+        bounds = self._routes[0].target.options
+        arguments = {**dict(zip(CALL_PARAMS, given, strict=True)), "extra": extra}
+        return Plan(query, documents, arguments, self._routes, bounds.deadline, bounds.on_failure)
 
     def close(self) -> None:
         """Close the connections of blocking calls."""
@@ -271,7 +243,4 @@ class Reranker:
 
     def is_current(self) -> bool:
         """Whether the environment still says what it said when this was made."""
-        for route in self._routes:  # noqa: SIM110 - a generator takes longer than one look
-            if not route.target.is_current():
-                return False
-        return True
+        return all([route.target.is_current() for route in self._routes])  # noqa: C419 - most are one

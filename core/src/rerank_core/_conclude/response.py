@@ -16,9 +16,9 @@ from rerank_core._prepare.call import Call
 from rerank_core._prepare.requests import Part, Prepared
 from rerank_core._resolve.secrets import Hide
 from rerank_core._resolve.target import Target
-from rerank_core._text import shorten
 from rerank_core.errors import ResponseParseError
 from rerank_core.facts import Price
+from rerank_core.records._text import shorten
 from rerank_core.records.response import RerankResponse
 from rerank_core.records.results import BilledUnits, Document, Fresh, Meta, RerankResult, Tokens
 from rerank_core.wire import render_document

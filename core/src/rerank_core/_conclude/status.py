@@ -12,15 +12,6 @@ from attrs import evolve
 from rerank_core._conclude.waits import read_retry_after, read_seconds
 from rerank_core._resolve.secrets import Hide, clean
 from rerank_core._resolve.target import Target
-from rerank_core._text import (
-    beginning_of,
-    codes_in,
-    find_message,
-    message_in,
-    read_json,
-    status_in,
-    without_userinfo,
-)
 from rerank_core.errors import (
     APIStatusError,
     AuthenticationError,
@@ -31,6 +22,15 @@ from rerank_core.errors import (
     RerankError,
     ResponseParseError,
     ServerError,
+)
+from rerank_core.records._text import (
+    beginning_of,
+    codes_in,
+    find_message,
+    message_in,
+    read_json,
+    status_in,
+    without_userinfo,
 )
 from rerank_core.records.exchange import JSON, HTTPResponse
 

@@ -18,13 +18,13 @@ from rerank_core._prepare.fitting import (
 from rerank_core._resolve.hints import CALL_PARAMS, is_routing, unknown_param
 from rerank_core._resolve.options import Options, check_headers
 from rerank_core._resolve.target import Target
-from rerank_core._text import without_userinfo
 from rerank_core.errors import (
     ConfigurationError,
     InvalidRequestError,
     ResponseParseError,
     UnsupportedParamError,
 )
+from rerank_core.records._text import without_userinfo
 from rerank_core.records.exchange import JSON, Compute, HTTPRequest, RerankRequest
 from rerank_core.wire import encode_json
 

@@ -10,9 +10,9 @@ from typing import Any, Literal
 from attrs import astuple, field, fields, frozen
 from attrs.validators import optional
 
-from rerank_core._text import shown_url
 from rerank_core.errors import ConfigurationError, InvalidRequestError
 from rerank_core.facts import APIKeyHeader, Provider
+from rerank_core.records._text import shown_url
 
 DEFAULT_TIMEOUT = 60.0
 CONNECT_TIMEOUT = 10.0

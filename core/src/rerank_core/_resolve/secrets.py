@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 import orjson
 from attrs import field, frozen
 
-from rerank_core._text import shorten
+from rerank_core.records._text import shorten
 
 if TYPE_CHECKING:
     from rerank_core._resolve.options import Options

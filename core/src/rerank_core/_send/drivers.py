@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -93,7 +93,6 @@ class BlockingDriver:
 
 
 def _result_of(effect: Await) -> Any:
-    """What a future holds, once it does."""
     try:
         return effect.future.result(None if effect.deadline is None else remaining(effect.deadline))
     except TimeoutError:
@@ -106,7 +105,6 @@ class AsyncDriver:
     """Runs flows in the running event loop, under asyncio or trio."""
 
     async def run(self, flow: Flow) -> Any:
-        """What the flow returns."""
         try:
             effect = next(flow)
             while True:
@@ -162,14 +160,12 @@ class AsyncDriver:
 
 
 async def _run(function: Callable[[], Any]) -> Any:
-    """What a function returns, called in a thread, and awaited here if it is async."""
     # In a list, because trio lets no thread return what is to be awaited.
     [found] = await anyio.to_thread.run_sync(lambda: [function()], abandon_on_cancel=True)
     return await found if inspect.isawaitable(found) else found
 
 
 async def _until_done(future: Future[Any]) -> None:
-    """Wait for what another thread or loop does."""
     loop, done = anyio.lowlevel.current_token().native_token, anyio.Event()
     future.add_done_callback(lambda _: wake(loop, done.set))
     await done.wait()
@@ -187,9 +183,6 @@ def _deadline_scope(deadline: float | None) -> Iterator[None]:
         raise deadline_passed()
 
 
-T = TypeVar("T")
-
-
 class Wait:
     """What a thread that may be left behind looks at: whether somebody still waits for it."""
 
@@ -198,11 +191,10 @@ class Wait:
         self.over = False
 
     def is_over(self) -> bool:
-        """Whether nobody does."""
         return self.over or (self._outer is not None and self._outer.is_over())
 
 
-def outcome_of(function: Callable[[], T]) -> tuple[T | None, BaseException | None]:
+def outcome_of(function: Callable[[], Any]) -> tuple[Any, BaseException | None]:
     """What a function returns or raises, to be handed to another thread."""
     try:
         return function(), None

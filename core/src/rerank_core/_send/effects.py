@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 from rerank_core._resolve.options import Timeout
 from rerank_core._resolve.target import Target
 from rerank_core._send.connections import Connections
-from rerank_core._text import shown_url
+from rerank_core.records._text import shown_url
 
 Flow = Generator[Any, Any, Any]
 

@@ -15,7 +15,6 @@ from rerank_core._resolve.secrets import Secret
 from rerank_core._send.authorizing import authorized
 from rerank_core._send.effects import Clock, Flow, Send, Sleep
 from rerank_core._send.turn import Turn, compute, run_if_many
-from rerank_core._text import without_userinfo
 from rerank_core.errors import (
     APIStatusError,
     RateLimitError,
@@ -26,6 +25,7 @@ from rerank_core.errors import (
     TransportError,
 )
 from rerank_core.facts import Provider
+from rerank_core.records._text import without_userinfo
 from rerank_core.records.exchange import Compute, HTTPRequest, HTTPResponse
 
 MAX_REPLIES = 1000  # to one question; more is a service that will not come to an end
@@ -143,15 +143,9 @@ def _transmit(send: Send, turn: Turn, number: int, part: Part) -> Flow:
     turn.tally.attempts += 1
     if not turn.tally.hears(events.AttemptEnded, turn.target):
         return (yield send)
-    documents, url = len(part.request.documents), without_userinfo(send.url)
-    tell(
-        events.AttemptStarted,
-        turn.target,
-        number=number,
-        documents=documents,
-        method=send.method,
-        url=url,
-    )
+    about = {"number": number, "documents": len(part.request.documents)}
+    url = without_userinfo(send.url)
+    tell(events.AttemptStarted, turn.target, **about, method=send.method, url=url)
     reply: HTTPResponse | None = None
     failed: BaseException | None = None
     try:
@@ -163,8 +157,7 @@ def _transmit(send: Send, turn: Turn, number: int, part: Part) -> Flow:
         tell(
             events.AttemptEnded,
             turn.target,
-            number=number,
-            documents=documents,
+            **about,
             status_code=reply.status_code if reply else None,
             seconds=turn.clock.monotonic() - began,
             sent_bytes=len(send.content),
@@ -231,11 +224,7 @@ def is_retryable(error: RerankError, provider: Provider) -> bool:
 
 
 def falls_back(error: RerankError, provider: Provider) -> bool:
-    """Whether another provider may be asked instead.
-
-    Never after an authentication, permission or configuration error, or a request that the
-    service finds wrong: that would hide a mistake.
-    """
+    """Whether another provider may be asked; never where that would hide the caller's mistake."""
     return _may_pass(error, provider) or isinstance(error, ResponseParseError)
 
 
@@ -251,11 +240,7 @@ def _may_pass(error: RerankError, provider: Provider) -> bool:
 
 
 def choose_wait(retry_after: float | None, attempt: int, clock: Clock) -> float:
-    """Seconds before the next attempt.
-
-    What the service asks for, at most 60, and up to a quarter more; else exponential back-off with
-    full jitter: callers who failed together do not come back together.
-    """
+    """What the service asks for, in bounds, else exponential back-off; both with jitter."""
     if retry_after is not None and retry_after > 0:
         return min(retry_after, LONGEST_RETRY_AFTER) * (1 + JITTER * clock.random())
     # Capped before the power grows past what a float holds.

@@ -21,8 +21,8 @@ from rerank_core._send.authorizing import look_up_options
 from rerank_core._send.effects import CLOCK, Clock, Flow, Gather, Route
 from rerank_core._send.exchange import falls_back, run_exchange
 from rerank_core._send.turn import Tally, Turn, run_if_many
-from rerank_core._text import shorten
 from rerank_core.errors import InvalidRequestError, RerankError
+from rerank_core.records._text import shorten
 from rerank_core.records.response import RerankResponse
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, NoReturn
 
 import anyio.lowlevel
@@ -13,7 +14,6 @@ import httpx
 from rerank_core._send.bodies import ReplyBody, RequestBody, read_headers
 from rerank_core._send.clients import ACCEPT_ENCODING, HEADERS, aborrowed, borrowed
 from rerank_core._send.effects import Send
-from rerank_core._text import without_userinfo
 from rerank_core.auth import HeaderAuth
 from rerank_core.errors import (
     ConfigurationError,
@@ -21,9 +21,11 @@ from rerank_core.errors import (
     RerankError,
     TransportError,
 )
+from rerank_core.records._text import without_userinfo
 from rerank_core.records.exchange import HTTPResponse
 
 _MAX_CHUNKS = 1000  # that are read before other tasks have their turn: they may have come at once
+_MAX_LEFT = 3  # chunks of what had arrived before a reply was closed
 _STEPS = ("connect", "read", "write", "pool")
 _SENDING = "http11.send_request_headers.started"
 
@@ -150,20 +152,29 @@ def _read(reply: httpx.Response, effect: Send) -> HTTPResponse:
 
 
 async def _aread(reply: httpx.Response, effect: Send) -> HTTPResponse:
+    chunks, taken = reply.aiter_raw(), 0
     try:
         if (record := _read_already(reply)) is not None:
             return record
-        body, chunks = _begin(reply, effect), 0
-        async for chunk in reply.aiter_raw():
+        body = _begin(reply, effect)
+        async for chunk in chunks:
             if not body.add(chunk):
                 break
-            chunks += 1
-            if not chunks % _MAX_CHUNKS:
+            taken += 1
+            if not taken % _MAX_CHUNKS:
                 await anyio.lowlevel.checkpoint()
         return to_record(reply, body.whole())
     finally:
-        await reply.aclose()
+        await _end(reply, chunks)
         _untie(reply)
+
+
+async def _end(reply: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
+    """Close a reply that is not read to its end, and have httpx's generators see it: trio warns."""
+    await reply.aclose()
+    with contextlib.suppress(Exception):  # what it says of reading on, or that it was at its end
+        for _ in range(_MAX_LEFT):
+            await anext(chunks)
 
 
 def _may_lack_its_end(record: HTTPResponse, effect: Send) -> bool:

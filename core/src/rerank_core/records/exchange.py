@@ -8,7 +8,7 @@ from typing import Any
 from attrs import field, frozen
 from attrs.validators import deep_mapping, ge, instance_of, is_callable, matches_re, optional
 
-from rerank_core._text import shown_url
+from rerank_core.records._text import shown_url
 from rerank_core.records.response import RerankResponse
 
 JSON = Any

@@ -11,7 +11,7 @@ from typing import Any
 import cattrs
 from cattrs.gen import make_dict_unstructure_fn, override
 
-from rerank_core._text import shorten
+from rerank_core.records._text import shorten
 from rerank_core.records.response import RerankResponse
 from rerank_core.records.results import Document, Meta, RerankResult
 

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field, fields, frozen
 from attrs.validators import instance_of
 
-from rerank_core._text import shorten
+from rerank_core.records._text import shorten
 
 _UNSET: Any = object()
 _MAX_SHOWN = 200  # characters of a document in a `repr`

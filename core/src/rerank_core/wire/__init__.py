@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from rerank_core._text import shorten
+from rerank_core.records._text import shorten
 from rerank_core.wire._documents import (
     render_document,
     render_documents,

@@ -9,8 +9,8 @@ from typing import NoReturn
 
 import orjson
 
-from rerank_core._text import beginning_of
 from rerank_core.errors import InvalidRequestError, ResponseParseError
+from rerank_core.records._text import beginning_of
 from rerank_core.records.exchange import JSON
 
 _NEVER_NAN = {str, int, bool, type(None)}
