@@ -150,9 +150,7 @@ def test_an_endpoint_url_is_used_as_it_is(url: str, monkeypatch: pytest.MonkeyPa
 
     ask(service, api_base=None, endpoint_url=url)
 
-    expected = httpx.Request("POST", url).url
-    assert service.requests[0].url == expected
-    assert service.requests[0].url.raw_path == (expected.raw_path)
+    assert service.requests[0].url.raw_path == httpx.URL(url).raw_path
     assert service.url in {url, f"{url}/"}  # httpx writes the root of a bare origin
 
 
