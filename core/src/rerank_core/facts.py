@@ -18,6 +18,7 @@ from attrs.validators import (
     in_,
     instance_of,
     is_callable,
+    min_len,
     optional,
 )
 
