@@ -27,6 +27,8 @@ from rerank_core.records.exchange import HTTPResponse
 
 _MAX_CHUNKS = 1000  # that are read before other tasks have their turn: they may have come at once
 _MAX_LEFT = 3  # chunks of what had arrived before a reply was closed
+# In the place of a reply's stream, with which it is in a cycle: so bodies are freed at once.
+_NOTHING = httpx.ByteStream(b"")
 _STEPS = ("connect", "read", "write", "pool")
 _SENDING = "http11.send_request_headers.started"
 
@@ -149,7 +151,7 @@ def _read(reply: httpx.Response, effect: Send) -> HTTPResponse:
         return to_record(reply, body.whole())
     finally:
         reply.close()
-        _untie(reply)
+        reply.stream = _NOTHING
 
 
 async def _aread(reply: httpx.Response, effect: Send) -> HTTPResponse:
@@ -171,7 +173,7 @@ async def _aread(reply: httpx.Response, effect: Send) -> HTTPResponse:
         raise
     finally:
         await reply.aclose()
-        _untie(reply)
+        reply.stream = _NOTHING
 
 
 async def _end(reply: httpx.Response, chunks: AsyncIterator[bytes], effect: Send) -> None:
@@ -192,27 +194,19 @@ def _may_lack_its_end(record: HTTPResponse, effect: Send) -> bool:
 
 
 def _begin(reply: httpx.Response, effect: Send) -> ReplyBody:
-    encoding = reply.headers.get("content-encoding", "")
     most = effect.route.target.options.max_response_bytes
-    return ReplyBody(reply.status_code, encoding, most)
-
-
-def _untie(reply: httpx.Response) -> None:
-    """Break httpx's reference cycle of a reply and its stream, so that bodies are freed at once."""
-    reply.stream = httpx.ByteStream(b"")
+    return ReplyBody(reply.status_code, reply.headers.get("content-encoding", ""), most)
 
 
 def _read_already(reply: httpx.Response) -> HTTPResponse | None:
-    """The reply that an event hook, a mock or the authentication has read."""
-    try:
+    try:  # an event hook, a mock or the authentication may have read it
         return to_record(reply, reply.content)
     except httpx.ResponseNotRead:
         return None
 
 
 def _of_hook(reply: httpx.Response) -> HTTPResponse:
-    """The reply for which an event hook called `raise_for_status`, maybe before it was read."""
-    return _read_already(reply) or to_record(reply, b"")
+    return _read_already(reply) or to_record(reply, b"")  # a hook raised, maybe before it was read
 
 
 def to_record(reply: httpx.Response, content: bytes) -> HTTPResponse:
