@@ -86,6 +86,11 @@ class SQLiteStore:
             if process == os.getpid():  # one of before a fork is the parent's
                 connection.close()
 
+    def __del__(self) -> None:
+        """Close what nobody closed."""
+        if hasattr(self, "_open"):  # one that was never made whole has none
+            self.close()
+
     def _get(self, connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         now = int(self._now())
         oldest = 0 if self._max_age is None else now - self._max_age

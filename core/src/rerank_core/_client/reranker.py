@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Self
 
+from rerank_core._resolve.discovery import import_late
 from rerank_core._resolve.hints import CALL_PARAMS
 from rerank_core._resolve.options import (
     DEFAULT_MAX_RESPONSE_BYTES,
@@ -185,11 +186,11 @@ class Reranker:
             ResponseParseError: The reply is no ranking.
             PluginError: The plugin is broken.
         """
-        from rerank_core._send.drivers import BlockingDriver  # noqa: PLC0415 - httpx not before a call
+        drivers = import_late("rerank_core._send.drivers")  # httpx not before a call
 
         given = (top_n, rank_fields, return_documents, max_chunks_per_doc, max_tokens_per_doc)
         plan = self._plan(query, documents, params, *given)
-        response: RerankResponse = BlockingDriver().run(run_plan(plan))
+        response: RerankResponse = drivers.BlockingDriver().run(run_plan(plan))
         return response
 
     async def arerank(
@@ -204,11 +205,11 @@ class Reranker:
         **params: Any,
     ) -> RerankResponse:
         """`rerank`, awaited; under asyncio or trio."""
-        from rerank_core._send.drivers import AsyncDriver  # noqa: PLC0415 - httpx not before a call
+        drivers = import_late("rerank_core._send.drivers")  # httpx not before a call
 
         given = (top_n, rank_fields, return_documents, max_chunks_per_doc, max_tokens_per_doc)
         plan = self._plan(query, documents, params, *given)
-        response: RerankResponse = await AsyncDriver().run(run_plan(plan))
+        response: RerankResponse = await drivers.AsyncDriver().run(run_plan(plan))
         return response
 
     def _plan(self, query: Any, documents: Any, extra: Any, *given: Any) -> Plan:

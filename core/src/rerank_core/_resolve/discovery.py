@@ -6,10 +6,11 @@ own: whatever it breaks, it breaks for whoever named it.
 
 from __future__ import annotations
 
+import importlib
 import os
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
@@ -42,10 +43,15 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_wait_for_imports, after_in_child=_locks.clear)
 
 
+def import_late(name: str) -> Any:
+    """A module that is not imported before it is needed; a fork waits for its import to end."""
+    with _locks.setdefault(f"module {name}", threading.Lock()):
+        return importlib.import_module(name)
+
+
 def entry_points(group: str) -> Mapping[str, tuple[EntryPoint, ...]]:
     """Every name in a group of entry points with what claims it."""
-    import importlib_metadata  # noqa: PLC0415 - slow to import, and only needed here
-
+    importlib_metadata = import_late("importlib_metadata")
     found: dict[str, tuple[EntryPoint, ...]] = {}
     for entry in importlib_metadata.entry_points(group=group):
         found[entry.name] = (*found.get(entry.name, ()), entry)
