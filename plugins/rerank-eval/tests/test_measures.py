@@ -12,7 +12,7 @@ from rerank_eval import parse_measure, score_orders
 from rerank_eval._measures import Measure, expected_over_ties, ties_across
 
 # ir-measures' parser of names, on Python 3.12 and later.
-pytestmark = pytest.mark.filterwarnings("ignore:ast:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:(ast|Attribute):DeprecationWarning")
 ir_measures = pytest.importorskip("ir_measures", reason="the extra [measures] has no wheel here")
 
 NAMES = [

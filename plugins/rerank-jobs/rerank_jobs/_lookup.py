@@ -28,11 +28,15 @@ class Lookup:
         self._file = path.open("rb")
         self._places = sqlite3.connect("")  # a temporary file of SQLite's own
         self._places.execute("CREATE TABLE places (id TEXT PRIMARY KEY, at INTEGER) WITHOUT ROWID")
-        at = 0
-        for number, line in enumerate(self._file, 1):
-            if line.strip():
-                self._keep(self._split(number, line)[0], at, number)
-            at += len(line)
+        try:
+            at = 0
+            for number, line in enumerate(self._file, 1):
+                if line.strip():
+                    self._keep(self._split(number, line)[0], at, number)
+                at += len(line)
+        except JobError:
+            self.close()
+            raise
 
     def find(self, name: str) -> str | None:
         """The text, its title on a line before it; `None` where there is none."""

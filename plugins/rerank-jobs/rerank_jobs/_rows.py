@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ def scan(source: Source, most: int | None = None) -> Content:
     rows = pairs = requests = chars = faults = 0
     named = True
     # A temporary file of SQLite's own, gone with the connection: any number of ids.
-    with sqlite3.connect("") as ids:
+    with closing(sqlite3.connect("")) as ids:
         ids.execute("CREATE TABLE ids (id TEXT PRIMARY KEY) WITHOUT ROWID")
         for row in source.read():
             try:
@@ -165,7 +166,6 @@ def scan(source: Source, most: int | None = None) -> Content:
             requests += -(-len(row.documents) // (most or len(row.documents) or 1))
             chars += count_chars(row.query, row.documents)
             named = named and row.document_ids is not None
-    ids.close()
     return Content(rows, pairs, requests, chars, faults, named, hash_of(source), seen)
 
 
