@@ -86,8 +86,8 @@ class Leaks:
                 self.sockets.append(socket.create_connection(("127.0.0.1", url.port)))
 
     def blocks(self, _: Reranker) -> None:
-        """A thousand, too small for the size of the process to tell."""
-        self.memory.append([object() for _ in range(1000)])
+        """Two thousand, too small for the size of the process to tell."""
+        self.memory.append([object() for _ in range(2000)])
 
     def bytes(self, _: Reranker) -> None:
         """In one piece, of which the count of objects tells nothing."""
