@@ -6,6 +6,7 @@ A call is what `rerank` takes, with an identity that is exchanged for tokens.
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ from rerank_core import (
     RerankError,
     ResponseParseError,
     TransportError,
+    arerank,
     list_providers,
     rerank,
 )
@@ -115,6 +117,7 @@ def form_of(request: httpx.Request) -> dict[str, str]:
     return {name: value for name, (value,) in form.items()}
 
 
+@functools.cache
 def listed_facts(provider: str) -> Provider:
     """The facts as listings see them."""
     (found,) = [found for found in list_providers() if found.name == provider]
@@ -242,6 +245,8 @@ def token_checks(
         for name, check, service, more in rows
         for way, send in ways.items()
     ]
+    for name, at_once in (("threads", _check_threads_ask_once), ("tasks", _check_tasks_ask_once)):
+        cases.append(pytest.param(partial(at_once, call, make()), id=name))
     return pytest.mark.parametrize("check", cases)
 
 
@@ -324,3 +329,19 @@ def _check_a_busy_token_service_is_asked_again(
 
     assert len(service.exchanges) == 2
     assert service.authorizations == ["Bearer late"]
+
+
+def _check_threads_ask_once(call: Call, service: TokenService) -> None:
+    """The others wait for it."""
+    options = {name: value for name, value in call.items() if name not in {"query", "documents"}}
+    with Reranker(**options, http_client=service) as reranker:
+        from_threads(lambda: reranker.rerank("q", ["a", "b"]))
+
+    assert (len(service.exchanges), len(service.requests)) == (1, AT_ONCE)
+
+
+def _check_tasks_ask_once(call: Call, service: TokenService) -> None:
+    """In every event loop, one after another."""
+    from_tasks(lambda: arerank(**call, http_client=slow(service)))
+
+    assert (len(service.exchanges), len(service.requests)) == (1, 2 * AT_ONCE)
