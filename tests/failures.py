@@ -107,10 +107,12 @@ def failing(
             ask(service, send=send, max_retries=1)
 
         text = str(caught.value)
-        assert (type(caught.value), caught.value.status_code) == (failure.raised, failure.status)
+        assert (type(caught.value), caught.value.status_code) == (failure.raised, failure.status), (
+            text
+        )
         assert [word for word in failure.words if word not in text] == [], text
         assert text.startswith(f"{model}: "), text
         assert hidden not in text
-        assert len(service.requests) == failure.requests
+        assert len(service.requests) == failure.requests, text
 
     return test

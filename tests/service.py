@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,7 +17,15 @@ import pytest
 import trio
 
 from recorder import Recorded, Reply, recording
-from rerank_core import Provider, Reranker, RerankResponse, UnsupportedParamError, arerank, rerank
+from rerank_core import (
+    Provider,
+    Reranker,
+    RerankResponse,
+    UnsupportedParamError,
+    arerank,
+    list_providers,
+    rerank,
+)
 from rerank_core._send import authorizing
 
 CAPTURES = Path(__file__).parent / "fixtures" / "captures"
@@ -146,13 +156,27 @@ def forget_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(authorizing, table, authorizing.Kept())
 
 
-def without_variables(*names: str) -> Any:
-    """A fixture that lets nothing that this machine has set take part in any test of a module."""
+@functools.cache
+def variables_of(provider: str) -> Sequence[str]:
+    """All that core looks at for a provider, as its facts name it."""
+    (found,) = [found for found in list_providers() if found.name == provider]
+    assert found.facts is not None, found.error
+    options = (*found.facts.options.values(), *found.facts.secret_options.values())
+    return [*found.facts.api_key_env, *found.facts.base_url_env, *chain.from_iterable(options)]
+
+
+def without_variables(*names: str, of: str = "") -> Any:
+    """A fixture that lets nothing that this machine has set take part in any test of a module.
+
+    Args:
+        *names: Variables.
+        of: The provider whose variables take no part.
+    """
 
     @pytest.fixture(autouse=True)
     def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         forget_credentials(monkeypatch)
-        for name in names:
+        for name in (*names, *(variables_of(of) if of else ())):
             monkeypatch.delenv(name, raising=False)
 
     return bare_environment

@@ -6,13 +6,11 @@ A call is what `rerank` takes, with an identity that is exchanged for tokens.
 from __future__ import annotations
 
 import asyncio
-import functools
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from functools import partial
-from itertools import chain
 from threading import Barrier
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs
@@ -23,16 +21,23 @@ import trio
 
 from rerank_core import (
     AuthenticationError,
-    Provider,
     Reranker,
     RerankError,
     ResponseParseError,
     TransportError,
     arerank,
-    list_providers,
     rerank,
 )
-from service import Send, Service, copied, forget_credentials, in_turn, send_async, send_trio
+from service import (
+    Send,
+    Service,
+    copied,
+    forget_credentials,
+    in_turn,
+    send_async,
+    send_trio,
+    variables_of,
+)
 
 Call = Mapping[str, Any]
 TokenCheck: TypeAlias = Callable[[], None]
@@ -117,14 +122,6 @@ def form_of(request: httpx.Request) -> dict[str, str]:
     return {name: value for name, (value,) in form.items()}
 
 
-@functools.cache
-def listed_facts(provider: str) -> Provider:
-    """The facts as listings see them."""
-    (found,) = [found for found in list_providers() if found.name == provider]
-    assert found.facts is not None, found.error
-    return found.facts
-
-
 def without_state(provider: str, *kept: Any) -> Any:
     """A fixture that lets no variable of this machine and no token of another test take part.
 
@@ -136,9 +133,7 @@ def without_state(provider: str, *kept: Any) -> Any:
     @pytest.fixture(autouse=True)
     def bare_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         forget_credentials(monkeypatch)
-        facts = listed_facts(provider)
-        rows = [*facts.options.values(), *facts.secret_options.values()]
-        for name in chain(facts.api_key_env, facts.base_url_env, *rows):
+        for name in variables_of(provider):
             monkeypatch.delenv(name, raising=False)
         for cached in kept:
             cached.cache_clear()

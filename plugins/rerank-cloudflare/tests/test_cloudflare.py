@@ -17,7 +17,6 @@ DOCUMENTS = ["a cyberpunk lizard", "a cyberpunk car"]
 MODEL = "@cf/baai/bge-reranker-base"
 ROOT = "https://api.cloudflare.com/client/v4"
 URL = f"{ROOT}/accounts/acc1/ai/run/{MODEL}"
-KEYS = ("CLOUDFLARE_API_KEY", "CLOUDFLARE_API_TOKEN")
 
 
 def reply(rows: Any) -> dict[str, Any]:
@@ -44,7 +43,7 @@ ask = asking(
     query=QUERY,
     documents=DOCUMENTS,
 )
-bare_environment = without_variables(*KEYS, "CLOUDFLARE_API_BASE", "CLOUDFLARE_ACCOUNT_ID")
+bare_environment = without_variables(of="cloudflare")
 
 CASE = Case(
     plugin=rerank_cloudflare,

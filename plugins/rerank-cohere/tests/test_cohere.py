@@ -72,9 +72,7 @@ CASE = Case(
 )
 
 
-bare_environment = without_variables(
-    "COHERE_API_KEY", "CO_API_KEY", "COHERE_API_BASE", "CO_API_URL"
-)
+bare_environment = without_variables(of="cohere")
 
 
 @conformance(CASE)

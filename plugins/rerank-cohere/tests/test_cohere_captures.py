@@ -112,9 +112,7 @@ def same_call(name: str) -> dict[str, Any]:
 
 CALLS = {name: same_call(name) for name in NAMES}
 
-bare_environment = without_variables(
-    "COHERE_API_KEY", "CO_API_KEY", "COHERE_API_BASE", "CO_API_URL"
-)
+bare_environment = without_variables(of="cohere")
 
 
 test_what_others_send_is_sent = captures("cohere", CALLS, DIFFERENCES, on_the_wire)

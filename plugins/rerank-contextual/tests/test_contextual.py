@@ -48,9 +48,7 @@ CASE = Case(
     params={**OWN, "metadata": ["src: a", ""]},  # the kit ranks two documents
 )
 ask = asking(f"contextual/{MODEL}", api_key="key-0123", query=QUERY, documents=DOCUMENTS)
-VARIABLES = ("CONTEXTUAL_API_KEY", "CONTEXTUAL_AI_API_KEY")
-BASES = ("CONTEXTUAL_API_BASE", "CONTEXTUAL_AI_BASE_URL")
-bare_environment = without_variables(*VARIABLES, *BASES)
+bare_environment = without_variables(of="contextual")
 CALLS = {
     "contextual-contextual_client-full": {"top_n": 2, **OWN},
     "contextual-contextual_client-minimal": {},

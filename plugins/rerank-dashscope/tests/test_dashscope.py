@@ -125,9 +125,7 @@ NATIVE_CASE = Case(
 )
 
 ask_dashscope = asking(f"dashscope/{QWEN}", api_key=KEY, query=QUERY, documents=DOCUMENTS)
-bare_environment = without_variables(
-    *BASES, "DASHSCOPE_API_KEY", "DASHSCOPE_WORKSPACE", "DASHSCOPE_REGION"
-)
+bare_environment = without_variables(of="dashscope")
 
 # The captured call in this project's words, beside key and query.
 CALLS: Mapping[str, Mapping[str, Any]] = {

@@ -23,7 +23,6 @@ from service import Difference, Service, asking, by, call_of, captures, without_
 QUERY = "What is the capital of France?"
 DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
 MODEL = "Qwen/Qwen3-Reranker-0.6B"
-VARIABLES = ("DEEPINFRA_API_KEY", "DEEPINFRA_TOKEN")
 URL = f"https://api.deepinfra.com/v1/inference/{MODEL}"
 # The documented example.
 REPLY = {
@@ -48,7 +47,7 @@ def score(asked: Any) -> dict[str, Any]:
 
 
 ask = asking(f"deepinfra/{MODEL}", api_key="test-key", query=QUERY, documents=DOCUMENTS)
-bare_environment = without_variables(*VARIABLES, "DEEPINFRA_API_BASE", "DEEPINFRA_BASE_URL")
+bare_environment = without_variables(of="deepinfra")
 
 CASE = Case(
     plugin=rerank_deepinfra,

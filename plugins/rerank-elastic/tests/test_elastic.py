@@ -27,7 +27,6 @@ from service import (
 QUERY = "capital of France"
 DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France.", "Madrid is in Spain."]
 BASE = "https://cluster.test:9200"
-VARIABLES = ("ELASTIC_API_KEY", "ELASTICSEARCH_API_KEY", "ELASTICSEARCH_URL", "ELASTIC_API_BASE")
 BUILT_IN = ".rerank-v1-elasticsearch"
 
 
@@ -40,7 +39,7 @@ def answer(asked: Any) -> dict[str, Any]:
 ask = asking(
     "elastic/my-rerank", api_key="test-key", api_base=BASE, query=QUERY, documents=DOCUMENTS
 )
-bare_environment = without_variables(*VARIABLES)
+bare_environment = without_variables(of="elastic")
 
 CASE = Case(
     plugin=rerank_elastic,

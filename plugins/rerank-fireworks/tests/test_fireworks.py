@@ -30,13 +30,6 @@ KEY = "fw_0123456789abcdef"
 QUERY = "What is the capital of France?"
 DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
 WHOLE = "accounts/fireworks/models/qwen3-reranker-8b"
-VARIABLES = (
-    "FIREWORKS_API_KEY",
-    "FIREWORKS_AI_API_KEY",
-    "FIREWORKSAI_API_KEY",
-    "FIREWORKS_AI_TOKEN",
-)
-BASES = ("FIREWORKS_API_BASE", "FIREWORKS_AI_API_BASE")
 REPLY = {
     "object": "list",
     "model": WHOLE,
@@ -72,7 +65,7 @@ CASE = Case(
 
 ask = asking("fireworks/qwen3-reranker-8b", api_key=KEY, query=QUERY, documents=DOCUMENTS)
 rank_fireworks = partial(rank, name="data")
-bare_environment = without_variables(*VARIABLES, *BASES)
+bare_environment = without_variables(of="fireworks")
 
 TASK = "Given a web search query, retrieve relevant passages that answer the query"
 OBJECTS = [

@@ -37,7 +37,6 @@ TEI = "http://tei:3000"
 ENDPOINT = "https://abc.us-east-1.aws.endpoints.huggingface.cloud"
 ROUTER = "https://router.huggingface.co"
 ROUTED = f"{ROUTER}/hf-inference/models/{MODEL}/pipeline/text-ranking"
-VARIABLES = ("HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGING_FACE_HUB_TOKEN")
 
 
 def score(asked: Any) -> list[dict[str, Any]]:
@@ -47,7 +46,7 @@ def score(asked: Any) -> list[dict[str, Any]]:
 
 
 ask = asking(f"huggingface/{MODEL}", query=QUERY, documents=DOCUMENTS, api_base=TEI)
-bare_environment = without_variables(*VARIABLES, "HF_API_BASE", "HUGGINGFACE_API_BASE")
+bare_environment = without_variables(of="huggingface")
 
 ROWS = [
     {"index": 1, "text": "Paris is the capital of France.", "score": 0.9981},
@@ -325,6 +324,7 @@ ERRORS = [
         424,
         tei_error("model is not a re-ranker model", "Backend"),
         ("not a re-ranker model", "GET /info"),
+        retried=True,
     ),
     Failure(
         429,

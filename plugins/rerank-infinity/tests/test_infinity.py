@@ -59,7 +59,7 @@ CASE = Case(
 )
 
 
-bare_environment = without_variables("INFINITY_API_KEY", "INFINITY_API_BASE")
+bare_environment = without_variables(of="infinity")
 
 
 @conformance(CASE)

@@ -170,7 +170,7 @@ def same_call(name: str) -> dict[str, Any]:
 
 CALLS = {name: same_call(name) for name in NAMES}
 
-bare_environment = without_variables("INFINITY_API_KEY", "INFINITY_API_BASE")
+bare_environment = without_variables(of="infinity")
 
 
 test_what_others_send_is_sent = captures("infinity", CALLS, DIFFERENCES, on_the_wire)

@@ -49,8 +49,7 @@ CASE = Case(
     params=OWN,
 )
 ask = asking(f"isaacus/{MODEL}", api_key="iuak_v1_0123", query=QUERY, documents=DOCUMENTS)
-BASES = ("ISAACUS_API_BASE", "ISAACUS_BASE_URL")
-bare_environment = without_variables("ISAACUS_API_KEY", *BASES)
+bare_environment = without_variables(of="isaacus")
 CALLS = {"isaacus-isaacus-full": {"top_n": 2, **OWN}, "isaacus-isaacus-minimal": {}}
 WORDS = ("its words",)
 ERRORS = [

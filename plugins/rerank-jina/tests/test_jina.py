@@ -26,7 +26,6 @@ DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
 IMAGE = {"image": "https://example.com/eiffel.png"}
 M0 = "jina/jina-reranker-m0"
 V2 = "jina/jina-reranker-v2-base-multilingual"
-VARIABLES = ("JINA_AI_API_KEY", "JINA_API_KEY", "JINA_AI_TOKEN")
 REPLY = {
     "model": "jina-reranker-v3",
     "object": "list",
@@ -63,7 +62,7 @@ CASE = Case(
 )
 
 ask = asking("jina/jina-reranker-v3", api_key=KEY, query=QUERY, documents=DOCUMENTS)
-bare_environment = without_variables(*VARIABLES, "JINA_AI_API_BASE")
+bare_environment = without_variables(of="jina")
 
 # The captured call in this project's words.
 CALLS: Mapping[str, Mapping[str, Any]] = {
@@ -241,7 +240,7 @@ def test_mappings_without_an_image_are_text_for_m0_too() -> None:
     ask(service, documents, model=M0, rank_fields=["text", "title"])
 
     assert whole == ["Plain.", "Only text.", "title: A\ntext: B"]
-    assert service.body["documents"] == ["Plain.", "text: Only text.", "text: B\ntitle: A"]
+    assert service.body["documents"] == ["Plain.", "Only text.", "text: B\ntitle: A"]
     assert "rank_fields" not in service.body
     assert [result.document and result.document.fields for result in response.results] == [
         None,

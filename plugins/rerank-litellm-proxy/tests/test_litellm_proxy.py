@@ -127,12 +127,7 @@ NOT_MADE = {"bad-json", "no-documents", "no-model", "no-query"}
 
 
 ask = asking("litellm_proxy/my-rerank", query=QUERY, documents=DOCUMENTS, api_base=BASE)
-bare_environment = without_variables(
-    "LITELLM_PROXY_API_KEY",
-    "LITELLM_PROXY_API_BASE",
-    "COHERE_API_KEY",  # the proxy has taken the shape of Cohere's service
-    "COHERE_API_BASE",
-)
+bare_environment = without_variables("COHERE_API_KEY", "COHERE_API_BASE", of="litellm_proxy")
 waits = noting_waits()
 
 

@@ -40,7 +40,7 @@ CASE = Case(
     },
 )
 ask = asking(f"llamacpp/{MODEL}", query=QUERY, documents=DOCUMENTS)
-bare_environment = without_variables("LLAMACPP_API_KEY", "LLAMA_API_KEY", "LLAMACPP_API_BASE")
+bare_environment = without_variables(of="llamacpp")
 
 
 def error(status: int, kind: str, message: str) -> dict[str, Any]:

@@ -68,9 +68,7 @@ CASE = Case(
     params={"rewrite_query": True},
 )
 ask = asking(f"mixedbread/{MODEL}", api_key="mxb_0123", query=QUERY, documents=DOCUMENTS)
-VARIABLES = ("MXBAI_API_KEY", "MIXEDBREAD_API_KEY")
-BASES = ("MIXEDBREAD_API_BASE", "MIXEDBREAD_BASE_URL")
-bare_environment = without_variables(*VARIABLES, *BASES)
+bare_environment = without_variables(of="mixedbread")
 THREE = [*DOCUMENTS, "Madrid is in Spain."]
 CALLS: dict[str, dict[str, Any]] = {
     "mixedbread-mixedbread-dicts": {

@@ -59,13 +59,7 @@ def rank(asked: Any) -> dict[str, Any]:
 
 
 ask = asking(f"nvidia_nim/{MODEL}", query=QUERY, documents=DOCUMENTS, api_base=CONTAINER)
-bare_environment = without_variables(
-    "NVIDIA_NIM_API_KEY",
-    "NVIDIA_API_KEY",
-    "NVIDIA_NIM_API_BASE",
-    "NVIDIA_BASE_URL",
-    "NGC_API_KEY",
-)
+bare_environment = without_variables("NGC_API_KEY", of="nvidia_nim")
 waits = noting_waits()
 
 CASE = Case(

@@ -67,7 +67,7 @@ CASE = Case(
     params=OWN,
 )
 ask = asking(f"openrouter/{MODEL}", api_key="sk-or-v1-0123", query=QUERY, documents=DOCUMENTS)
-bare_environment = without_variables("OPENROUTER_API_KEY", "OPENROUTER_API_BASE")
+bare_environment = without_variables(of="openrouter")
 CALLS = {
     "openrouter-openrouter-full": {
         "documents": [DOCUMENTS[0], {"text": DOCUMENTS[1]}],

@@ -40,9 +40,7 @@ def answer(asked: Any) -> dict[str, Any]:
 
 
 ask = asking(f"pinecone/{BGE}", api_key="test-key", query=QUERY, documents=DOCUMENTS)
-bare_environment = without_variables(
-    "PINECONE_API_KEY", "PINECONE_API_BASE", "PINECONE_CONTROLLER_HOST"
-)
+bare_environment = without_variables(of="pinecone")
 
 CASE = Case(
     plugin=rerank_pinecone,

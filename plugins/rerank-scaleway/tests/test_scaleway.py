@@ -14,7 +14,6 @@ from service import Difference, asking, by, captures, without_variables
 KEY = "01234567-89ab-cdef-0123-456789abcdef"
 QUERY = "capital of France"
 DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
-VARIABLES = ("SCW_SECRET_KEY",)
 REPLY = {
     "id": "rerank-a89e6d7b8b97492ea81569c65fbfff49",
     "model": "qwen3-embedding-8b",
@@ -65,7 +64,7 @@ CASE = Case(
 )
 
 ask = asking("scaleway/qwen3-embedding-8b", api_key=KEY, query=QUERY, documents=DOCUMENTS)
-bare_environment = without_variables(*VARIABLES, "SCALEWAY_API_BASE")
+bare_environment = without_variables(of="scaleway")
 
 # The captured call in this project's words, beside query, documents and model.
 CALLS: Mapping[str, Mapping[str, Any]] = {

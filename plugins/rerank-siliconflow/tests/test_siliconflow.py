@@ -52,7 +52,7 @@ CASE = Case(
     params={"instruction": "Be exact."},
 )
 ask = asking(f"siliconflow/{QWEN}", api_key="sk-0123456789", query=QUERY, documents=DOCUMENTS)
-bare_environment = without_variables("SILICONFLOW_API_KEY", "SILICONFLOW_API_BASE")
+bare_environment = without_variables(of="siliconflow")
 SITES = ("siliconflow.cn",)
 ERRORS = [
     Failure(400, {"code": 20012, "message": "no model", "data": None}, SITES),

@@ -36,8 +36,6 @@ OBJECTS = [
 RENDERED = [f"title: {each['title']}\ntext: {each['text']}" for each in OBJECTS]
 MXBAI = "together/mixedbread-ai/Mxbai-Rerank-Large-V2"
 LLAMA_RANK = "together/Salesforce/Llama-Rank-V1"
-VARIABLES = ("TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHERAI_API_KEY", "TOGETHER_AI_TOKEN")
-BASES = ("TOGETHER_AI_API_BASE", "TOGETHER_BASE_URL")
 REPLY = {
     "object": "rerank",
     "id": "oC3pV1a-6Yjz4e-9a1b2c3d4e5f",
@@ -84,7 +82,7 @@ CASE = Case(
 ask = asking(
     "together/mixedbread-ai/Mxbai-Rerank-Large-V2", api_key=KEY, query=QUERY, documents=DOCUMENTS
 )
-bare_environment = without_variables(*VARIABLES, *BASES)
+bare_environment = without_variables(of="together")
 
 FULL = {"rank_fields": ["title", "text"], "return_documents": True, "top_n": 1}
 # The captured call in this project's words, beside query, documents and model.

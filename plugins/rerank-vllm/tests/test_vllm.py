@@ -139,7 +139,7 @@ def rank(asked: Any) -> dict[str, Any]:
 
 
 ask = asking("vllm/tiny-reranker", query=QUERY, documents=DOCUMENTS)
-bare_environment = without_variables("HOSTED_VLLM_API_KEY", "VLLM_API_KEY", "HOSTED_VLLM_API_BASE")
+bare_environment = without_variables(of="vllm")
 
 CASE = Case(
     plugin=rerank_vllm,

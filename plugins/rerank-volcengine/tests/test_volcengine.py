@@ -35,7 +35,6 @@ MODEL = "doubao-seed-rerank"
 HOST = "api-knowledgebase.mlp.cn-beijing.volces.com"
 URL = f"https://{HOST}/api/knowledge/service/rerank"
 PAIR = {"volcengine_access_key": "AKLTtest", "volcengine_secret_key": "secret-0123456789"}
-VARIABLES = ("VOLC_ACCESSKEY", "VOLC_SECRETKEY", "VOLC_SESSION_TOKEN", "VOLCENGINE_API_KEY")
 
 
 def reply(scores: Any) -> dict[str, Any]:
@@ -55,7 +54,7 @@ def answer(asked: Any) -> dict[str, Any]:
 
 
 ask = asking(f"volcengine/{MODEL}", query=QUERY, documents=DOCUMENTS, **PAIR)
-bare_environment = without_variables(*VARIABLES, "VOLCENGINE_API_BASE", "VOLCENGINE_REGION")
+bare_environment = without_variables(of="volcengine")
 waits = noting_waits()
 
 CASE = Case(

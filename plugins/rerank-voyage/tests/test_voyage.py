@@ -29,7 +29,6 @@ from service import (
 KEY = "pa-0123456789abcdef"
 QUERY = "What is the capital of France?"
 DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
-VARIABLES = ("VOYAGE_API_KEY", "VOYAGE_AI_API_KEY", "VOYAGE_AI_TOKEN")
 REPLY = {
     "object": "list",
     "data": [
@@ -67,7 +66,7 @@ CASE = Case(
 
 ask = asking("voyage/rerank-2.5", api_key=KEY, query=QUERY, documents=DOCUMENTS)
 rank_voyage = partial(rank, name="data", limit="top_k")
-bare_environment = without_variables(*VARIABLES, "VOYAGE_API_BASE")
+bare_environment = without_variables(of="voyage")
 
 # The captured call in this project's words, beside query, documents and model.
 CALLS: Mapping[str, Mapping[str, Any]] = {

@@ -53,8 +53,7 @@ CASE = Case(
     params={"return_len": True, "kwargs": '{"doc_type": "image"}'},
 )
 ask = asking("xinference/my-reranker", query=QUERY, documents=DOCUMENTS)
-VARIABLES = ("XINFERENCE_API_BASE", "XINFERENCE_SERVER_URL")
-bare_environment = without_variables("XINFERENCE_API_KEY", *VARIABLES)
+bare_environment = without_variables(of="xinference")
 WORDS = ("its words",)
 ERRORS = [
     Failure(400, {"detail": "its words"}, ("its words", "GET /v1/models")),
