@@ -104,7 +104,10 @@ _MORE = [
     for name, rows in MORE.items()
     for address, url in rows.items()
 ]
-LEADING = [*_MORE, *(row[:4] for row in ROWS if row[2] and row[3])]
+_NAMED = [
+    (plugin, model, address, url) for plugin, model, address, url, _ in ROWS if address and url
+]
+LEADING = [*_MORE, *_NAMED]
 of_each = pytest.mark.parametrize(
     ("plugin", "model", "address", "url"),
     LEADING,
@@ -116,7 +119,10 @@ OWN = [
     for row in LEADING
     if row[3].startswith(row[2].partition("?")[0].rstrip("/")) and row[3] not in {ROUTED, HOSTED}
 ]
-DEFAULTS = {(row[0].name, row[1], row[3]) for row in (*LEADING, *ROWS) if row[3]}
+ENDPOINTS = {
+    *((plugin.name, model, url) for plugin, model, _, url in LEADING),
+    *((plugin.name, model, url) for plugin, model, _, url, _ in ROWS if url),
+}
 
 
 @of_each
@@ -145,7 +151,7 @@ def test_a_query_and_a_fragment_are_kept_apart(
     assert asked.partition("?")[0] == url.partition("?")[0]
 
 
-@pytest.mark.parametrize(("name", "model", "url"), sorted(DEFAULTS))
+@pytest.mark.parametrize(("name", "model", "url"), sorted(ENDPOINTS))
 def test_a_whole_endpoint_is_asked_as_it_is(name: str, model: str, url: str) -> None:
     """It is what others' documentation names; a slash at its end is nobody's."""
     plugin = BY_NAME[name]
