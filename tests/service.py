@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,12 +18,12 @@ import trio
 
 from recorder import Recorded, Reply, recording
 from rerank_core import (
-    APIStatusError,
     Provider,
     Reranker,
     RerankResponse,
     UnsupportedParamError,
     arerank,
+    list_providers,
     rerank,
 )
 from rerank_core._send import authorizing
@@ -48,9 +50,6 @@ Difference: TypeAlias = tuple[str, Any, str, tuple[str, ...]]
 """What is sent otherwise than in captures, on purpose: where, what instead, why, in which."""
 Calls: TypeAlias = Mapping[str, Mapping[str, Any]]
 Compare: TypeAlias = Callable[[str, Mapping[str, Any], Send], dict[str, Any]]
-CaptureCheck: TypeAlias = Callable[[], None]
-Failure: TypeAlias = tuple[int, Any, type[APIStatusError], tuple[str, ...], bool]
-"""A reply's status and body; the kind of the error, words in its message, whether it is retried."""
 
 
 def send_async(*args: Any, **keywords: Any) -> RerankResponse:
@@ -157,13 +156,27 @@ def forget_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(authorizing, table, authorizing.Kept())
 
 
-def without_variables(*names: str) -> Any:
-    """A fixture that lets nothing that this machine has set take part in any test of a module."""
+@functools.cache
+def variables_of(provider: str) -> Sequence[str]:
+    """All that core looks at for a provider, as its facts name it."""
+    (found,) = [found for found in list_providers() if found.name == provider]
+    assert found.facts is not None, found.error
+    options = (*found.facts.options.values(), *found.facts.secret_options.values())
+    return [*found.facts.api_key_env, *found.facts.base_url_env, *chain.from_iterable(options)]
+
+
+def without_variables(*names: str, of: str = "") -> Any:
+    """A fixture that lets nothing that this machine has set take part in any test of a module.
+
+    Args:
+        *names: Variables.
+        of: The provider whose variables take no part.
+    """
 
     @pytest.fixture(autouse=True)
     def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         forget_credentials(monkeypatch)
-        for name in names:
+        for name in (*names, *(variables_of(of) if of else ())):
             monkeypatch.delenv(name, raising=False)
 
     return bare_environment
@@ -226,31 +239,41 @@ def stated(name: str, differences: Sequence[Difference]) -> dict[str, Any]:
 
 
 def captures(
-    prefix: str, calls: Calls, differences: Sequence[Difference], compare: Compare
-) -> pytest.MarkDecorator:
-    """Give a test each `check` of a provider's captures.
+    prefix: str,
+    calls: Calls,
+    differences: Sequence[Difference],
+    compare: Compare,
+    *,
+    others: Sequence[str] = (),
+) -> Callable[..., None]:
+    """Make a test of a provider's captures: what others send in a call, this project sends.
 
     Args:
         prefix: What the names of the files begin with.
         calls: The same calls in this project's words, by the captures' names.
         differences: What is sent otherwise on purpose.
         compare: Makes such a call, and says what was sent otherwise.
+        others: Captures of something else.
     """
-    made = [
-        pytest.param(partial(_check_capture, name, call, differences, compare, send), id=case)
-        for name, call in calls.items()
-        for send, case in ((rerank, f"{name}-rerank"), (send_async, f"{name}-arerank"))
-    ]
-    covered = partial(_check_all_are_covered, prefix, calls, differences)
-    return pytest.mark.parametrize("check", [*made, pytest.param(covered, id="covered")])
+
+    @both_ways
+    @pytest.mark.parametrize("name", [*calls, "covered"])
+    def test(name: str, send: Send) -> None:
+        if name == "covered":
+            _check_all_are_covered(prefix, [*calls, *others], differences)
+            return
+        found, said = compare(name, calls[name], send), stated(name, differences)
+        assert found == said, f"sent otherwise: {found}; stated: {said}"
+
+    return test
 
 
-def by(ask: Ask, reply: Any = rank) -> Compare:
-    """Compare what reaches a stand-in."""
+def by(ask: Ask, reply: Any = rank, *, key: str | None = "test-key") -> Compare:
+    """Compare what reaches a stand-in, with a key for every call unless they have their own."""
 
     def compare(name: str, call: Mapping[str, Any], send: Send) -> dict[str, Any]:
         service = Service(reply)
-        ask(service, **{"send": send, **call, "api_key": "test-key"})
+        ask(service, **{"send": send, **call, **({"api_key": key} if key else {})})
         return differing(name, service)
 
     return compare
@@ -295,20 +318,9 @@ def record(call: Mapping[str, Any], send: Send) -> tuple[Recorded, RerankRespons
     return request, response
 
 
-def _check_capture(
-    name: str,
-    call: Mapping[str, Any],
-    differences: Sequence[Difference],
-    compare: Compare,
-    send: Send,
+def _check_all_are_covered(
+    prefix: str, calls: Sequence[str], differences: Sequence[Difference]
 ) -> None:
-    """Method, path, query, the headers that matter and every field of the body."""
-    found, said = compare(name, call, send), stated(name, differences)
-
-    assert found == said, f"sent otherwise: {found}; stated: {said}"
-
-
-def _check_all_are_covered(prefix: str, calls: Calls, differences: Sequence[Difference]) -> None:
     """Each row has a reason, and names captures that are compared: it must change them."""
     files = {path.stem for path in CAPTURES.glob(f"{prefix}-*.json")}
 
@@ -329,37 +341,14 @@ def _flat(request: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_refused_unless_allowed(ask: Ask, service: Service, provider: str, param: str) -> None:
     """The error names parameter and provider; a warning says what was left out."""
-    with pytest.raises(UnsupportedParamError, match=f"{provider} does not take '{param}'"):
+    with pytest.raises(
+        UnsupportedParamError, match=f"{provider} does not take '{param}'"
+    ) as caught:
         ask(service, **{param: 1})
+    assert caught.value.param == param
+    assert service.requests == []
     response = ask(service, drop_params=True, **{param: 1})
 
     assert len(service.requests) == 1
     assert param not in service.body
     assert any(param in warning for warning in response.warnings), response.warnings
-
-
-def check_failure(ask: Ask, failure: Failure, model: str, send: Send) -> None:
-    """Of the right kind, in the service's words, retried once where that may help."""
-    status, reply, kind, words, retried = failure
-    service = Service(reply, status, {"retry-after-ms": "1"})
-    with pytest.raises(kind) as caught:
-        ask(service, send=send, max_retries=1)
-
-    text = str(caught.value)
-    assert (type(caught.value), caught.value.status_code) == (kind, status), text
-    assert [word for word in words if word not in text] == [], text
-    assert text.startswith(f"{model}: "), text
-    assert len(service.requests) == 1 + retried, len(service.requests)
-
-
-def check_watched(
-    variable: str, monkeypatch: pytest.MonkeyPatch, model: str, **options: Any
-) -> None:
-    """A `Reranker` is out of date when the variable has changed."""
-    monkeypatch.delenv(variable, raising=False)
-    reranker = Reranker(model, **options)
-    assert reranker.is_current()
-
-    monkeypatch.setenv(variable, "another")
-
-    assert not reranker.is_current()

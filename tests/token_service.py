@@ -6,13 +6,11 @@ A call is what `rerank` takes, with an identity that is exchanged for tokens.
 from __future__ import annotations
 
 import asyncio
-import functools
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from functools import partial
-from itertools import chain
 from threading import Barrier
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs
@@ -23,15 +21,23 @@ import trio
 
 from rerank_core import (
     AuthenticationError,
-    Provider,
     Reranker,
     RerankError,
     ResponseParseError,
     TransportError,
-    list_providers,
+    arerank,
     rerank,
 )
-from service import Send, Service, copied, forget_credentials, in_turn, send_async, send_trio
+from service import (
+    Send,
+    Service,
+    copied,
+    forget_credentials,
+    in_turn,
+    send_async,
+    send_trio,
+    variables_of,
+)
 
 Call = Mapping[str, Any]
 TokenCheck: TypeAlias = Callable[[], None]
@@ -116,14 +122,6 @@ def form_of(request: httpx.Request) -> dict[str, str]:
     return {name: value for name, (value,) in form.items()}
 
 
-@functools.cache
-def listed_facts(provider: str) -> Provider:
-    """The facts as listings see them."""
-    (found,) = [found for found in list_providers() if found.name == provider]
-    assert found.facts is not None, found.error
-    return found.facts
-
-
 def without_state(provider: str, *kept: Any) -> Any:
     """A fixture that lets no variable of this machine and no token of another test take part.
 
@@ -135,9 +133,7 @@ def without_state(provider: str, *kept: Any) -> Any:
     @pytest.fixture(autouse=True)
     def bare_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         forget_credentials(monkeypatch)
-        facts = listed_facts(provider)
-        rows = [*facts.options.values(), *facts.secret_options.values()]
-        for name in chain(facts.api_key_env, facts.base_url_env, *rows):
+        for name in variables_of(provider):
             monkeypatch.delenv(name, raising=False)
         for cached in kept:
             cached.cache_clear()
@@ -244,6 +240,8 @@ def token_checks(
         for name, check, service, more in rows
         for way, send in ways.items()
     ]
+    for name, at_once in (("threads", _check_threads_ask_once), ("tasks", _check_tasks_ask_once)):
+        cases.append(pytest.param(partial(at_once, call, make()), id=name))
     return pytest.mark.parametrize("check", cases)
 
 
@@ -326,3 +324,19 @@ def _check_a_busy_token_service_is_asked_again(
 
     assert len(service.exchanges) == 2
     assert service.authorizations == ["Bearer late"]
+
+
+def _check_threads_ask_once(call: Call, service: TokenService) -> None:
+    """The others wait for it."""
+    options = {name: value for name, value in call.items() if name not in {"query", "documents"}}
+    with Reranker(**options, http_client=service) as reranker:
+        from_threads(lambda: reranker.rerank("q", ["a", "b"]))
+
+    assert (len(service.exchanges), len(service.requests)) == (1, AT_ONCE)
+
+
+def _check_tasks_ask_once(call: Call, service: TokenService) -> None:
+    """In every event loop, one after another."""
+    from_tasks(lambda: arerank(**call, http_client=slow(service)))
+
+    assert (len(service.exchanges), len(service.requests)) == (1, 2 * AT_ONCE)

@@ -70,7 +70,7 @@ def build_request(
     # The server has /rerank, /v1/rerank, /reranking and /v1/reranking.
     whole = urlsplit(base_url).path.rstrip("/").endswith("/reranking")
     return HTTPRequest(
-        url=base_url if whole else wire.join_endpoint(base_url, "/v1/rerank"),
+        url=wire.join_endpoint(base_url, "/v1/reranking" if whole else "/v1/rerank"),
         body={
             "model": request.model,
             "query": request.query,

@@ -15,7 +15,7 @@ from attrs import frozen
 from fuzz.seeds import PLUGINS, cases_of
 from rerank_core import Provider, RerankResponse, list_providers, rerank
 from rerank_core.testing import Case
-from service import Service
+from service import Send, Service
 
 ROOT = Path(__file__).parents[2]
 KEY = "key-0123456789"
@@ -51,13 +51,21 @@ class Plugin:
         ranking = [(at, 0.9 - at / 1000) for at in range(count)]
         return self.case.encode(ranking, [f"text {at}" for at in range(count)], None)
 
-    def ask(self, service: Service, documents: Any = DOCUMENTS, **keywords: Any) -> RerankResponse:
+    def ask(
+        self,
+        service: Service,
+        documents: Any = DOCUMENTS,
+        *,
+        query: str = "a query",
+        send: Send = rerank,
+        **keywords: Any,
+    ) -> RerankResponse:
         """Make a call with nothing but what none can do without."""
         options = {"api_key": KEY, "max_retries": 0, **self.case.options, **keywords}
         model = options.pop("model", self.case.model)
-        return rerank(
+        return send(
             f"{self.name}/{model}",
-            "a query",
+            query,
             documents,
             http_client=self._before(service),
             **options,

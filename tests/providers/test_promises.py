@@ -71,10 +71,10 @@ def _strings(value: Any) -> Iterator[str]:
         yield from _strings(inner)
 
 
-def _longest(value: Any) -> int:
+def longest(value: Any) -> int:
     """The length of the longest list in a body: so many documents are in it."""
     own = len(value) if isinstance(value, list) else 0
-    return max(own, *map(_longest, _parts(value)), 0)
+    return max(own, *map(longest, _parts(value)), 0)
 
 
 @with_a_key
@@ -197,7 +197,7 @@ def test_rank_fields_choose_what_is_sent(plugin: Plugin) -> None:
 def test_a_longer_list_than_the_service_takes_is_split(plugin: Plugin) -> None:
     """In two requests, and every document is ranked once."""
     count = (plugin.facts.max_documents or 0) + 1
-    service = Service(lambda body: plugin.reply(_longest(body)))
+    service = Service(lambda body: plugin.reply(longest(body)))
 
     response = plugin.ask(service, [f"text {at}" for at in range(count)])
 

@@ -107,7 +107,7 @@ def test_another_model_than_was_asked_for_is_a_warning(name: str, field: str) ->
 
 
 @told
-@pytest.mark.parametrize("served", ["{}", "owner/{}", "OWNER/{}", "", None, 7])
+@pytest.mark.parametrize("served", ["{}", "owner/{}", "OWNER/{}", "", None, 7, ["other"]])
 def test_the_same_model_is_no_warning(name: str, field: str, served: object) -> None:
     """With an owner in front as well, in any case of letters, and where none is named."""
     plugin = BY_NAME[name]

@@ -7,12 +7,7 @@ from typing import Any
 
 import pytest
 
-from rerank_core import (
-    APIStatusError,
-    BadRequestError,
-    NotFoundError,
-    PermissionDeniedError,
-)
+from rerank_core import APIStatusError, BadRequestError, NotFoundError, PermissionDeniedError
 from service import Service, facts
 
 from .plugins import ALL, BY_NAME, Plugin, every_plugin

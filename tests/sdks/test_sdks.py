@@ -169,92 +169,75 @@ CHUNKS = {"size": 512, "overlap_ratio": 0.1}
 PINECONE_REPLY = {"model": "m", "data": rows(score="score"), "usage": {"rerank_units": 1}}
 IBM_REPLY = {"model_id": "m", "results": rows(score="score"), "input_token_count": 9}
 
+BY_FIELDS: dict[str, Any] = {"documents": MAPPINGS, "rank_fields": ["title", "text"], "top_n": 2}
+
+
+def alike(
+    sdk: str,
+    reply: Any,
+    model: str,
+    *,
+    theirs: Mapping[str, Any] = {},
+    ours: Mapping[str, Any] = {},
+    called: str = "documents",
+    **both: Any,
+) -> Pair:
+    """A call that is written alike but for a few words, and for the provider before the model.
+
+    Args:
+        sdk: Which function of `call_sdk.py` makes it.
+        reply: What the service answers to both.
+        model: As the SDK names it.
+        theirs: What only the SDK is given.
+        ours: What only we are given.
+        called: What the SDK calls the documents.
+        **both: What both are given.
+    """
+    asked = {**ASKED, **both}
+    given = {called if name == "documents" else name: value for name, value in asked.items()}
+    return Pair(
+        sdk=sdk,
+        theirs={"model": model, **given, **theirs},
+        ours={"model": f"{sdk.partition('_')[0]}/{model}", **asked, **ours},
+        reply=reply,
+    )
+
+
 PAIRS = {
-    "cohere_v2": Pair(
-        sdk="cohere_v2",
-        theirs={"model": "rerank-v3.5", **ASKED},
-        ours={"model": "cohere/rerank-v3.5", **ASKED},
-        reply=COHERE_REPLY,
+    "cohere_v2": alike("cohere_v2", COHERE_REPLY, "rerank-v3.5"),
+    "cohere_v2-all": alike(
+        "cohere_v2",
+        COHERE_REPLY,
+        "rerank-v3.5",
+        top_n=2,
+        max_tokens_per_doc=512,
+        priority=5,
+        relevant_spans={"mode": "enabled", "threshold": 0.5, "max_spans": 3},
     ),
-    "cohere_v2-all": Pair(
-        sdk="cohere_v2",
-        theirs={
-            "model": "rerank-v3.5",
-            **ASKED,
-            "top_n": 2,
-            "max_tokens_per_doc": 512,
-            "priority": 5,
-            "relevant_spans": {"mode": "enabled", "threshold": 0.5, "max_spans": 3},
-        },
-        ours={
-            "model": "cohere/rerank-v3.5",
-            **ASKED,
-            "top_n": 2,
-            "max_tokens_per_doc": 512,
-            "priority": 5,
-            "relevant_spans": {"mode": "enabled", "threshold": 0.5, "max_spans": 3},
-        },
-        reply=COHERE_REPLY,
+    "cohere_v1-all": alike(
+        "cohere_v1",
+        COHERE_REPLY,
+        "rerank-v3.5",
+        **BY_FIELDS,
+        return_documents=True,
+        max_chunks_per_doc=5,
     ),
-    "cohere_v1-all": Pair(
-        sdk="cohere_v1",
-        theirs={
-            "model": "rerank-v3.5",
-            "query": QUERY,
-            "documents": MAPPINGS,
-            "top_n": 2,
-            "rank_fields": ["title", "text"],
-            "return_documents": True,
-            "max_chunks_per_doc": 5,
-        },
-        ours={
-            "model": "cohere/rerank-v3.5",
-            "query": QUERY,
-            "documents": MAPPINGS,
-            "top_n": 2,
-            "rank_fields": ["title", "text"],
-            "return_documents": True,
-            "max_chunks_per_doc": 5,
-        },
-        reply=COHERE_REPLY,
+    "voyage": alike("voyage", VOYAGE_REPLY, "rerank-2.5"),
+    "voyage-all": alike(
+        "voyage",
+        VOYAGE_REPLY,
+        "rerank-2.5",
+        theirs={"top_k": 2},
+        ours={"top_n": 2},
+        truncation=False,
     ),
-    "voyage": Pair(
-        sdk="voyage",
-        theirs={"model": "rerank-2.5", **ASKED},
-        ours={"model": "voyage/rerank-2.5", **ASKED},
-        reply=VOYAGE_REPLY,
-    ),
-    "voyage-all": Pair(
-        sdk="voyage",
-        theirs={"model": "rerank-2.5", **ASKED, "top_k": 2, "truncation": False},
-        ours={"model": "voyage/rerank-2.5", **ASKED, "top_n": 2, "truncation": False},
-        reply=VOYAGE_REPLY,
-    ),
-    "together": Pair(
-        sdk="together",
-        theirs={"model": "mixedbread-ai/Mxbai-Rerank-Large-V2", **ASKED},
-        ours={"model": "together/mixedbread-ai/Mxbai-Rerank-Large-V2", **ASKED},
-        reply=TOGETHER_REPLY,
-    ),
-    "together-all": Pair(
-        sdk="together",
-        theirs={
-            "model": "Salesforce/Llama-Rank-V1",
-            "query": QUERY,
-            "documents": MAPPINGS,
-            "rank_fields": ["title", "text"],
-            "return_documents": True,
-            "top_n": 2,
-        },
-        ours={
-            "model": "together/Salesforce/Llama-Rank-V1",
-            "query": QUERY,
-            "documents": MAPPINGS,
-            "rank_fields": ["title", "text"],
-            "return_documents": True,
-            "top_n": 2,
-        },
-        reply=TOGETHER_REPLY,
+    "together": alike("together", TOGETHER_REPLY, "mixedbread-ai/Mxbai-Rerank-Large-V2"),
+    "together-all": alike(
+        "together",
+        TOGETHER_REPLY,
+        "Salesforce/Llama-Rank-V1",
+        **BY_FIELDS,
+        return_documents=True,
     ),
     "bedrock": pair_of_bedrock(
         DOCUMENTS, [{"type": "TEXT", "textDocument": {"text": text}} for text in DOCUMENTS]
@@ -313,32 +296,14 @@ PAIRS = {
         },
         reply=GOOGLE_REPLY,
     ),
-    "pinecone": Pair(
-        sdk="pinecone",
-        theirs={"model": "bge-reranker-v2-m3", **ASKED},
-        ours={"model": "pinecone/bge-reranker-v2-m3", **ASKED},
-        reply=PINECONE_REPLY,
-    ),
-    "pinecone-all": Pair(
-        sdk="pinecone",
-        theirs={
-            "model": "cohere-rerank-4-fast",
-            "query": QUERY,
-            "documents": MAPPINGS,
-            "rank_fields": ["title", "text"],
-            "top_n": 2,
-            "return_documents": False,
-            "parameters": {"truncate": "END"},
-        },
-        ours={
-            "model": "pinecone/cohere-rerank-4-fast",
-            "query": QUERY,
-            "documents": MAPPINGS,
-            "rank_fields": ["title", "text"],
-            "top_n": 2,
-            "truncate": "END",
-        },
-        reply=PINECONE_REPLY,
+    "pinecone": alike("pinecone", PINECONE_REPLY, "bge-reranker-v2-m3"),
+    "pinecone-all": alike(
+        "pinecone",
+        PINECONE_REPLY,
+        "cohere-rerank-4-fast",
+        theirs={"return_documents": False, "parameters": {"truncate": "END"}},
+        ours={"truncate": "END"},
+        **BY_FIELDS,
     ),
     "elastic": Pair(
         sdk="elastic",
@@ -483,100 +448,48 @@ PAIRS = {
         },
         reply=MIXEDBREAD_REPLY,
     ),
-    "openrouter": Pair(
-        sdk="openrouter",
-        theirs={"model": "cohere/rerank-v3.5", **ASKED},
-        ours={"model": "openrouter/cohere/rerank-v3.5", **ASKED},
-        reply=OPENROUTER_REPLY,
+    "openrouter": alike("openrouter", OPENROUTER_REPLY, "cohere/rerank-v3.5"),
+    "openrouter-all": alike(
+        "openrouter",
+        OPENROUTER_REPLY,
+        "cohere/rerank-v3.5",
+        theirs={"provider": ROUTING},
+        ours={"provider_preferences": ROUTING},
+        top_n=2,
+        user="u1",
+        session_id="s1",
     ),
-    "openrouter-all": Pair(
-        sdk="openrouter",
-        theirs={
-            "model": "cohere/rerank-v3.5",
-            **ASKED,
-            "top_n": 2,
-            "provider": ROUTING,
-            "user": "u1",
-            "session_id": "s1",
-        },
-        ours={
-            "model": "openrouter/cohere/rerank-v3.5",
-            **ASKED,
-            "top_n": 2,
-            "provider_preferences": ROUTING,
-            "user": "u1",
-            "session_id": "s1",
-        },
-        reply=OPENROUTER_REPLY,
+    "contextual": alike("contextual", {"results": rows()}, "ctxl-rerank-v1-instruct"),
+    "contextual-all": alike(
+        "contextual",
+        {"results": rows()},
+        "ctxl-rerank-v1-instruct",
+        top_n=2,
+        instruction="Prefer official sources.",
+        metadata=["src: a", ""],
     ),
-    "contextual": Pair(
-        sdk="contextual",
-        theirs={"model": "ctxl-rerank-v1-instruct", **ASKED},
-        ours={"model": "contextual/ctxl-rerank-v1-instruct", **ASKED},
-        reply={"results": rows()},
+    "isaacus": alike("isaacus", ISAACUS_REPLY, "kanon-2-reranker", called="texts"),
+    "isaacus-all": alike(
+        "isaacus",
+        ISAACUS_REPLY,
+        "kanon-2-reranker",
+        called="texts",
+        top_n=2,
+        is_iql=True,
+        scoring_method="chunk_avg",
+        chunking_options=CHUNKS,
     ),
-    "contextual-all": Pair(
-        sdk="contextual",
-        theirs={
-            "model": "ctxl-rerank-v1-instruct",
-            **ASKED,
-            "top_n": 2,
-            "instruction": "Prefer official sources.",
-            "metadata": ["src: a", ""],
-        },
-        ours={
-            "model": "contextual/ctxl-rerank-v1-instruct",
-            **ASKED,
-            "top_n": 2,
-            "instruction": "Prefer official sources.",
-            "metadata": ["src: a", ""],
-        },
-        reply={"results": rows()},
+    "xinference": alike(
+        "xinference", XINFERENCE_REPLY, "my-reranker", theirs={"return_documents": False}
     ),
-    "isaacus": Pair(
-        sdk="isaacus",
-        theirs={"model": "kanon-2-reranker", "query": QUERY, "texts": DOCUMENTS},
-        ours={"model": "isaacus/kanon-2-reranker", **ASKED},
-        reply=ISAACUS_REPLY,
-    ),
-    "isaacus-all": Pair(
-        sdk="isaacus",
-        theirs={
-            "model": "kanon-2-reranker",
-            "query": QUERY,
-            "texts": DOCUMENTS,
-            "top_n": 2,
-            "is_iql": True,
-            "scoring_method": "chunk_avg",
-            "chunking_options": CHUNKS,
-        },
-        ours={
-            "model": "isaacus/kanon-2-reranker",
-            **ASKED,
-            "top_n": 2,
-            "is_iql": True,
-            "scoring_method": "chunk_avg",
-            "chunking_options": CHUNKS,
-        },
-        reply=ISAACUS_REPLY,
-    ),
-    "xinference": Pair(
-        sdk="xinference",
-        theirs={"model": "my-reranker", **ASKED, "return_documents": False},
-        ours={"model": "xinference/my-reranker", **ASKED},
-        reply=XINFERENCE_REPLY,
-    ),
-    "xinference-all": Pair(
-        sdk="xinference",
-        theirs={"model": "my-reranker", **ASKED, "top_n": 2, "return_len": True, "lang": "fr"},
-        ours={
-            "model": "xinference/my-reranker",
-            **ASKED,
-            "top_n": 2,
-            "return_len": True,
-            "kwargs": {"lang": "fr"},
-        },
-        reply=XINFERENCE_REPLY,
+    "xinference-all": alike(
+        "xinference",
+        XINFERENCE_REPLY,
+        "my-reranker",
+        theirs={"lang": "fr"},
+        ours={"kwargs": {"lang": "fr"}},
+        top_n=2,
+        return_len=True,
     ),
 }
 

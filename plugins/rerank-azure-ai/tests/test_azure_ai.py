@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 import threading
@@ -20,21 +19,19 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 
 import rerank_azure_ai
+from failures import Failure, failing
 from rerank_azure_ai._auth import application_auth, chain_auth, read_environment
 from rerank_core import (
-    APIStatusError,
     AuthenticationError,
-    BadRequestError,
     BilledUnits,
     ConfigurationError,
     Meta,
     MissingAPIKeyError,
     NotFoundError,
-    PermissionDeniedError,
     RateLimitError,
     Reranker,
+    RerankResponse,
     ResponseParseError,
-    ServerError,
     TransportError,
     UnsupportedParamError,
     rerank,
@@ -45,12 +42,11 @@ from service import (
     Difference,
     Send,
     both_ways,
-    check_watched,
+    captures,
     differing,
     every_way,
     load,
     send_async,
-    stated,
 )
 from token_service import (
     FAILED_ANYWHERE,
@@ -140,6 +136,13 @@ Service = partial(
     refusal=httpx.Response(401, json={"statusCode": 401, "message": "Unauthorized."}),
     path="/oauth2/v2.0/token",
 )
+
+
+def ask(service: Any, *, send: Send = rerank, **changes: Any) -> RerankResponse:
+    """Ask for a ranking, with a key."""
+    return send(**KEYED | changes, http_client=service)
+
+
 COHERE_V1, COHERE_V2 = "azure_ai-cohere-v1-serverless-base", "azure_ai-cohere-v2-foundry-base"
 LITELLM_V2, LITELLM_ROOT = "azure_ai-litellm-foundry-v2", "azure_ai-litellm-root"
 # Where the captured call goes.
@@ -173,83 +176,26 @@ DIFFERENCES: tuple[Difference, ...] = (
 )
 
 
-@both_ways
-@pytest.mark.parametrize("name", BASES)
-def test_the_same_call_sends_the_same_as_others_but_for_the_differences(
-    name: str, send: Send
-) -> None:
-    """Method, path, query, headers and the whole body."""
-    call, service = load(name)["call"]["kwargs"], Service()
-    call["model"] = f"azure_ai/{call['model'].removeprefix('azure_ai/')}"
-
-    send(**call | {"api_base": BASES[name], "api_key": "test-key"}, http_client=service)
+def compare(name: str, call: Mapping[str, Any], send: Send) -> dict[str, Any]:
+    """What is sent otherwise than in a capture; the body is whole, never a stream."""
+    service = Service()
+    ask(service, **{"send": send, **call, "api_key": "test-key"})
 
     (request,) = service.requests
-    assert differing(name, service) == stated(name, DIFFERENCES)
     assert request.headers["content-length"] == str(len(request.content))
     assert "transfer-encoding" not in request.headers
+    return differing(name, service)
 
 
-@pytest.mark.parametrize(
-    ("base", "url"),
-    [
-        # as it is
-        (f"{SERVERLESS}/v1/rerank", f"{SERVERLESS}/v1/rerank"),
-        (f"{SERVERLESS}/v2/rerank/", f"{SERVERLESS}/v2/rerank"),
-        (COHERE, COHERE),
-        (f"{RESOURCE}/models/v1/rerank", f"{RESOURCE}/models/v1/rerank"),
-        # with its version
-        (f"{SERVERLESS}/v1", f"{SERVERLESS}/v1/rerank"),
-        (f"{SERVERLESS}/v2/", f"{SERVERLESS}/v2/rerank"),
-        (f"{RESOURCE}/providers/cohere/v2", COHERE),
-        # Cohere's API, without a version
-        (f"{RESOURCE}/providers/cohere", COHERE),
-        (f"{GATEWAY}/providers/cohere/", f"{GATEWAY}/providers/cohere/v2/rerank"),
-        # a resource, or another of its APIs
-        (RESOURCE, COHERE),
-        (f"{RESOURCE}/", COHERE),
-        (f"{RESOURCE}/models", COHERE),
-        (f"{RESOURCE}/openai", COHERE),
-        (f"{RESOURCE}/openai/v1/", COHERE),
-        (f"{RESOURCE}/api/projects/my-project", COHERE),
-        (f"{RESOURCE}/api/projects/my-project/openai/v1", COHERE),
-        (
-            "https://r.cognitiveservices.azure.com",
-            "https://r.cognitiveservices.azure.com/providers/cohere/v2/rerank",
-        ),
-        # an endpoint for one model
-        (SERVERLESS, f"{SERVERLESS}/v2/rerank"),
-        (
-            "https://name.eastus2.inference.ai.azure.com/",
-            "https://name.eastus2.inference.ai.azure.com/v2/rerank",
-        ),
-        # a gateway
-        (GATEWAY, f"{GATEWAY}/v2/rerank"),
-        ("https://gateway.test/openai/v1", "https://gateway.test/openai/v1/rerank"),
-        (f"{GATEWAY}/rerank", f"{GATEWAY}/rerank"),
-        (f"{GATEWAY}?subscription=a%20b#top", f"{GATEWAY}/v2/rerank?subscription=a%20b"),
-        (f"{RESOURCE}?tier=a", f"{COHERE}?tier=a"),
-    ],
-)
-def test_a_base_url_becomes_the_endpoint(base: str, url: str) -> None:
-    """Whatever of it was copied from the portal; never with an api-version of ours."""
-    service = Service()
-
-    rerank(**KEYED | {"api_base": base}, http_client=service)
-
-    assert service.url == url
+def same_call(name: str) -> dict[str, Any]:
+    """The captured call in this project's words."""
+    call = load(name)["call"]["kwargs"]
+    model = f"azure_ai/{call['model'].removeprefix('azure_ai/')}"
+    return {**call, "model": model, "api_base": BASES[name]}
 
 
-def test_a_variable_names_the_base_url(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no default host."""
-    service = Service()
-
-    with pytest.raises(ConfigurationError, match="AZURE_AI_API_BASE"):
-        rerank(**KEYED | {"api_base": None}, http_client=service)
-    monkeypatch.setenv("AZURE_AI_API_BASE", SERVERLESS)
-    rerank(**KEYED | {"api_base": None}, http_client=service)
-
-    assert service.url == f"{SERVERLESS}/v2/rerank"
+CALLS = {name: same_call(name) for name in BASES}
+test_what_others_send_is_sent = captures("azure_ai", CALLS, DIFFERENCES, compare)
 
 
 @pytest.mark.parametrize("base", [SERVERLESS, GATEWAY])
@@ -354,43 +300,6 @@ def test_documents_travel_as_the_version_takes_them(
     assert len(response.results) == len(documents)
 
 
-@pytest.mark.parametrize(
-    ("params", "expected"),
-    [
-        ({}, {}),
-        ({"top_n": 2}, {"top_n": 2}),
-        ({"top_n": 9}, {"top_n": 3}),
-        ({"return_documents": False}, {}),
-        ({"priority": 1, "relevant_spans": {}}, {"priority": 1, "relevant_spans": {}}),
-        ({"max_tokens_per_doc": 9}, {"max_tokens_per_doc": 9}),
-    ],
-)
-def test_nothing_is_sent_that_was_not_asked_for(
-    params: dict[str, Any], expected: dict[str, Any]
-) -> None:
-    """No default is restated, and the deployment's name stays as it is."""
-    service = Service(ranking(3))
-
-    rerank(**KEYED | params, http_client=service)
-
-    always = {
-        "model": "Cohere-rerank-v4.0-pro",
-        "query": "capital of France?",
-        "documents": DOCUMENTS,
-    }
-    assert service.body == always | expected
-
-
-def test_a_long_list_is_split() -> None:
-    """As Cohere advises, at 1,000 documents."""
-    service = Service()
-
-    response = rerank(**KEYED | {"documents": ["x"] * 1001}, http_client=service)
-
-    assert sorted(len(json.loads(r.content)["documents"]) for r in service.requests) == [500, 501]
-    assert response.meta.billed_units.search_units == 2
-
-
 @both_ways
 def test_a_reply_is_read(send: Send) -> None:
     """As Cohere's; another model's name in it is nothing to worry about."""
@@ -423,65 +332,29 @@ def test_a_reply_is_read(send: Send) -> None:
     assert response.cost == pytest.approx(0.0025)
 
 
-def test_a_reply_without_id_and_meta_is_read() -> None:
-    """An id is made, and unknown usage and cost stay unknown."""
-    body = ranking(3, id=None, meta=None)
-
-    response = rerank(**KEYED, http_client=Service(body))
-
-    assert response.id
-    assert response.cost is None
-
-
-@pytest.mark.parametrize(
-    "body",
-    [{"id": "x"}, {"results": [{"index": 0}]}, {"results": []}, [], '"text"', {"results": {}}],
-)
-def test_a_reply_of_another_shape_is_no_ranking(body: Any) -> None:
-    """Never an empty success."""
-    with pytest.raises(ResponseParseError):
-        rerank(**KEYED, http_client=Service(body))
-
-
 FOUNDRY_ERROR = {"error": {"code": "PermissionDenied", "message": "No data access."}}
 UNKNOWN = {"error": {"code": "unknown_model", "message": "No such."}}
 UNAVAILABLE = {"error": {"code": "unavailable_model", "message": "No such."}}
 NO_LENGTH = {"error": {"code": "no_content_length_header", "message": "Bad body."}}
 
 
-@both_ways
-@pytest.mark.parametrize(
-    ("status", "body", "kind", "words"),
-    [
-        (400, NO_LENGTH, BadRequestError, "Bad body."),
-        (400, UNKNOWN, NotFoundError, "No such. (model is the name of the deployment"),
-        (404, UNAVAILABLE, NotFoundError, "No such. (model is the name of the deployment"),
-        (401, {"statusCode": 401, "message": "Unauthorized."}, AuthenticationError, "Unauthorized"),
-        (401, FOUNDRY_ERROR, AuthenticationError, "No data access. (if an API key was"),
-        (403, FOUNDRY_ERROR, PermissionDeniedError, "No data access. (if no network"),
-        (404, {"id": "x", "message": "model 'x' not found"}, NotFoundError, "model 'x' not found"),
-        (408, {"message": "slow"}, APIStatusError, "slow"),
-        (422, {"message": "bad field"}, BadRequestError, "bad field"),
-        (429, {"error": {"code": "429", "message": "Rate."}}, RateLimitError, "Rate."),
-        (500, {"message": "boom"}, ServerError, "/providers/cohere/v2/rerank"),
-        (503, "<html>gateway</html>", ServerError, "<html>gateway</html>"),
-    ],
+ERRORS = [
+    Failure(400, NO_LENGTH, "Bad body."),
+    Failure(400, UNKNOWN, "No such. (model is the name of the deployment", kind=NotFoundError),
+    Failure(404, UNAVAILABLE, "No such. (model is the name of the deployment"),
+    Failure(401, {"statusCode": 401, "message": "Unauthorized."}, "Unauthorized"),
+    Failure(401, FOUNDRY_ERROR, "No data access. (if an API key was"),
+    Failure(403, FOUNDRY_ERROR, "No data access. (if no network"),
+    Failure(404, {"id": "x", "message": "model 'x' not found"}, "model 'x' not found"),
+    Failure(408, {"message": "slow"}, "slow"),
+    Failure(422, {"message": "bad field"}, "bad field"),
+    Failure(429, {"error": {"code": "429", "message": "Rate."}}, "Rate."),
+    Failure(500, {"message": "boom"}, "/providers/cohere/v2/rerank"),
+    Failure(503, "<html>gateway</html>", "<html>gateway</html>"),
+]
+test_an_error_is_of_its_kind = failing(
+    ask, CALL["model"], ERRORS, make=Service, hidden="the-secret-key"
 )
-def test_an_error_is_of_its_kind(
-    status: int, body: Any, kind: type[APIStatusError], words: str, send: Send
-) -> None:
-    """With the service's words in whichever of its shapes, and what to try."""
-    text = body if isinstance(body, str) else json.dumps(body)
-    service = Service(httpx.Response(status, text=text))
-
-    with pytest.raises(APIStatusError) as caught:
-        send(**KEYED, http_client=service)
-
-    assert type(caught.value) is kind
-    assert caught.value.status_code == status
-    assert words.lower() in str(caught.value).lower()
-    assert "the-secret-key" not in str(caught.value)
-    assert len(service.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -594,15 +467,6 @@ def test_the_first_of_what_is_known_signs_the_request(
     send(**CALL | {"api_base": SERVERLESS} | given, http_client=service)
 
     assert service.authorizations == [f"Bearer {expected}"]
-
-
-def test_the_caller_s_own_header_signs_alone() -> None:
-    """No key is needed, and none is sent."""
-    service = Service()
-
-    rerank(**CALL, extra_headers={"Authorization": "Basic own"}, http_client=service)
-
-    assert service.authorizations == ["Basic own"]
 
 
 @pytest.mark.parametrize(
@@ -852,30 +716,17 @@ def test_a_token_provider_that_fails_says_so(
     assert service.requests == []
 
 
-@pytest.mark.parametrize("way", ["exchange", "credential"])
-def test_threads_that_need_a_token_ask_once(way: str) -> None:
-    """The others wait for it."""
-    service, credential = Service(), Credential()
-    identity = APPLICATION if way == "exchange" else {"azure_credential": credential}
+def test_threads_and_tasks_that_need_a_credential_s_token_ask_once() -> None:
+    """The others wait for it, in every event loop."""
+    service, credential, another = Service(), Credential(), Credential()
 
-    with Reranker(**PLACE | identity, http_client=service) as reranker:
+    with Reranker(**PLACE, azure_credential=credential, http_client=service) as reranker:
         from_threads(lambda: reranker.rerank("q", ["a", "b"]))
+    awaited = Reranker(**PLACE, azure_credential=another, http_client=slow(service))
+    from_tasks(lambda: awaited.arerank("q", ["a", "b"]))
 
-    assert len(service.exchanges) + len(credential.scopes) == 1
-    assert len(service.requests) == 8
-
-
-@pytest.mark.parametrize("way", ["exchange", "credential"])
-def test_tasks_that_need_a_token_ask_once(way: str) -> None:
-    """In every event loop, one after another."""
-    service, credential = Service(), Credential()
-    identity = APPLICATION if way == "exchange" else {"azure_credential": credential}
-    reranker = Reranker(**PLACE | identity, http_client=slow(service))
-
-    from_tasks(lambda: reranker.arerank("q", ["a", "b"]))
-
-    assert len(service.exchanges) + len(credential.scopes) == 1
-    assert len(service.requests) == 16
+    assert (len(credential.scopes), len(another.scopes)) == (1, 1)
+    assert len(service.requests) == 24
 
 
 @both_ways
@@ -993,13 +844,3 @@ def test_a_deployment_s_price_is_its_model_s(
 
     assert (facts.price.usd if facts.price else None) == usd
     assert facts.max_tokens == tokens
-
-
-@pytest.mark.parametrize("variable", ["AZURE_CONFIG_DIR", "AZURE_FEDERATED_TOKEN_FILE"])
-def test_a_variable_that_leads_to_credentials_is_watched(
-    variable: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """`rerank` would keep asking with those of the old account."""
-    check_watched(
-        variable, monkeypatch, "azure_ai/cohere-rerank-v4.0-pro", api_base="https://h.test"
-    )

@@ -16,42 +16,34 @@ from botocore.model import ServiceModel  # type: ignore[import-untyped]
 from botocore.validate import ParamValidator  # type: ignore[import-untyped]
 
 import rerank_bedrock
+from failures import Failure, failing
 from rerank_core import (
-    APIStatusError,
     AuthenticationError,
-    BadRequestError,
     BilledUnits,
     ConfigurationError,
     InvalidRequestError,
     Meta,
-    NotFoundError,
-    PermissionDeniedError,
     Price,
     Provider,
-    RateLimitError,
     Reranker,
     RerankResponse,
     ResponseParseError,
-    ServerError,
     Tokens,
     UnsupportedParamError,
     rerank,
 )
 from rerank_core.testing import Case, Check, Example, conformance
 from service import (
-    CAPTURES,
     Difference,
     Send,
     Service,
     both_ways,
-    check_watched,
+    captures,
     differing_parts,
     forget_credentials,
     in_turn,
     load,
-    noting_waits,
     send_async,
-    stated,
 )
 
 AMAZON, COHERE = "amazon.rerank-v1:0", "cohere.rerank-v3-5:0"
@@ -125,9 +117,6 @@ def facts(model: str, **options: Any) -> Provider:
         return reranker.facts
 
 
-waits = noting_waits()
-
-
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Let no credential, region, endpoint or instance of this machine take part."""
@@ -143,57 +132,50 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 FIRST_OF_TWO = {"results": [{"index": 0, "relevanceScore": 0.9}], "nextToken": "tok-1"}
 LAST_OF_TWO = {"results": [{"index": 1, "relevanceScore": 0.5}]}
-# The captured call in this project's words, and the replies that it takes to get there.
-CALLS: Mapping[str, tuple[Mapping[str, Any], tuple[Any, ...]]] = {
-    "bedrock-boto3-invoke-amazon-sigv4": ({"model": f"invoke/{AMAZON}", "top_n": 2}, ()),
-    "bedrock-boto3-invoke-arn-path": ({"model": f"invoke/{ARN}{AMAZON}", "top_n": 2}, ()),
-    "bedrock-boto3-invoke-cohere-bearer": (
-        {"model": f"invoke/{COHERE}", "top_n": 2, "api_key": "test-key"},
-        (),
-    ),
-    "bedrock-boto3-invoke-cohere-sigv4": ({"model": f"invoke/{COHERE}", "top_n": 2}, ()),
+# The captured call in this project's words.
+CALLS: Mapping[str, Mapping[str, Any]] = {
+    "bedrock-boto3-invoke-amazon-sigv4": {"model": f"invoke/{AMAZON}", "top_n": 2},
+    "bedrock-boto3-invoke-arn-path": {"model": f"invoke/{ARN}{AMAZON}", "top_n": 2},
+    "bedrock-boto3-invoke-cohere-bearer": {
+        "model": f"invoke/{COHERE}",
+        "top_n": 2,
+        "api_key": "test-key",
+    },
+    "bedrock-boto3-invoke-cohere-sigv4": {"model": f"invoke/{COHERE}", "top_n": 2},
+    "bedrock-boto3-rerank-json-extra-fields": {
+        "model": COHERE,
+        "documents": [
+            {"title": "Paris", "population": 2102650, "text": "Paris is the capital of France."}
+        ],
+        "additional_model_request_fields": {"max_tokens_per_doc": 2048},
+    },
+    "bedrock-boto3-rerank-page2": {},
+    "bedrock-boto3-rerank-text": {},
+    "bedrock-boto3-rerank-with-bearer-env": {"aws_bearer_token": "test-key"},
+    "bedrock-cohere-invoke-v2": {
+        "model": f"invoke/{COHERE}",
+        "documents": DOCUMENTS[:1],
+        "top_n": 1,
+        "max_tokens_per_doc": 512,
+    },
+    "bedrock-litellm-full": {
+        "model": f"{ARN}{COHERE}",
+        "documents": [DOCUMENTS[0], {"title": "Berlin", "text": "Berlin is in Germany."}],
+        "top_n": 2,
+        "rank_fields": ["title"],
+        "return_documents": True,
+        "max_chunks_per_doc": 3,
+        "drop_params": True,
+        "api_base": "http://127.0.0.1:8080",
+    },
+}
+# The replies that it takes to get there, where one is not enough.
+REPLIES: Mapping[str, tuple[Any, ...]] = {
     "bedrock-boto3-rerank-json-extra-fields": (
-        {
-            "model": COHERE,
-            "documents": [
-                {
-                    "title": "Paris",
-                    "population": 2102650,
-                    "text": "Paris is the capital of France.",
-                }
-            ],
-            "additional_model_request_fields": {"max_tokens_per_doc": 2048},
-        },
-        (
-            {"results": [], "nextToken": "abc"},
-            {"results": [{"index": 0, "relevanceScore": 0.5}]},
-        ),
+        {"results": [], "nextToken": "abc"},
+        {"results": [{"index": 0, "relevanceScore": 0.5}]},
     ),
-    "bedrock-boto3-rerank-page2": ({}, (FIRST_OF_TWO, LAST_OF_TWO)),
-    "bedrock-boto3-rerank-text": ({}, ()),
-    "bedrock-boto3-rerank-with-bearer-env": ({"aws_bearer_token": "test-key"}, ()),
-    "bedrock-cohere-invoke-v2": (
-        {
-            "model": f"invoke/{COHERE}",
-            "documents": DOCUMENTS[:1],
-            "top_n": 1,
-            "max_tokens_per_doc": 512,
-        },
-        (),
-    ),
-    "bedrock-litellm-full": (
-        {
-            "model": f"{ARN}{COHERE}",
-            "documents": [DOCUMENTS[0], {"title": "Berlin", "text": "Berlin is in Germany."}],
-            "top_n": 2,
-            "rank_fields": ["title"],
-            "return_documents": True,
-            "max_chunks_per_doc": 3,
-            "drop_params": True,
-            "api_base": "http://127.0.0.1:8080",
-        },
-        (),
-    ),
+    "bedrock-boto3-rerank-page2": (FIRST_OF_TWO, LAST_OF_TWO),
 }
 SIGNED = (
     "AWS4-HMAC-SHA256 Credential=test-key/{day}/us-west-2/bedrock/aws4_request,"
@@ -277,32 +259,23 @@ class Clock(datetime):
         return cls.strptime(cls.stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=tz or UTC)
 
 
-@both_ways
-@pytest.mark.parametrize("name", CALLS)
-def test_the_same_call_sends_the_same_but_for_the_differences(
-    name: str, send: Send, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Method, path, query, the headers that matter and every field of the body."""
-    call, replies = CALLS[name]
-    service = Service(in_turn(*replies) if replies else rank_as_sent)
+def compare(name: str, call: Mapping[str, Any], send: Send) -> dict[str, Any]:
+    """What the last request has otherwise than a capture, at the time of the capture."""
+    service = Service(in_turn(*REPLIES[name]) if name in REPLIES else rank_as_sent)
     seen = load(name)["request"]["headers"]
-    monkeypatch.setattr(Clock, "stamp", seen.get("x-amz-date", "20261122T214319Z"))
-    monkeypatch.setattr("rerank_bedrock._auth.datetime", Clock)
-
-    ask(service, **{"send": send, **call})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Clock, "stamp", seen.get("x-amz-date", "20261122T214319Z"))
+        patch.setattr("rerank_bedrock._auth.datetime", Clock)
+        ask(service, **{"send": send, **call})
 
     sent = service.requests[-1]
     sent.headers["authorization"] = without_signature(sent.headers["authorization"])
-    assert differing_parts(name, sent) == stated(name, DIFFERENCES)
+    return differing_parts(name, sent)
 
 
-def test_every_difference_has_a_reason_and_every_capture_is_covered() -> None:
-    """Each row names captures that are compared, and so must change something in them."""
-    vectors = {"bedrock-botocore-sigv4-vectors"}  # in the tests of the credentials
-    assert {path.stem for path in CAPTURES.glob("bedrock-*.json")} == set(CALLS) | vectors
-    for _, _, reason, names in DIFFERENCES:
-        assert reason
-        assert set(names) <= set(CALLS)
+test_what_others_send_is_sent = captures(
+    "bedrock", CALLS, DIFFERENCES, compare, others=("bedrock-botocore-sigv4-vectors",)
+)
 
 
 # --- The kit -----------------------------------------------------------------------------------
@@ -988,132 +961,66 @@ def test_the_limit_counts_what_mappings_become(place: dict[str, Any]) -> None:
     assert service.requests == []
 
 
-@pytest.mark.parametrize("model", [AMAZON, f"invoke/{AMAZON}"])
-def test_blank_documents_are_held_back(model: str) -> None:
-    """Bedrock refuses them; they come last, without a score."""
-    service = Service(rank_as_sent)
-
-    response = ask(service, ["", "a", {"text": " "}, "b"], model=model)
-
-    assert len(service.body.get("sources") or service.body["documents"]) == 2
-    assert [result.index for result in response.results] == [1, 3, 0, 2]
-    assert [result.relevance_score for result in response.results][2:] == [None, None]
-
-
 # --- Errors ------------------------------------------------------------------------------------
 
 TYPE = "http://internal.amazon.com/coral/com.amazon.bedrock/"
 
 
-@both_ways
-@pytest.mark.parametrize(
-    ("status", "headers", "body", "kind", "words"),
-    [
-        (
-            400,
-            {"x-amzn-errortype": f"ValidationException:{TYPE}"},
-            {"message": "Cannot provide numberOfResults value that exceeds the number of sources."},
-            BadRequestError,
-            ("exceeds the number of sources", "amazon.rerank-v1:0 not"),
-        ),
-        (
-            400,
-            {},
-            {"__type": "com.amazon#ServiceQuotaExceededException", "message": "quota"},
-            BadRequestError,
-            ("quota",),
-        ),
-        (
-            403,
-            {"x-amzn-errortype": "AccessDeniedException"},
-            {"Message": "User: arn:aws:iam::1:user/a is not authorized"},
-            PermissionDeniedError,
-            ("is not authorized", "bedrock:Rerank", "aws-marketplace:Subscribe"),
-        ),
-        (
-            403,
-            {"x-amzn-errortype": "UnrecognizedClientException"},
-            {"message": "The security token included in the request is invalid."},
-            AuthenticationError,
-            ("security token", "access key"),
-        ),
-        (
-            403,
-            {"x-amzn-errortype": "ExpiredTokenException"},
-            {"message": "The security token included in the request is expired"},
-            AuthenticationError,
-            ("is expired", "temporary credentials"),
-        ),
-        (
-            403,
-            {"x-amzn-errortype": "InvalidSignatureException"},
-            {"message": "Signature expired: 20260102T030405Z is now earlier"},
-            AuthenticationError,
-            ("Signature expired", "clock"),
-        ),
-        (403, {}, {"code": "IncompleteSignatureException"}, AuthenticationError, ("403",)),
-        (
-            403,
-            {},
-            {"Message": "Invalid API Key format: Base64 decoding failed"},
-            PermissionDeniedError,
-            ("Invalid API Key format",),
-        ),
-        (
-            404,
-            {"x-amzn-errortype": "ResourceNotFoundException"},
-            {"message": "no such model"},
-            NotFoundError,
-            ("no such model", "us-west-2"),
-        ),
-        (409, {}, {"message": "conflict"}, APIStatusError, ("conflict",)),
-        (424, {}, {"message": "model failed"}, APIStatusError, ("model failed",)),
-        (429, {}, {"message": "Too many requests"}, RateLimitError, ("Too many",)),
-        (500, {}, {"message": "internal", "reason": "model"}, ServerError, ("internal",)),
-        (502, {}, {"message": "dependency"}, ServerError, ("dependency",)),
-        (503, {}, "<html>unavailable</html>", ServerError, ("unavailable",)),
-    ],
-)
-def test_an_error_is_of_its_kind(
-    status: int,
-    headers: dict[str, str],
-    body: Any,
-    kind: type[APIStatusError],
-    words: tuple[str, ...],
-    send: Send,
-) -> None:
-    """By its type where that says more than the status; with a hint where one helps."""
-    with pytest.raises(APIStatusError) as caught:
-        ask(Service(body, status, headers), send=send)
-
-    assert type(caught.value) is kind
-    assert caught.value.status_code == status
-    assert all(word in str(caught.value) for word in words)
-
-
-@pytest.mark.parametrize(
-    ("status", "attempts"),
-    [
-        (400, 1),
-        (403, 1),
-        (404, 1),
-        (409, 1),
-        (424, 1),
-        (408, 3),
-        (429, 3),
-        (500, 3),
-        (502, 3),
-        (503, 3),
-    ],
-)
-def test_what_may_pass_is_tried_again(status: int, attempts: int, waits: list[float]) -> None:
-    """As by boto3: throttling and failures of the service, nothing else."""
-    service = Service({"message": "no"}, status)
-
-    with pytest.raises(APIStatusError):
-        ask(service, max_retries=2)
-
-    assert len(service.requests) == attempts == 1 + len(waits)
+ERRORS = [
+    Failure(
+        400,
+        {"message": "Cannot provide numberOfResults value that exceeds the number of sources."},
+        ("exceeds the number of sources", "amazon.rerank-v1:0 not"),
+        headers={"x-amzn-errortype": f"ValidationException:{TYPE}"},
+    ),
+    Failure(
+        400, {"__type": "com.amazon#ServiceQuotaExceededException", "message": "quota"}, "quota"
+    ),
+    Failure(
+        403,
+        {"Message": "User: arn:aws:iam::1:user/a is not authorized"},
+        ("is not authorized", "bedrock:Rerank", "aws-marketplace:Subscribe"),
+        headers={"x-amzn-errortype": "AccessDeniedException"},
+    ),
+    Failure(
+        403,
+        {"message": "The security token included in the request is invalid."},
+        ("security token", "access key"),
+        kind=AuthenticationError,
+        headers={"x-amzn-errortype": "UnrecognizedClientException"},
+    ),
+    Failure(
+        403,
+        {"message": "The security token included in the request is expired"},
+        ("is expired", "temporary credentials"),
+        kind=AuthenticationError,
+        headers={"x-amzn-errortype": "ExpiredTokenException"},
+    ),
+    Failure(
+        403,
+        {"message": "Signature expired: 20260102T030405Z is now earlier"},
+        ("Signature expired", "clock"),
+        kind=AuthenticationError,
+        headers={"x-amzn-errortype": "InvalidSignatureException"},
+    ),
+    Failure(403, {"code": "IncompleteSignatureException"}, "403", kind=AuthenticationError),
+    Failure(
+        403, {"Message": "Invalid API Key format: Base64 decoding failed"}, "Invalid API Key format"
+    ),
+    Failure(
+        404,
+        {"message": "no such model"},
+        ("no such model", "us-west-2"),
+        headers={"x-amzn-errortype": "ResourceNotFoundException"},
+    ),
+    Failure(409, {"message": "conflict"}, "conflict"),
+    Failure(424, {"message": "model failed"}, "model failed"),
+    Failure(429, {"message": "Too many requests"}, "Too many"),
+    Failure(500, {"message": "internal", "reason": "model"}, "internal"),
+    Failure(502, {"message": "dependency"}, "dependency"),
+    Failure(503, "<html>unavailable</html>", "unavailable"),
+]
+test_an_error_is_of_its_kind = failing(ask, f"bedrock/{AMAZON}", ERRORS)
 
 
 def test_a_reply_that_quotes_the_signed_request_is_not_shown() -> None:
@@ -1135,13 +1042,3 @@ def test_a_reply_that_quotes_the_signed_request_is_not_shown() -> None:
         assert token not in f"{info.value!r} {info.value} {info.value.response} "
         assert info.value.response is not None
         assert info.value.response.content == b""
-
-
-@pytest.mark.parametrize("variable", ["AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"])
-def test_a_variable_that_leads_to_credentials_is_watched(
-    variable: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """`rerank` would keep asking with those of the old account."""
-    check_watched(
-        variable, monkeypatch, "bedrock/cohere.rerank-v3-5:0", aws_region_name="us-west-2"
-    )

@@ -7,35 +7,16 @@ from typing import Any
 import pytest
 
 import rerank_cloudflare
-from rerank_core import (
-    APIStatusError,
-    AuthenticationError,
-    BadRequestError,
-    ConfigurationError,
-    NotFoundError,
-    RateLimitError,
-    ResponseParseError,
-    ServerError,
-)
+from failures import Failure, failing
+from rerank_core import APIStatusError, ConfigurationError, ResponseParseError
 from rerank_core.testing import Case, Check, Example, conformance
-from service import (
-    Failure,
-    Send,
-    Service,
-    asking,
-    both_ways,
-    check_failure,
-    check_refused_unless_allowed,
-    noting_waits,
-    without_variables,
-)
+from service import Send, Service, asking, both_ways, without_variables
 
 QUERY = "Which one is better?"
 DOCUMENTS = ["a cyberpunk lizard", "a cyberpunk car"]
 MODEL = "@cf/baai/bge-reranker-base"
 ROOT = "https://api.cloudflare.com/client/v4"
 URL = f"{ROOT}/accounts/acc1/ai/run/{MODEL}"
-KEYS = ("CLOUDFLARE_API_KEY", "CLOUDFLARE_API_TOKEN")
 
 
 def reply(rows: Any) -> dict[str, Any]:
@@ -62,8 +43,7 @@ ask = asking(
     query=QUERY,
     documents=DOCUMENTS,
 )
-bare_environment = without_variables(*KEYS, "CLOUDFLARE_API_BASE", "CLOUDFLARE_ACCOUNT_ID")
-waits = noting_waits()
+bare_environment = without_variables(of="cloudflare")
 
 CASE = Case(
     plugin=rerank_cloudflare,
@@ -91,28 +71,6 @@ def test_conformance(check: Check) -> None:
 GATEWAY = "https://gateway.ai.cloudflare.com/v1/acc1/mine/workers-ai"
 
 
-@pytest.mark.parametrize(
-    ("base", "url"),
-    [
-        (None, URL),
-        (f"{ROOT}/", URL),
-        (f"{ROOT}/accounts/acc1", URL),
-        (f"{ROOT}/accounts/acc1/ai", URL),
-        (f"{ROOT}/accounts/acc1/ai/run/", URL),
-        (f"{ROOT}/accounts/acc1/ai/v1", URL),
-        (URL, URL),
-        (GATEWAY, f"{GATEWAY}/{MODEL}"),
-        ("https://proxy.test/run?a=b", f"https://proxy.test/run/{MODEL}?a=b"),
-    ],
-)
-def test_a_base_url_is_completed(base: str | None, url: str) -> None:
-    """Users have those of the API, an account, the run API, the chat API, and a gateway."""
-    service = Service(answer)
-    ask(service, api_base=base)
-
-    assert service.url == url
-
-
 def test_a_model_s_name_cannot_leave_its_path() -> None:
     """Its slashes are part of it, the rest is encoded."""
     service = Service(answer)
@@ -138,12 +96,6 @@ def test_the_account_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch)
     ask(service, account_id=None)
 
     assert service.url == f"{ROOT}/accounts/acc2/ai/run/{MODEL}"
-
-
-@pytest.mark.parametrize("name", ["max_tokens_per_doc", "max_chunks_per_doc"])
-def test_what_the_model_cannot_do_is_refused(name: str) -> None:
-    """It has a query, contexts and their number."""
-    check_refused_unless_allowed(ask, Service(answer), "cloudflare", name)
 
 
 @both_ways
@@ -193,19 +145,11 @@ def test_no_success_is_an_error_whatever_the_status(
     assert caught.value.status_code == 200
 
 
-@both_ways
-@pytest.mark.parametrize(
-    "case",
-    [
-        (400, failed("AiError: bad input"), BadRequestError, ("AiError: bad input",), False),
-        (401, failed("Authentication error"), AuthenticationError, ("Workers AI: Read",), False),
-        (404, failed("Could not route"), NotFoundError, ("Could not route",), False),
-        (429, failed("you have used up"), RateLimitError, ("you have used up",), True),
-        (500, failed("internal"), ServerError, ("internal",), True),
-    ],
-    ids=lambda case: str(case[0]),
-)
-@pytest.mark.usefixtures("waits")
-def test_errors_are_of_their_kind(case: Failure, send: Send) -> None:
-    """With what may be done."""
-    check_failure(ask, case, f"cloudflare/{MODEL}", send)
+ERRORS = [
+    Failure(400, failed("AiError: bad input"), "AiError: bad input"),
+    Failure(401, failed("Authentication error"), "Workers AI: Read"),
+    Failure(404, failed("Could not route"), "Could not route"),
+    Failure(429, failed("you have used up"), "you have used up"),
+    Failure(500, failed("internal"), "internal"),
+]
+test_errors_are_of_their_kind = failing(ask, f"cloudflare/{MODEL}", ERRORS)

@@ -8,7 +8,6 @@ import pytest
 
 from service import (
     NOTHING,
-    CaptureCheck,
     Difference,
     captures,
     check_both_functions,
@@ -113,15 +112,10 @@ def same_call(name: str) -> dict[str, Any]:
 
 CALLS = {name: same_call(name) for name in NAMES}
 
-bare_environment = without_variables(
-    "COHERE_API_KEY", "CO_API_KEY", "COHERE_API_BASE", "CO_API_URL"
-)
+bare_environment = without_variables(of="cohere")
 
 
-@captures("cohere", CALLS, DIFFERENCES, on_the_wire)
-def test_the_same_call_sends_the_same_but_for_the_differences(check: CaptureCheck) -> None:
-    """Method, path, query, the headers that matter and every field of a body that is whole."""
-    check()
+test_what_others_send_is_sent = captures("cohere", CALLS, DIFFERENCES, on_the_wire)
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -11,29 +11,25 @@ import pytest
 from attrs import evolve
 
 import rerank_compatible
+from failures import Failure, failing
 from rerank_core import (
     APIStatusError,
-    AuthenticationError,
     BilledUnits,
     ConfigurationError,
     InvalidRequestError,
     Meta,
     MissingAPIKeyError,
-    NotFoundError,
     RerankResponse,
     ResponseParseError,
-    ServerError,
     Tokens,
     UnsupportedParamError,
 )
 from rerank_core.testing import CANARY, Case, Check, Example, conformance
 from service import (
-    Failure,
     Send,
     Service,
     asking,
     both_ways,
-    check_failure,
     check_refused_unless_allowed,
     without_variables,
 )
@@ -589,19 +585,15 @@ def test_what_stands_beside_the_ranking_is_read_where_it_can_be() -> None:
     assert odd.id
 
 
-HINTS: list[Failure] = [
-    (401, {"error": "no"}, AuthenticationError, ("COMPATIBLE_API_BASE",), False),
-    (404, {"detail": "Not Found"}, NotFoundError, ("endpoint_url=",), False),
-    (405, {"detail": "Method Not Allowed"}, APIStatusError, ("endpoint_url=",), False),
-    (501, {"error": {"message": "no"}}, ServerError, ("--rerank",), False),
+HINTS = [
+    Failure(401, {"error": "no"}, "COMPATIBLE_API_BASE"),
+    Failure(404, {"detail": "Not Found"}, "endpoint_url="),
+    Failure(405, {"detail": "Method Not Allowed"}, "endpoint_url="),
+    Failure(501, {"error": {"message": "no"}}, "--rerank"),
 ]
 
 
-@both_ways
-@pytest.mark.parametrize("failure", HINTS, ids=lambda row: row[0])
-def test_an_error_says_what_to_try(failure: Failure, send: Send) -> None:
-    """The settings that are wrong most often."""
-    check_failure(ask, failure, "compatible/m", send)
+test_an_error_says_what_to_try = failing(ask, "compatible/m", HINTS)
 
 
 # --- Presets ----------------------------------------------------------------------------------

@@ -7,30 +7,10 @@ from typing import Any
 import pytest
 
 import rerank_contextual
-from rerank_core import (
-    AuthenticationError,
-    BadRequestError,
-    InvalidRequestError,
-    Meta,
-    Price,
-    RateLimitError,
-    ServerError,
-)
+from failures import Failure, failing
+from rerank_core import InvalidRequestError, Meta
 from rerank_core.testing import Case, Check, Example, conformance
-from service import (
-    CaptureCheck,
-    Failure,
-    Send,
-    Service,
-    asking,
-    both_ways,
-    by,
-    captures,
-    check_failure,
-    check_refused_unless_allowed,
-    facts,
-    without_variables,
-)
+from service import Send, Service, asking, both_ways, by, captures, without_variables
 
 QUERY = "capital of France"
 DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France.", "Madrid is in Spain."]
@@ -68,25 +48,21 @@ CASE = Case(
     params={**OWN, "metadata": ["src: a", ""]},  # the kit ranks two documents
 )
 ask = asking(f"contextual/{MODEL}", api_key="key-0123", query=QUERY, documents=DOCUMENTS)
-VARIABLES = ("CONTEXTUAL_API_KEY", "CONTEXTUAL_AI_API_KEY")
-BASES = ("CONTEXTUAL_API_BASE", "CONTEXTUAL_AI_BASE_URL")
-bare_environment = without_variables(*VARIABLES, *BASES)
+bare_environment = without_variables(of="contextual")
 CALLS = {
     "contextual-contextual_client-full": {"top_n": 2, **OWN},
     "contextual-contextual_client-minimal": {},
 }
 WORDS = ("its words",)
-ERRORS: list[Failure] = [
-    (401, {"detail": "its words"}, AuthenticationError, WORDS, False),
-    (
+ERRORS = [
+    Failure(401, {"detail": "its words"}, WORDS),
+    Failure(
         422,
         {"detail": [{"loc": ["body", "metadata"], "msg": "of another length", "type": "x"}]},
-        BadRequestError,
-        ("body.metadata: of another length",),
-        False,
+        "body.metadata: of another length",
     ),
-    (429, {"detail": "its words"}, RateLimitError, WORDS, True),
-    (500, {"detail": "its words"}, ServerError, WORDS, True),
+    Failure(429, {"detail": "its words"}, WORDS),
+    Failure(500, {"detail": "its words"}, WORDS),
 ]
 
 
@@ -96,10 +72,7 @@ def test_conformance(check: Check) -> None:
     check()
 
 
-@captures("contextual", CALLS, (), by(ask))
-def test_the_same_call_sends_the_same(check: CaptureCheck) -> None:
-    """Method, path, query, the headers that matter and every field of the body."""
-    check()
+test_what_others_send_is_sent = captures("contextual", CALLS, (), by(ask))
 
 
 @both_ways
@@ -133,23 +106,4 @@ def test_a_list_is_not_split_unless_allowed() -> None:
     assert len(service.requests) == 2
 
 
-@pytest.mark.parametrize("param", ["max_tokens_per_doc", "max_chunks_per_doc", "priority"])
-def test_what_the_service_does_not_document_is_refused(param: str) -> None:
-    """Unless allowed, with a warning."""
-    check_refused_unless_allowed(ask, Service(), "contextual", param)
-
-
-@both_ways
-@pytest.mark.parametrize("failure", ERRORS, ids=lambda row: row[0])
-def test_an_error_says_what_to_do(failure: Failure, send: Send) -> None:
-    """Of the right kind, in the service's words, retried where that may help."""
-    check_failure(ask, failure, f"contextual/{MODEL}", send)
-
-
-def test_the_price_is_known_but_not_the_cost() -> None:
-    """Replies state no usage."""
-    reply = {"results": [{"index": at, "relevance_score": 0.5} for at in range(3)]}
-
-    assert facts(f"contextual/{MODEL}").price == Price(0.05e-6, "total_tokens", "2026-06-30")
-    assert facts("contextual/ctxl-rerank-v1-instruct").price is None
-    assert ask(Service(reply)).cost is None
+test_an_error_says_what_to_do = failing(ask, f"contextual/{MODEL}", ERRORS)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import rerank_dashscope
+from failures import Failure, failing
 from rerank_core import (
     APIStatusError,
     AuthenticationError,
@@ -17,13 +18,10 @@ from rerank_core import (
     ConfigurationError,
     InvalidRequestError,
     Meta,
-    MissingAPIKeyError,
-    NotFoundError,
     PermissionDeniedError,
     Price,
     RateLimitError,
     RerankResponse,
-    ResponseParseError,
     ServerError,
     Tokens,
     UnsupportedParamError,
@@ -31,12 +29,9 @@ from rerank_core import (
 from rerank_core.testing import Case, Check, Example, conformance
 from service import (
     NOTHING,
-    CaptureCheck,
     Difference,
-    Send,
     Service,
     asking,
-    both_ways,
     by,
     captures,
     facts,
@@ -82,6 +77,7 @@ NATIVE_REPLY = {
 }
 CALL = {"query": QUERY, "documents": DOCUMENTS, "top_n": 2}
 RANKING = [(1, 0.9334), (0, 0.3410)]
+COUNTED = Meta(billed_units=BilledUnits(total_tokens=79), tokens=Tokens(input_tokens=79))
 INSTRUCTIONS = {"instruct": "find the answer", "instruction": "find the answer"}
 
 
@@ -99,6 +95,8 @@ COMPATIBLE_CASE = Case(
         json={"model": QWEN, "query": QUERY, "documents": DOCUMENTS, "top_n": 2},
         reply=COMPATIBLE_REPLY,
         ranking=RANKING,
+        id="85ba5752-1900-47d2-8896-23f99b13f6e1",
+        meta=COUNTED,
     ),
     encode=lambda ranking, _documents, _top_n: {"id": "1", "results": rows_of(ranking)},
     params=INSTRUCTIONS,
@@ -117,6 +115,8 @@ NATIVE_CASE = Case(
         },
         reply=NATIVE_REPLY,
         ranking=RANKING,
+        id="4b0805c0-6b36-490d-8bc1-4365f4c89905",
+        meta=COUNTED,
     ),
     encode=lambda ranking, _documents, _top_n: {"output": {"results": rows_of(ranking)}},
     encode_error=lambda message: {"code": "SomeCode", "message": message, "request_id": "1"},
@@ -125,9 +125,7 @@ NATIVE_CASE = Case(
 )
 
 ask_dashscope = asking(f"dashscope/{QWEN}", api_key=KEY, query=QUERY, documents=DOCUMENTS)
-bare_environment = without_variables(
-    *BASES, "DASHSCOPE_API_KEY", "DASHSCOPE_WORKSPACE", "DASHSCOPE_REGION"
-)
+bare_environment = without_variables(of="dashscope")
 
 # The captured call in this project's words, beside key and query.
 CALLS: Mapping[str, Mapping[str, Any]] = {
@@ -234,10 +232,7 @@ def test_the_native_api_conforms(check: Check) -> None:
 # --- What others were seen to send ------------------------------------------------------------
 
 
-@captures("dashscope", CALLS, DIFFERENCES, by(ask, rank_either))
-def test_the_same_call_sends_the_same_but_for_the_differences(check: CaptureCheck) -> None:
-    """Method, path, query, the headers that matter and every field of the body."""
-    check()
+test_what_others_send_is_sent = captures("dashscope", CALLS, DIFFERENCES, by(ask, rank_either))
 
 
 # --- Where requests go ------------------------------------------------------------------------
@@ -399,23 +394,6 @@ def test_two_names_of_one_param_are_refused() -> None:
     assert service.requests == []
 
 
-@both_ways
-def test_the_key_comes_from_argument_or_environment(
-    monkeypatch: pytest.MonkeyPatch, send: Send
-) -> None:
-    """In this order."""
-    service = Service(rank_either)
-    with pytest.raises(MissingAPIKeyError, match="DASHSCOPE_API_KEY"):
-        ask(service, send=send, api_key=None)
-    monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-env")
-
-    ask(service, send=send)
-    ask(service, send=send, api_key=None)
-
-    sent = [request.headers["authorization"] for request in service.requests]
-    assert sent == [f"Bearer {KEY}", "Bearer sk-env"]
-
-
 # --- What is asked -----------------------------------------------------------------------------
 
 
@@ -574,32 +552,6 @@ def test_a_list_that_is_too_long_is_split_only_where_allowed(model: str, most: i
 # --- What is answered --------------------------------------------------------------------------
 
 
-@both_ways
-@pytest.mark.parametrize(
-    ("reply", "identity"),
-    [
-        (COMPATIBLE_REPLY, "85ba5752-1900-47d2-8896-23f99b13f6e1"),
-        (NATIVE_REPLY, "4b0805c0-6b36-490d-8bc1-4365f4c89905"),
-    ],
-    ids=["compatible", "native"],
-)
-def test_the_documented_reply_is_read(send: Send, reply: Any, identity: str) -> None:
-    """Either one, whichever was asked; documents that were sent back are not used."""
-    response = ask(Service(reply), send=send, top_n=2)
-
-    assert [(r.index, r.relevance_score) for r in response.results] == RANKING
-    assert [result.document and result.document.text for result in response.results] == [
-        DOCUMENTS[1],
-        DOCUMENTS[0],
-    ]
-    assert response.id == identity
-    assert response.meta == Meta(
-        billed_units=BilledUnits(total_tokens=79), tokens=Tokens(input_tokens=79)
-    )
-    assert response.cost == pytest.approx(79 * 0.1 / 1_000_000)
-    assert response.payload == reply
-
-
 @pytest.mark.parametrize(
     ("extra", "headers", "identity"),
     [
@@ -625,100 +577,64 @@ def test_what_is_optional_may_be_absent(
     assert response.cost is None
 
 
-@pytest.mark.parametrize(
-    "reply", [{}, [], None, "text", {"output": None}, {"output": {}}, {"results": {}}, {"code": ""}]
-)
-def test_a_reply_without_a_ranking_is_an_error(reply: Any) -> None:
-    """Never an empty success."""
-    with pytest.raises(ResponseParseError):
-        ask(Service(reply))
-
-
-@both_ways
-@pytest.mark.parametrize(
-    ("reply", "kind", "words"),
-    [
-        (
-            {"code": "InvalidApiKey", "message": "Invalid API-key provided.", "request_id": "1"},
-            AuthenticationError,
-            "Invalid API-key provided.",
-        ),
-        ({"code": "Throttling.RateQuota", "message": "slow"}, RateLimitError, "slow"),
-        ({"code": "DataInspectionFailed", "message": "no"}, BadRequestError, "content filter"),
-        ({"code": "InternalError"}, ServerError, "InternalError"),
-        ({"code": "NobodyKnows", "message": "odd"}, APIStatusError, "odd"),
-        ({"error": {"message": "wrong model", "code": "x"}}, APIStatusError, "wrong model"),
-    ],
-)
-def test_an_error_under_a_good_status_is_an_error(
-    send: Send, reply: Any, kind: type[APIStatusError], words: str
-) -> None:
-    """Of the kind that its code says."""
-    service = Service(reply)
-
-    with pytest.raises(APIStatusError) as caught:
-        ask(service, send=send)
-
-    assert type(caught.value) is kind
-    assert caught.value.status_code == 200
-    assert words in str(caught.value)
-
-
-@both_ways
-@pytest.mark.parametrize(
-    ("status", "body", "kind", "words"),
-    [
-        (400, {"code": "InvalidParameter", "message": "bad input"}, BadRequestError, "bad input"),
-        (400, {"code": "DataInspectionFailed", "message": "no"}, BadRequestError, "content filter"),
-        (400, {"code": "Arrearage", "message": "no"}, PermissionDeniedError, "unpaid bill"),
-        (403, {"code": "Arrearage", "message": "no"}, PermissionDeniedError, "unpaid bill"),
-        (
-            401,
-            {"code": "InvalidApiKey", "message": "Invalid API-key provided."},
-            AuthenticationError,
-            "it belongs to one region",
-        ),
-        (
-            401,
-            {
-                "error": {
-                    "message": "Incorrect API key provided.",
-                    "type": "invalid_request_error",
-                    "code": "invalid_api_key",
-                    "param": None,
-                },
-                "request_id": "1",
+ERRORS = [
+    # Under a good status the code decides.
+    Failure(
+        200,
+        {"code": "InvalidApiKey", "message": "Invalid API-key provided.", "request_id": "1"},
+        "Invalid API-key provided.",
+        kind=AuthenticationError,
+    ),
+    Failure(
+        200,
+        {"code": "Throttling.RateQuota", "message": "slow"},
+        "slow",
+        kind=RateLimitError,
+        retried=True,
+    ),
+    Failure(
+        200,
+        {"code": "DataInspectionFailed", "message": "no"},
+        "content filter",
+        kind=BadRequestError,
+    ),
+    Failure(200, {"code": "InternalError"}, "InternalError", kind=ServerError, retried=True),
+    Failure(200, {"code": "NobodyKnows", "message": "odd"}, "odd"),
+    Failure(200, {"error": {"message": "wrong model", "code": "x"}}, "wrong model"),
+    Failure(400, {"code": "InvalidParameter", "message": "bad input"}, "bad input"),
+    Failure(400, {"code": "DataInspectionFailed", "message": "no"}, "content filter"),
+    Failure(400, {"code": "Arrearage", "message": "no"}, "unpaid bill", kind=PermissionDeniedError),
+    Failure(403, {"code": "Arrearage", "message": "no"}, "unpaid bill"),
+    Failure(
+        401,
+        {"code": "InvalidApiKey", "message": "Invalid API-key provided."},
+        "it belongs to one region",
+    ),
+    Failure(
+        401,
+        {
+            "error": {
+                "message": "Incorrect API key provided.",
+                "type": "invalid_request_error",
+                "code": "invalid_api_key",
+                "param": None,
             },
-            AuthenticationError,
-            "Incorrect API key provided.",
-        ),
-        (403, {"code": "AccessDenied", "message": "no"}, PermissionDeniedError, "no"),
-        (
-            403,
-            {"code": "AccessDenied.Unpurchased", "message": "no"},
-            PermissionDeniedError,
-            "switch Model Studio on",
-        ),
-        (403, {"code": "Model.AccessDenied", "message": "no"}, PermissionDeniedError, "workspace"),
-        (404, {"code": "Model.NotExist", "message": "no model"}, NotFoundError, "no model"),
-        (404, {"code": "ModelNotFound", "message": "no model"}, NotFoundError, "no model"),
-        (413, {"message": "too large"}, BadRequestError, "too large"),
-        (429, {"code": "Throttling.AllocationQuota", "message": "quota"}, RateLimitError, "quota"),
-        (500, {"code": "InternalError", "message": "oops"}, ServerError, "oops"),
-        (503, {"code": "ServiceUnavailable", "message": "later"}, ServerError, "later"),
-        (504, "<html>timeout</html>", ServerError, "timeout"),
-    ],
-)
-def test_an_error_is_of_its_kind(
-    send: Send, status: int, body: Any, kind: type[APIStatusError], words: str
-) -> None:
-    """In both of the shapes that the service has, with a hint where one helps."""
-    with pytest.raises(APIStatusError) as caught:
-        ask(Service(body, status=status), send=send)
-
-    assert type(caught.value) is kind
-    assert caught.value.status_code == status
-    assert words in str(caught.value)
+            "request_id": "1",
+        },
+        "Incorrect API key provided.",
+    ),
+    Failure(403, {"code": "AccessDenied", "message": "no"}, "no"),
+    Failure(403, {"code": "AccessDenied.Unpurchased", "message": "no"}, "switch Model Studio on"),
+    Failure(403, {"code": "Model.AccessDenied", "message": "no"}, "workspace"),
+    Failure(404, {"code": "Model.NotExist", "message": "no model"}, "no model"),
+    Failure(404, {"code": "ModelNotFound", "message": "no model"}, "no model"),
+    Failure(413, {"message": "too large"}, "too large"),
+    Failure(429, {"code": "Throttling.AllocationQuota", "message": "quota"}, "quota"),
+    Failure(500, {"code": "InternalError", "message": "oops"}, "oops"),
+    Failure(503, {"code": "ServiceUnavailable", "message": "later"}, "later"),
+    Failure(504, "<html>timeout</html>", "timeout"),
+]
+test_an_error_is_of_its_kind = failing(ask, f"dashscope/{QWEN}", ERRORS)
 
 
 @pytest.mark.parametrize(

@@ -8,42 +8,21 @@ from typing import Any
 import pytest
 
 import rerank_deepinfra
+from failures import Failure, failing
 from rerank_core import (
-    APIStatusError,
-    AuthenticationError,
-    BadRequestError,
     BilledUnits,
     Meta,
-    NotFoundError,
-    PermissionDeniedError,
-    Price,
-    RateLimitError,
     Reranker,
     ResponseParseError,
-    ServerError,
     Tokens,
     UnsupportedParamError,
 )
 from rerank_core.testing import Case, Check, Example, conformance
-from service import (
-    CAPTURES,
-    Difference,
-    Send,
-    Service,
-    asking,
-    both_ways,
-    call_of,
-    check_refused_unless_allowed,
-    differing,
-    noting_waits,
-    stated,
-    without_variables,
-)
+from service import Difference, Service, asking, by, call_of, captures, without_variables
 
 QUERY = "What is the capital of France?"
 DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
 MODEL = "Qwen/Qwen3-Reranker-0.6B"
-VARIABLES = ("DEEPINFRA_API_KEY", "DEEPINFRA_TOKEN")
 URL = f"https://api.deepinfra.com/v1/inference/{MODEL}"
 # The documented example.
 REPLY = {
@@ -68,8 +47,7 @@ def score(asked: Any) -> dict[str, Any]:
 
 
 ask = asking(f"deepinfra/{MODEL}", api_key="test-key", query=QUERY, documents=DOCUMENTS)
-bare_environment = without_variables(*VARIABLES, "DEEPINFRA_API_BASE", "DEEPINFRA_BASE_URL")
-waits = noting_waits()
+bare_environment = without_variables(of="deepinfra")
 
 CASE = Case(
     plugin=rerank_deepinfra,
@@ -107,34 +85,6 @@ def test_conformance(check: Check) -> None:
 
 
 @pytest.mark.parametrize(
-    ("base", "url"),
-    [
-        (None, URL),
-        ("https://api.deepinfra.com", URL),
-        ("https://api.deepinfra.com/", URL),
-        ("https://api.deepinfra.com/v1", URL),
-        ("https://api.deepinfra.com/v1/inference/", URL),
-        ("https://api.deepinfra.com/v1/openai", URL),
-        ("https://api.deepinfra.com/v1/openai/", URL),
-        (URL, URL),
-        (
-            "https://api.deepinfra.com/v1/inference/abc123",
-            "https://api.deepinfra.com/v1/inference/abc123",
-        ),
-        ("https://gateway.internal/openai", f"https://gateway.internal/inference/{MODEL}"),
-        ("https://gateway.internal/a?b=c", f"https://gateway.internal/a/v1/inference/{MODEL}?b=c"),
-    ],
-)
-def test_a_base_url_is_completed_with_the_model(base: str | None, url: str) -> None:
-    """The one that users know is that of the chat API; a whole one is a deployment's."""
-    service = Service(score)
-
-    ask(service, api_base=base)
-
-    assert service.url == url
-
-
-@pytest.mark.parametrize(
     ("model", "path"),
     [
         ("Qwen/Qwen3-Reranker-8B", b"Qwen/Qwen3-Reranker-8B"),
@@ -150,17 +100,6 @@ def test_a_model_s_name_is_part_of_the_path(model: str, path: bytes) -> None:
 
     assert service.requests[0].url.raw_path == b"/v1/inference/" + path
     assert "model" not in service.body
-
-
-@both_ways
-def test_the_query_stands_beside_each_document(send: Send) -> None:
-    """The documented form; nothing else is sent."""
-    service = Service(score)
-
-    response = ask(service, send=send)
-
-    assert service.body == {"queries": [QUERY, QUERY], "documents": DOCUMENTS}
-    assert [result.index for result in response.results] == [1, 0]
 
 
 @pytest.mark.parametrize(("broadcast", "count"), [(True, 1), (False, 2), (None, 2)])
@@ -183,12 +122,6 @@ def test_parameters_of_the_service_are_sent_by_name() -> None:
     assert service.body["service_tier"] == "default"
 
 
-@pytest.mark.parametrize("name", ["max_chunks_per_doc", "max_tokens_per_doc", "webhook"])
-def test_what_the_service_cannot_do_is_refused(name: str) -> None:
-    """With a webhook the reply would have no scores."""
-    check_refused_unless_allowed(ask, Service(score), "deepinfra", name)
-
-
 def test_blank_documents_are_held_back() -> None:
     """The query is repeated only for those that are sent."""
     service = Service(score)
@@ -197,17 +130,6 @@ def test_blank_documents_are_held_back() -> None:
 
     assert service.body == {"queries": [QUERY, QUERY], "documents": ["a", "b"]}
     assert [result.index for result in response.results] == [2, 0, 1]
-
-
-def test_the_documented_reply_is_read() -> None:
-    """Scores by position, usage, cost and id."""
-    response = ask(Service(REPLY))
-
-    assert [(r.index, r.relevance_score) for r in response.results] == [(1, 0.99914), (0, 0.00031)]
-    assert response.id == "RfX2qJmT7k"
-    assert response.meta.billed_units.total_tokens == 42
-    assert response.meta.tokens.input_tokens == 42
-    assert response.cost == 4.2e-07
 
 
 @pytest.mark.parametrize("top_n", [1, 2, 3])
@@ -275,52 +197,28 @@ def test_as_many_scores_are_wanted_as_documents(scores: list[float]) -> None:
     assert caught.value.path == "scores"
 
 
-@pytest.mark.parametrize("reply", [{"scores": None}, {"results": []}, [0.1, 0.2], {"scores": "ab"}])
-def test_any_other_reply_is_an_error(reply: Any) -> None:
-    """Never an empty success."""
-    with pytest.raises(ResponseParseError):
-        ask(Service(reply))
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "kind", "words"),
-    [
-        (200, {"error": "no scores today"}, APIStatusError, "no scores today"),
-        (400, {"error": "bad request"}, BadRequestError, "bad request"),
-        (
-            401,
-            {"detail": {"error": "User is not authenticated"}},
-            AuthenticationError,
-            "User is not authenticated",
-        ),
-        (402, {"detail": "payment"}, PermissionDeniedError, r"payment \(if the account's balance"),
-        (403, {"detail": {"message": "not yours"}}, PermissionDeniedError, "not yours"),
-        (
-            404,
-            {"error": {"message": "model not found", "type": "x"}},
-            NotFoundError,
-            "model not found .*owner/name",
-        ),
-        (413, "too large", BadRequestError, "too large"),
-        (
-            422,
-            {"detail": [{"loc": ["body", "documents"], "msg": "field required"}]},
-            BadRequestError,
-            "body.documents: field required",
-        ),
-        (429, {"detail": {"error": "busy"}}, RateLimitError, "busy .*200 requests at once"),
-        (500, {"error": "oops"}, ServerError, "oops"),
-        (503, {"detail": {"error": "no capacity"}}, ServerError, "no capacity"),
-    ],
-)
-def test_errors_of_every_form_are_read(
-    status: int, body: Any, kind: type[Exception], words: str
-) -> None:
-    """A string, an object and a list, under `error` or `detail`."""
-    with pytest.raises(kind, match=words) as caught:
-        ask(Service(body, status))
-
-    assert type(caught.value) is kind
+ERRORS = [
+    Failure(200, {"error": "no scores today"}, "no scores today"),
+    Failure(400, {"error": "bad request"}, "bad request"),
+    Failure(401, {"detail": {"error": "User is not authenticated"}}, "User is not authenticated"),
+    Failure(402, {"detail": "payment"}, ("payment", "if the account's balance")),
+    Failure(403, {"detail": {"message": "not yours"}}, "not yours"),
+    Failure(
+        404,
+        {"error": {"message": "model not found", "type": "x"}},
+        ("model not found", "owner/name"),
+    ),
+    Failure(413, "too large", "too large"),
+    Failure(
+        422,
+        {"detail": [{"loc": ["body", "documents"], "msg": "field required"}]},
+        "body.documents: field required",
+    ),
+    Failure(429, {"detail": {"error": "busy"}}, ("busy", "200 requests at once")),
+    Failure(500, {"error": "oops"}, "oops"),
+    Failure(503, {"detail": {"error": "no capacity"}}, "no capacity"),
+]
+test_errors_of_every_form_are_read = failing(ask, f"deepinfra/{MODEL}", ERRORS)
 
 
 # The captured call in this project's words.
@@ -353,38 +251,4 @@ DIFFERENCES: tuple[Difference, ...] = (
 )
 
 
-@pytest.mark.parametrize("name", CALLS)
-def test_the_same_call_sends_the_same_but_for_the_differences(name: str) -> None:
-    """Method, path, query, headers and every field of the body."""
-    service = Service(score)
-
-    ask(service, **CALLS[name])
-
-    assert differing(name, service) == stated(name, DIFFERENCES)
-
-
-def test_every_capture_is_covered() -> None:
-    """A file that is added must be made the same call of."""
-    assert {path.stem for path in CAPTURES.glob("deepinfra-*.json")} == set(CALLS)
-
-
-@pytest.mark.parametrize(
-    ("model", "kind", "tokens", "price"),
-    [
-        (MODEL, "probability", 32768, 0.010 / 1e6),
-        ("Qwen/Qwen3-Reranker-4B", "probability", 32768, None),
-        ("Qwen/Qwen3-Reranker-8B", "probability", 32768, 0.050 / 1e6),
-        ("nvidia/Nemotron-3.5-Rerank-8B-BF16", "opaque", 32768, 0.050 / 1e6),
-        ("me/mine", "opaque", None, None),
-    ],
-)
-def test_the_facts_are_stated(
-    model: str, kind: str, tokens: int | None, price: float | None
-) -> None:
-    """By model, as far as they are documented."""
-    facts = rerank_deepinfra.resolve_provider(model, {})
-
-    assert facts.name == "deepinfra"
-    assert facts.score_kind == kind
-    assert facts.max_tokens == tokens
-    assert facts.price == (None if price is None else Price(price, "total_tokens", "2026-11-22"))
+test_what_others_send_is_sent = captures("deepinfra", CALLS, DIFFERENCES, by(ask, score))

@@ -9,38 +9,24 @@ from typing import Any
 import pytest
 
 import rerank_elastic
-from rerank_core import (
-    AuthenticationError,
-    BadRequestError,
-    ConfigurationError,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitError,
-    ResponseParseError,
-    ServerError,
-)
+from failures import Failure, failing
+from rerank_core import ConfigurationError, ResponseParseError
 from rerank_core.testing import CANARY, Case, Check, Example, conformance
 from service import (
     NOTHING,
-    CaptureCheck,
     Difference,
-    Failure,
     Send,
     Service,
     asking,
     both_ways,
     by,
     captures,
-    check_failure,
-    check_refused_unless_allowed,
-    noting_waits,
     without_variables,
 )
 
 QUERY = "capital of France"
 DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France.", "Madrid is in Spain."]
 BASE = "https://cluster.test:9200"
-VARIABLES = ("ELASTIC_API_KEY", "ELASTICSEARCH_API_KEY", "ELASTICSEARCH_URL", "ELASTIC_API_BASE")
 BUILT_IN = ".rerank-v1-elasticsearch"
 
 
@@ -53,8 +39,7 @@ def answer(asked: Any) -> dict[str, Any]:
 ask = asking(
     "elastic/my-rerank", api_key="test-key", api_base=BASE, query=QUERY, documents=DOCUMENTS
 )
-bare_environment = without_variables(*VARIABLES)
-waits = noting_waits()
+bare_environment = without_variables(of="elastic")
 
 CASE = Case(
     plugin=rerank_elastic,
@@ -110,10 +95,7 @@ DIFFERENCES: tuple[Difference, ...] = (
 )
 
 
-@captures("elastic", CALLS, DIFFERENCES, by(ask, answer))
-def test_the_same_call_sends_the_same_but_for_the_differences(check: CaptureCheck) -> None:
-    """Method, path, query, the headers that matter and every field of the body."""
-    check()
+test_what_others_send_is_sent = captures("elastic", CALLS, DIFFERENCES, by(ask, answer))
 
 
 @pytest.mark.parametrize("name", ["elastic", "elasticsearch", "eis"])
@@ -155,15 +137,6 @@ def test_a_time_limit_needs_its_unit() -> None:
     """A number says no unit."""
     with pytest.raises(ConfigurationError, match="inference_timeout must be a duration"):
         ask(Service(answer), inference_timeout=60)
-
-
-def test_without_a_cluster_nothing_is_sent() -> None:
-    """There is none for everybody."""
-    service = Service(answer)
-    with pytest.raises(ConfigurationError, match="ELASTICSEARCH_URL"):
-        ask(service, api_base=None)
-
-    assert service.requests == []
 
 
 IN_URL = "https://u:p%40ss@cluster.test:9200"
@@ -253,12 +226,6 @@ def test_what_is_no_number_is_an_error(row: dict[str, Any]) -> None:
         ask(Service({"rerank": [row]}), top_n=1)
 
 
-@pytest.mark.parametrize("name", ["max_tokens_per_doc", "max_chunks_per_doc"])
-def test_what_the_api_lacks_is_refused(name: str) -> None:
-    """An endpoint's settings are the cluster's."""
-    check_refused_unless_allowed(ask, Service(answer), "elastic", name)
-
-
 def test_settings_of_the_service_are_sent() -> None:
     """In which versions before 9 have the number of results."""
     service = Service(answer)
@@ -267,61 +234,22 @@ def test_settings_of_the_service_are_sent() -> None:
     assert service.body["task_settings"] == {"top_n": 2}
 
 
-@pytest.mark.parametrize(
-    ("model", "kind", "listwise"),
-    [
-        (BUILT_IN, "logit", False),
-        (".jina-reranker-v2-base-multilingual", "opaque", False),
-        (".jina-reranker-v3", "opaque", True),
-        (".jina-reranker-v3.5", "opaque", True),
-        ("my-rerank", "opaque", False),
-    ],
-)
-def test_the_facts_follow_the_built_in_endpoints(model: str, kind: str, listwise: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """Of others nothing is known."""
-    stated = rerank_elastic.resolve_provider(model)
-
-    assert (stated.score_kind, stated.listwise) == (kind, listwise)
-
-
 def reply(status: int, kind: str, reason: str) -> dict[str, Any]:
     """An error as Elasticsearch writes it."""
     cause = {"type": kind, "reason": reason}
     return {"error": {"root_cause": [cause], **cause}, "status": status}
 
 
-@both_ways
-@pytest.mark.parametrize(
-    "case",
-    [
-        (400, reply(400, "status_exception", "bad"), BadRequestError, ("bad",), False),
-        (
-            401,
-            reply(401, "security_exception", "who?"),
-            AuthenticationError,
-            ("who?", "give api_key="),
-            False,
-        ),
-        (
-            403,
-            reply(403, "security_exception", "no"),
-            PermissionDeniedError,
-            ("no", "monitor_inference"),
-            False,
-        ),
-        (
-            404,
-            reply(404, "resource_not_found_exception", "Inference endpoint not found [m]"),
-            NotFoundError,
-            ("Inference endpoint not found [m]", "_inference/rerank/_all"),
-            False,
-        ),
-        (429, {"error": "too many"}, RateLimitError, ("too many",), True),
-        (503, reply(503, "status_exception", "starting"), ServerError, ("starting",), True),
-    ],
-    ids=lambda case: str(case[0]),
-)
-@pytest.mark.usefixtures("waits")
-def test_errors_are_of_their_kind(case: Failure, send: Send) -> None:
-    """With the cluster's reason."""
-    check_failure(ask, case, "elastic/my-rerank", send)
+ERRORS = [
+    Failure(400, reply(400, "status_exception", "bad"), "bad"),
+    Failure(401, reply(401, "security_exception", "who?"), ("who?", "give api_key=")),
+    Failure(403, reply(403, "security_exception", "no"), ("no", "monitor_inference")),
+    Failure(
+        404,
+        reply(404, "resource_not_found_exception", "Inference endpoint not found [m]"),
+        ("Inference endpoint not found [m]", "_inference/rerank/_all"),
+    ),
+    Failure(429, {"error": "too many"}, "too many"),
+    Failure(503, reply(503, "status_exception", "starting"), "starting"),
+]
+test_errors_are_of_their_kind = failing(ask, "elastic/my-rerank", ERRORS)

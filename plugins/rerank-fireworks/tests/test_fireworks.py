@@ -9,33 +9,17 @@ from typing import Any
 import pytest
 
 import rerank_fireworks
-from rerank_core import (
-    APIStatusError,
-    AuthenticationError,
-    BadRequestError,
-    BilledUnits,
-    Meta,
-    NotFoundError,
-    PermissionDeniedError,
-    Price,
-    RateLimitError,
-    ServerError,
-    Tokens,
-    UnsupportedParamError,
-)
+from failures import Failure, failing
+from rerank_core import BilledUnits, Meta, Price, Tokens, UnsupportedParamError
 from rerank_core.testing import Case, Check, Example, conformance
 from service import (
-    CaptureCheck,
     Difference,
-    Failure,
     Send,
     Service,
     asking,
     both_ways,
     by,
     captures,
-    check_failure,
-    check_refused_unless_allowed,
     facts,
     load,
     rank,
@@ -46,13 +30,6 @@ KEY = "fw_0123456789abcdef"
 QUERY = "What is the capital of France?"
 DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
 WHOLE = "accounts/fireworks/models/qwen3-reranker-8b"
-VARIABLES = (
-    "FIREWORKS_API_KEY",
-    "FIREWORKS_AI_API_KEY",
-    "FIREWORKSAI_API_KEY",
-    "FIREWORKS_AI_TOKEN",
-)
-BASES = ("FIREWORKS_API_BASE", "FIREWORKS_AI_API_BASE")
 REPLY = {
     "object": "list",
     "model": WHOLE,
@@ -88,7 +65,7 @@ CASE = Case(
 
 ask = asking("fireworks/qwen3-reranker-8b", api_key=KEY, query=QUERY, documents=DOCUMENTS)
 rank_fireworks = partial(rank, name="data")
-bare_environment = without_variables(*VARIABLES, *BASES)
+bare_environment = without_variables(of="fireworks")
 
 TASK = "Given a web search query, retrieve relevant passages that answer the query"
 OBJECTS = [
@@ -164,21 +141,21 @@ def error(message: str) -> dict[str, Any]:
 
 
 MISSING = "Model not found, inaccessible, and/or not deployed"
-ERRORS: list[Failure] = [
-    (400, error("unknown key"), BadRequestError, ("unknown key",), False),
-    (401, {"error": "bad key"}, AuthenticationError, ("bad key",), False),
-    (402, error("no"), PermissionDeniedError, ("no", "usage limit"), False),
-    (403, {"message": "no"}, PermissionDeniedError, ("no",), False),
-    (404, error(MISSING), NotFoundError, (MISSING, "qwen3-reranker-8b is served"), False),
-    (405, {"detail": "wrong method"}, APIStatusError, ("wrong method",), False),
-    (408, "", APIStatusError, ("status 408",), True),
-    (412, error("no"), APIStatusError, ("no", "account is not suspended", "LoRA"), False),
-    (413, "too large", BadRequestError, ("too large",), False),
-    (429, error("slow down"), RateLimitError, ("slow down",), True),
-    (500, error("oops"), ServerError, ("oops",), True),
-    (502, "<html>Bad gateway</html>", ServerError, ("Bad gateway",), True),
-    (503, error("overloaded"), ServerError, ("overloaded",), True),
-    (504, "", ServerError, ("status 504",), True),
+ERRORS = [
+    Failure(400, error("unknown key"), "unknown key"),
+    Failure(401, {"error": "bad key"}, "bad key"),
+    Failure(402, error("no"), ("no", "usage limit")),
+    Failure(403, {"message": "no"}, "no"),
+    Failure(404, error(MISSING), (MISSING, "qwen3-reranker-8b is served")),
+    Failure(405, {"detail": "wrong method"}, "wrong method"),
+    Failure(408, "", "status 408"),
+    Failure(412, error("no"), ("no", "account is not suspended", "LoRA")),
+    Failure(413, "too large", "too large"),
+    Failure(429, error("slow down"), "slow down"),
+    Failure(500, error("oops"), "oops"),
+    Failure(502, "<html>Bad gateway</html>", "Bad gateway"),
+    Failure(503, error("overloaded"), "overloaded"),
+    Failure(504, "", "status 504"),
 ]
 
 
@@ -194,10 +171,9 @@ def test_conformance(check: Check) -> None:
 # --- What others were seen to send ------------------------------------------------------------
 
 
-@captures("fireworks_ai", CALLS, DIFFERENCES, by(ask, rank_fireworks))
-def test_the_same_call_sends_the_same_but_for_the_differences(check: CaptureCheck) -> None:
-    """Method, path, query, the headers that matter and every field of the body."""
-    check()
+test_what_others_send_is_sent = captures(
+    "fireworks_ai", CALLS, DIFFERENCES, by(ask, rank_fireworks)
+)
 
 
 def test_the_recorded_reply_is_read() -> None:
@@ -210,51 +186,7 @@ def test_the_recorded_reply_is_read() -> None:
     assert response.meta.billed_units.total_tokens == 150
 
 
-# --- Where requests go ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("base", "url"),
-    [
-        (None, "https://api.fireworks.ai/inference/v1/rerank"),
-        ("https://api.fireworks.ai", "https://api.fireworks.ai/inference/v1/rerank"),
-        ("https://api.fireworks.ai/", "https://api.fireworks.ai/inference/v1/rerank"),
-        ("https://api.fireworks.ai/inference", "https://api.fireworks.ai/inference/v1/rerank"),
-        ("https://api.fireworks.ai/inference/v1", "https://api.fireworks.ai/inference/v1/rerank"),
-        ("https://api.fireworks.ai/inference/v1/", "https://api.fireworks.ai/inference/v1/rerank"),
-        (
-            "https://api.fireworks.ai/inference/v1/rerank/",
-            "https://api.fireworks.ai/inference/v1/rerank",
-        ),
-        ("http://gateway:8080/fw/v1?t=a", "http://gateway:8080/fw/v1/rerank?t=a"),
-        ("http://gateway:8080/fw?t=a", "http://gateway:8080/fw/inference/v1/rerank?t=a"),
-    ],
-)
-def test_a_base_url_is_completed(base: str | None, url: str) -> None:
-    """However much of the path it has already; prefix and query stay."""
-    service = Service(rank_fireworks)
-
-    ask(service, api_base=base)
-
-    assert service.url == url
-
-
 # --- What is sent -----------------------------------------------------------------------------
-
-
-@both_ways
-def test_nothing_is_sent_that_was_not_asked_for(send: Send) -> None:
-    """Beside what keeps documents from being sent back; the schema is closed."""
-    service = Service(rank_fireworks)
-
-    ask(service, send=send)
-
-    assert service.body == {
-        "model": WHOLE,
-        "query": QUERY,
-        "documents": DOCUMENTS,
-        "return_documents": False,
-    }
 
 
 @both_ways
@@ -312,14 +244,6 @@ def test_a_bare_model_is_completed(model: str, sent: str, send: Send) -> None:
     assert (response.provider, response.model) == ("fireworks", model)
 
 
-@pytest.mark.parametrize(
-    "param", ["max_chunks_per_doc", "max_tokens_per_doc", "truncation", "top_k"]
-)
-def test_what_fireworks_does_not_know_is_refused_unless_allowed(param: str) -> None:
-    """The error names parameter and provider; a warning says what was left out."""
-    check_refused_unless_allowed(ask, Service(rank_fireworks), "fireworks", param)
-
-
 # --- What comes back --------------------------------------------------------------------------
 
 
@@ -341,37 +265,7 @@ def test_the_documented_reply_is_read(name: str, send: Send) -> None:
     assert response.id
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"id": "rr-1"}, {"id": "rr-1"}),
-        ({"usage": None}, {"meta": Meta(), "cost": None}),
-        (
-            {"usage": {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6}},
-            {
-                "meta": Meta(
-                    billed_units=BilledUnits(total_tokens=6),
-                    tokens=Tokens(input_tokens=5, output_tokens=1),
-                )
-            },
-        ),
-        ({"data": [{"index": 0, "relevance_score": 1}]}, {"warnings": ()}),
-    ],
-)
-def test_what_a_reply_may_have_or_lack_is_no_fault(
-    changes: dict[str, Any], expected: dict[str, Any]
-) -> None:
-    """An id, a usage, documents."""
-    response = ask(Service(REPLY | changes), top_n=1)
-
-    assert {name: getattr(response, name) for name in expected} == expected
-
-
-@both_ways
-@pytest.mark.parametrize("failure", ERRORS, ids=lambda row: f"{row[0]}-{row[2].__name__}")
-def test_an_error_says_what_to_do(failure: Failure, send: Send) -> None:
-    """Of the right kind, in the service's words, retried where that may help."""
-    check_failure(ask, failure, "fireworks/qwen3-reranker-8b", send)
+test_an_error_says_what_to_do = failing(ask, "fireworks/qwen3-reranker-8b", ERRORS)
 
 
 # --- Facts ------------------------------------------------------------------------------------

@@ -9,33 +9,24 @@ import pytest
 from attrs import evolve
 
 import rerank_huggingface
+from failures import Failure, failing
 from rerank_core import (
-    APIStatusError,
-    AuthenticationError,
-    BadRequestError,
     ConfigurationError,
     MissingAPIKeyError,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitError,
     ResponseParseError,
-    ServerError,
     UnsupportedParamError,
 )
 from rerank_core.testing import Case, Check, Example, conformance
 from service import (
-    CAPTURES,
     NOTHING,
     Difference,
     Send,
     Service,
     asking,
     both_ways,
+    by,
     call_of,
-    check_refused_unless_allowed,
-    differing,
-    noting_waits,
-    stated,
+    captures,
     without_variables,
 )
 
@@ -46,7 +37,6 @@ TEI = "http://tei:3000"
 ENDPOINT = "https://abc.us-east-1.aws.endpoints.huggingface.cloud"
 ROUTER = "https://router.huggingface.co"
 ROUTED = f"{ROUTER}/hf-inference/models/{MODEL}/pipeline/text-ranking"
-VARIABLES = ("HF_TOKEN", "HUGGINGFACE_API_KEY", "HUGGING_FACE_HUB_TOKEN")
 
 
 def score(asked: Any) -> list[dict[str, Any]]:
@@ -56,8 +46,7 @@ def score(asked: Any) -> list[dict[str, Any]]:
 
 
 ask = asking(f"huggingface/{MODEL}", query=QUERY, documents=DOCUMENTS, api_base=TEI)
-bare_environment = without_variables(*VARIABLES, "HF_API_BASE", "HUGGINGFACE_API_BASE")
-waits = noting_waits()
+bare_environment = without_variables(of="huggingface")
 
 ROWS = [
     {"index": 1, "text": "Paris is the capital of France.", "score": 0.9981},
@@ -102,51 +91,6 @@ def test_conformance(check: Check) -> None:
 def test_conformance_of_the_router(check: Check) -> None:
     """The checks of the kit."""
     check()
-
-
-@pytest.mark.parametrize(
-    ("base", "url"),
-    [
-        ("http://tei:3000", "http://tei:3000/rerank"),
-        ("http://tei:3000/", "http://tei:3000/rerank"),
-        ("http://tei:3000/rerank", "http://tei:3000/rerank"),
-        ("http://tei:3000/rerank/", "http://tei:3000/rerank"),
-        ("http://tei:3000/v1", "http://tei:3000/rerank"),
-        ("http://tei:3000/v1/", "http://tei:3000/rerank"),
-        ("https://gateway.internal/a?b=c", "https://gateway.internal/a/rerank?b=c"),
-        (ENDPOINT, f"{ENDPOINT}/rerank"),
-        (None, ROUTED),
-        (ROUTER, ROUTED),
-        (f"{ROUTER}/", ROUTED),
-        (f"{ROUTER}/v1", ROUTED),
-        (f"{ROUTER}/hf-inference", ROUTED),
-        (
-            f"{ROUTER}/hf-inference/models/me/mine",
-            f"{ROUTER}/hf-inference/models/me/mine/pipeline/text-ranking",
-        ),
-        (ROUTED, ROUTED),
-    ],
-)
-def test_a_base_url_is_completed(base: str | None, url: str) -> None:
-    """To TEI's one path, or to the model's own on the router."""
-    service = Service(score)
-
-    ask(service, api_base=base, api_key="test-key")
-
-    assert service.url == url
-
-
-@pytest.mark.parametrize("variable", ["HF_API_BASE", "HUGGINGFACE_API_BASE"])
-def test_the_base_url_comes_from_the_environment(
-    variable: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """From either of litellm's variables; TEI needs no key then either."""
-    monkeypatch.setenv(variable, "http://tei:3000")
-    service = Service(score)
-
-    ask(service, api_base=None)
-
-    assert service.url == "http://tei:3000/rerank"
 
 
 def test_the_retired_host_is_refused() -> None:
@@ -224,15 +168,6 @@ def test_the_router_wants_a_key(key: str | None) -> None:
     assert service.requests == []
 
 
-def test_a_header_may_take_the_place_of_the_key() -> None:
-    """As everywhere."""
-    service = Service(score)
-
-    ask(service, api_base=None, extra_headers={"Authorization": "Bearer mine"})
-
-    assert service.requests[0].headers["authorization"] == "Bearer mine"
-
-
 @pytest.mark.parametrize(
     ("base", "sent"),
     [
@@ -278,12 +213,6 @@ def test_the_router_is_not_given_what_it_may_ignore() -> None:
     assert len(service.requests) == 1
     assert service.body == {"inputs": {"query": QUERY, "texts": DOCUMENTS}}
     assert len(response.warnings) == 2
-
-
-@pytest.mark.parametrize("name", ["max_chunks_per_doc", "max_tokens_per_doc", "return_text"])
-def test_what_the_service_cannot_do_is_refused(name: str) -> None:
-    """Whatever is too long is truncated, or refused."""
-    check_refused_unless_allowed(ask, Service(score), "huggingface", name)
 
 
 def test_the_form_of_vertex_is_spoken_where_the_base_url_says_so() -> None:
@@ -344,24 +273,6 @@ def test_the_documented_reply_is_read() -> None:
     assert response.cost is None
 
 
-@pytest.mark.parametrize("headers", [{}, {"x-compute-tokens": "?"}, {"x-compute-tokens": ""}])
-def test_usage_may_be_missing(headers: dict[str, str]) -> None:
-    """It is not made up, and the ranking is not lost."""
-    response = ask(Service(score, headers=headers))
-
-    assert response.meta.billed_units.total_tokens is None
-    assert response.id
-
-
-def test_equal_scores_keep_the_caller_s_order() -> None:
-    """TEI turns it round."""
-    rows = [{"index": at, "score": 0.5} for at in (2, 1, 0)]
-
-    response = ask(Service(rows), ["a", "b", "c"])
-
-    assert [result.index for result in response.results] == [0, 1, 2]
-
-
 @pytest.mark.parametrize(
     "payload",
     [
@@ -385,73 +296,48 @@ def tei_error(text: str, kind: str) -> str:
     return json.dumps({"error": text, "error_type": kind})
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "kind", "words"),
-    [
-        (200, '{"error": "no scores today"}', APIStatusError, "no scores today"),
-        (
-            400,
-            tei_error("`texts` cannot be empty", "Empty"),
-            BadRequestError,
-            "`texts` cannot be empty",
-        ),
-        (
-            400,
-            "Failed to parse the request body as JSON",
-            BadRequestError,
-            "Failed to parse the request body",
-        ),
-        (401, "", AuthenticationError, r"status 401 \(.*HF_TOKEN is sent to no other host"),
-        (402, '{"error": "credits"}', PermissionDeniedError, "month's credits"),
-        (404, "", NotFoundError, r"status 404 \(if .* it answers at /rerank, without /v1"),
-        (413, "length limit exceeded", BadRequestError, "length limit exceeded .*max_documents="),
-        (415, "Expected request with `Content-Type", APIStatusError, "Expected request with"),
-        (
-            422,
-            tei_error("batch size 40 > maximum allowed batch size 32", "Validation"),
-            BadRequestError,
-            "maximum allowed batch size 32 .*max_documents=",
-        ),
-        (
-            422,
-            tei_error("`inputs` must have less than 512 tokens. Given: 700", "Validation"),
-            BadRequestError,
-            "less than 512 tokens. Given: 700 .*truncate=True",
-        ),
-        (
-            422,
-            "Failed to deserialize the JSON body into the target type: texts",
-            BadRequestError,
-            "Failed to deserialize",
-        ),
-        (
-            424,
-            tei_error("model is not a re-ranker model", "Backend"),
-            APIStatusError,
-            "not a re-ranker model .*GET /info",
-        ),
-        (
-            429,
-            tei_error("Model is overloaded", "Overloaded"),
-            RateLimitError,
-            "overloaded .*permits.*max_concurrency=",
-        ),
-        (
-            503,
-            '{"error": "Model is loading", "estimated_time": 20.0}',
-            ServerError,
-            "Model is loading .*max_retries=",
-        ),
-    ],
-)
-def test_errors_of_every_form_are_read(
-    status: int, body: str, kind: type[Exception], words: str
-) -> None:
-    """JSON, plain text and nothing at all."""
-    with pytest.raises(kind, match=words) as caught:
-        ask(Service(body, status))
-
-    assert type(caught.value) is kind
+ERRORS = [
+    Failure(200, '{"error": "no scores today"}', "no scores today"),
+    Failure(400, tei_error("`texts` cannot be empty", "Empty"), "`texts` cannot be empty"),
+    Failure(400, "Failed to parse the request body as JSON", "Failed to parse the request body"),
+    Failure(401, "", ("status 401", "HF_TOKEN is sent to no other host")),
+    Failure(402, '{"error": "credits"}', "month's credits"),
+    Failure(404, "", ("status 404", "if", " it answers at /rerank, without /v1")),
+    Failure(413, "length limit exceeded", ("length limit exceeded", "max_documents=")),
+    Failure(415, "Expected request with `Content-Type", "Expected request with"),
+    Failure(
+        422,
+        tei_error("batch size 40 > maximum allowed batch size 32", "Validation"),
+        ("maximum allowed batch size 32", "max_documents="),
+    ),
+    Failure(
+        422,
+        tei_error("`inputs` must have less than 512 tokens. Given: 700", "Validation"),
+        ("less than 512 tokens. Given: 700", "truncate=True"),
+    ),
+    Failure(
+        422,
+        "Failed to deserialize the JSON body into the target type: texts",
+        "Failed to deserialize",
+    ),
+    Failure(
+        424,
+        tei_error("model is not a re-ranker model", "Backend"),
+        ("not a re-ranker model", "GET /info"),
+        retried=True,
+    ),
+    Failure(
+        429,
+        tei_error("Model is overloaded", "Overloaded"),
+        ("overloaded", "permits", "max_concurrency="),
+    ),
+    Failure(
+        503,
+        '{"error": "Model is loading", "estimated_time": 20.0}',
+        ("Model is loading", "max_retries="),
+    ),
+]
+test_errors_of_every_form_are_read = failing(ask, f"huggingface/{MODEL}", ERRORS)
 
 
 DEFAULT, TOP_N = "huggingface-litellm-default", "huggingface-litellm-top_n"
@@ -474,29 +360,5 @@ DIFFERENCES: tuple[Difference, ...] = (
 )
 
 
-@pytest.mark.parametrize("name", [DEFAULT, TOP_N])
-def test_litellm_s_call_sends_the_same_but_for_the_differences(name: str) -> None:
-    """Method, path, query, headers and every field of the body."""
-    call, service = call_of(name), Service(score)
-
-    response = ask(service, **call)
-
-    assert differing(name, service) == stated(name, DIFFERENCES)
-    assert len(response.results) == call.get("top_n", 2)
-
-
-def test_every_capture_is_covered() -> None:
-    """A file that is added must be made the same call of."""
-    assert {path.stem for path in CAPTURES.glob("huggingface-*.json")} == {DEFAULT, TOP_N}
-
-
-def test_the_facts_are_stated() -> None:
-    """What listings and documentation show."""
-    facts = rerank_huggingface.resolve_provider(MODEL)
-
-    assert facts.name == "huggingface"
-    assert facts.max_documents == 32
-    assert facts.max_tokens == 512
-    assert facts.score_kind == "probability"
-    assert facts.price is None
-    assert facts.api_key_env == VARIABLES
+CALLS = {name: call_of(name) for name in (DEFAULT, TOP_N)}
+test_what_others_send_is_sent = captures("huggingface", CALLS, DIFFERENCES, by(ask, score))

@@ -7,35 +7,10 @@ from typing import Any
 import pytest
 
 import rerank_mixedbread
-from rerank_core import (
-    AuthenticationError,
-    BadRequestError,
-    BilledUnits,
-    InvalidRequestError,
-    Meta,
-    Price,
-    RateLimitError,
-    ResponseParseError,
-    ServerError,
-    Tokens,
-)
+from failures import Failure, failing
+from rerank_core import BilledUnits, Meta, Tokens
 from rerank_core.testing import Case, Check, Example, conformance
-from service import (
-    NOTHING,
-    CaptureCheck,
-    Difference,
-    Failure,
-    Send,
-    Service,
-    asking,
-    both_ways,
-    by,
-    captures,
-    check_failure,
-    check_refused_unless_allowed,
-    facts,
-    without_variables,
-)
+from service import NOTHING, Difference, Service, asking, by, captures, facts, without_variables
 
 QUERY = "capital of France"
 DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
@@ -93,9 +68,7 @@ CASE = Case(
     params={"rewrite_query": True},
 )
 ask = asking(f"mixedbread/{MODEL}", api_key="mxb_0123", query=QUERY, documents=DOCUMENTS)
-VARIABLES = ("MXBAI_API_KEY", "MIXEDBREAD_API_KEY")
-BASES = ("MIXEDBREAD_API_BASE", "MIXEDBREAD_BASE_URL")
-bare_environment = without_variables(*VARIABLES, *BASES)
+bare_environment = without_variables(of="mixedbread")
 THREE = [*DOCUMENTS, "Madrid is in Spain."]
 CALLS: dict[str, dict[str, Any]] = {
     "mixedbread-mixedbread-dicts": {
@@ -127,17 +100,15 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
 )
 WORDS = ("its words",)
-ERRORS: list[Failure] = [
-    (401, {"detail": "its words"}, AuthenticationError, WORDS, False),
-    (
+ERRORS = [
+    Failure(401, {"detail": "its words"}, WORDS),
+    Failure(
         422,
         {"detail": [{"loc": ["body", "query"], "msg": "Field required", "type": "missing"}]},
-        BadRequestError,
-        ("body.query: Field required",),
-        False,
+        "body.query: Field required",
     ),
-    (429, {"message": "its words"}, RateLimitError, WORDS, True),
-    (503, {"detail": "its words"}, ServerError, WORDS, True),
+    Failure(429, {"message": "its words"}, WORDS),
+    Failure(503, {"detail": "its words"}, WORDS),
 ]
 
 
@@ -147,27 +118,7 @@ def test_conformance(check: Check) -> None:
     check()
 
 
-@captures("mixedbread", CALLS, DIFFERENCES, by(ask, ranked))
-def test_the_same_call_sends_the_same_but_for_the_differences(check: CaptureCheck) -> None:
-    """Method, path, query, the headers that matter and every field of the body."""
-    check()
-
-
-@pytest.mark.parametrize(
-    ("base", "url"),
-    [
-        (None, "https://api.mixedbread.com/v1/reranking"),
-        ("https://api.mixedbread.com/v1", "https://api.mixedbread.com/v1/reranking"),
-        ("https://api.mixedbread.ai/v1/reranking/", "https://api.mixedbread.ai/v1/reranking"),
-    ],
-)
-def test_a_base_url_is_completed(base: str | None, url: str) -> None:
-    """The endpoint is called reranking, not rerank."""
-    service = Service(ranked)
-
-    ask(service, api_base=base)
-
-    assert service.url == url
+test_what_others_send_is_sent = captures("mixedbread", CALLS, DIFFERENCES, by(ask, ranked))
 
 
 @pytest.mark.parametrize(
@@ -205,60 +156,4 @@ def test_mappings_travel_with_their_fields_or_as_text() -> None:
     assert "rank_fields" not in service.body
 
 
-@both_ways
-def test_the_type_of_a_row_is_not_its_document(send: Send) -> None:
-    """`object` is `rank_result` in every row."""
-    response = ask(Service(REPLY), send=send)
-
-    assert [result["document"]["text"] for result in response.results] == DOCUMENTS[::-1]
-    assert response.cost == pytest.approx(120 * 0.15e-6)
-
-
-@pytest.mark.parametrize(
-    "row", [{"index": 0}, {"index": 0, "score": None}, {"index": "0", "score": 0.5}]
-)
-def test_a_row_without_a_score_or_an_index_is_an_error(row: dict[str, Any]) -> None:
-    """And no 0."""
-    with pytest.raises(ResponseParseError):
-        ask(Service({"data": [row]}), ["a"])
-
-
-def test_another_model_than_was_asked_for_is_told() -> None:
-    """Its scores are others."""
-    response = ask(Service({**REPLY, "model": "mixedbread-ai/mxbai-rerank-base-v2"}))
-
-    assert ["mxbai-rerank-base-v2" in warning for warning in response.warnings] == [True]
-    assert not ask(Service(REPLY), model="mixedbread/mxbai-rerank-large-v2").warnings
-
-
-@pytest.mark.parametrize("param", ["max_tokens_per_doc", "max_chunks_per_doc", "instruction"])
-def test_what_mixedbread_does_not_document_is_refused(param: str) -> None:
-    """Unless allowed, with a warning."""
-    check_refused_unless_allowed(ask, Service(ranked), "mixedbread", param)
-
-
-@both_ways
-@pytest.mark.parametrize("failure", ERRORS, ids=lambda row: row[0])
-def test_an_error_says_what_to_do(failure: Failure, send: Send) -> None:
-    """Of the right kind, in the service's words, retried where that may help."""
-    check_failure(ask, failure, f"mixedbread/{MODEL}", send)
-
-
-def test_lists_are_split_unless_the_model_is_listwise() -> None:
-    """At 1,000 documents."""
-    service = Service(ranked)
-
-    ask(service, ["x"] * 1001)
-    with pytest.raises(InvalidRequestError, match="split_listwise=True"):
-        ask(service, ["x"] * 1001, model="mixedbread/mxbai-rerank-v3-listwise")
-
-    assert len(service.requests) == 2
-
-
-def test_a_model_s_facts_are_known() -> None:
-    """Scores of version 2 have no documented range."""
-    large, small = facts(f"mixedbread/{MODEL}"), facts("mixedbread/mxbai-rerank-xsmall-v1")
-
-    assert (large.score_kind, large.max_tokens) == ("opaque", 8_192)
-    assert (small.score_kind, small.max_tokens, small.price) == ("probability", 512, None)
-    assert large.price == Price(0.15e-6, "total_tokens", "2026-11-28")
+test_an_error_says_what_to_do = failing(ask, f"mixedbread/{MODEL}", ERRORS)

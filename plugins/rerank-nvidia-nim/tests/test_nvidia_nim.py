@@ -10,37 +10,30 @@ import pytest
 from attrs import evolve
 
 import rerank_nvidia_nim
+from failures import Failure, failing
 from rerank_core import (
-    AuthenticationError,
-    BadRequestError,
     BilledUnits,
     InvalidRequestError,
     Meta,
     MissingAPIKeyError,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitError,
     RequestTimeoutError,
     ResponseParseError,
-    ServerError,
     Tokens,
 )
 from rerank_core.testing import Case, Check, Example, conformance
 from service import (
-    CAPTURES,
     NOTHING,
     Difference,
     Send,
     Service,
     asking,
     both_ways,
+    by,
     call_of,
-    check_refused_unless_allowed,
-    differing,
+    captures,
     in_turn,
     load,
     noting_waits,
-    stated,
     without_variables,
 )
 
@@ -66,13 +59,7 @@ def rank(asked: Any) -> dict[str, Any]:
 
 
 ask = asking(f"nvidia_nim/{MODEL}", query=QUERY, documents=DOCUMENTS, api_base=CONTAINER)
-bare_environment = without_variables(
-    "NVIDIA_NIM_API_KEY",
-    "NVIDIA_API_KEY",
-    "NVIDIA_NIM_API_BASE",
-    "NVIDIA_BASE_URL",
-    "NGC_API_KEY",
-)
+bare_environment = without_variables("NGC_API_KEY", of="nvidia_nim")
 waits = noting_waits()
 
 CASE = Case(
@@ -116,34 +103,6 @@ def test_conformance(check: Check) -> None:
 def test_conformance_of_a_container(check: Check) -> None:
     """The checks of the kit."""
     check()
-
-
-@pytest.mark.parametrize(
-    ("base", "url"),
-    [
-        ("http://localhost:8000", "http://localhost:8000/v1/ranking"),
-        ("http://localhost:8000/", "http://localhost:8000/v1/ranking"),
-        ("http://localhost:8000/v1", "http://localhost:8000/v1/ranking"),
-        ("http://localhost:8000/v1/", "http://localhost:8000/v1/ranking"),
-        ("http://localhost:8000/v1/ranking", "http://localhost:8000/v1/ranking"),
-        ("https://gateway.internal/nim?a=b", "https://gateway.internal/nim/v1/ranking?a=b"),
-        ("https://gateway.internal/x/reranking/", "https://gateway.internal/x/reranking"),
-        (None, f"{HOSTED}/{MODEL}/reranking"),
-        ("https://ai.api.nvidia.com", f"{HOSTED}/{MODEL}/reranking"),
-        ("https://ai.api.nvidia.com/v1/", f"{HOSTED}/{MODEL}/reranking"),
-        ("https://integrate.api.nvidia.com/v1", f"{HOSTED}/{MODEL}/reranking"),
-        (f"{HOSTED}/nvidia/other/reranking/", f"{HOSTED}/nvidia/other/reranking"),
-    ],
-)
-def test_a_base_url_is_completed_to_a_container_s_or_a_model_s_own(
-    base: str | None, url: str
-) -> None:
-    """By its host; the one for chat, which is often in the environment, is none for reranking."""
-    service = Service(rank)
-
-    ask(service, api_base=base, api_key=KEY)
-
-    assert service.url == url
 
 
 @pytest.mark.parametrize(
@@ -218,15 +177,6 @@ def test_the_hosted_models_want_a_key(base: str | None, key: str | None) -> None
     assert service.requests == []
 
 
-def test_a_header_may_take_the_place_of_the_key() -> None:
-    """As everywhere."""
-    service = Service(rank)
-
-    ask(service, api_base=None, extra_headers={"Authorization": "Bearer mine"})
-
-    assert service.requests[0].headers["authorization"] == "Bearer mine"
-
-
 @both_ways
 def test_only_the_four_fields_of_the_service_are_sent(send: Send) -> None:
     """It answers 400 to any other, `top_k` and `top_n` among them."""
@@ -241,21 +191,6 @@ def test_only_the_four_fields_of_the_service_are_sent(send: Send) -> None:
         "truncate": "END",
     }
     assert [result.index for result in response.results] == [0]
-
-
-def test_nothing_is_sent_that_was_not_asked_for() -> None:
-    """The server's own default for what is too long stays in force."""
-    service = Service(rank)
-
-    ask(service)
-
-    assert service.body.keys() == {"model", "query", "passages"}
-
-
-@pytest.mark.parametrize("name", ["max_chunks_per_doc", "max_tokens_per_doc"])
-def test_what_the_service_cannot_do_is_refused(name: str) -> None:
-    """It has nothing of the kind."""
-    check_refused_unless_allowed(ask, Service(rank), "nvidia_nim", name)
 
 
 IMAGE = "data:image/png;base64,AA"
@@ -347,13 +282,6 @@ def test_a_logit_that_is_no_number_is_refused(logit: Any, sigmoid: bool) -> None
         ask(service, sigmoid=sigmoid)
 
 
-@pytest.mark.parametrize("payload", [{}, {"rankings": None}, [], {"rankings": [1]}, None, ""])
-def test_any_other_reply_is_an_error(payload: Any) -> None:
-    """Never an empty success."""
-    with pytest.raises(ResponseParseError):
-        ask(Service(payload))
-
-
 def later(identifier: str = "req-1") -> httpx.Response:
     """The reply that asks to come back."""
     return httpx.Response(202, headers={"NVCF-REQID": identifier})
@@ -413,54 +341,33 @@ def test_nobody_else_makes_us_come_back(
     assert len(service.requests) == 1
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "kind", "words"),
-    [
-        (
-            400,
-            {"error": "Input length 16384 exceeds maximum allowed token size 8192"},
-            BadRequestError,
-            r"maximum allowed token size 8192 \(.*truncate='END'",
-        ),
-        (
-            400,
-            {"object": "error", "message": "top_k: unknown field", "detail": {}, "type": "x"},
-            BadRequestError,
-            "top_k: unknown field",
-        ),
-        (
-            401,
-            {"status": 401, "title": "Unauthorized", "detail": "Authentication failed"},
-            AuthenticationError,
-            "Authentication failed",
-        ),
-        (402, {"detail": "no credits"}, PermissionDeniedError, "trial's credits"),
-        (403, {"title": "Forbidden", "requestId": "r"}, PermissionDeniedError, "Forbidden"),
-        (404, "404 page not found", NotFoundError, "page not found .*api_base='http://localhost"),
-        (
-            422,
-            {"detail": [{"loc": ["body", "passages"], "msg": "too few"}]},
-            BadRequestError,
-            "body.passages: too few",
-        ),
-        (
-            429,
-            {"status": 429, "title": "Too Many Requests"},
-            RateLimitError,
-            "status 429: Too Many Requests",
-        ),
-        (500, {"error": {"message": "oops"}}, ServerError, "oops"),
-        (503, {"reason": "warming up"}, ServerError, "warming up"),
-    ],
-)
-def test_errors_of_every_form_are_read(
-    status: int, body: Any, kind: type[Exception], words: str
-) -> None:
-    """Of containers, of the gateway, of the framework."""
-    with pytest.raises(kind, match=words) as caught:
-        ask(Service(body, status))
-
-    assert type(caught.value) is kind
+ERRORS = [
+    Failure(
+        400,
+        {"error": "Input length 16384 exceeds maximum allowed token size 8192"},
+        ("maximum allowed token size 8192", "truncate='END'"),
+    ),
+    Failure(
+        400,
+        {"object": "error", "message": "top_k: unknown field", "detail": {}, "type": "x"},
+        "top_k: unknown field",
+    ),
+    Failure(
+        401,
+        {"status": 401, "title": "Unauthorized", "detail": "Authentication failed"},
+        "Authentication failed",
+    ),
+    Failure(402, {"detail": "no credits"}, "trial's credits"),
+    Failure(403, {"title": "Forbidden", "requestId": "r"}, "Forbidden"),
+    Failure(404, "404 page not found", ("page not found", "api_base='http://localhost")),
+    Failure(
+        422, {"detail": [{"loc": ["body", "passages"], "msg": "too few"}]}, "body.passages: too few"
+    ),
+    Failure(429, {"status": 429, "title": "Too Many Requests"}, "status 429: Too Many Requests"),
+    Failure(500, {"error": {"message": "oops"}}, "oops"),
+    Failure(503, {"reason": "warming up"}, "warming up"),
+]
+test_errors_of_every_form_are_read = failing(ask, f"nvidia_nim/{MODEL}", ERRORS)
 
 
 BY_LANGCHAIN = {"api_key": "test-key", "api_base": "http://127.0.0.1/v1"}
@@ -483,14 +390,7 @@ DIFFERENCES: tuple[Difference, ...] = (
 )
 
 
-@pytest.mark.parametrize("name", CALLS)
-def test_the_same_call_sends_the_same_but_for_the_differences(name: str) -> None:
-    """Method, path, query, headers and every field of the body."""
-    service = Service(rank)
-
-    ask(service, **CALLS[name])
-
-    assert differing(name, service) == stated(name, DIFFERENCES)
+test_what_others_send_is_sent = captures("nvidia_nim", CALLS, DIFFERENCES, by(ask, rank))
 
 
 def test_litellm_s_hosted_request_is_made_where_it_is_hosted() -> None:
@@ -507,11 +407,6 @@ def test_litellm_s_hosted_request_is_made_where_it_is_hosted() -> None:
     wanted = {name: value for name, value in captured["json"].items() if name != "top_k"}
     assert service.requests[0].url.path == captured["path"]
     assert service.body == wanted
-
-
-def test_every_capture_is_covered() -> None:
-    """A file that is added must be made the same call of."""
-    assert {path.stem for path in CAPTURES.glob("nvidia_nim-*.json")} == set(CALLS)
 
 
 def test_the_facts_are_stated() -> None:

@@ -16,30 +16,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 import rerank_oci
-from rerank_core import (
-    AuthenticationError,
-    BadRequestError,
-    ConfigurationError,
-    MissingAPIKeyError,
-    NotFoundError,
-    RateLimitError,
-    ResponseParseError,
-    ServerError,
-    TransportError,
-)
+from failures import Failure, failing
+from rerank_core import ConfigurationError, MissingAPIKeyError, ServerError, TransportError
 from rerank_core.testing import CANARY, Case, Check, Example, conformance
-from service import (
-    Failure,
-    Send,
-    Service,
-    asking,
-    both_ways,
-    check_failure,
-    check_watched,
-    every_way,
-    noting_waits,
-    without_variables,
-)
+from service import Send, Service, asking, both_ways, every_way, noting_waits, without_variables
 
 if TYPE_CHECKING:
     import httpx
@@ -384,53 +364,13 @@ def test_a_dedicated_endpoint_is_known_by_its_ocid() -> None:
     assert service.body["servingMode"] == mode
 
 
-def test_documents_are_not_asked_back() -> None:
-    """They are left out unless asked for, and that is so here."""
-    service = Service(answer)
-    ask(service)
-
-    assert "isEcho" not in service.body
-
-
-@pytest.mark.parametrize(
-    "ranks", [None, {}, [{"index": 0}], [{"index": 0, "relevanceScore": None}], [0.5]]
-)
-def test_a_reply_without_a_ranking_is_an_error(ranks: Any) -> None:
-    """A missing or null score is no 0."""
-    with pytest.raises(ResponseParseError):
-        ask(Service({"id": "r", "documentRanks": ranks}), DOCUMENTS[:1])
-
-
-def test_a_reranker_follows_its_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that choose the configuration file, too."""
-    check_watched("OCI_CLI_CONFIG_FILE", monkeypatch, f"oci/{MODEL}", **PLACE, **USER, oci_key=PEM)
-
-
-@both_ways
-@pytest.mark.parametrize(
-    "case",
-    [
-        (400, {"code": "InvalidParameter", "message": "bad"}, BadRequestError, ("bad",), False),
-        (
-            401,
-            {"code": "NotAuthenticated", "message": "who?"},
-            AuthenticationError,
-            ("who?", "fingerprint"),
-            False,
-        ),
-        (
-            404,
-            {"code": "NotAuthorizedOrNotFound", "message": "no"},
-            NotFoundError,
-            ("no", "generative-ai-family"),
-            False,
-        ),
-        (429, {"code": "TooManyRequests", "message": "slow"}, RateLimitError, ("slow",), True),
-        (500, {"code": "InternalServerError", "message": "oops"}, ServerError, ("oops",), True),
-    ],
-    ids=lambda case: str(case[0]),
-)
-@pytest.mark.usefixtures("waits")
-def test_errors_are_of_their_kind(case: Failure, send: Send) -> None:
-    """In OCI's words, with what may be done."""
-    check_failure(ask, case, f"oci/{MODEL}", send)
+ERRORS = [
+    Failure(400, {"code": "InvalidParameter", "message": "bad"}, "bad"),
+    Failure(401, {"code": "NotAuthenticated", "message": "who?"}, ("who?", "fingerprint")),
+    Failure(
+        404, {"code": "NotAuthorizedOrNotFound", "message": "no"}, ("no", "generative-ai-family")
+    ),
+    Failure(429, {"code": "TooManyRequests", "message": "slow"}, "slow"),
+    Failure(500, {"code": "InternalServerError", "message": "oops"}, "oops"),
+]
+test_errors_are_of_their_kind = failing(ask, f"oci/{MODEL}", ERRORS)

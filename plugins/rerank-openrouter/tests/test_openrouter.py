@@ -7,31 +7,17 @@ from typing import Any
 import pytest
 
 import rerank_openrouter
-from rerank_core import (
-    AuthenticationError,
-    BadRequestError,
-    BilledUnits,
-    InvalidRequestError,
-    Meta,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitError,
-    ServerError,
-    Tokens,
-)
+from failures import Failure, failing
+from rerank_core import BilledUnits, InvalidRequestError, Meta, Tokens
 from rerank_core.testing import Case, Check, Example, conformance
 from service import (
-    CaptureCheck,
     Difference,
-    Failure,
     Send,
     Service,
     asking,
     both_ways,
     by,
     captures,
-    check_failure,
-    check_refused_unless_allowed,
     rank,
     without_variables,
 )
@@ -81,7 +67,7 @@ CASE = Case(
     params=OWN,
 )
 ask = asking(f"openrouter/{MODEL}", api_key="sk-or-v1-0123", query=QUERY, documents=DOCUMENTS)
-bare_environment = without_variables("OPENROUTER_API_KEY", "OPENROUTER_API_BASE")
+bare_environment = without_variables(of="openrouter")
 CALLS = {
     "openrouter-openrouter-full": {
         "documents": [DOCUMENTS[0], {"text": DOCUMENTS[1]}],
@@ -115,16 +101,16 @@ def error(code: int, message: str = "its words") -> dict[str, Any]:
 
 
 WORDS = ("its words",)
-ERRORS: list[Failure] = [
-    (400, error(400), BadRequestError, WORDS, False),
-    (401, error(401), AuthenticationError, WORDS, False),
-    (402, error(402), PermissionDeniedError, ("its words", "credits"), False),
-    (404, error(404), NotFoundError, ("its words", "mongodb/"), False),
-    (413, error(413), BadRequestError, WORDS, False),
-    (429, error(429), RateLimitError, WORDS, True),
-    (502, error(502), ServerError, WORDS, True),
-    (524, error(524), ServerError, WORDS, True),
-    (529, error(529), ServerError, WORDS, True),
+ERRORS = [
+    Failure(400, error(400), WORDS),
+    Failure(401, error(401), WORDS),
+    Failure(402, error(402), ("its words", "credits")),
+    Failure(404, error(404), ("its words", "mongodb/")),
+    Failure(413, error(413), WORDS),
+    Failure(429, error(429), WORDS),
+    Failure(502, error(502), WORDS),
+    Failure(524, error(524), WORDS),
+    Failure(529, error(529), WORDS),
 ]
 
 
@@ -134,30 +120,7 @@ def test_conformance(check: Check) -> None:
     check()
 
 
-@captures("openrouter", CALLS, DIFFERENCES, by(ask))
-def test_the_same_call_sends_the_same_but_for_the_differences(check: CaptureCheck) -> None:
-    """Method, path, query, the headers that matter and every field of the body."""
-    check()
-
-
-@pytest.mark.parametrize(
-    ("base", "url"),
-    [
-        (None, "https://openrouter.ai/api/v1/rerank"),
-        ("https://openrouter.ai", "https://openrouter.ai/api/v1/rerank"),
-        ("https://openrouter.ai/api", "https://openrouter.ai/api/v1/rerank"),
-        ("https://openrouter.ai/api/v1/", "https://openrouter.ai/api/v1/rerank"),
-        ("https://openrouter.ai/api/v1/rerank", "https://openrouter.ai/api/v1/rerank"),
-        ("http://gateway/x/v1", "http://gateway/x/v1/rerank"),
-    ],
-)
-def test_a_base_url_is_completed(base: str | None, url: str) -> None:
-    """However much of the path it has already."""
-    service = Service()
-
-    ask(service, api_base=base)
-
-    assert service.url == url
+test_what_others_send_is_sent = captures("openrouter", CALLS, DIFFERENCES, by(ask))
 
 
 @pytest.mark.parametrize(
@@ -227,17 +190,7 @@ def test_what_would_be_lost_beside_an_image_is_refused() -> None:
     assert service.requests == []
 
 
-@pytest.mark.parametrize("param", ["max_tokens_per_doc", "max_chunks_per_doc", "instruction"])
-def test_what_openrouter_does_not_document_is_refused(param: str) -> None:
-    """Unless allowed, with a warning."""
-    check_refused_unless_allowed(ask, Service(), "openrouter", param)
-
-
-@both_ways
-@pytest.mark.parametrize("failure", ERRORS, ids=lambda row: row[0])
-def test_an_error_says_what_to_do(failure: Failure, send: Send) -> None:
-    """Of the right kind, in the service's words, retried where that may help."""
-    check_failure(ask, failure, f"openrouter/{MODEL}", send)
+test_an_error_says_what_to_do = failing(ask, f"openrouter/{MODEL}", ERRORS)
 
 
 def test_a_cost_of_parts_is_added_up() -> None:

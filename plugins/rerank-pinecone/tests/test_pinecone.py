@@ -8,37 +8,10 @@ from typing import Any
 import pytest
 
 import rerank_pinecone
-from rerank_core import (
-    APIStatusError,
-    AuthenticationError,
-    BadRequestError,
-    BilledUnits,
-    ConfigurationError,
-    InvalidRequestError,
-    Meta,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitError,
-    ResponseParseError,
-    ServerError,
-)
+from failures import Failure, failing
+from rerank_core import BilledUnits, ConfigurationError, InvalidRequestError, Meta
 from rerank_core.testing import CANARY, Case, Check, Example, conformance
-from service import (
-    NOTHING,
-    CaptureCheck,
-    Difference,
-    Failure,
-    Send,
-    Service,
-    asking,
-    both_ways,
-    by,
-    captures,
-    check_failure,
-    check_refused_unless_allowed,
-    noting_waits,
-    without_variables,
-)
+from service import Difference, Service, asking, by, captures, without_variables
 
 QUERY = "capital of France"
 DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France.", "Madrid is in Spain."]
@@ -67,10 +40,7 @@ def answer(asked: Any) -> dict[str, Any]:
 
 
 ask = asking(f"pinecone/{BGE}", api_key="test-key", query=QUERY, documents=DOCUMENTS)
-bare_environment = without_variables(
-    "PINECONE_API_KEY", "PINECONE_API_BASE", "PINECONE_CONTROLLER_HOST"
-)
-waits = noting_waits()
+bare_environment = without_variables(of="pinecone")
 
 CASE = Case(
     plugin=rerank_pinecone,
@@ -139,10 +109,7 @@ DIFFERENCES: tuple[Difference, ...] = (
 )
 
 
-@captures("pinecone", CALLS, DIFFERENCES, by(ask, answer))
-def test_the_same_call_sends_the_same_but_for_the_differences(check: CaptureCheck) -> None:
-    """Method, path, query, the headers that matter and every field of the body."""
-    check()
+test_what_others_send_is_sent = captures("pinecone", CALLS, DIFFERENCES, by(ask, answer))
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -205,58 +172,10 @@ def test_parameters_of_the_model_stand_in_an_object() -> None:
     assert service.body["parameters"] == {"other": 1, "truncate": "END", "max_tokens_per_doc": 512}
 
 
-@pytest.mark.parametrize("name", ["max_tokens_per_doc", "max_chunks_per_doc"])
-def test_what_the_model_cannot_do_is_refused(name: str) -> None:
-    """Only Cohere's models know a limit."""
-    check_refused_unless_allowed(ask, Service(answer), "pinecone", name)
-
-
 def test_parameters_must_be_a_mapping() -> None:
     """Whatever else it is could not be sent beside the others."""
     with pytest.raises(InvalidRequestError, match="parameters must be a mapping, not str"):
         ask(Service(answer), parameters="END")
-
-
-@pytest.mark.parametrize("model", [BGE, None, 5])
-def test_no_warning_without_another_model(model: Any) -> None:
-    """Nor where the reply does not say who answered."""
-    response = ask(Service(REPLY | {"model": model}), DOCUMENTS[:2])
-
-    assert list(response.warnings) == []
-
-
-@both_ways
-@pytest.mark.filterwarnings("ignore:.*was switched off:FutureWarning")
-def test_another_model_that_answers_is_told_of(send: Send) -> None:
-    """Pinecone swaps a retired model for another, whose thresholds differ."""
-    reply = REPLY | {"model": COHERE}
-    response = ask(Service(reply), DOCUMENTS[:2], model="pinecone/cohere-rerank-3.5", send=send)
-
-    (warning,) = response.warnings
-    assert warning.endswith("the model 'cohere-rerank-4-fast', not 'cohere-rerank-3.5'")
-    assert response.model == "cohere-rerank-3.5"
-
-
-def test_the_replaced_model_is_marked() -> None:
-    """With the day since which it is no longer served."""
-    assert rerank_pinecone.resolve_provider("cohere-rerank-3.5").retires == "2026-08-01"
-    assert rerank_pinecone.resolve_provider(COHERE).retires is None
-
-
-@pytest.mark.parametrize(
-    ("base", "url"),
-    [
-        ("https://api.pinecone.io/", URL),
-        (URL, URL),
-        ("https://proxy.test/pinecone", "https://proxy.test/pinecone/rerank"),
-    ],
-)
-def test_a_base_url_is_completed(base: str, url: str) -> None:
-    """There is no version in the path."""
-    service = Service(answer)
-    ask(service, api_base=base)
-
-    assert service.url == url
 
 
 def test_the_version_may_be_another() -> None:
@@ -277,47 +196,19 @@ def test_units_and_the_request_s_id_are_read() -> None:
     assert response.meta.billed_units.search_units == 1
 
 
-@pytest.mark.parametrize("usage", [None, "?", {}, {"rerank_units": "one"}, NOTHING])
-def test_usage_may_be_absent(usage: Any) -> None:
-    """A ranking is not lost for it."""
-    reply = {name: value for name, value in REPLY.items() if name != "usage"}
-    response = ask(Service(reply if usage is NOTHING else reply | {"usage": usage}), DOCUMENTS[:2])
-
-    assert response.meta.billed_units.search_units is None
-    assert len(response.results) == 2
-
-
-@pytest.mark.parametrize(
-    "data", [None, {}, [{"index": 0}], [{"index": 0, "score": None}], [{"score": 0.5}], [0.5]]
-)
-def test_a_reply_without_a_ranking_is_an_error(data: Any) -> None:
-    """A missing or null score is no 0."""
-    with pytest.raises(ResponseParseError):
-        ask(Service({"model": BGE, "data": data}), DOCUMENTS[:1])
-
-
-def failure(status: int, code: str, kind: type[APIStatusError], *, retried: bool) -> Failure:
+def failed(status: int, code: str) -> dict[str, Any]:
     """An error as Pinecone writes it."""
-    body = {"error": {"code": code, "message": "what is wrong"}, "status": status}
-    return status, body, kind, ("what is wrong",), retried
+    return {"error": {"code": code, "message": "what is wrong"}, "status": status}
 
 
-@both_ways
-@pytest.mark.parametrize(
-    "case",
-    [
-        failure(400, "INVALID_ARGUMENT", BadRequestError, retried=False),
-        (401, "Invalid API key", AuthenticationError, ("Invalid API key",), False),
-        failure(402, "PAYMENT_REQUIRED", PermissionDeniedError, retried=False),
-        failure(403, "FORBIDDEN", PermissionDeniedError, retried=False),
-        failure(404, "NOT_FOUND", NotFoundError, retried=False),
-        failure(429, "RESOURCE_EXHAUSTED", RateLimitError, retried=True),
-        failure(500, "INTERNAL", ServerError, retried=True),
-        (503, {"message": "busy"}, ServerError, ("busy",), True),
-    ],
-    ids=lambda case: str(case[0]),
-)
-@pytest.mark.usefixtures("waits")
-def test_errors_are_of_their_kind(case: Failure, send: Send) -> None:
-    """In Pinecone's words; a gateway in front of it has others."""
-    check_failure(ask, case, f"pinecone/{BGE}", send)
+ERRORS = [
+    Failure(400, failed(400, "INVALID_ARGUMENT"), "what is wrong"),
+    Failure(401, "Invalid API key", "Invalid API key"),
+    Failure(402, failed(402, "PAYMENT_REQUIRED"), "what is wrong"),
+    Failure(403, failed(403, "FORBIDDEN"), "what is wrong"),
+    Failure(404, failed(404, "NOT_FOUND"), "what is wrong"),
+    Failure(429, failed(429, "RESOURCE_EXHAUSTED"), "what is wrong"),
+    Failure(500, failed(500, "INTERNAL"), "what is wrong"),
+    Failure(503, {"message": "busy"}, "busy"),
+]
+test_errors_are_of_their_kind = failing(ask, f"pinecone/{BGE}", ERRORS)

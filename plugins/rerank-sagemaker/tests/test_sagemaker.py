@@ -6,38 +6,29 @@ import re
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from botocore.auth import SigV4Auth  # type: ignore[import-untyped]
 from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
 from botocore.credentials import Credentials  # type: ignore[import-untyped]
 
 import rerank_sagemaker
+from failures import Failure, failing
 from rerank_core import (
-    APIStatusError,
     AuthenticationError,
-    BadRequestError,
     BilledUnits,
     ConfigurationError,
     Meta,
     MissingAPIKeyError,
-    PermissionDeniedError,
-    RateLimitError,
     ResponseParseError,
-    ServerError,
 )
 from rerank_core.testing import CANARY, Case, Check, Example, conformance
 from service import (
-    Failure,
     Send,
     Service,
     asking,
-    both_ways,
-    check_failure,
     check_refused_unless_allowed,
     every_way,
     forget_credentials,
-    noting_waits,
 )
 
 QUERY = "capital of France"
@@ -75,7 +66,6 @@ def answer(asked: Any) -> Any:
 
 
 ask = asking("sagemaker/my-endpoint", query=QUERY, documents=DOCUMENTS, **KEYS, **WEST)
-waits = noting_waits()
 
 
 @pytest.fixture(autouse=True)
@@ -209,18 +199,6 @@ def test_where_requests_go(options: dict[str, Any], url: str) -> None:
     assert service.url == url
 
 
-@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", "AWS_ENDPOINT_URL"])
-def test_the_base_url_comes_from_the_environment(
-    variable: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By the names that AWS's own SDKs know."""
-    monkeypatch.setenv(variable, "https://aws.test")
-    service = Service(answer)
-    ask(service)
-
-    assert service.url == "https://aws.test/endpoints/my-endpoint/invocations"
-
-
 def test_the_region_may_be_the_profile_s(tmp_path: Path) -> None:
     """And so may the keys."""
     (tmp_path / "config").write_text(
@@ -295,15 +273,6 @@ def test_the_best_are_kept(container: str) -> None:
     assert ("top_n" in service.body) == (container == "cohere")
 
 
-def test_a_long_list_is_split_for_the_container() -> None:
-    """At its default, or where the caller says."""
-    first, second = Service(answer), Service(answer)
-    ask(first, ["a"] * 40)
-    ask(second, ["a"] * 40, max_documents=64)
-
-    assert (len(first.requests), len(second.requests)) == (2, 1)
-
-
 REPLIES = {
     "tei": [{"index": 0, "score": 0.5}, {"index": 1, "score": 0.25}],
     "cohere": {
@@ -337,39 +306,28 @@ def test_the_request_s_id_is_read() -> None:
     assert ask(Service(answer, headers={"x-amzn-requestid": "r-1"})).id == "r-1"
 
 
-def failed(status: int, kind: str) -> httpx.Response:
-    """An error as AWS writes it."""
-    return httpx.Response(
-        status, json={"Message": "what is wrong"}, headers={"x-amzn-errortype": kind}
-    )
-
-
-@both_ways
-@pytest.mark.parametrize(
-    "case",
-    [
-        (400, failed(400, "ValidationError"), BadRequestError, ("what is wrong", "region"), False),
-        (
-            403,
-            failed(403, "AccessDeniedException"),
-            PermissionDeniedError,
-            ("sagemaker:InvokeEndpoint",),
-            False,
-        ),
-        (
-            403,
-            failed(403, "InvalidSignatureException"),
-            AuthenticationError,
-            ("secret key, region or clock",),
-            False,
-        ),
-        (424, failed(424, "ModelError"), APIStatusError, ("what is wrong", "container="), False),
-        (429, failed(429, "ThrottlingException"), RateLimitError, ("what is wrong",), True),
-        (503, failed(503, "ServiceUnavailable"), ServerError, ("what is wrong",), True),
-    ],
-    ids=lambda case: str(case[0]),
-)
-@pytest.mark.usefixtures("waits")
-def test_errors_are_of_their_kind(case: Failure, send: Send) -> None:
-    """With what may be done."""
-    check_failure(ask, case, "sagemaker/my-endpoint", send)
+FAILED = {"Message": "what is wrong"}
+ERRORS = [
+    Failure(
+        400, FAILED, ("what is wrong", "region"), headers={"x-amzn-errortype": "ValidationError"}
+    ),
+    Failure(
+        403,
+        FAILED,
+        "sagemaker:InvokeEndpoint",
+        headers={"x-amzn-errortype": "AccessDeniedException"},
+    ),
+    Failure(
+        403,
+        FAILED,
+        "secret key, region or clock",
+        kind=AuthenticationError,
+        headers={"x-amzn-errortype": "InvalidSignatureException"},
+    ),
+    Failure(
+        424, FAILED, ("what is wrong", "container="), headers={"x-amzn-errortype": "ModelError"}
+    ),
+    Failure(429, FAILED, "what is wrong", headers={"x-amzn-errortype": "ThrottlingException"}),
+    Failure(503, FAILED, "what is wrong", headers={"x-amzn-errortype": "ServiceUnavailable"}),
+]
+test_errors_are_of_their_kind = failing(ask, "sagemaker/my-endpoint", ERRORS)

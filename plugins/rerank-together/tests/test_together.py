@@ -8,34 +8,18 @@ from typing import Any
 import pytest
 
 import rerank_together
-from rerank_core import (
-    APIStatusError,
-    AuthenticationError,
-    BadRequestError,
-    BilledUnits,
-    ConfigurationError,
-    Meta,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitError,
-    ServerError,
-    Tokens,
-)
+from failures import Failure, failing
+from rerank_core import BilledUnits, ConfigurationError, Meta, RateLimitError, Tokens
 from rerank_core.testing import Case, Check, Example, conformance
 from service import (
     NOTHING,
-    CaptureCheck,
     Difference,
-    Failure,
     Send,
     Service,
     asking,
     both_ways,
     by,
     captures,
-    check_failure,
-    check_refused_unless_allowed,
-    facts,
     without_variables,
 )
 
@@ -52,8 +36,6 @@ OBJECTS = [
 RENDERED = [f"title: {each['title']}\ntext: {each['text']}" for each in OBJECTS]
 MXBAI = "together/mixedbread-ai/Mxbai-Rerank-Large-V2"
 LLAMA_RANK = "together/Salesforce/Llama-Rank-V1"
-VARIABLES = ("TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHERAI_API_KEY", "TOGETHER_AI_TOKEN")
-BASES = ("TOGETHER_AI_API_BASE", "TOGETHER_BASE_URL")
 REPLY = {
     "object": "rerank",
     "id": "oC3pV1a-6Yjz4e-9a1b2c3d4e5f",
@@ -83,6 +65,11 @@ CASE = Case(
         },
         reply=REPLY,
         ranking=[(0, 0.2998), (1, 0.2752)],
+        id="oC3pV1a-6Yjz4e-9a1b2c3d4e5f",
+        meta=Meta(
+            billed_units=BilledUnits(total_tokens=1837),
+            tokens=Tokens(input_tokens=1837, output_tokens=0),
+        ),
     ),
     encode=lambda ranking, _, __: {
         "results": [
@@ -95,7 +82,7 @@ CASE = Case(
 ask = asking(
     "together/mixedbread-ai/Mxbai-Rerank-Large-V2", api_key=KEY, query=QUERY, documents=DOCUMENTS
 )
-bare_environment = without_variables(*VARIABLES, *BASES)
+bare_environment = without_variables(of="together")
 
 FULL = {"rank_fields": ["title", "text"], "return_documents": True, "top_n": 1}
 # The captured call in this project's words, beside query, documents and model.
@@ -131,20 +118,20 @@ def error(message: str, kind: str = "invalid_request_error") -> dict[str, Any]:
 
 ENDPOINT = "need a dedicated endpoint; use its name"
 UNKNOWN = error("The model xyz does not exist or is not available")
-ERRORS: list[Failure] = [
-    (400, error("not serverless"), BadRequestError, ("not serverless", ENDPOINT), False),
-    (401, error("bad key"), AuthenticationError, ("bad key",), False),
-    (401, {"error": "bad key"}, AuthenticationError, ("bad key",), False),
-    (402, error("no"), PermissionDeniedError, ("no", "spending limit"), False),
-    (403, error("no"), PermissionDeniedError, ("no", "too large for the model"), False),
-    (404, UNKNOWN, NotFoundError, ("model xyz does not exist", ENDPOINT), False),
-    (409, error("busy"), APIStatusError, ("busy",), True),
-    (413, "too large", BadRequestError, ("too large",), False),
-    (422, error("odd"), BadRequestError, ("odd",), False),
-    (429, error("slow down", "rate_limit"), RateLimitError, ("slow down",), True),
-    (500, error("oops", "server_error"), ServerError, ("oops",), True),
-    (503, "<html>overloaded</html>", ServerError, ("overloaded",), True),
-    (504, "", ServerError, ("status 504",), True),
+ERRORS = [
+    Failure(400, error("not serverless"), ("not serverless", ENDPOINT)),
+    Failure(401, error("bad key"), "bad key"),
+    Failure(401, {"error": "bad key"}, "bad key"),
+    Failure(402, error("no"), ("no", "spending limit")),
+    Failure(403, error("no"), ("no", "too large for the model")),
+    Failure(404, UNKNOWN, ("model xyz does not exist", ENDPOINT)),
+    Failure(409, error("busy"), "busy", retried=True),
+    Failure(413, "too large", "too large"),
+    Failure(422, error("odd"), "odd"),
+    Failure(429, error("slow down", "rate_limit"), "slow down"),
+    Failure(500, error("oops", "server_error"), "oops"),
+    Failure(503, "<html>overloaded</html>", "overloaded"),
+    Failure(504, "", "status 504"),
 ]
 
 
@@ -160,54 +147,10 @@ def test_conformance(check: Check) -> None:
 # --- What others were seen to send ------------------------------------------------------------
 
 
-@captures("together_ai", CALLS, DIFFERENCES, by(ask))
-def test_the_same_call_sends_the_same_but_for_the_differences(check: CaptureCheck) -> None:
-    """Method, path, query, the headers that matter and every field of the body."""
-    check()
-
-
-# --- Where requests go ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("base", "url"),
-    [
-        (None, "https://api.together.ai/v1/rerank"),
-        # Users of the official SDK give a base without /v1, all others one with it.
-        ("https://api.together.ai", "https://api.together.ai/v1/rerank"),
-        ("https://api.together.ai/", "https://api.together.ai/v1/rerank"),
-        ("https://api.together.xyz/v1", "https://api.together.xyz/v1/rerank"),
-        ("https://api.together.xyz/v1/", "https://api.together.xyz/v1/rerank"),
-        ("https://api.together.ai/v1/rerank", "https://api.together.ai/v1/rerank"),
-        ("https://api.together.ai/v1/rerank//", "https://api.together.ai/v1/rerank"),
-        ("http://gateway:8080/together?t=a", "http://gateway:8080/together/v1/rerank?t=a"),
-        ("http://gateway:8080/together/v1?t=a", "http://gateway:8080/together/v1/rerank?t=a"),
-    ],
-)
-def test_a_base_url_is_completed(base: str | None, url: str) -> None:
-    """However much of the path it has already; prefix and query stay."""
-    service = Service()
-
-    ask(service, api_base=base)
-
-    assert service.url == url
+test_what_others_send_is_sent = captures("together_ai", CALLS, DIFFERENCES, by(ask))
 
 
 # --- What is sent -----------------------------------------------------------------------------
-
-
-@both_ways
-def test_nothing_is_sent_that_was_not_asked_for(send: Send) -> None:
-    """No default is restated, nothing is null, and documents are not asked back."""
-    service = Service()
-
-    ask(service, send=send)
-
-    assert service.body == {
-        "model": "mixedbread-ai/Mxbai-Rerank-Large-V2",
-        "query": QUERY,
-        "documents": DOCUMENTS,
-    }
 
 
 @both_ways
@@ -219,16 +162,6 @@ def test_a_model_keeps_its_slashes_and_its_spelling(model: str, send: Send) -> N
     response = ask(service, send=send, model=f"together/{model}")
 
     assert service.body["model"] == response.model == model
-
-
-def test_top_n_is_sent() -> None:
-    """At most the number of documents."""
-    service = Service()
-
-    response = ask(service, top_n=5)
-
-    assert service.body["top_n"] == 2
-    assert len(response.results) == 2
 
 
 LLAMA_ENDPOINT = {"model": "together/me/x", "structured_documents": True}
@@ -313,32 +246,7 @@ def test_blank_documents_are_held_back() -> None:
     assert [result.index for result in response.results] == [1, 0, 2]
 
 
-@pytest.mark.parametrize(
-    "param", ["max_chunks_per_doc", "max_tokens_per_doc", "truncation", "instruction"]
-)
-def test_what_together_does_not_know_is_refused_unless_allowed(param: str) -> None:
-    """Its schema is closed; the error names parameter and provider."""
-    check_refused_unless_allowed(ask, Service(), "together", param)
-
-
 # --- What comes back --------------------------------------------------------------------------
-
-
-@both_ways
-def test_the_documented_reply_is_read(send: Send) -> None:
-    """Its document is the object as JSON text, which is not what the caller gave."""
-    response = ask(Service(REPLY), OBJECTS, send=send, model=LLAMA_RANK)
-
-    ranking = [(result.index, result.relevance_score) for result in response.results]
-    assert ranking == [(0, 0.2998), (1, 0.2752)]
-    assert [result["document"]["text"] for result in response.results] == DOCUMENTS
-    assert response.id == "oC3pV1a-6Yjz4e-9a1b2c3d4e5f"
-    assert response.meta == Meta(
-        billed_units=BilledUnits(total_tokens=1837),
-        tokens=Tokens(input_tokens=1837, output_tokens=0),
-    )
-    assert response.cost is None
-    assert (response.provider, response.model) == ("together", "Salesforce/Llama-Rank-V1")
 
 
 def test_litellm_s_name_leads_here() -> None:
@@ -348,11 +256,7 @@ def test_litellm_s_name_leads_here() -> None:
     assert (response.provider, response.model) == ("together", "me/my-endpoint")
 
 
-@both_ways
-@pytest.mark.parametrize("failure", ERRORS, ids=lambda row: f"{row[0]}-{row[2].__name__}")
-def test_an_error_says_what_to_do(failure: Failure, send: Send) -> None:
-    """Of the right kind, in the service's words, retried where that may help."""
-    check_failure(ask, failure, MXBAI, send)
+test_an_error_says_what_to_do = failing(ask, MXBAI, ERRORS)
 
 
 @both_ways
@@ -376,25 +280,3 @@ def test_what_the_service_says_of_retrying_is_heeded(
 
     assert len(service.requests) == requests
     assert caught.value.retry_after == retry_after
-
-
-# --- Facts ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("model", "score_kind", "takes_mappings"),
-    [
-        ("Salesforce/Llama-Rank-V1", "probability", True),
-        ("mixedbread-ai/Mxbai-Rerank-Large-V2", "opaque", False),
-        ("me/my-endpoint", "opaque", False),
-    ],
-)
-def test_a_model_s_facts_are_known(model: str, score_kind: str, *, takes_mappings: bool) -> None:
-    """No price: an endpoint is billed by the minute."""
-    known = facts(f"together/{model}")
-
-    assert (known.score_kind, known.takes_mappings) == (score_kind, takes_mappings)
-    assert known.max_tokens == 8192
-    assert known.price is None
-    assert known.retires is None
-    assert not known.listwise

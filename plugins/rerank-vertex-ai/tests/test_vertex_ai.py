@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -20,24 +19,18 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import exceptions, jwt
 
 import rerank_vertex_ai
+from failures import Failure, failing
 from recorder import Reply, recording
 from rerank_core import (
-    APIStatusError,
     AuthenticationError,
-    BadRequestError,
     BilledUnits,
     ConfigurationError,
     Meta,
     MissingAPIKeyError,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitError,
     Reranker,
+    RerankResponse,
     ResponseParseError,
-    ServerError,
     TransportError,
-    UnsupportedParamError,
-    arerank,
     rerank,
 )
 from rerank_core.testing import CANARY, Case, Check, Example, Ranking, conformance
@@ -48,13 +41,12 @@ from service import (
     Difference,
     Send,
     both_ways,
-    check_watched,
+    captures,
     differing,
     every_way,
     forget_credentials,
     load,
     send_async,
-    stated,
 )
 from token_service import (
     FAILED_ANYWHERE,
@@ -63,10 +55,7 @@ from token_service import (
     TokenService,
     call_thrice,
     form_of,
-    from_tasks,
-    from_threads,
     shown_with,
-    slow,
     token,
     token_checks,
     without_state,
@@ -143,6 +132,11 @@ def somewhere_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
+def ask(service: Any, *, send: Send = rerank, **changes: Any) -> RerankResponse:
+    """Ask for a ranking, with a ready token."""
+    return send(**READY | changes, http_client=service)
+
+
 def rank(asked: Any) -> dict[str, Any]:
     """Rank the last document first."""
     count = len(asked["records"])
@@ -161,6 +155,15 @@ Service = partial(
     refusal=error(401, "UNAUTHENTICATED", "Invalid credentials."),
     path="/token",
 )
+
+
+def compare(name: str, call: Mapping[str, Any], send: Send) -> dict[str, Any]:
+    """What is sent otherwise than in a capture."""
+    service = Service()
+    ask(service, **{"send": send, **call, "access_token": "test-key"})
+    return differing(name, service)
+
+
 STRINGS, TITLES = "vertex_ai-discoveryengine-strings", "vertex_ai-discoveryengine-titles"
 LITELLM_STRINGS, LITELLM_DICTS = "vertex_ai-litellm-strings", "vertex_ai-litellm-dicts"
 # What this project sends otherwise, on purpose: where, what instead, why, in which captures.
@@ -198,20 +201,17 @@ DIFFERENCES: tuple[Difference, ...] = (
 )
 
 
-@both_ways
-@pytest.mark.parametrize("name", [STRINGS, TITLES, LITELLM_STRINGS, LITELLM_DICTS])
-def test_the_same_call_sends_the_same_as_others_but_for_the_differences(
-    name: str, send: Send
-) -> None:
-    """Method, path with its colon as it is, query, headers and the whole body."""
-    capture, service = load(name), Service()
+def same_call(name: str) -> dict[str, Any]:
+    """The captured call in this project's words."""
+    capture = load(name)
     call = {at: value for at, value in capture["call"].items() if at != "fn"}
     call["model"] = f"vertex_ai/{call['model'].removeprefix('vertex_ai/')}"
-    labels = capture["request"]["json"].get("userLabels")  # not among the capture's arguments
+    # Labels are not among the capture's arguments.
+    return call | {"user_labels": capture["request"]["json"].get("userLabels")}
 
-    send(**CALL | call, user_labels=labels, access_token="test-key", http_client=service)  # noqa: S106 - its own
 
-    assert differing(name, service) == stated(name, DIFFERENCES)
+CALLS = {name: same_call(name) for name in (STRINGS, TITLES, LITELLM_STRINGS, LITELLM_DICTS)}
+test_what_others_send_is_sent = captures("vertex_ai", CALLS, DIFFERENCES, compare)
 
 
 @pytest.mark.parametrize(
@@ -303,33 +303,6 @@ def test_variables_name_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("params", "expected"),
-    [
-        ({}, {}),
-        ({"top_n": 2}, {"topN": 2}),
-        ({"top_n": 9}, {"topN": 3}),
-        ({"return_documents": False}, {}),
-        ({"user_labels": {"team": "a"}}, {"userLabels": {"team": "a"}}),
-    ],
-)
-def test_nothing_is_sent_that_was_not_asked_for(
-    params: dict[str, Any], expected: dict[str, Any]
-) -> None:
-    """But that the service is told not to send the documents back."""
-    service = Service(encode([(0, 0.5), (1, 0.4), (2, 0.3)], [], None))
-
-    rerank(**READY, **params, http_client=service)
-
-    always = {
-        "model": MODEL,
-        "query": "capital of France",
-        "records": RECORDS,
-        "ignoreRecordDetailsInResponse": True,
-    }
-    assert service.body == always | expected
-
-
-@pytest.mark.parametrize(
     ("document", "rank_fields", "record"),
     [
         ("text", None, {"content": "text"}),
@@ -370,13 +343,6 @@ def test_a_long_list_is_split_and_billed_by_the_hundred() -> None:
     assert len(response.results) == 201
     assert response.meta.billed_units.search_units == 3
     assert response.cost == pytest.approx(0.003)
-
-
-@pytest.mark.parametrize("name", ["max_chunks_per_doc", "max_tokens_per_doc"])
-def test_what_the_service_does_not_take_is_refused(name: str) -> None:
-    """It cuts long records without a word."""
-    with pytest.raises(UnsupportedParamError, match=f"'{name}'"):
-        rerank(**READY | {name: 3}, http_client=Service())
 
 
 @both_ways
@@ -421,40 +387,25 @@ def test_a_reply_of_another_shape_is_no_ranking(body: Any, words: str) -> None:
         rerank(**READY, http_client=Service(body))
 
 
-@both_ways
-@pytest.mark.parametrize(
-    ("status", "word", "kind", "hint"),
-    [
-        (400, "INVALID_ARGUMENT", BadRequestError, ""),
-        (401, "UNAUTHENTICATED", AuthenticationError, "has not ended"),
-        (403, "PERMISSION_DENIED", PermissionDeniedError, "discoveryengine.googleapis.com enabled"),
-        (404, "NOT_FOUND", NotFoundError, "'global', 'us' or 'eu'"),
-        (429, "RESOURCE_EXHAUSTED", RateLimitError, ""),
-        (500, "INTERNAL", ServerError, ""),
-        (504, "DEADLINE_EXCEEDED", ServerError, ""),
-    ],
+def failed(status: int, word: str, hint: str = "") -> Failure:
+    """An error in Google's form, and what may be done."""
+    body = {"code": status, "message": SAID, "status": word, "details": []}
+    return Failure(status, {"error": body}, (SAID, hint))
+
+
+SAID = "The service says this."
+ERRORS = [
+    failed(400, "INVALID_ARGUMENT"),
+    failed(401, "UNAUTHENTICATED", "has not ended"),
+    failed(403, "PERMISSION_DENIED", "discoveryengine.googleapis.com enabled"),
+    failed(404, "NOT_FOUND", "'global', 'us' or 'eu'"),
+    failed(429, "RESOURCE_EXHAUSTED"),
+    failed(500, "INTERNAL"),
+    failed(504, "DEADLINE_EXCEEDED"),
+]
+test_an_error_is_of_its_kind = failing(
+    ask, CALL["model"], ERRORS, make=Service, hidden="ready-made"
 )
-def test_an_error_is_of_its_kind(
-    status: int, word: str, kind: type[APIStatusError], hint: str, send: Send
-) -> None:
-    """With the service's words, and what to try."""
-    service = Service(error(status, word, "The service says this."))
-
-    with pytest.raises(APIStatusError, match=r"The service says this\.") as caught:
-        send(**READY, http_client=service)
-
-    assert type(caught.value) is kind
-    assert hint in str(caught.value)
-    assert "ready-made" not in str(caught.value)
-    assert len(service.requests) == 1
-
-
-def test_a_page_of_html_is_an_error_too() -> None:
-    """A bad path is answered so."""
-    service = Service(httpx.Response(404, text="<!DOCTYPE html><title>404</title>"))
-
-    with pytest.raises(NotFoundError, match="<!DOCTYPE html>"):
-        rerank(**READY, http_client=service)
 
 
 # Who calls
@@ -805,27 +756,6 @@ def test_tokens_are_used_as_wherever_there_are_any(check: TokenCheck) -> None:
     check()
 
 
-def test_threads_that_need_a_token_ask_once() -> None:
-    """The others wait for it."""
-    service = Service()
-
-    with Reranker(**PLACE, vertex_credentials=USER, http_client=service) as reranker:
-        from_threads(lambda: reranker.rerank("q", ["a", "b"]))
-
-    assert len(service.exchanges) == 1
-    assert len(service.requests) == 8
-
-
-def test_tasks_that_need_a_token_ask_once() -> None:
-    """In every event loop, one after another."""
-    service = Service()
-
-    from_tasks(lambda: arerank(**AS_USER, http_client=slow(service)))
-
-    assert len(service.exchanges) == 1
-    assert len(service.requests) == 16
-
-
 # Functions, and google-auth's own credentials
 
 
@@ -1075,24 +1005,3 @@ def test_no_representation_shows_a_secret() -> None:
     shown = shown_with(auth, token("the-token"))
     assert "secret" not in shown
     assert "the-token" not in shown
-
-
-def test_the_facts_are_the_documented_ones() -> None:
-    """What is not confirmed is not stated."""
-    newest = rerank_vertex_ai.resolve_provider(MODEL)
-    older = rerank_vertex_ai.resolve_provider("semantic-ranker-default-003")
-
-    assert (newest.max_tokens, older.max_tokens) == (None, 512)
-    assert newest.max_documents == 200
-    assert newest.score_kind == "probability"
-    assert newest.price is not None
-    assert time.strptime(newest.price.as_of, "%Y-%m-%d")
-
-
-@pytest.mark.parametrize("variable", ["CLOUDSDK_CONFIG", "GOOGLE_APPLICATION_CREDENTIALS"])
-def test_a_variable_that_leads_to_credentials_is_watched(
-    variable: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """`rerank` would keep asking with those of the old account."""
-    model = "vertex_ai/semantic-ranker-default-004"
-    check_watched(variable, monkeypatch, model, vertex_project="p")

@@ -9,17 +9,15 @@ import pytest
 from attrs import frozen
 
 import rerank_vllm
+from failures import Failure, failing
 from rerank_core import (
     APIStatusError,
     AuthenticationError,
     BadRequestError,
     BilledUnits,
-    InvalidRequestError,
     Meta,
     NotFoundError,
-    RateLimitError,
     ResponseParseError,
-    ServerError,
     Tokens,
     rerank,
 )
@@ -32,12 +30,10 @@ from service import (
     Service,
     asking,
     both_ways,
+    by,
     call_of,
-    check_refused_unless_allowed,
-    differing,
+    captures,
     load,
-    noting_waits,
-    stated,
     without_variables,
 )
 
@@ -143,8 +139,7 @@ def rank(asked: Any) -> dict[str, Any]:
 
 
 ask = asking("vllm/tiny-reranker", query=QUERY, documents=DOCUMENTS)
-bare_environment = without_variables("HOSTED_VLLM_API_KEY", "VLLM_API_KEY", "HOSTED_VLLM_API_BASE")
-waits = noting_waits()
+bare_environment = without_variables(of="vllm")
 
 CASE = Case(
     plugin=rerank_vllm,
@@ -203,38 +198,6 @@ def test_conformance(check: Check) -> None:
     check()
 
 
-@pytest.mark.parametrize(
-    ("base", "url"),
-    [
-        (None, "http://localhost:8000/rerank"),
-        ("http://gpu:8000", "http://gpu:8000/rerank"),
-        ("http://gpu:8000/", "http://gpu:8000/rerank"),
-        ("http://gpu:8000/v1", "http://gpu:8000/v1/rerank"),
-        ("http://gpu:8000/v2/", "http://gpu:8000/v2/rerank"),
-        ("http://gpu:8000/rerank", "http://gpu:8000/rerank"),
-        ("http://gpu:8000/v1/rerank/", "http://gpu:8000/v1/rerank"),
-        ("http://gpu:8000/v2/rerank", "http://gpu:8000/v2/rerank"),
-        ("https://gateway.internal/a/v1?tenant=c", "https://gateway.internal/a/v1/rerank?tenant=c"),
-    ],
-)
-def test_a_base_url_is_completed_and_stays_on_its_path(base: str | None, url: str) -> None:
-    """What lies below `/v1` and `/v2` is guarded, and stays so."""
-    service = Service(rank)
-
-    ask(service, api_base=base)
-
-    assert service.url == url
-
-
-def test_without_a_key_no_header_is_sent() -> None:
-    """A server has none by default, and no made-up one is sent."""
-    service = Service(rank)
-
-    ask(service)
-
-    assert "authorization" not in service.requests[0].headers
-
-
 @pytest.mark.parametrize("prefix", ["vllm", "hosted_vllm"])
 def test_both_names_lead_here(prefix: str) -> None:
     """Its own and litellm's; a model's name may hold slashes."""
@@ -244,15 +207,6 @@ def test_both_names_lead_here(prefix: str) -> None:
 
     assert service.body["model"] == "BAAI/bge-reranker-base"
     assert response.provider == "vllm"
-
-
-def test_nothing_is_sent_that_was_not_asked_for() -> None:
-    """No null, which the server would answer with 400, and no default restated."""
-    service = Service(rank)
-
-    ask(service, top_n=None, max_tokens_per_doc=None, truncate_prompt_tokens=None)
-
-    assert service.body == {"model": "tiny-reranker", "query": QUERY, "documents": DOCUMENTS}
 
 
 @pytest.mark.parametrize(
@@ -282,11 +236,6 @@ def test_parameters_of_the_server_are_sent_by_name(params: dict[str, Any]) -> No
     sent = service.body
     assert sent.keys() == {"model", "query", "documents", *params}
     assert {name: sent[name] for name in params} == params
-
-
-def test_what_the_server_would_ignore_is_refused_unless_allowed() -> None:
-    """It drops unknown fields without a word; a warning says what was left out."""
-    check_refused_unless_allowed(ask, Service(rank), "vllm", "max_chunks_per_doc")
 
 
 PARTS = {"content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {}}]}
@@ -320,22 +269,6 @@ def test_mappings_are_text_unless_they_have_parts(
         assert result.document.fields is (None if isinstance(given, str) else given)
 
 
-def test_documents_of_the_server_are_not_the_caller_s() -> None:
-    """It always sends them back, as `null` where they have parts."""
-    response = ask(Service(rank), return_documents=False)
-
-    assert [result.document for result in response.results] == [None, None]
-
-
-def test_usage_is_read() -> None:
-    """Tokens of all pairs, and no price: the server is the caller's own."""
-    response = ask(Service(rank))
-
-    assert response.meta.billed_units.total_tokens == 7
-    assert response.meta.tokens.input_tokens == 7
-    assert response.cost is None
-
-
 def test_usage_of_older_servers_is_read() -> None:
     """They have only the total."""
     rows = [{"index": at, "relevance_score": 0.5} for at in (0, 1)]
@@ -356,31 +289,15 @@ def test_a_list_is_split_only_as_told() -> None:
     assert len(service.requests) == 4
 
 
-def test_a_listwise_model_is_not_split() -> None:
-    """Its scores depend on the other documents."""
-    with pytest.raises(InvalidRequestError, match="split_listwise=True"):
-        ask(Service(rank), model="vllm/jinaai/jina-reranker-v3", max_documents=1)
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "kind", "words"),
-    [
-        (400, {"object": "error", "message": "old form", "code": 400}, BadRequestError, "old form"),
-        (405, {"detail": "Method Not Allowed"}, APIStatusError, "Method Not Allowed"),
-        (422, {"error": {"message": "no"}}, BadRequestError, "no"),
-        (429, {"error": {"message": "busy"}}, RateLimitError, "busy"),
-        (500, {"error": {"message": "engine dead"}}, ServerError, "engine dead"),
-        (503, {"error": {"message": "later"}}, ServerError, "later"),
-    ],
-)
-def test_errors_of_every_form_are_read(
-    status: int, body: Any, kind: type[Exception], words: str
-) -> None:
-    """Nested, flat and from the framework."""
-    with pytest.raises(kind, match=words) as caught:
-        ask(Service(body, status))
-
-    assert type(caught.value) is kind
+ERRORS = [
+    Failure(400, {"object": "error", "message": "old form", "code": 400}, "old form"),
+    Failure(405, {"detail": "Method Not Allowed"}, "Method Not Allowed"),
+    Failure(422, {"error": {"message": "no"}}, "no"),
+    Failure(429, {"error": {"message": "busy"}}, "busy"),
+    Failure(500, {"error": {"message": "engine dead"}}, "engine dead"),
+    Failure(503, {"error": {"message": "later"}}, "later"),
+]
+test_errors_of_every_form_are_read = failing(ask, "vllm/tiny-reranker", ERRORS)
 
 
 LITELLM_ALL, LITELLM_DEFAULT = "hosted_vllm-litellm-all", "hosted_vllm-litellm-default"
@@ -421,15 +338,8 @@ DIFFERENCES: tuple[Difference, ...] = (
 )
 
 
-@both_ways
-@pytest.mark.parametrize("name", [LITELLM_ALL, LITELLM_DEFAULT])
-def test_litellm_s_call_sends_the_same_but_for_the_differences(name: str, send: Send) -> None:
-    """Method, path, query, headers and every field of the body."""
-    service = Service(rank)
-
-    ask(service, send=send, **call_of(name))
-
-    assert differing(name, service) == stated(name, DIFFERENCES)
+CALLS = {name: call_of(name) for name in (LITELLM_ALL, LITELLM_DEFAULT)}
+test_what_others_send_is_sent = captures("hosted_vllm", CALLS, DIFFERENCES, by(ask, rank, key=None))
 
 
 def replay(name: str) -> tuple[Service, dict[str, Any]]:
@@ -504,21 +414,8 @@ def test_the_same_request_is_made_as_of_the_real_server(name: str) -> None:
     assert json.loads(request.content) == captured["json"]
 
 
-def test_every_capture_is_covered() -> None:
-    """A file that is added must be made the same call of, or stand among the replies."""
-    files = {path.stem for path in CAPTURES.glob("hosted_vllm-*.json")}
-    replies = {f"hosted_vllm-realserver-{name}" for name in REPLIES}
+def test_every_reply_is_read() -> None:
+    """A file that is added must stand in the table."""
+    files = {path.stem for path in CAPTURES.glob("hosted_vllm-realserver-*.json")}
 
-    assert files == {*replies, LITELLM_ALL, LITELLM_DEFAULT}
-
-
-def test_the_facts_are_stated() -> None:
-    """What listings and documentation show."""
-    facts = rerank_vllm.resolve_provider("tiny-reranker")
-
-    assert facts.name == "vllm"
-    assert facts.score_kind == "opaque"
-    assert not facts.api_key_required
-    assert not facts.listwise
-    assert facts.price is None
-    assert facts.docs_url.startswith("https://docs.vllm.ai/")
+    assert files == {f"hosted_vllm-realserver-{name}" for name in REPLIES}

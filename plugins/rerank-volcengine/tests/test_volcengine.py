@@ -12,6 +12,7 @@ from volcengine.base.Request import Request  # type: ignore[import-untyped]
 from volcengine.Credentials import Credentials  # type: ignore[import-untyped]
 
 import rerank_volcengine
+from failures import Failure, failing
 from rerank_core import (
     APIStatusError,
     AuthenticationError,
@@ -22,23 +23,11 @@ from rerank_core import (
     MissingAPIKeyError,
     PermissionDeniedError,
     RateLimitError,
-    ResponseParseError,
     ServerError,
     Tokens,
 )
 from rerank_core.testing import CANARY, Case, Check, Example, conformance
-from service import (
-    Failure,
-    Send,
-    Service,
-    asking,
-    both_ways,
-    check_failure,
-    check_refused_unless_allowed,
-    every_way,
-    noting_waits,
-    without_variables,
-)
+from service import Send, Service, asking, both_ways, every_way, noting_waits, without_variables
 
 QUERY = "capital of France"
 DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
@@ -46,7 +35,6 @@ MODEL = "doubao-seed-rerank"
 HOST = "api-knowledgebase.mlp.cn-beijing.volces.com"
 URL = f"https://{HOST}/api/knowledge/service/rerank"
 PAIR = {"volcengine_access_key": "AKLTtest", "volcengine_secret_key": "secret-0123456789"}
-VARIABLES = ("VOLC_ACCESSKEY", "VOLC_SECRETKEY", "VOLC_SESSION_TOKEN", "VOLCENGINE_API_KEY")
 
 
 def reply(scores: Any) -> dict[str, Any]:
@@ -66,7 +54,7 @@ def answer(asked: Any) -> dict[str, Any]:
 
 
 ask = asking(f"volcengine/{MODEL}", query=QUERY, documents=DOCUMENTS, **PAIR)
-bare_environment = without_variables(*VARIABLES, "VOLCENGINE_API_BASE", "VOLCENGINE_REGION")
+bare_environment = without_variables(of="volcengine")
 waits = noting_waits()
 
 CASE = Case(
@@ -218,21 +206,6 @@ def test_what_cannot_be_signed_is_not_sent(
     assert PAIR["volcengine_secret_key"] not in "".join(traceback.format_exception(caught.value))
 
 
-@pytest.mark.parametrize("base", [f"https://{HOST}/", URL])
-def test_a_base_url_is_completed(base: str) -> None:
-    """A whole one stays."""
-    service = Service(answer)
-    ask(service, api_base=base)
-
-    assert service.url == URL
-
-
-@pytest.mark.parametrize("name", ["max_tokens_per_doc", "max_chunks_per_doc"])
-def test_what_the_service_cannot_do_is_refused(name: str) -> None:
-    """It has an instruction, and no limit."""
-    check_refused_unless_allowed(ask, Service(answer), "volcengine", name)
-
-
 @pytest.mark.parametrize(
     ("data", "usage"),
     [
@@ -250,28 +223,6 @@ def test_scores_are_a_list_in_the_order_of_the_documents(
     assert [(r.index, r.relevance_score) for r in response.results] == [(1, 0.8), (0, 0.1)]
     assert response.meta.billed_units.total_tokens == usage
     assert response.id == "r-2"
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [
-        reply([0.5]),
-        reply([0.5, 0.4, 0.3]),
-        reply([]),
-        reply([0.5, None]),
-        reply([0.5, "high"]),
-        reply(None),
-        reply({"0": 0.5}),
-        {"code": 0, "data": None},
-        {"code": 0, "message": "success"},
-        [0.5, 0.4],
-        None,
-    ],
-)
-def test_any_other_reply_is_an_error(payload: Any) -> None:
-    """One score too few, or a null one, says nothing about any document."""
-    with pytest.raises(ResponseParseError):
-        ask(Service(payload))
 
 
 @both_ways
@@ -300,28 +251,11 @@ def test_a_code_beside_a_200_is_an_error(
     assert len(service.requests) == attempts
 
 
-@both_ways
-@pytest.mark.parametrize(
-    "case",
-    [
-        (400, failed(1000003), BadRequestError, ("what is wrong",), False),
-        (401, failed(1000001), AuthenticationError, ("what is wrong", "clock"), False),
-        (403, failed(1000002), PermissionDeniedError, ("what is wrong", "VikingDB"), False),
-        (429, failed(1000029), RateLimitError, ("what is wrong",), True),
-        (500, failed(1000028), ServerError, ("what is wrong",), True),
-    ],
-    ids=lambda case: str(case[0]),
-)
-@pytest.mark.usefixtures("waits")
-def test_errors_are_of_their_kind(case: Failure, send: Send) -> None:
-    """By their status."""
-    check_failure(ask, case, f"volcengine/{MODEL}", send)
-
-
-def test_a_long_list_is_split() -> None:
-    """At the most that the service takes."""
-    service = Service(answer)
-    response = ask(service, ["a"] * 51)
-
-    assert len(service.requests) == 2
-    assert len(response.results) == 51
+ERRORS = [
+    Failure(400, failed(1000003), "what is wrong"),
+    Failure(401, failed(1000001), ("what is wrong", "clock")),
+    Failure(403, failed(1000002), ("what is wrong", "VikingDB")),
+    Failure(429, failed(1000029), "what is wrong"),
+    Failure(500, failed(1000028), "what is wrong"),
+]
+test_errors_are_of_their_kind = failing(ask, f"volcengine/{MODEL}", ERRORS)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,40 +11,31 @@ import httpx
 import pytest
 
 import rerank_watsonx
+from failures import Failure, failing
 from recorder import Reply, recording
 from rerank_core import (
-    APIStatusError,
     AuthenticationError,
-    BadRequestError,
     BilledUnits,
     ConfigurationError,
     Meta,
     MissingAPIKeyError,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitError,
     Reranker,
+    RerankResponse,
     ResponseParseError,
-    ServerError,
     Tokens,
     TransportError,
-    UnsupportedParamError,
-    arerank,
     rerank,
 )
 from rerank_core.testing import CANARY, Case, Check, Example, Ranking, conformance
 from rerank_watsonx._auth import iam_auth
-from service import Difference, Send, both_ways, differing, load, stated
+from service import Difference, Send, both_ways, captures, differing, load
 from token_service import (
     FAILED_ANYWHERE,
     FailedExchange,
     TokenCheck,
     TokenService,
     form_of,
-    from_tasks,
-    from_threads,
     shown_with,
-    slow,
     token,
     token_checks,
     without_state,
@@ -135,6 +125,11 @@ Service = partial(
 )
 
 
+def ask(service: Any, *, send: Send = rerank, **changes: Any) -> RerankResponse:
+    """Ask for a ranking, with a ready token."""
+    return send(**CALL | changes, http_client=service)
+
+
 def with_key(**changes: Any) -> dict[str, Any]:
     """A call with a key in place of the ready token."""
     return CALL | {"token": None, "api_key": "the-secret-key"} | changes
@@ -179,24 +174,19 @@ DIFFERENCES: tuple[Difference, ...] = (
 )
 
 
-@both_ways
-@pytest.mark.parametrize("name", [*SDK, *LITELLM])
-def test_the_same_call_sends_the_same_as_others_but_for_the_differences(
-    name: str, send: Send
-) -> None:
-    """Method, path, query, headers and the whole body."""
-    capture, service = load(name), Service()
-    version = capture["request"]["query"]["version"] if name in LITELLM else None
+def compare(name: str, call: Mapping[str, Any], send: Send) -> dict[str, Any]:
+    """What is sent otherwise than in a capture."""
+    service = Service()
+    version = load(name)["request"]["query"]["version"] if name in LITELLM else None
+    given = {"project_id": None, **call, "token": "test-key", "api_version": version}
+    ask(service, send=send, **given)
+    return differing(name, service)
 
-    send(
-        **captured_call(capture["call"]),
-        api_base=BASE,
-        token="test-key",  # noqa: S106 - the capture's own
-        api_version=version,
-        http_client=service,
-    )
 
-    assert differing(name, service) == stated(name, DIFFERENCES)
+CALLS = {name: captured_call(load(name)["call"]) for name in (*SDK, *LITELLM)}
+test_what_others_send_is_sent = captures(
+    "watsonx", CALLS, DIFFERENCES, compare, others=("watsonx-ibm_watsonx_ai-iam_token",)
+)
 
 
 @both_ways
@@ -215,27 +205,6 @@ def test_a_key_is_exchanged_as_ibm_s_own_sdk_does(send: Send) -> None:
     assert request.headers["accept"] == "application/json"
     assert "authorization" not in request.headers
     assert service.authorizations == ["Bearer token-1"]
-
-
-@pytest.mark.parametrize(
-    ("base", "url"),
-    [
-        (BASE, f"{BASE}/ml/v1/text/rerank?version=2026-10-14"),
-        (f"{BASE}/", f"{BASE}/ml/v1/text/rerank?version=2026-10-14"),
-        (f"{BASE}/ml/v1/", f"{BASE}/ml/v1/text/rerank?version=2026-10-14"),
-        (f"{BASE}/ml/v1/text/rerank", f"{BASE}/ml/v1/text/rerank?version=2026-10-14"),
-        (f"{BASE}?tenant=a", f"{BASE}/ml/v1/text/rerank?tenant=a&version=2026-10-14"),
-        (f"{BASE}?version=2024-01-02", f"{BASE}/ml/v1/text/rerank?version=2024-01-02"),
-        ("https://cpd.test/zen", "https://cpd.test/zen/ml/v1/text/rerank?version=2026-10-14"),
-    ],
-)
-def test_a_base_url_becomes_the_endpoint(base: str, url: str) -> None:
-    """However much of it the caller has copied, with the version that the service demands."""
-    service = Service()
-
-    rerank(**CALL | {"api_base": base}, http_client=service)
-
-    assert service.url == url
 
 
 @pytest.mark.parametrize(
@@ -272,24 +241,6 @@ def test_a_private_endpoint_is_of_its_region(region: str, host: str) -> None:
     rerank(**CALL | {"api_base": f"https://{host}", "region": region}, http_client=service)
 
     assert service.requests[0].url.host == host
-
-
-@pytest.mark.parametrize("name", ["WATSONX_API_BASE", "WATSONX_URL", "WX_URL", "WML_URL"])
-def test_a_variable_names_the_base_url(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the order that the facts give."""
-    monkeypatch.setenv(name, "https://from.test")
-    monkeypatch.setenv("WML_URL", "https://from.test")
-    service = Service()
-
-    rerank(**CALL | {"api_base": None}, http_client=service)
-
-    assert service.requests[0].url.host == "from.test"
-
-
-def test_without_a_base_url_nothing_is_sent() -> None:
-    """There is no default region."""
-    with pytest.raises(ConfigurationError, match="WATSONX_API_BASE or WATSONX_URL"):
-        rerank(**CALL | {"api_base": None})
 
 
 @pytest.mark.parametrize(
@@ -453,23 +404,6 @@ def test_documents_travel_as_objects_with_text_only(
     assert len(response.results) == len(documents)
 
 
-def test_a_long_list_is_split() -> None:
-    """The service takes 1,000 inputs."""
-    service = Service()
-
-    response = rerank(**CALL | {"documents": ["x"] * 1001}, http_client=service)
-
-    assert sorted(len(json.loads(r.content)["inputs"]) for r in service.requests) == [500, 501]
-    assert len(response.results) == 1001
-    assert response.meta.billed_units.total_tokens == 2 * 318
-
-
-def test_what_the_service_does_not_take_is_refused() -> None:
-    """`max_chunks_per_doc` has no counterpart."""
-    with pytest.raises(UnsupportedParamError, match="'max_chunks_per_doc'"):
-        rerank(**CALL, max_chunks_per_doc=3, http_client=Service())
-
-
 @both_ways
 def test_a_reply_is_read(send: Send) -> None:
     """Logits, tokens, warnings and the only id there is, in a header."""
@@ -511,67 +445,26 @@ def test_a_reply_without_id_and_tokens_is_read(count: object) -> None:
     assert response.meta == Meta()
 
 
-@pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        ({"model_id": MODEL}, "results|documents"),
-        ({"results": [{"index": 0, "relevance_score": 1}]}, r"results\[0\]"),
-        ({"results": [{"index": 0, "score": 1}]}, "ranks 1 documents where 3"),
-        ([], "an object with 'results' was expected"),
-    ],
+def failed(status: int, code: str, *words: str) -> Failure:
+    """An error in IBM's form, and what may be done."""
+    body = {"errors": [{"code": code, "message": "No project."}], "trace": "ab12"}
+    return Failure(status, body, ("No project.", *words))
+
+
+ERRORS = [
+    failed(400, "invalid_request_entity"),
+    failed(400, "invalid_input_argument", "No project. (if an input is too long"),
+    failed(401, "authentication_token_not_valid", "(if the token is"),
+    failed(403, "token_quota_reached", "the plan's tokens are used up"),
+    failed(404, "model_not_supported"),
+    failed(418, "teapot"),
+    failed(429, "too_many"),
+    failed(500, "downstream_request_failed"),
+    failed(520, "unknown"),
+]
+test_an_error_is_of_its_kind = failing(
+    ask, CALL["model"], ERRORS, make=Service, hidden="ready-made"
 )
-def test_a_reply_of_another_shape_is_no_ranking(body: Any, words: str) -> None:
-    """Never an empty success."""
-    service = Service(body)
-
-    with pytest.raises(ResponseParseError, match=words):
-        rerank(**CALL, http_client=service)
-
-
-@both_ways
-@pytest.mark.parametrize(
-    ("status", "code", "kind", "words"),
-    [
-        (400, "invalid_request_entity", BadRequestError, "No project."),
-        (400, "invalid_input_argument", BadRequestError, "No project. (if an input is too long"),
-        (
-            401,
-            "authentication_token_not_valid",
-            AuthenticationError,
-            "(if the token is",
-        ),
-        (403, "token_quota_reached", PermissionDeniedError, "the plan's tokens are used up"),
-        (404, "model_not_supported", NotFoundError, "No project."),
-        (429, "too_many", RateLimitError, "No project."),
-        (500, "downstream_request_failed", ServerError, "No project."),
-        (520, "unknown", ServerError, "No project."),
-        (418, "teapot", APIStatusError, "No project."),
-    ],
-)
-def test_an_error_is_of_its_kind(
-    status: int, code: str, kind: type[APIStatusError], words: str, send: Send
-) -> None:
-    """With the service's words, and what to try."""
-    service = Service(error(status, code, "No project."))
-
-    with pytest.raises(APIStatusError) as caught:
-        send(**CALL, http_client=service)
-
-    assert type(caught.value) is kind
-    assert caught.value.status_code == status
-    assert words in str(caught.value)
-    assert "ready-made" not in str(caught.value)
-    assert len(service.requests) == 1
-
-
-def test_what_may_pass_is_tried_again() -> None:
-    """520 too, which IBM's own SDK retries."""
-    service = Service(error(520, "unknown", "Bad day."))
-
-    with pytest.raises(ServerError):
-        rerank(**CALL | {"max_retries": 1}, http_client=service)
-
-    assert len(service.requests) == 2
 
 
 # Who calls
@@ -636,19 +529,6 @@ def test_without_a_key_every_way_is_named(send: Send) -> None:
     assert service.requests == []
 
 
-def test_the_caller_s_own_header_signs_alone() -> None:
-    """No key is needed, and none is exchanged."""
-    service = Service()
-
-    rerank(
-        **CALL | {"token": None},
-        extra_headers={"Authorization": "Basic own"},
-        http_client=service,
-    )
-
-    assert service.authorizations == ["Basic own"]
-
-
 @pytest.mark.parametrize(
     "url", ["https://iam.test", "https://iam.test/identity", "https://iam.test/identity/token/"]
 )
@@ -681,27 +561,6 @@ def test_a_ready_token_is_not_tried_again(send: Send) -> None:
         send(**CALL, http_client=service)
 
     assert len(service.requests) == 1
-
-
-def test_threads_that_need_a_token_ask_once() -> None:
-    """The others wait for it."""
-    service = Service()
-
-    with Reranker(**reranker_options(), http_client=service) as reranker:
-        from_threads(lambda: reranker.rerank("q", ["a", "b"]))
-
-    assert len(service.exchanges) == 1
-    assert len(service.requests) == 8
-
-
-def test_tasks_that_need_a_token_ask_once() -> None:
-    """In every event loop, one after another."""
-    service = Service()
-
-    from_tasks(lambda: arerank(**with_key(), http_client=slow(service)))
-
-    assert len(service.exchanges) == 1
-    assert len(service.requests) == 16
 
 
 @both_ways
@@ -796,15 +655,3 @@ def reranker_options() -> dict[str, Any]:
     """What a `Reranker` takes."""
     options = {name: CALL[name] for name in ("model", "api_base", "project_id")}
     return options | {"api_key": "the-secret-key"}
-
-
-def test_the_facts_are_the_documented_ones() -> None:
-    """Of the one true reranker, and of an embedding model on the same endpoint."""
-    reranker = rerank_watsonx.resolve_provider(MODEL, {})
-    embedder = rerank_watsonx.resolve_provider("ibm/slate-125m-english-rtrvr-v2", {})
-
-    assert (reranker.score_kind, reranker.max_tokens) == ("logit", 512)
-    assert (embedder.score_kind, embedder.max_tokens) == ("opaque", None)
-    assert reranker.max_documents == 1000
-    assert reranker.base_url is None
-    assert reranker.price is None  # none that is confirmed

@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 import rerank_xinference
-from rerank_core import (
-    AuthenticationError,
-    BadRequestError,
-    BilledUnits,
-    InvalidRequestError,
-    Meta,
-    RateLimitError,
-    ServerError,
-    Tokens,
-)
+from failures import Failure, failing
+from rerank_core import BilledUnits, Meta, Tokens
 from rerank_core.testing import Case, Check, Example, conformance
-from service import (
-    Failure,
-    Send,
-    Service,
-    asking,
-    both_ways,
-    check_failure,
-    check_refused_unless_allowed,
-    without_variables,
-)
+from service import Send, Service, asking, both_ways, without_variables
 
 QUERY = "capital of France"
 DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
@@ -72,22 +53,19 @@ CASE = Case(
     params={"return_len": True, "kwargs": '{"doc_type": "image"}'},
 )
 ask = asking("xinference/my-reranker", query=QUERY, documents=DOCUMENTS)
-VARIABLES = ("XINFERENCE_API_BASE", "XINFERENCE_SERVER_URL")
-bare_environment = without_variables("XINFERENCE_API_KEY", *VARIABLES)
+bare_environment = without_variables(of="xinference")
 WORDS = ("its words",)
-ERRORS: list[Failure] = [
-    (400, {"detail": "its words"}, BadRequestError, ("its words", "GET /v1/models"), False),
-    (401, {"detail": "its words"}, AuthenticationError, WORDS, False),
-    (
+ERRORS = [
+    Failure(400, {"detail": "its words"}, ("its words", "GET /v1/models")),
+    Failure(401, {"detail": "its words"}, WORDS),
+    Failure(
         422,
         {"detail": [{"loc": ["body", "query"], "msg": "Field required", "type": "missing"}]},
-        BadRequestError,
-        ("body.query: Field required",),
-        False,
+        "body.query: Field required",
     ),
-    (429, {"detail": "Rate limit reached"}, RateLimitError, ("Rate limit reached",), True),
-    (500, {"detail": "its words"}, ServerError, ("its words", "cut it"), False),
-    (503, {"detail": "its words"}, ServerError, WORDS, True),
+    Failure(429, {"detail": "Rate limit reached"}, "Rate limit reached"),
+    Failure(500, {"detail": "its words"}, ("its words", "cut it"), retried=False),
+    Failure(503, {"detail": "its words"}, WORDS),
 ]
 
 
@@ -110,37 +88,4 @@ def test_options_of_the_engine_travel_as_json_in_a_string(send: Send) -> None:
     assert service.body["kwargs"] == '{"doc_type": "image"}'
 
 
-@pytest.mark.parametrize("param", ["max_chunks_per_doc", "max_tokens_per_doc", "instruction"])
-def test_what_the_server_ignores_is_refused_unless_allowed(param: str) -> None:
-    """`max_chunks_per_doc` is accepted, and ignored or rejected by the engine."""
-    check_refused_unless_allowed(ask, Service(), "xinference", param)
-
-
-@both_ways
-@pytest.mark.parametrize("meta", [None, {}, {"tokens": None}, {"tokens": 5}])
-def test_usage_is_unknown_unless_asked_for(meta: object, send: Send) -> None:
-    """Without `return_len` the server counts nothing."""
-    assert ask(Service({**REPLY, "meta": meta}), send=send).meta == Meta()
-
-
-@both_ways
-def test_a_document_of_an_older_server_is_a_string(send: Send) -> None:
-    """The caller's own stands in its place."""
-    rows = [{"index": at, "relevance_score": 0.5, "document": "x"} for at in (1, 0)]
-
-    response = ask(Service({"results": rows}), send=send)
-
-    assert [result["document"]["text"] for result in response.results] == DOCUMENTS
-
-
-@both_ways
-@pytest.mark.parametrize("failure", ERRORS, ids=lambda row: row[0])
-def test_an_error_says_what_to_do(failure: Failure, send: Send) -> None:
-    """500 is any fault of a model, and bad input above all: it is not repeated."""
-    check_failure(ask, failure, "xinference/my-reranker", send)
-
-
-def test_a_listwise_model_s_list_is_not_split_unless_allowed() -> None:
-    """Where the uid tells, which is the model's name unless the operator chose another."""
-    with pytest.raises(InvalidRequestError, match="split_listwise=True"):
-        ask(Service(), ["a"] * 5, model="xinference/Jina-Reranker-v3.5", max_documents=3)
+test_an_error_says_what_to_do = failing(ask, "xinference/my-reranker", ERRORS)

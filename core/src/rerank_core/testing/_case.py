@@ -49,7 +49,7 @@ def _default_error(message: str) -> JSON:
     return {"error": {"message": message}}
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)  # each is itself alone, so that what is found out of it is kept
 class Case:
     """One plugin with what the checks need to know of its service.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -46,14 +47,19 @@ print("\\n" + json.dumps([sorted(set(done)), sorted(roots)]))
 """
 
 
+@functools.cache
+def _import_apart(plugin: ModuleType) -> subprocess.CompletedProcess[str]:
+    """What importing a plugin does; several cases of one plugin have one import."""
+    command = [sys.executable, "-B", "-c", _IMPORT, plugin.__name__]
+    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - this interpreter, on the plugin's name
+
+
 def check_import_is_light(case: Case) -> None:
     """Importing the plugin prints nothing, does nothing, and brings in no other package."""
     if not isinstance(case.plugin, ModuleType):
         return
     name = case.plugin.__name__
-    ran = subprocess.run(  # noqa: S603 - this interpreter, on the plugin's name
-        [sys.executable, "-B", "-c", _IMPORT, name], capture_output=True, text=True, check=False
-    )
+    ran = _import_apart(case.plugin)
     where = f"the top of {name}"
     require(
         ran.returncode == 0, f"import failed:\n{ran.stderr}", why="nobody can use it", where=where

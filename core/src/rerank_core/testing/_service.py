@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 from unittest import mock
 
@@ -58,12 +60,12 @@ class Service:
             return Reranker(self.case.model, provider=self.case.plugin, **given)
 
 
-def _variables_of(case: Case) -> Iterator[str]:
+@functools.lru_cache(maxsize=8)
+def _variables_of(case: Case) -> Sequence[str]:
     """Every variable that the plugin has core look at."""
     facts = hooks_of(case.plugin).resolve_provider(case.model, {})
-    yield from (*facts.base_url_env, *facts.api_key_env)
-    for variables in (*facts.options.values(), *facts.secret_options.values()):
-        yield from variables
+    options = (*facts.options.values(), *facts.secret_options.values())
+    return [*facts.base_url_env, *facts.api_key_env, *chain.from_iterable(options)]
 
 
 def target_of(reranker: Reranker) -> Target:
@@ -82,6 +84,7 @@ def replying(content: JSON, status: int = 200, headers: Mapping[str, str] | None
     return respond
 
 
+@functools.lru_cache(maxsize=8)
 def computes(case: Case) -> bool:
     """Whether the plugin runs in this process."""
     return isinstance(build(case, "query", ["a", "b"]), Compute)

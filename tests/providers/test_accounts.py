@@ -1,0 +1,78 @@
+"""Where to and as whom: headers of the caller's, base URLs, variables that are watched."""
+
+from __future__ import annotations
+
+import pytest
+
+from rerank_core import APIKeyHeader, ConfigurationError, Reranker
+from rerank_core._resolve import keys
+from service import Service
+
+from .plugins import ALL, BY_NAME, KEY, Plugin
+from .test_dossiers import MODELS
+
+WATCHED = {
+    "azure_ai": ("AZURE_CONFIG_DIR", "AZURE_FEDERATED_TOKEN_FILE"),
+    "bedrock": ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"),
+    "oci": ("OCI_CLI_CONFIG_FILE",),
+    "vertex_ai": ("CLOUDSDK_CONFIG", "GOOGLE_APPLICATION_CREDENTIALS"),
+}
+# The others sign with what is no header, or have an identity in their case's options.
+SIGNED_BY_A_HEADER = [
+    plugin
+    for plugin in ALL
+    if isinstance(plugin.facts.auth, APIKeyHeader) or plugin.name in {"azure_ai", "watsonx"}
+]
+
+
+@pytest.mark.parametrize("plugin", SIGNED_BY_A_HEADER, ids=lambda plugin: plugin.name)
+def test_a_header_of_the_caller_s_takes_the_place_of_the_key(plugin: Plugin) -> None:
+    """No key is needed then, and none is sent."""
+    service, auth = Service(plugin.reply()), plugin.facts.auth
+    header = auth.header if isinstance(auth, APIKeyHeader) else "Authorization"
+
+    plugin.ask(service, api_key=None, extra_headers={header: "my own"})
+
+    assert [request.headers[header] for request in service.requests] == ["my own"]
+
+
+@pytest.mark.parametrize(
+    "plugin",
+    [plugin for plugin in ALL if plugin.facts.base_url_required],
+    ids=lambda plugin: plugin.name,
+)
+def test_without_a_base_url_nothing_is_sent(plugin: Plugin) -> None:
+    """Where there is none for everybody; the error names the variables."""
+    service = Service(plugin.reply())
+    with pytest.raises(ConfigurationError) as caught:
+        plugin.ask(service, api_base=None)
+
+    assert [name for name in plugin.facts.base_url_env[:2] if name not in str(caught.value)] == []
+    assert service.requests == []
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"),
+    [(name, variable) for name, variables in WATCHED.items() for variable in variables],
+)
+def test_a_variable_that_leads_to_credentials_is_watched(
+    name: str, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`rerank` would keep asking with those of the old account."""
+    plugin = BY_NAME[name]
+    monkeypatch.delenv(variable, raising=False)
+    reranker = Reranker(f"{name}/{plugin.case.model}", **plugin.case.options)
+    assert reranker.is_current()
+
+    monkeypatch.setenv(variable, "another")
+
+    assert not reranker.is_current()
+
+
+@pytest.mark.parametrize(("model", "gone"), [(row[0], row[4]) for row in MODELS if row[4]])
+def test_a_model_that_was_switched_off_is_warned_of(model: str, gone: str) -> None:
+    """With the day, once in a process."""
+    keys._warn_once.cache_clear()  # noqa: SLF001 - of our own; another test may have been warned
+    options = dict(BY_NAME[model.partition("/")[0]].case.options)
+    with pytest.warns(FutureWarning, match=f"was switched off on {gone}"):
+        Reranker(model, **{"api_key": KEY, **options})

@@ -1,0 +1,160 @@
+"""What holds of every address, whoever's service it is, and addresses that no README names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from .plugins import BY_NAME, Plugin
+from .test_addresses import ROWS, url_asked
+
+FOUNDRY, SERVERLESS = (
+    "https://r.services.ai.azure.com",
+    "https://d.eastus2.models.ai.azure.com",
+)
+OF_FOUNDRY = f"{FOUNDRY}/providers/cohere/v2/rerank"
+ACCOUNT = "https://api.cloudflare.com/client/v4/accounts/acc1"
+RUN = f"{ACCOUNT}/ai/run/@cf/baai/bge-reranker-base"
+QWEN = "Qwen/Qwen3-Reranker-0.6B"
+ROUTER = "https://router.huggingface.co"
+ROUTED = f"{ROUTER}/hf-inference/models/BAAI/bge-reranker-base/pipeline/text-ranking"
+NVIDIA = "https://ai.api.nvidia.com"
+HOSTED = f"{NVIDIA}/v1/retrieval/nvidia/llama-nemotron-rerank-1b-v2/reranking"
+# Where requests go beside what READMEs say: what is appended to the address, or a whole URL.
+MORE: Mapping[str, Mapping[str, str]] = {
+    "azure_ai": {
+        f"{SERVERLESS}/v1/rerank": "",
+        f"{FOUNDRY}/models/v1/rerank": "",
+        f"{SERVERLESS}/v1": "/rerank",
+        f"{SERVERLESS}/v2": "/rerank",
+        f"{FOUNDRY}/providers/cohere/v2": "/rerank",
+        f"{FOUNDRY}/providers/cohere": "/v2/rerank",
+        "https://gateway.test/ai/providers/cohere": "/v2/rerank",
+        f"{FOUNDRY}/models": OF_FOUNDRY,
+        f"{FOUNDRY}/openai": OF_FOUNDRY,
+        f"{FOUNDRY}/openai/v1": OF_FOUNDRY,
+        "https://r.cognitiveservices.azure.com": "/providers/cohere/v2/rerank",
+        "https://name.eastus2.inference.ai.azure.com": "/v2/rerank",
+        "https://gateway.test/ai": "/v2/rerank",
+        "https://gateway.test/openai/v1": "/rerank",
+        "https://gateway.test/ai/rerank": "",
+    },
+    "cloudflare": {ACCOUNT: RUN, f"{ACCOUNT}/ai": RUN, f"{ACCOUNT}/ai/run": RUN},
+    "cohere": {
+        "https://api.cohere.ai": "/v2/rerank",
+        "https://api.cohere.com/v2": "/rerank",
+        # The official SDK drops it on these two hosts.
+        "https://api.cohere.com/v1": "https://api.cohere.com/v2/rerank",
+        "https://vault.internal/v1": "/rerank",
+        "https://vault.internal/v1/rerank": "",
+        "https://vault.internal:8443": "/v2/rerank",
+        "https://gateway.internal/providers/cohere": "/v2/rerank",
+    },
+    "deepinfra": {
+        "https://api.deepinfra.com/v1": f"/inference/{QWEN}",
+        "https://api.deepinfra.com/v1/inference": f"/{QWEN}",
+        "https://api.deepinfra.com/v1/inference/abc123": "",
+        "https://gateway.internal/openai": f"https://gateway.internal/inference/{QWEN}",
+        "https://gateway.internal/a": f"/v1/inference/{QWEN}",
+    },
+    "fireworks": {
+        "http://gateway:8080/fw": "/inference/v1/rerank",
+        "http://gateway:8080/fw/v1": "/rerank",
+    },
+    "huggingface": {
+        "http://tei:3000/rerank": "",
+        "https://gateway.internal/a": "/rerank",
+        "https://abc.us-east-1.aws.endpoints.huggingface.cloud": "/rerank",
+        ROUTER: ROUTED,
+        f"{ROUTER}/hf-inference": ROUTED,
+        f"{ROUTER}/hf-inference/models/me/mine": "/pipeline/text-ranking",
+    },
+    "infinity": {"http://gpu:7997/v1/rerank": "", "https://gateway.internal/a/b": "/rerank"},
+    "jina": {"http://gateway:8080/custom/path": "/v1/rerank"},
+    "litellm_proxy": {
+        "http://proxy:4000/v2": "/rerank",
+        "http://proxy:4000/rerank": "",
+        "https://gateway.internal/llm/v1": "/rerank",
+    },
+    "llamacpp": {"http://gpu:8080/reranking": "", "http://gateway/llama": "/v1/rerank"},
+    "nvidia_nim": {
+        "https://gateway.internal/nim": "/v1/ranking",
+        "https://gateway.internal/x/reranking": "",
+        NVIDIA: HOSTED,
+        f"{NVIDIA}/v1": HOSTED,
+        f"{NVIDIA}/v1/retrieval/nvidia/other/reranking": "",
+    },
+    "scaleway": {
+        "https://api.scaleway.ai/my-project": "/v1/rerank",
+        "https://my-deployment.ifr.fr-par.scaleway.com": "/v1/rerank",
+        "http://gateway:8080/scw": "/v1/rerank",
+    },
+    "together": {"http://gateway:8080/together": "/v1/rerank"},
+    "vllm": {
+        "http://gpu:8000/v2": "/rerank",
+        "http://gpu:8000/rerank": "",
+        "http://gpu:8000/v1/rerank": "",
+    },
+    "watsonx": {"https://cpd.test/zen": "/ml/v1/text/rerank?version=2026-10-14"},
+}
+_MODELS = {plugin.name: model for plugin, model, *_ in ROWS}
+_MORE = [
+    (BY_NAME[name], _MODELS[name], address, url if "://" in url else f"{address}{url}")
+    for name, rows in MORE.items()
+    for address, url in rows.items()
+]
+_NAMED = [
+    (plugin, model, address, url) for plugin, model, address, url, _ in ROWS if address and url
+]
+LEADING = [*_MORE, *_NAMED]
+of_each = pytest.mark.parametrize(
+    ("plugin", "model", "address", "url"),
+    LEADING,
+    ids=[f"{plugin.name}-{address}" for plugin, _, address, _ in LEADING],
+)
+# Where the address is a part of the endpoint, and not exchanged for the service's own.
+OWN = [
+    row
+    for row in LEADING
+    if row[3].startswith(row[2].partition("?")[0].rstrip("/")) and row[3] not in {ROUTED, HOSTED}
+]
+ENDPOINTS = {
+    *((plugin.name, model, url) for plugin, model, _, url in LEADING),
+    *((plugin.name, model, url) for plugin, model, _, url, _ in ROWS if url),
+}
+
+
+@of_each
+def test_slashes_at_the_end_make_no_difference(
+    plugin: Plugin, model: str, address: str, url: str
+) -> None:
+    """People copy addresses with and without."""
+    base, mark, query = address.partition("?")
+    for slashes in ("", "/", "//"):
+        assert url_asked(plugin, f"{base.rstrip('/')}{slashes}{mark}{query}", model=model) == url
+
+
+@pytest.mark.parametrize(
+    ("plugin", "model", "address", "url"),
+    OWN,
+    ids=[f"{plugin.name}-{address}" for plugin, _, address, _ in OWN],
+)
+def test_a_query_and_a_fragment_are_kept_apart(
+    plugin: Plugin, model: str, address: str, url: str
+) -> None:
+    """A gateway's query stays, and what no server sees goes."""
+    base = address.partition("?")[0]
+    asked = url_asked(plugin, f"{base}?tenant=a%20b#top", model=model)
+
+    assert "tenant=a%20b" in asked.partition("?")[2]
+    assert asked.partition("?")[0] == url.partition("?")[0]
+
+
+@pytest.mark.parametrize(("name", "model", "url"), sorted(ENDPOINTS))
+def test_a_whole_endpoint_is_asked_as_it_is(name: str, model: str, url: str) -> None:
+    """It is what others' documentation names; a slash at its end is nobody's."""
+    plugin = BY_NAME[name]
+    assert url_asked(plugin, url, model=model) == url
+    if "?" not in url:
+        assert url_asked(plugin, f"{url}/", model=model) == url
