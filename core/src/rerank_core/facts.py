@@ -139,6 +139,8 @@ class Provider:
         extra_params: Parameters that only this provider knows, each with its name on the wire.
         options: Options of the connection that only this provider knows, each with the variables
             that supply it.
+        shaping_options: Names in `options` that `resolve_provider` is given from their variables,
+            too, because facts follow from them. The same names for every model.
         secret_options: Options that are secrets, each with its variables: only `auth` and
             `option_sources` get their values. The same names for every model.
         option_sources: For an option that neither the caller nor a variable gives, a function
@@ -186,6 +188,7 @@ class Provider:
     params: Mapping[str, str] = field(factory=dict, validator=_names)
     extra_params: Mapping[str, str] = field(factory=dict, validator=_names)
     options: Mapping[str, tuple[str, ...]] = field(factory=dict, validator=_variables)
+    shaping_options: tuple[str, ...] = field(default=(), validator=_strings)
     secret_options: Mapping[str, tuple[str, ...]] = field(factory=dict, validator=_variables)
     option_sources: Mapping[str, Callable[[Mapping[str, Any]], Any]] = field(
         factory=dict, validator=_sources

@@ -61,6 +61,7 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
             **dict.fromkeys(OPTIONS, ()),
             _BASE: ("COMPATIBLE_API_BASE",),
         },
+        shaping_options=("preset",),
         secret_options={_KEY: ("COMPATIBLE_API_KEY",)},
         takes_mappings=settings.document_form == "native",
         max_documents=settings.max_documents,
@@ -69,10 +70,12 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         score_kind=settings.score_kind,
         listwise=named if settings.listwise is None else settings.listwise,
         hints={
-            401: "give api_key=; COMPATIBLE_API_KEY is sent only to COMPATIBLE_API_BASE",
+            401: "if no key was sent: give api_key=, since COMPATIBLE_API_KEY goes only to"
+            " COMPATIBLE_API_BASE",
             404: "if the path is wrong, give the whole URL as endpoint_url=",
             405: "if the path is wrong, give the whole URL as endpoint_url=",
-            422: "the server may want another documents_field= or dialect=",
+            422: "if the server calls the list of documents otherwise, give documents_field= or"
+            " dialect=",
             501: "if it is llama.cpp, start it with --rerank",
         },
     )

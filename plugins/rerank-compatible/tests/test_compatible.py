@@ -123,6 +123,8 @@ def test_conformance_of_another_dialect(check: Check) -> None:
         ("http://h/v1/reranks", "http://h/v1/reranks"),
         ("http://h/reranker", "http://h/reranker"),
         ("http://h/rerank/v1", "http://h/rerank/v1/rerank"),
+        ("http://h/v1/chat/completions/", "http://h/v1/rerank"),
+        ("http://h/openai/v1/embeddings?k=a", "http://h/openai/v1/rerank?k=a"),
     ],
 )
 def test_a_base_url_is_joined(base: str, url: str) -> None:
@@ -707,6 +709,44 @@ def test_a_preset_in_the_environment(send: Send, monkeypatch: pytest.MonkeyPatch
     assert [result.index for result in response.results] == [1, 0]
     assert tei.url == f"{BASE}/rerank"
     assert tei.body == {"query": QUERY, "texts": DOCUMENTS}
+
+
+@both_ways
+def test_a_preset_in_the_environment_states_facts(
+    send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that one in code does: names, limits, mappings, whether a list may be split."""
+    monkeypatch.setenv("COMPATIBLE_PRESET", "tei")
+    tei = Service(lambda asked: [{"index": at, "score": 0.5} for at in range(len(asked["texts"]))])
+    ask(tei, ["x"] * 33, send=send, top_n=1)
+    own = {"document_form": "native", "max_documents": 1, "listwise": True}
+    monkeypatch.setenv("COMPATIBLE_PRESET", json.dumps(own))
+    native = Service()
+    ask(native, MAPPINGS, send=send, max_documents=2)
+    with pytest.raises(InvalidRequestError, match="split_listwise=True"):
+        ask(native, send=send)
+    preferred = Service()
+    ask(preferred, send=send, preset="localai")
+
+    assert sorted(len(json.loads(sent.content)["texts"]) for sent in tei.requests) == [16, 17]
+    assert [json.loads(sent.content).keys() for sent in tei.requests] == [{"query", "texts"}] * 2
+    assert native.body["documents"] == MAPPINGS
+    assert preferred.body == PLAIN
+
+
+def test_a_service_s_preset_in_the_environment_finds_its_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As one in code does; not without it."""
+    monkeypatch.setenv("COMPATIBLE_PRESET", "zhipu")
+    with pytest.raises(MissingAPIKeyError, match="ZHIPU_API_KEY"):
+        ask(Service(), api_base=None)
+    monkeypatch.setenv("ZHIPU_API_KEY", "key-of-zhipu")
+    service = Service()
+    ask(service, api_base=None)
+
+    assert service.url == "https://open.bigmodel.cn/api/paas/v4/rerank"
+    assert authorization(service) == "Bearer key-of-zhipu"
 
 
 def test_the_preset_s_own_records_are_not_changed() -> None:
