@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import rerank_xinference
@@ -17,11 +19,16 @@ from rerank_core import (
 )
 from rerank_core.testing import Case, Check, Example, conformance
 from service import (
+    NOTHING,
+    CaptureCheck,
+    Difference,
     Failure,
     Send,
     Service,
     asking,
     both_ways,
+    by,
+    captures,
     check_failure,
     check_refused_unless_allowed,
     without_variables,
@@ -29,6 +36,7 @@ from service import (
 
 QUERY = "capital of France"
 DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
+THREE = [*DOCUMENTS, "Madrid is in Spain."]
 REPLY = {
     "id": "480dca92-8910-11ee-b76a-c2c8e4cad3f5",
     "results": [
@@ -74,6 +82,44 @@ CASE = Case(
 ask = asking("xinference/my-reranker", query=QUERY, documents=DOCUMENTS)
 VARIABLES = ("XINFERENCE_API_BASE", "XINFERENCE_SERVER_URL")
 bare_environment = without_variables("XINFERENCE_API_KEY", *VARIABLES)
+CALLS: dict[str, dict[str, Any]] = {
+    "xinference-xinference_client-full": {
+        "documents": THREE,
+        "top_n": 2,
+        "return_documents": True,
+        "return_len": True,
+    },
+    "xinference-xinference_client-minimal": {"documents": THREE},
+}
+DIFFERENCES: tuple[Difference, ...] = (
+    *(
+        (f"json.{field}", NOTHING, "the client writes out what it leaves unsaid", names)
+        for field, names in (
+            ("max_chunks_per_doc", tuple(CALLS)),
+            ("kwargs", tuple(CALLS)),
+            ("top_n", ("xinference-xinference_client-minimal",)),
+            ("return_len", ("xinference-xinference_client-minimal",)),
+        )
+    ),
+    (
+        "json.return_documents",
+        NOTHING,
+        "core attaches the caller's own documents",
+        tuple(CALLS),
+    ),
+    (
+        "headers.accept",
+        "application/json",
+        "the reply is always read as JSON",
+        tuple(CALLS),
+    ),
+    (
+        "headers.authorization",
+        "Bearer test-key",
+        "the capture was made of a server without authentication",
+        tuple(CALLS),
+    ),
+)
 WORDS = ("its words",)
 ERRORS: list[Failure] = [
     (400, {"detail": "its words"}, BadRequestError, ("its words", "GET /v1/models"), False),
@@ -94,6 +140,12 @@ ERRORS: list[Failure] = [
 @conformance(CASE)
 def test_conformance(check: Check) -> None:
     """The checks of the kit."""
+    check()
+
+
+@captures("xinference", CALLS, DIFFERENCES, by(ask))
+def test_captured_requests_are_sent(check: CaptureCheck) -> None:
+    """Those of the official client, field by field."""
     check()
 
 
