@@ -304,9 +304,26 @@ def _marked(body: Any) -> Any:
 # Usage in other usual places.
 
 
-@pytest.mark.parametrize(
-    "name", ["cohere", "jina", "together", "vllm", "litellm_proxy", "azure_ai", "scaleway"]
+# The others document no usage, another word for it, or a list, beside which nothing stands.
+_USUAL = (
+    "azure_ai",
+    "cohere",
+    "compatible",
+    "fireworks",
+    "infinity",
+    "jina",
+    "litellm_proxy",
+    "llamacpp",
+    "mixedbread",
+    "nvidia_nim",
+    "scaleway",
+    "together",
+    "vllm",
+    "voyage",
 )
+
+
+@pytest.mark.parametrize("name", _USUAL)
 @pytest.mark.parametrize(
     "beside",
     [
