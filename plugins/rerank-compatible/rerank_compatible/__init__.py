@@ -14,6 +14,7 @@ from rerank_compatible._presets import PRESETS
 from rerank_compatible._reading import read_meta, read_results
 from rerank_compatible._settings import OPTIONS, Settings, join, read_settings
 from rerank_core import (
+    BadRequestError,
     ConfigurationError,
     HTTPRequest,
     MissingAPIKeyError,
@@ -31,6 +32,7 @@ __all__ = ["PRESETS"]
 
 _OF_CALLS = ("max_tokens_per_doc", "max_chunks_per_doc")
 _LISTWISE = ("jina-reranker-v3", "listwise")
+_TOO_LONG = "is too large to process"
 _BASE, _KEY = "environment_api_base", "environment_api_key"
 
 
@@ -69,10 +71,17 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         max_document_chars=settings.max_document_chars,
         score_kind=settings.score_kind,
         listwise=named if settings.listwise is None else settings.listwise,
+        # llama.cpp's 500, by itself and behind others: the same text would come again.
+        error_types={_TOO_LONG: BadRequestError},
         hints={
+            _TOO_LONG: "llama.cpp cuts nothing: start it with a larger --ubatch-size and"
+            " --batch-size, or cut the document",
+            "unexpected endpoint": "LM Studio does not rerank: serve the model with llama-server"
+            " --rerank",
             401: "if no key was sent: give api_key=, since COMPATIBLE_API_KEY goes only to"
             " COMPATIBLE_API_BASE",
-            404: "if the path is wrong, give the whole URL as endpoint_url=",
+            404: "if the path is wrong, give the whole URL as endpoint_url=; if it is Ollama, it"
+            " does not rerank: serve the model with llama-server --rerank, or with Lemonade",
             405: "if the path is wrong, give the whole URL as endpoint_url=",
             422: "if the server calls the list of documents otherwise, give documents_field= or"
             " dialect=",

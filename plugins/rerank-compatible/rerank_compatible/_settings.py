@@ -183,6 +183,7 @@ def join(base_url: str, dialect: str) -> str:
     parts = urlsplit(base_url)
     usual = _PATHS.get(dialect, "/v1/rerank")
     path = parts.path.rstrip("/").removesuffix("/chat/completions").removesuffix("/embeddings")
+    path = path.replace("/v1-openai", "/v1")  # GPUStack's, of the chat alone
     if path.rpartition("/")[2].startswith("rerank"):
         return base_url
     path = f"{path}/{usual.rpartition('/')[2]}" if path else usual

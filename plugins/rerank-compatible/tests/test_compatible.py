@@ -14,6 +14,7 @@ import rerank_compatible
 from rerank_core import (
     APIStatusError,
     AuthenticationError,
+    BadRequestError,
     BilledUnits,
     ConfigurationError,
     InvalidRequestError,
@@ -123,6 +124,7 @@ def test_conformance_of_another_dialect(check: Check) -> None:
         ("http://h/v1/reranks", "http://h/v1/reranks"),
         ("http://h/reranker", "http://h/reranker"),
         ("http://h/rerank/v1", "http://h/rerank/v1/rerank"),
+        ("http://h/v1-openai", "http://h/v1/rerank"),
         ("http://h/v1/chat/completions/", "http://h/v1/rerank"),
         ("http://h/openai/v1/embeddings?k=a", "http://h/openai/v1/rerank?k=a"),
     ],
@@ -505,7 +507,7 @@ def test_the_error_names_what_was_found() -> None:
 )
 def test_an_error_under_a_good_status_is_that_error(reply: Any, options: Any, send: Send) -> None:
     """As LM Studio answers a path that it does not know."""
-    with pytest.raises(APIStatusError, match="Unexpected endpoint"):
+    with pytest.raises(APIStatusError, match=r"Unexpected endpoint.*llama-server --rerank"):
         ask(Service(reply), send=send, **options)
 
 
@@ -595,6 +597,23 @@ HINTS: list[Failure] = [
     (401, {"error": "no"}, AuthenticationError, ("COMPATIBLE_API_BASE",), False),
     (404, {"detail": "Not Found"}, NotFoundError, ("endpoint_url=",), False),
     (405, {"detail": "Method Not Allowed"}, APIStatusError, ("endpoint_url=",), False),
+    (404, {"detail": "Not Found"}, NotFoundError, ("Ollama",), False),
+    (422, {"detail": "missing field"}, BadRequestError, ("documents_field=",), False),
+    (
+        500,
+        {
+            "error": {
+                "code": 500,
+                "message": "input (600 tokens) is too large to process. increase the physical"
+                " batch size (current batch size: 512)",
+                "type": "server_error",
+            }
+        },
+        BadRequestError,
+        ("too large to process", "--ubatch-size"),
+        False,
+    ),
+    (500, {"error": "no memory"}, ServerError, ("no memory",), True),
     (501, {"error": {"message": "no"}}, ServerError, ("--rerank",), False),
 ]
 
