@@ -167,6 +167,10 @@ def _to_url(provider: Provider, settings: Settings) -> str:
     if settings.endpoint_url and base_url != settings.endpoint_url:
         message = "endpoint_url= is the whole URL: leave api_base= out"
         raise ConfigurationError(message)
+    parts = urlsplit(base_url)
+    if settings.api_base and not parts.path.strip("/"):
+        # The preset knows the path of a server that is elsewhere, too.
+        base_url = parts._replace(path=urlsplit(settings.api_base).path).geturl()
     return settings.endpoint_url or join(base_url, settings.dialect)
 
 

@@ -650,6 +650,25 @@ def test_a_preset_names_the_place(preset: str, url: str) -> None:
     assert service.url == url
 
 
+@pytest.mark.parametrize(
+    ("preset", "base", "url"),
+    [
+        ("infinity", "http://gpu:7997", "http://gpu:7997/rerank"),
+        ("infinity", "http://gpu:7997/v1", "http://gpu:7997/v1/rerank"),
+        ("novita", "https://api.novita.ai/", "https://api.novita.ai/openai/v1/rerank"),
+        ("localai", "http://gpu:8080", "http://gpu:8080/v1/rerank"),
+        ("gpustack", "http://gpu/v1-openai", "http://gpu/v1/rerank"),
+    ],
+)
+def test_a_preset_knows_the_path_of_a_server_elsewhere(preset: str, base: str, url: str) -> None:
+    """Where the address of one's own has none."""
+    service = Service()
+
+    ask(service, api_base=base, api_key="k", preset=preset)
+
+    assert service.url == url
+
+
 @pytest.mark.parametrize("preset", sorted(rerank_compatible.PRESETS))
 def test_every_preset_works(preset: str) -> None:
     """With an address and a key of one's own, and the settings it states."""

@@ -316,6 +316,24 @@ def reply(status: int, kind: str, reason: str) -> dict[str, Any]:
             ("Inference endpoint not found [m]", "_inference/rerank/_all"),
             False,
         ),
+        (
+            400,
+            {
+                "error": {
+                    "type": "status_exception",
+                    "reason": "Failed to rerank",
+                    "caused_by": {
+                        "type": "x",
+                        "reason": "between",
+                        "caused_by": {"type": "y", "reason": "the upstream's words"},
+                    },
+                },
+                "status": 400,
+            },
+            BadRequestError,
+            ("Failed to rerank: the upstream's words",),
+            False,
+        ),
         (429, {"error": "too many"}, RateLimitError, ("too many",), True),
         (503, reply(503, "status_exception", "starting"), ServerError, ("starting",), True),
     ],
