@@ -6,6 +6,7 @@ A call is what `rerank` takes, with an identity that is exchanged for tokens.
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -115,6 +116,7 @@ def form_of(request: httpx.Request) -> dict[str, str]:
     return {name: value for name, (value,) in form.items()}
 
 
+@functools.cache
 def listed_facts(provider: str) -> Provider:
     """The facts as listings see them."""
     (found,) = [found for found in list_providers() if found.name == provider]

@@ -99,6 +99,7 @@ def test_a_reply_too_large_is_refused(call: MakeCalls, found: Fault) -> None:
     check_fault(call, found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "sent"),
     [
@@ -191,6 +192,7 @@ def test_the_limit_itself_is_taken(encoding: str) -> None:
         read(len(content) - 1)
 
 
+@pytest.mark.slow
 def test_a_body_of_small_pieces_takes_no_more_than_its_size() -> None:
     """As a service makes it that sends each two bytes as a chunk of their own."""
     pieces = [bytes([at % 256, 0]) for at in range(MEGABYTE // 2)]
@@ -207,6 +209,7 @@ def test_a_body_of_small_pieces_takes_no_more_than_its_size() -> None:
     assert peak <= 4 * MEGABYTE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["direct", "through a proxy", "by a client of the caller's"])
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_other_tasks_have_their_turn_while_small_chunks_are_read(

@@ -1,11 +1,12 @@
 """Where things stand, and which may know which."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,11 @@ def test_all_packages_have_one_version_and_allow_a_range_of_each_other() -> None
     assert not [dependency for dependency in dependencies if "==" in dependency]
 
 
+@functools.cache
+def _distributions() -> Mapping[str, list[str]]:
+    return packages_distributions()
+
+
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
 def test_what_a_package_imports_it_declares(package: Path) -> None:
     """Also what only a function imports: nothing is there by the grace of a dependency's own."""
@@ -131,7 +137,7 @@ def test_what_a_package_imports_it_declares(package: Path) -> None:
     extras = project.get("optional-dependencies", {}).values()
     needs = [*project["dependencies"], *(need for extra in extras for need in extra)]
     declared = {_normal(need) for need in [project["name"], *needs]}
-    distributions = {**packages_distributions(), **{k: [v] for k, v in FRAMEWORKS.items()}}
+    distributions = {**_distributions(), **{k: [v] for k, v in FRAMEWORKS.items()}}
     roots = {name.split(".")[0] for path in _modules(package) for name in _imports(path)}
     foreign = roots - sys.stdlib_module_names - UNDECLARED.get(project["name"], set())
     undeclared = {

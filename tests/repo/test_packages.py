@@ -87,6 +87,7 @@ def test_importing_does_nothing_but_import(tmp_path: Path) -> None:
     assert _done_by_importing(tmp_path, *MODULES) == MODULES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "seen"),
     [

@@ -230,6 +230,7 @@ def _defined_in(path: Path) -> Iterator[str]:
             yield node.attr
 
 
+@pytest.mark.slow
 def test_no_private_name_of_another_library_is_imported() -> None:
     """Neither a module nor a name in it."""
     found = [
@@ -242,6 +243,7 @@ def test_no_private_name_of_another_library_is_imported() -> None:
     assert found == []
 
 
+@pytest.mark.slow
 def test_a_private_attribute_is_of_a_class_of_our_own() -> None:
     """Each one that is read or set anywhere is defined somewhere in this repository."""
     ours = {name for path in SOURCES for name in _defined_in(path)}

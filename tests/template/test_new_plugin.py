@@ -164,6 +164,7 @@ def test_one_broken_line_is_found(
     assert "Where to look: " in findings[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_command_finds_nothing_in_it(shape: str, folders: Mapping[str, Path]) -> None:
     """`rerank check-plugin` finds the case beside the module."""
@@ -175,6 +176,7 @@ def test_the_command_finds_nothing_in_it(shape: str, folders: Mapping[str, Path]
     assert ran.output.endswith("all checks passed\n")
 
 
+@pytest.mark.slow
 def test_the_command_says_what_is_broken(tmp_path: Path) -> None:
     """With 1 as its exit code."""
     folder = write_plugin("acme", tmp_path)

@@ -250,6 +250,7 @@ def test_two(monkeypatch):
 """
 
 
+@pytest.mark.slow
 def test_after_the_test_all_is_as_it_was(tmp_path: Path) -> None:
     """A call with the same arguments needs its key again."""
     (tmp_path / "test_it.py").write_text(_TWO_TESTS, encoding="utf-8")
@@ -257,6 +258,7 @@ def test_after_the_test_all_is_as_it_was(tmp_path: Path) -> None:
     assert "2 passed" in run_pytest(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_fixture_can_be_named_as_a_plugin(tmp_path: Path) -> None:
     """In a `conftest.py`, as pytest's users know it."""
     named = 'pytest_plugins = ["rerank_core.testing.fixtures"]'

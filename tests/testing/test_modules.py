@@ -131,6 +131,7 @@ def test_a_light_import_is_right(folder: Path) -> None:
     assert _finding("check_import_is_light", folder) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "what"),
     [

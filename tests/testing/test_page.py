@@ -54,6 +54,7 @@ def test_the_page_has_what_it_promises() -> None:
         assert any(name in block for block in TESTS), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", range(len(TESTS)))
 def test_a_block_passes_as_a_test(at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a process of its own, where no key is set and nothing else is loaded."""

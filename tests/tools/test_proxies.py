@@ -45,6 +45,7 @@ def run(way: str, base: str, **variables: str) -> subprocess.CompletedProcess[st
     )
 
 
+@pytest.mark.slow
 @every_way
 @pytest.mark.parametrize("user", ["", USER], ids=["plain", "credentials"])
 def test_http_goes_through_its_proxy(way: str, user: str, certificate: Path) -> None:
@@ -59,6 +60,7 @@ def test_http_goes_through_its_proxy(way: str, user: str, certificate: Path) -> 
     assert request.headers["authorization"] == f"Bearer {KEY}"
 
 
+@pytest.mark.slow
 @every_way
 @pytest.mark.parametrize("user", ["", USER], ids=["plain", "credentials"])
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
@@ -79,6 +81,7 @@ def test_https_goes_through_a_tunnel(way: str, user: str, variable: str, certifi
     assert inside.headers["authorization"] == f"Bearer {KEY}"
 
 
+@pytest.mark.slow
 @every_way
 def test_a_proxy_that_shows_the_wrong_certificate_gets_no_key(way: str, certificate: Path) -> None:
     """TLS is verified inside the tunnel, too; the proxy's password is in no text."""
@@ -93,6 +96,7 @@ def test_a_proxy_that_shows_the_wrong_certificate_gets_no_key(way: str, certific
     assert "secret-of-the-proxy" not in done.stderr
 
 
+@pytest.mark.slow
 @every_way
 def test_what_the_environment_excepts_goes_directly(way: str, certificate: Path) -> None:
     """`NO_PROXY` names a host: it is asked itself."""

@@ -67,6 +67,7 @@ def test_the_page_is_whole_and_runs_nothing(report: Report) -> None:
     assert "default-src &#x27;none&#x27;" in page
 
 
+@pytest.mark.slow
 def test_the_page_has_its_figures(report: Report) -> None:
     """Each that there are values for, as SVG in the page."""
     pytest.importorskip("matplotlib")

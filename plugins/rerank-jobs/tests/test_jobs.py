@@ -113,6 +113,7 @@ def kill_and_resume(tmp_path: Path, service: JobService, kills: int, rows: int) 
     assert rows <= len(service.bodies) <= rows + kills * AT_ONCE
 
 
+@pytest.mark.slow
 def test_killed_and_run_again_each_row_is_there_once(tmp_path: Path, service: JobService) -> None:
     """What is paid twice is at most what was under way."""
     kill_and_resume(tmp_path, service, kills=3, rows=60)
@@ -126,6 +127,7 @@ def test_killed_at_twenty_moments_each_row_is_there_once(
     kill_and_resume(tmp_path, service, kills=20, rows=400)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [1, 2])
 def test_an_interrupt_saves_what_is_under_way(
     tmp_path: Path, service: JobService, times: int

@@ -1156,6 +1156,7 @@ def test_a_tokenizer_that_finds_nothing_is_no_success(cross_encoder: Path) -> No
         score(cross_encoder, "a", ["cat"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "extra"), [("minilm", "minilm"), ("onnx:", "onnx")])
 @pytest.mark.parametrize("package", ["onnxruntime", "tokenizers", "numpy"])
 def test_a_missing_extra_is_asked_for(
@@ -1319,6 +1320,7 @@ print(rerank_core.rerank("local/minilm", "a fox", ["A fox is red."]).results[0].
     assert [*tmp_path.rglob("*")] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("chosen", "said"), [({}, "off\n1\n"), ({"ORT_DISABLE_TELEMETRY": "0"}, "0\n")], ids=str
 )
@@ -1335,6 +1337,7 @@ print(os.environ["ORT_DISABLE_TELEMETRY"])
     assert run_fresh(code, {**inherited, "CI": "true", **chosen}) == said
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 def test_a_forked_process_loads_its_own() -> None:
     """The threads of its parent's session are not in it."""

@@ -217,6 +217,7 @@ def test_the_models_are_listed() -> None:
     assert all(row["good_for"] for row in rows.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["bm25", "minilm", "hybrid"])
 @pytest.mark.parametrize("deadline", ["None", "60"])
 def test_a_call_in_an_atexit_function_answers(model: str, deadline: str) -> None:

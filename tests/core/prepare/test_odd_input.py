@@ -85,6 +85,7 @@ def _digests(documents: list[str]) -> list[str]:
     return [sha256(document.encode()).hexdigest()[:16] for document in documents]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 50])
 def test_fifty_megabytes_are_sent_whole(ask: Ask, count: int) -> None:
     """In one document or in many, no two places of which are alike."""

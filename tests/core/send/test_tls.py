@@ -209,6 +209,7 @@ def _collected(server: Loopback) -> int:
     return server.open_connections
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("trusted")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # as below
 @pytest.mark.parametrize("way", ASYNC_WAYS)

@@ -73,9 +73,13 @@ def target_of(reranker: Reranker) -> Target:
 
 def replying(content: JSON, status: int = 200, headers: Mapping[str, str] | None = None) -> Respond:
     """Answers every request with the same: bytes as they are, anything else as JSON."""
-    raw = content if isinstance(content, bytes) else encode_json(content)
     kind = {"content-type": "application/json", **(headers or {})}
-    return lambda _: httpx.Response(status, headers=kind, content=raw)
+
+    def respond(_: httpx.Request) -> httpx.Response:
+        raw = content if isinstance(content, bytes) else encode_json(content)
+        return httpx.Response(status, headers=kind, content=raw)
+
+    return respond
 
 
 def computes(case: Case) -> bool:
@@ -102,10 +106,10 @@ class _Answered:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._hooks, name)
 
-    def build_request(self, *arguments: Any) -> Compute:
+    def build_request(self, *arguments: Any) -> HTTPRequest | Compute:
         """Build as the plugin does, and compute nothing."""
-        self._hooks.build_request(*arguments)
-        return Compute(lambda: self._payload)
+        built: HTTPRequest | Compute = self._hooks.build_request(*arguments)
+        return Compute(lambda: self._payload) if isinstance(built, Compute) else built
 
 
 def ask(
@@ -129,13 +133,10 @@ def ask(
         headers: The reply's headers.
         **options: Options of the connection.
     """
-    in_process = computes(case)
-    respond = replying({} if in_process else content, status, headers)
-    reranker = Service(case, respond).reranker(**options)
-    if in_process:
-        answered: Any = _Answered(target_of(reranker).hooks, content)
-        (route,) = reranker._routes  # noqa: SLF001 - a part replaced
-        route.target = evolve(route.target, hooks=answered)
+    reranker = Service(case, replying(content, status, headers)).reranker(**options)
+    answered: Any = _Answered(target_of(reranker).hooks, content)
+    (route,) = reranker._routes  # noqa: SLF001 - a part replaced
+    route.target = evolve(route.target, hooks=answered)
     return asyncio.run(reranker.arerank(**call)) if awaited else reranker.rerank(**call)
 
 
