@@ -150,6 +150,7 @@ def _to_url(provider: Provider, request: RerankRequest) -> str:
     if base == _BASE:
         region = aws.region_of(request)
         base = f"https://runtime.sagemaker.{region}.{aws.domain_of(region)}"
+    aws.check_region(base, request)
     if base.endswith("/invocations"):
         return base
     _, endpoint = _split(request.model, request.options)

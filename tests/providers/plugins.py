@@ -86,7 +86,7 @@ def _found() -> list[Plugin]:
     for folder in PLUGINS:
         facts = listed.get(folder.replace("-", "_"))
         # The others run in this process, or are no provider.
-        if facts and (facts.base_url or facts.base_url_required):
+        if facts and (facts.base_url or facts.base_url_env):
             case = next(iter(cases_of(folder).values()))
             plugins.append(Plugin(folder, case, facts))
     return plugins

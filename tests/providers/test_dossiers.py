@@ -12,7 +12,7 @@ from attrs import frozen
 
 from service import facts
 
-from .plugins import ALL, BY_NAME
+from .plugins import ALL, BY_NAME, Plugin, every_plugin
 
 UNKNOWN = None
 PER_UNIT, PER_TOKEN = "search_units", "total_tokens"
@@ -281,6 +281,58 @@ MODELS: list[tuple[str, int | None, float | None, str | None, str | None]] = [
     ("voyage/rerank-lite-1", 4000, 0.02, PER_TOKEN, None),
     ("watsonx/cross-encoder/ms-marco-minilm-l-12-v2", 512, UNKNOWN, None, None),
 ]
+# What a score is, and whether it depends on the other documents of a request.
+SCORES: dict[str, tuple[str, bool]] = {
+    "azure_ai": ("probability", False),
+    "bedrock": ("probability", False),
+    "cloudflare": ("logit", False),
+    "cohere": ("probability", False),
+    "compatible": ("opaque", False),  # only the caller knows the model
+    "contextual": ("probability", True),  # how is not documented, and instructions weigh recency
+    "dashscope": ("probability", True),
+    "deepinfra": ("probability", False),
+    "elastic": ("opaque", False),  # that of the service behind an endpoint
+    "fireworks": ("probability", False),
+    "huggingface": ("probability", False),
+    "infinity": ("probability", False),
+    "isaacus": ("probability", False),
+    "jina": ("probability", False),
+    "litellm_proxy": ("opaque", False),
+    "llamacpp": ("opaque", False),  # a logit of most models, a probability of Qwen3's
+    "mixedbread": ("opaque", False),
+    "nvidia_nim": ("logit", False),
+    "oci": ("probability", False),
+    "openrouter": ("opaque", False),  # that of whoever answers
+    "pinecone": ("probability", False),
+    "sagemaker": ("probability", False),
+    "scaleway": ("opaque", False),
+    "siliconflow": ("opaque", False),
+    "together": ("opaque", False),
+    "vertex_ai": ("probability", False),
+    "vllm": ("opaque", False),
+    "volcengine": ("opaque", False),
+    "voyage": ("probability", False),
+    "watsonx": ("logit", False),
+    "xinference": ("opaque", False),
+}
+OTHER_SCORES: dict[str, tuple[str, bool]] = {
+    "compatible/jina-reranker-v3": ("opaque", True),
+    "deepinfra/nvidia/Nemotron-3.5-Rerank-8B-BF16": ("opaque", False),
+    "elastic/.rerank-v1-elasticsearch": ("logit", False),
+    "elastic/.jina-reranker-v3": ("opaque", True),
+    "elastic/.jina-reranker-v3.5": ("opaque", True),
+    "jina/jina-reranker-v3": ("opaque", True),  # a cosine, from -1 to 1
+    "jina/jina-reranker-v3.5": ("opaque", True),
+    "jina/jina-colbert-v1-en": ("opaque", False),
+    "jina/jina-colbert-v2": ("opaque", False),
+    "mixedbread/mixedbread-ai/mxbai-rerank-large-v1": ("probability", False),
+    "mixedbread/mixedbread-ai/mxbai-rerank-base-v1": ("probability", False),
+    "mixedbread/mixedbread-ai/mxbai-rerank-xsmall-v1": ("probability", False),
+    "mixedbread/mxbai-rerank-v3-listwise": ("opaque", True),
+    "together/Salesforce/Llama-Rank-V1": ("probability", False),
+    "xinference/jina-reranker-v3": ("opaque", True),
+    "xinference/jina-reranker-v3.5": ("opaque", True),
+}
 
 
 def _facts(model: str) -> Any:
@@ -289,8 +341,8 @@ def _facts(model: str) -> Any:
 
 
 def test_every_provider_has_pages() -> None:
-    """A new one is read before it is written."""
-    assert {plugin.name for plugin in ALL} <= {*PAGES}
+    """A new one is read before it is written; what speaks to any server has none of its own."""
+    assert {plugin.name for plugin in ALL} == {*PAGES, "compatible"} == {*SCORES}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -304,6 +356,19 @@ def test_a_provider_is_reached_as_its_pages_say(name: str) -> None:
     assert known.base_url_env == pages.bases
     assert known.max_documents == pages.most
     assert known.docs_url.startswith("https://")
+
+
+@pytest.mark.filterwarnings("ignore:.*was switched off:FutureWarning")
+@every_plugin
+def test_scores_are_what_the_pages_say(plugin: Plugin) -> None:
+    """Of every model that is known: only such lists are split whose scores can be compared."""
+    others = {name for name in OTHER_SCORES if name.startswith(f"{plugin.name}/")}
+    listed = {f"{plugin.name}/{model}" for model in plugin.facts.models or ("any",)}
+
+    for model in others | listed:
+        known = _facts(model)
+        wanted = OTHER_SCORES.get(model, SCORES[plugin.name])
+        assert (known.score_kind, known.listwise) == wanted, model
 
 
 @pytest.mark.filterwarnings("ignore:.*was switched off:FutureWarning")

@@ -6,6 +6,9 @@ plugin's work.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 import httpx
@@ -190,7 +193,10 @@ def test_what_is_no_ranking_shows_its_beginning(plugin: Plugin, content: bytes) 
 
 # Another well-known shape where an object was expected.
 
-OBJECTS = [plugin for plugin in ALL if isinstance(plugin.reply(), dict)]
+# But for the plugin that reads a list as well.
+OBJECTS = [
+    plugin for plugin in ALL if isinstance(plugin.reply(), dict) and plugin.name != "compatible"
+]
 LISTS: list[Any] = [
     [{"index": 0, "score": 0.5}, {"index": 1, "score": 0.4}],
     [0.5, 0.4],
@@ -208,7 +214,8 @@ def test_a_list_where_an_object_was_expected_is_told(plugin: Plugin, body: Any) 
     error = _outcome(plugin, httpx.Response(200, json=body))
 
     assert isinstance(error, ResponseParseError), repr(error)
-    assert "list" in str(error)
+    assert f"is a list, an object with {error.path!r} was expected" in str(error)
+    assert "docs/servers.md" in str(error)
     assert [word for word in OF_PYTHON if word in str(error)] == []
 
 
@@ -220,6 +227,33 @@ def test_a_single_value_is_told(plugin: Plugin, body: Any) -> None:
 
     assert isinstance(error, (ResponseParseError, APIStatusError)), repr(error)
     assert [word for word in OF_PYTHON if word in str(error)] == []
+
+
+@pytest.mark.parametrize("plugin", OBJECTS, ids=[plugin.name for plugin in OBJECTS])
+def test_the_part_of_a_reply_that_is_of_another_kind_is_told(plugin: Plugin) -> None:
+    """By its place, in words that are none of Python's, whichever part it is."""
+    good, names = plugin.reply(), set()
+    for body in _damaged(good):
+        error = _outcome(plugin, httpx.Response(200, json=body))
+        if isinstance(error, RerankResponse):
+            continue  # what stands beside a ranking
+        assert isinstance(error, ResponseParseError), repr(error)
+        assert [word for word in OF_PYTHON if word in str(error)] == []
+        names.add(re.split(r"[.[]", error.path)[0])
+
+    assert names
+    assert names <= {*good}
+
+
+def _damaged(body: Any) -> Iterator[Any]:
+    """The reply with each of its objects and lists in turn replaced; of a list the first."""
+    places = body.items() if isinstance(body, dict) else enumerate(body[:1])
+    for place, inner in places:
+        if isinstance(inner, (dict, list)):
+            for other in (None, "text", 5, True, *_damaged(inner)):
+                changed = copy(body)
+                changed[place] = other
+                yield changed
 
 
 # A ranking beside what says that all is well, or beside half an emoji, is a ranking.
@@ -270,9 +304,26 @@ def _marked(body: Any) -> Any:
 # Usage in other usual places.
 
 
-@pytest.mark.parametrize(
-    "name", ["cohere", "jina", "together", "vllm", "litellm_proxy", "azure_ai", "scaleway"]
+# The others document no usage, another word for it, or a list, beside which nothing stands.
+_USUAL = (
+    "azure_ai",
+    "cohere",
+    "compatible",
+    "fireworks",
+    "infinity",
+    "jina",
+    "litellm_proxy",
+    "llamacpp",
+    "mixedbread",
+    "nvidia_nim",
+    "scaleway",
+    "together",
+    "vllm",
+    "voyage",
 )
+
+
+@pytest.mark.parametrize("name", _USUAL)
 @pytest.mark.parametrize(
     "beside",
     [

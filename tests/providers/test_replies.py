@@ -14,6 +14,7 @@ from .plugins import ALL, BY_NAME, DOCUMENTS, Plugin, every_plugin
 
 # Where replies say which model answered.
 _SAID_IN = {
+    "compatible": "model",
     "dashscope": "model",
     "fireworks": "model",
     "infinity": "model",

@@ -191,6 +191,18 @@ def test_type_and_hint_follow_the_service_s_words(
     assert not others or others not in str(error)
 
 
+def test_documents_that_a_proxy_quotes_do_not_hide_what_to_do() -> None:
+    """LiteLLM's 422 for too many has all of them in its message, which is cut."""
+    quoted = [{"loc": ["body", "documents"], "msg": _TOO_MANY, "input": ["a long text"] * 2500}]
+    message = f"litellm.BadRequestError: InfinityException - {quoted}"
+
+    error = _caught(BY_NAME["litellm_proxy"], 422, {"error": {"message": message, "code": "422"}})
+
+    assert len(str(error)) < 1000
+    assert _TOO_MANY in str(error)
+    assert "max_documents=" in str(error)
+
+
 def test_a_path_that_azure_does_not_have_is_answered_with_the_one_that_was_tried() -> None:
     """Without a password that stands in the address."""
     plugin = BY_NAME["azure_ai"]

@@ -117,7 +117,8 @@ def test_many_documents_in_many_forms(llamacpp: LlamaServer, plugin: str) -> Non
     assert math.isfinite(response.results[0].relevance_score)
 
 
-def test_a_pair_that_is_too_long_is_a_bad_request(llamacpp: LlamaServer) -> None:
+@both_plugins
+def test_a_pair_that_is_too_long_is_a_bad_request(llamacpp: LlamaServer, plugin: str) -> None:
     """Although the server answers 500: one such document fails the list, here and elsewhere."""
     documents = ["short", "word " * llamacpp.max_tokens]
     reply = post(llamacpp, documents=documents)
@@ -128,7 +129,7 @@ def test_a_pair_that_is_too_long_is_a_bad_request(llamacpp: LlamaServer) -> None
             documents=documents,
             fallbacks=["local/bm25"],
             on_failure="passthrough",
-            **connect(llamacpp, "llamacpp"),
+            **connect(llamacpp, plugin),
         )
 
     assert reply.status_code == 500

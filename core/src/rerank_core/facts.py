@@ -139,6 +139,8 @@ class Provider:
         extra_params: Parameters that only this provider knows, each with its name on the wire.
         options: Options of the connection that only this provider knows, each with the variables
             that supply it.
+        shaping_options: Names in `options` that `resolve_provider` is given from their variables,
+            too, because facts follow from them. The same names for every model.
         secret_options: Options that are secrets, each with its variables: only `auth` and
             `option_sources` get their values. The same names for every model.
         option_sources: For an option that neither the caller nor a variable gives, a function
@@ -159,7 +161,8 @@ class Provider:
         listwise: Whether a document's score depends on the other documents in the request, so
             that splitting a list changes it.
         error_types: Statuses, codes in the body of an error, or phrases of its message (lower
-            case, with a space), that mean another error than usual.
+            case, with a space), that mean another error than usual. A mistake of the caller's is
+            not retried, although its status be a 5xx.
         retry_statuses: Statuses that are worth a retry beyond 408, 425, 429 and 5xx.
         final_statuses: Statuses that no retry mends although they are 5xx.
         retry_after_pattern: A regular expression whose first group is the seconds to wait, where
@@ -186,6 +189,7 @@ class Provider:
     params: Mapping[str, str] = field(factory=dict, validator=_names)
     extra_params: Mapping[str, str] = field(factory=dict, validator=_names)
     options: Mapping[str, tuple[str, ...]] = field(factory=dict, validator=_variables)
+    shaping_options: tuple[str, ...] = field(default=(), validator=_strings)
     secret_options: Mapping[str, tuple[str, ...]] = field(factory=dict, validator=_variables)
     option_sources: Mapping[str, Callable[[Mapping[str, Any]], Any]] = field(
         factory=dict, validator=_sources

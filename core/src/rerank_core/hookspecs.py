@@ -44,7 +44,8 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider | None:
         model: The model's name without its provider; never checked against a list, because
             private models exist.
         options: What the caller gave for the connection: every keyword that core does not know,
-            without secrets, and `api_base` where caller or environment state one.
+            without secrets; and `api_base` and the facts' `shaping_options` where caller or
+            environment state them.
 
     Returns:
         The facts. Core takes key and base URL from argument, environment and these facts.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from rerank_bedrock._credentials import (
     FILES_AND_ROLES,
@@ -24,6 +24,7 @@ from rerank_bedrock._endpoints import (
     INVOKE_BASE,
     RERANK_BASE,
     SERVICES,
+    StatedRegion,
     arn_of,
     endpoint_of,
     region_by_host,
@@ -56,16 +57,6 @@ _ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_BEDROCK_RUNTIME_ENDPOINT", "BEDROCK_API_B
 # units: they are counted in documents, and where some are longer than a chunk, the bill is higher.
 _PRICES = {"amazon.rerank-v1:0": 0.001, "cohere.rerank-v3-5:0": 0.002}
 _PER_UNIT = 100
-
-
-@frozen
-class _Stated:
-    """The source of an option whose value the model's ARN or the base URL states."""
-
-    value: str
-
-    def __call__(self, _: Mapping[str, Any]) -> str:
-        return self.value
 
 
 @hookimpl
@@ -103,7 +94,9 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         | ({} if route else {"runtime_endpoint": (_RUNTIME,)}),
         # Whoever names a profile means that one, not the keys of a variable.
         secret_options=dict.fromkeys(SECRETS, ()) if profile else SECRETS,
-        option_sources={"aws_region_name": _Stated(stated) if stated else RegionOfProfile(profile)}
+        option_sources={
+            "aws_region_name": StatedRegion(stated) if stated else RegionOfProfile(profile)
+        }
         | ({} if route else {"route": RouteByCredentials(profile)}),
         takes_mappings=settled != "invoke",  # InvokeModel gets, and its limit counts, their text
         max_documents=1000,

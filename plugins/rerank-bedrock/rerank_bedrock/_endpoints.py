@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote
+
+from attrs import frozen
 
 from rerank_core import (
     ConfigurationError,
@@ -34,9 +38,11 @@ _DOMAIN = f"(?:{'|'.join({re.escape(name): 0 for row in _PARTITIONS for name in 
 _AWS_HOST = re.compile(
     rf"//bedrock(?:-agent)?(?:-runtime|-mantle)?((?:-fips)?\.({_REGION})\.{_DOMAIN}(?=/|:|$))"
 )
-# The region of any endpoint of AWS's own, a private link's as well.
+# The region of an endpoint of a service that is signed for here, a private link's as well; not
+# that of a proxy which somebody has at AWS.
 _REGION_OF_HOST = re.compile(
-    rf"\w+://([^/?#@]*@)?[^/?#@]*bedrock[a-z-]*\.({_REGION})\.(vpce\.)?{_DOMAIN}(/|:|$)"
+    rf"\w+://([^/?#@]*@)?[^/?#@]*(?:bedrock|sagemaker)[a-z-]*\.({_REGION})"
+    rf"\.(vpce\.)?{_DOMAIN}(/|:|$)"
 )
 # The paths of the chat on these hosts, in the ways of OpenAI and Anthropic.
 _CHAT = re.compile(
@@ -61,6 +67,30 @@ def region_by_host(base_url: str | None) -> str | None:
     """The region that a base URL of AWS's own names."""
     found = _REGION_OF_HOST.match(base_url or "")
     return found[2] if found else None
+
+
+@frozen
+class StatedRegion:
+    """The source of a region that the base URL or a model's ARN states."""
+
+    region: str
+
+    def __call__(self, _: Mapping[str, Any]) -> str:
+        return self.region
+
+
+def check_region(base_url: str, request: RerankRequest) -> None:
+    """A signature is for one region, and that of another would be refused.
+
+    Raises:
+        ConfigurationError: The base URL is another region's than the one to sign for.
+    """
+    if (stated := region_by_host(base_url)) and stated != (region := region_of(request)):
+        message = (
+            f"the base URL is that of {stated}, but the region is {region}: give one of"
+            " api_base= and aws_region_name="
+        )
+        raise ConfigurationError(message)
 
 
 def route_of(provider: Provider, request: RerankRequest) -> str:
@@ -89,13 +119,8 @@ def endpoint_of(provider: Provider, request: RerankRequest, route: str) -> str:
     if base in {RERANK_BASE, INVOKE_BASE}:
         region = region_of(request)
         base = f"https://{SERVICES[route]}.{region}.{domain_of(region)}"
-    elif (stated := region_by_host(base)) and stated != (region := region_of(request)):
-        # A signature is for one region, and this one would be refused.
-        message = (
-            f"the base URL is that of {stated}, but the region is {region}: give one of"
-            " api_base= and aws_region_name="
-        )
-        raise ConfigurationError(message)
+    else:
+        check_region(base, request)
     if _AWS_HOST.search(base):
         base = _AWS_HOST.sub(rf"//{SERVICES[route]}\1", _CHAT.sub(r"\1", base), count=1)
     # The model is one segment of the path; what signs it encodes the path once more.

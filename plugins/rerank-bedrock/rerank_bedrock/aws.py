@@ -14,7 +14,13 @@ from rerank_bedrock._credentials import (
     REGION,
     RegionOfProfile,
 )
-from rerank_bedrock._endpoints import domain_of, region_of
+from rerank_bedrock._endpoints import (
+    StatedRegion,
+    check_region,
+    domain_of,
+    region_by_host,
+    region_of,
+)
 from rerank_bedrock._errors import SIGNATURE_ERRORS, SIGNATURE_HINTS
 from rerank_core import Provider
 
@@ -27,6 +33,7 @@ __all__ = [
     "SIGNATURE_ERRORS",
     "SIGNATURE_HINTS",
     "SigV4Facts",
+    "check_region",
     "domain_of",
     "region_of",
     "sigv4_auth",
@@ -51,11 +58,18 @@ def sigv4_facts(options: Mapping[str, Any]) -> SigV4Facts:
         options: What `resolve_provider` was given.
     """
     profile = options.get("aws_profile_name")
+    # A region that the base URL states is meant: variables are for all of AWS.
+    stated = region_by_host(options.get("api_base"))
     return SigV4Facts(
-        options={"aws_region_name": REGION, "aws_profile_name": () if profile else PROFILE},
+        options={
+            "aws_region_name": () if stated else REGION,
+            "aws_profile_name": () if profile else PROFILE,
+        },
         # Whoever names a profile means that one, not the keys of a variable.
         secret_options=dict.fromkeys(CREDENTIALS, ()) if profile else CREDENTIALS,
-        option_sources={"aws_region_name": RegionOfProfile(profile)},
+        option_sources={
+            "aws_region_name": StatedRegion(stated) if stated else RegionOfProfile(profile)
+        },
     )
 
 

@@ -14,6 +14,7 @@ from rerank_compatible._presets import PRESETS
 from rerank_compatible._reading import read_meta, read_results
 from rerank_compatible._settings import OPTIONS, Settings, join, read_settings
 from rerank_core import (
+    BadRequestError,
     ConfigurationError,
     HTTPRequest,
     MissingAPIKeyError,
@@ -31,6 +32,7 @@ __all__ = ["PRESETS"]
 
 _OF_CALLS = ("max_tokens_per_doc", "max_chunks_per_doc")
 _LISTWISE = ("jina-reranker-v3", "listwise")
+_TOO_LONG = "is too large to process"
 _BASE, _KEY = "environment_api_base", "environment_api_key"
 
 
@@ -61,6 +63,7 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
             **dict.fromkeys(OPTIONS, ()),
             _BASE: ("COMPATIBLE_API_BASE",),
         },
+        shaping_options=("preset",),
         secret_options={_KEY: ("COMPATIBLE_API_KEY",)},
         takes_mappings=settings.document_form == "native",
         max_documents=settings.max_documents,
@@ -68,11 +71,20 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         max_document_chars=settings.max_document_chars,
         score_kind=settings.score_kind,
         listwise=named if settings.listwise is None else settings.listwise,
+        # llama.cpp's 500, by itself and behind others: the same text would come again.
+        error_types={_TOO_LONG: BadRequestError},
         hints={
-            401: "give api_key=; COMPATIBLE_API_KEY is sent only to COMPATIBLE_API_BASE",
-            404: "if the path is wrong, give the whole URL as endpoint_url=",
+            _TOO_LONG: "llama.cpp cuts nothing: start it with a larger --ubatch-size and"
+            " --batch-size, or cut the document",
+            "unexpected endpoint": "LM Studio does not rerank: serve the model with llama-server"
+            " --rerank",
+            401: "if no key was sent: give api_key=, since COMPATIBLE_API_KEY goes only to"
+            " COMPATIBLE_API_BASE",
+            404: "if the path is wrong, give the whole URL as endpoint_url=; if it is Ollama, it"
+            " does not rerank: serve the model with llama-server --rerank, or with Lemonade",
             405: "if the path is wrong, give the whole URL as endpoint_url=",
-            422: "the server may want another documents_field= or dialect=",
+            422: "if the server calls the list of documents otherwise, give documents_field= or"
+            " dialect=",
             501: "if it is llama.cpp, start it with --rerank",
         },
     )
@@ -155,6 +167,10 @@ def _to_url(provider: Provider, settings: Settings) -> str:
     if settings.endpoint_url and base_url != settings.endpoint_url:
         message = "endpoint_url= is the whole URL: leave api_base= out"
         raise ConfigurationError(message)
+    parts = urlsplit(base_url)
+    if settings.api_base and not parts.path.strip("/"):
+        # The preset knows the path of a server that is elsewhere, too.
+        base_url = parts._replace(path=urlsplit(settings.api_base).path).geturl()
     return settings.endpoint_url or join(base_url, settings.dialect)
 
 

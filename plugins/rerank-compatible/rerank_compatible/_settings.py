@@ -178,11 +178,12 @@ def join(base_url: str, dialect: str) -> str:
 
     A path that ends in a segment such as `rerank`, `reranking` or `reranks` stays as it is, with
     its slash; a bare origin gets the usual path; to any other path only the endpoint is added,
-    never a version.
+    never a version. The endpoint of a chat is taken for its base.
     """
     parts = urlsplit(base_url)
     usual = _PATHS.get(dialect, "/v1/rerank")
-    path = parts.path.rstrip("/")
+    path = parts.path.rstrip("/").removesuffix("/chat/completions").removesuffix("/embeddings")
+    path = path.replace("/v1-openai", "/v1")  # GPUStack's, of the chat alone
     if path.rpartition("/")[2].startswith("rerank"):
         return base_url
     path = f"{path}/{usual.rpartition('/')[2]}" if path else usual

@@ -14,6 +14,7 @@ import rerank_compatible
 from failures import Failure, failing
 from rerank_core import (
     APIStatusError,
+    BadRequestError,
     BilledUnits,
     ConfigurationError,
     InvalidRequestError,
@@ -119,6 +120,9 @@ def test_conformance_of_another_dialect(check: Check) -> None:
         ("http://h/v1/reranks", "http://h/v1/reranks"),
         ("http://h/reranker", "http://h/reranker"),
         ("http://h/rerank/v1", "http://h/rerank/v1/rerank"),
+        ("http://h/v1-openai", "http://h/v1/rerank"),
+        ("http://h/v1/chat/completions/", "http://h/v1/rerank"),
+        ("http://h/openai/v1/embeddings?k=a", "http://h/openai/v1/rerank?k=a"),
     ],
 )
 def test_a_base_url_is_joined(base: str, url: str) -> None:
@@ -499,7 +503,7 @@ def test_the_error_names_what_was_found() -> None:
 )
 def test_an_error_under_a_good_status_is_that_error(reply: Any, options: Any, send: Send) -> None:
     """As LM Studio answers a path that it does not know."""
-    with pytest.raises(APIStatusError, match="Unexpected endpoint"):
+    with pytest.raises(APIStatusError, match=r"Unexpected endpoint.*llama-server --rerank"):
         ask(Service(reply), send=send, **options)
 
 
@@ -587,8 +591,24 @@ def test_what_stands_beside_the_ranking_is_read_where_it_can_be() -> None:
 
 HINTS = [
     Failure(401, {"error": "no"}, "COMPATIBLE_API_BASE"),
-    Failure(404, {"detail": "Not Found"}, "endpoint_url="),
+    Failure(404, {"detail": "Not Found"}, ("endpoint_url=", "Ollama")),
     Failure(405, {"detail": "Method Not Allowed"}, "endpoint_url="),
+    Failure(422, {"detail": "missing field"}, "documents_field="),
+    Failure(
+        500,
+        {
+            "error": {
+                "code": 500,
+                "message": "input (600 tokens) is too large to process. increase the physical"
+                " batch size (current batch size: 512)",
+                "type": "server_error",
+            }
+        },
+        ("too large to process", "--ubatch-size"),
+        BadRequestError,
+        retried=False,
+    ),
+    Failure(500, {"error": "no memory"}, "no memory"),
     Failure(501, {"error": {"message": "no"}}, "--rerank"),
 ]
 
@@ -617,6 +637,25 @@ def test_a_preset_names_the_place(preset: str, url: str) -> None:
     service = Service(rows_of("score") if preset in ("sglang", "tei") else reply_of())
 
     ask(service, api_base=None, api_key="k", preset=preset)
+
+    assert service.url == url
+
+
+@pytest.mark.parametrize(
+    ("preset", "base", "url"),
+    [
+        ("infinity", "http://gpu:7997", "http://gpu:7997/rerank"),
+        ("infinity", "http://gpu:7997/v1", "http://gpu:7997/v1/rerank"),
+        ("novita", "https://api.novita.ai/", "https://api.novita.ai/openai/v1/rerank"),
+        ("localai", "http://gpu:8080", "http://gpu:8080/v1/rerank"),
+        ("gpustack", "http://gpu/v1-openai", "http://gpu/v1/rerank"),
+    ],
+)
+def test_a_preset_knows_the_path_of_a_server_elsewhere(preset: str, base: str, url: str) -> None:
+    """Where the address of one's own has none."""
+    service = Service()
+
+    ask(service, api_base=base, api_key="k", preset=preset)
 
     assert service.url == url
 
@@ -699,6 +738,44 @@ def test_a_preset_in_the_environment(send: Send, monkeypatch: pytest.MonkeyPatch
     assert [result.index for result in response.results] == [1, 0]
     assert tei.url == f"{BASE}/rerank"
     assert tei.body == {"query": QUERY, "texts": DOCUMENTS}
+
+
+@both_ways
+def test_a_preset_in_the_environment_states_facts(
+    send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that one in code does: names, limits, mappings, whether a list may be split."""
+    monkeypatch.setenv("COMPATIBLE_PRESET", "tei")
+    tei = Service(lambda asked: [{"index": at, "score": 0.5} for at in range(len(asked["texts"]))])
+    ask(tei, ["x"] * 33, send=send, top_n=1)
+    own = {"document_form": "native", "max_documents": 1, "listwise": True}
+    monkeypatch.setenv("COMPATIBLE_PRESET", json.dumps(own))
+    native = Service()
+    ask(native, MAPPINGS, send=send, max_documents=2)
+    with pytest.raises(InvalidRequestError, match="split_listwise=True"):
+        ask(native, send=send)
+    preferred = Service()
+    ask(preferred, send=send, preset="localai")
+
+    assert sorted(len(json.loads(sent.content)["texts"]) for sent in tei.requests) == [16, 17]
+    assert [json.loads(sent.content).keys() for sent in tei.requests] == [{"query", "texts"}] * 2
+    assert native.body["documents"] == MAPPINGS
+    assert preferred.body == PLAIN
+
+
+def test_a_service_s_preset_in_the_environment_finds_its_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As one in code does; not without it."""
+    monkeypatch.setenv("COMPATIBLE_PRESET", "zhipu")
+    with pytest.raises(MissingAPIKeyError, match="ZHIPU_API_KEY"):
+        ask(Service(), api_base=None)
+    monkeypatch.setenv("ZHIPU_API_KEY", "key-of-zhipu")
+    service = Service()
+    ask(service, api_base=None)
+
+    assert service.url == "https://open.bigmodel.cn/api/paas/v4/rerank"
+    assert authorization(service) == "Bearer key-of-zhipu"
 
 
 def test_the_preset_s_own_records_are_not_changed() -> None:

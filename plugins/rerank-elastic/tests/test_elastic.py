@@ -249,6 +249,22 @@ ERRORS = [
         reply(404, "resource_not_found_exception", "Inference endpoint not found [m]"),
         ("Inference endpoint not found [m]", "_inference/rerank/_all"),
     ),
+    Failure(
+        400,
+        {
+            "error": {
+                "type": "status_exception",
+                "reason": "Failed to rerank",
+                "caused_by": {
+                    "type": "x",
+                    "reason": "between",
+                    "caused_by": {"type": "y", "reason": "the upstream's words"},
+                },
+            },
+            "status": 400,
+        },
+        "Failed to rerank: the upstream's words",
+    ),
     Failure(429, {"error": "too many"}, "too many"),
     Failure(503, reply(503, "status_exception", "starting"), "starting"),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from botocore.auth import SigV4Auth  # type: ignore[import-untyped]
 from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
 from botocore.credentials import Credentials  # type: ignore[import-untyped]
+from botocore.loaders import Loader  # type: ignore[import-untyped]
 
 import rerank_sagemaker
 from failures import Failure, failing
@@ -197,6 +199,52 @@ def test_where_requests_go(options: dict[str, Any], url: str) -> None:
     ask(service, **options)
 
     assert service.url == url
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "https://runtime.sagemaker.eu-central-1.amazonaws.com",
+        "https://runtime-fips.sagemaker.eu-central-1.amazonaws.com/",
+        "https://vpce-0a.runtime.sagemaker.eu-central-1.vpce.amazonaws.com",
+        "https://runtime.sagemaker.eu-central-1.amazonaws.com/endpoints/my-endpoint/invocations",
+    ],
+)
+def test_a_base_url_of_aws_s_own_states_the_region(
+    base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before variables, which are for all of AWS; another one that the caller names is refused."""
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    service = Service(answer)
+
+    ask(service, aws_region_name=None, api_base=base)
+
+    assert "/eu-central-1/sagemaker/" in service.requests[0].headers["authorization"]
+    with pytest.raises(ConfigurationError, match="eu-central-1, but the region is us-west-2"):
+        ask(service, api_base=base)
+    assert len(service.requests) == 1
+
+
+def test_a_proxy_at_aws_states_no_region() -> None:
+    """It signs for the region that the caller names."""
+    service = Service(answer)
+
+    ask(service, api_base="https://abc.execute-api.eu-central-1.amazonaws.com/x")
+
+    assert "/us-west-2/sagemaker/" in service.requests[0].headers["authorization"]
+
+
+def test_partitions_and_domains_are_those_of_botocore() -> None:
+    """AWS's isolated ones, too."""
+    partitions = json.loads(json.dumps(Loader().load_data("endpoints")))["partitions"]
+    for partition in partitions:
+        region = next(iter(partition["regions"]))
+        service = Service(answer)
+        ask(service, aws_region_name=region)
+
+        host = f"runtime.sagemaker.{region}.{partition['dnsSuffix']}"
+        assert service.requests[0].url.host == host
+    assert len(partitions) > 5
 
 
 def test_the_region_may_be_the_profile_s(tmp_path: Path) -> None:

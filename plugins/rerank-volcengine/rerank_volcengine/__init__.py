@@ -33,6 +33,7 @@ from rerank_core import (
 
 _PATH = "/api/knowledge/service/rerank"
 _ARK = re.compile(r"ark\.[a-z0-9-]+\.(volces|bytepluses)\.com")
+_REGION_OF_HOST = re.compile(r"\.([a-z]+-[a-z0-9-]+)\.(?:volces|bytepluses)\.com$")
 _MODELS = ("doubao-seed-rerank", "Doubao-pro-4k-rerank", "base-multilingual-rerank")
 # The codes of the service that say more than that it failed.
 _KINDS: Mapping[int, type[APIStatusError]] = {
@@ -134,4 +135,13 @@ def _make_auth(key: str | None, provider: Provider, options: Any) -> Any:
     region = options.get("volcengine_region") or "cn-beijing"
     if not isinstance(region, str):
         raise ConfigurationError(f"volcengine_region must be a string, not {region!r}")
+    if stated := _REGION_OF_HOST.search(urlsplit(provider.base_url or "").hostname or ""):
+        # A signature for another region would be refused; a variable is for all of Volcengine.
+        if region != stated[1] and "volcengine_region" in options.given:
+            message = (
+                f"the base URL is that of {stated[1]}, but the region is {region}: give one of"
+                " api_base= and volcengine_region="
+            )
+            raise ConfigurationError(message)
+        region = stated[1]
     return make_auth(key, provider, options, region=region)

@@ -94,7 +94,17 @@ def test_conformance(check: Check) -> None:
     ("options", "region", "token"),
     [
         ({}, "cn-beijing", None),
-        ({"volcengine_region": "cn-shanghai"}, "cn-shanghai", None),
+        ({"volcengine_region": "cn-beijing"}, "cn-beijing", None),
+        (
+            {"volcengine_region": "cn-shanghai", "api_base": "https://gateway.test"},
+            "cn-shanghai",
+            None,
+        ),
+        (
+            {"api_base": "https://api-knowledgebase.mlp.cn-shanghai.volces.com"},
+            "cn-shanghai",
+            None,
+        ),
         ({"volcengine_session_token": "my-token"}, "cn-beijing", "my-token"),
     ],
 )
@@ -183,6 +193,17 @@ def test_a_token_of_the_environment_is_not_sent_with_keys_that_were_given(
     assert "x-security-token" not in service.requests[0].headers
 
 
+def test_the_base_url_states_the_region_before_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One is for all of Volcengine."""
+    monkeypatch.setenv("VOLCENGINE_REGION", "cn-shanghai")
+    service = Service(answer)
+    ask(service)
+    ask(service, api_base="https://gateway.test")
+
+    scopes = [request.headers["authorization"].split("/")[2] for request in service.requests]
+    assert scopes == ["cn-beijing", "cn-shanghai"]
+
+
 @both_ways
 @pytest.mark.parametrize(
     ("options", "kind", "words"),
@@ -191,6 +212,11 @@ def test_a_token_of_the_environment_is_not_sent_with_keys_that_were_given(
         ({"volcengine_secret_key": None}, ConfigurationError, "belong together"),
         ({"volcengine_access_key": None}, ConfigurationError, "belong together"),
         ({"volcengine_access_key": "two\nlines"}, ConfigurationError, "volcengine_access_key"),
+        (
+            {"volcengine_region": "cn-shanghai"},
+            ConfigurationError,
+            "that of cn-beijing, but the region is cn-shanghai",
+        ),
         ({"volcengine_region": 5}, ConfigurationError, "volcengine_region must be a string"),
     ],
 )

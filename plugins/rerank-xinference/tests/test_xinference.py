@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import rerank_xinference
 from failures import Failure, failing
 from rerank_core import BilledUnits, Meta, Tokens
 from rerank_core.testing import Case, Check, Example, conformance
-from service import Send, Service, asking, both_ways, without_variables
+from service import (
+    NOTHING,
+    Difference,
+    Send,
+    Service,
+    asking,
+    both_ways,
+    by,
+    captures,
+    without_variables,
+)
 
 QUERY = "capital of France"
 DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France."]
+THREE = [*DOCUMENTS, "Madrid is in Spain."]
 REPLY = {
     "id": "480dca92-8910-11ee-b76a-c2c8e4cad3f5",
     "results": [
@@ -54,6 +67,44 @@ CASE = Case(
 )
 ask = asking("xinference/my-reranker", query=QUERY, documents=DOCUMENTS)
 bare_environment = without_variables(of="xinference")
+CALLS: dict[str, dict[str, Any]] = {
+    "xinference-xinference_client-full": {
+        "documents": THREE,
+        "top_n": 2,
+        "return_documents": True,
+        "return_len": True,
+    },
+    "xinference-xinference_client-minimal": {"documents": THREE},
+}
+DIFFERENCES: tuple[Difference, ...] = (
+    *(
+        (f"json.{field}", NOTHING, "the client writes out what it leaves unsaid", names)
+        for field, names in (
+            ("max_chunks_per_doc", tuple(CALLS)),
+            ("kwargs", tuple(CALLS)),
+            ("top_n", ("xinference-xinference_client-minimal",)),
+            ("return_len", ("xinference-xinference_client-minimal",)),
+        )
+    ),
+    (
+        "json.return_documents",
+        NOTHING,
+        "core attaches the caller's own documents",
+        tuple(CALLS),
+    ),
+    (
+        "headers.accept",
+        "application/json",
+        "the reply is always read as JSON",
+        tuple(CALLS),
+    ),
+    (
+        "headers.authorization",
+        "Bearer test-key",
+        "the capture was made of a server without authentication",
+        tuple(CALLS),
+    ),
+)
 WORDS = ("its words",)
 ERRORS = [
     Failure(400, {"detail": "its words"}, ("its words", "GET /v1/models")),
@@ -73,6 +124,9 @@ ERRORS = [
 def test_conformance(check: Check) -> None:
     """The checks of the kit."""
     check()
+
+
+test_what_the_official_client_sends_is_sent = captures("xinference", CALLS, DIFFERENCES, by(ask))
 
 
 @both_ways

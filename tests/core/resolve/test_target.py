@@ -48,6 +48,7 @@ VARIABLES = (
     "FIRST_BASE",
     "SECOND_BASE",
     "TARGET_REGION",
+    "TARGET_SHAPE",
     "TARGET_TOKEN",
 )
 
@@ -520,6 +521,37 @@ def test_the_functions_see_that_a_variable_was_changed_which_only_the_plugin_rea
 
     seen = [request.headers.get("x-region") for request in recorder.requests]
     assert seen == [None, "one", "two"]
+
+
+def test_facts_follow_from_a_variable_where_the_plugin_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The argument comes first; another option's variable is no matter of the facts."""
+    seen: list[dict[str, Any]] = []
+    plugin = make_plugin()
+
+    @hookimpl
+    def resolve_provider(options: Mapping[str, Any]) -> Provider:
+        seen.append(dict(options))
+        return Provider(
+            name="target",
+            base_url=BASE,
+            api_key_required=False,
+            options={"shape": ("TARGET_SHAPE",), "region": ("TARGET_REGION",)},
+            shaping_options=("shape", "not_an_option"),
+            max_documents=int(options.get("shape", 9)),
+        )
+
+    plugin.resolve_provider = resolve_provider
+    monkeypatch.setenv("TARGET_REGION", "here")
+    limits = []
+    for variable, given in ((None, {}), ("2", {}), ("2", {"shape": 3}), ("2", {"shape": None})):
+        if variable:
+            monkeypatch.setenv("TARGET_SHAPE", variable)
+        limits.append(resolve(plugin, **given).provider.max_documents)
+
+    assert limits == [9, 2, 3, 2]
+    assert {name for options in seen for name in options} == {"shape"}
 
 
 @pytest.mark.usefixtures("registered")

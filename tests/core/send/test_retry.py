@@ -88,6 +88,21 @@ def test_a_mistake_never_falls_back(kind: type[APIStatusError], status: int) -> 
     assert falls_back(error, PROVIDER) is False
 
 
+@pytest.mark.parametrize(
+    "kind", [BadRequestError, AuthenticationError, PermissionDeniedError, NotFoundError]
+)
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_5xx_that_is_a_mistake_by_its_words_is_one(
+    kind: type[APIStatusError], status: int
+) -> None:
+    """Of which `error_types` tell; what is always worth another attempt still is."""
+    error = kind("x", response=HTTPResponse(status))
+    limited = kind("x", response=HTTPResponse(429))
+
+    assert is_retryable(error, PROVIDER) is falls_back(error, PROVIDER) is False
+    assert is_retryable(limited, PROVIDER) is falls_back(limited, PROVIDER) is True
+
+
 @pytest.mark.parametrize("chance", [0.0, 0.25, 0.999])
 @pytest.mark.parametrize("attempt", [1, 2, 3, 4, 5, 6, 100, 100_000])
 @pytest.mark.parametrize("retry_after", [None, 0.0, -5.0])

@@ -17,6 +17,7 @@ from rerank_core.records.response import RerankResponse
 from rerank_core.records.results import RerankResult
 from rerank_core.wire import decode_json
 
+_PYTHON_S_OWN = (TypeError, IndexError, AttributeError)  # whose words say nothing of a reply
 _KINDS = {list: "a list", str: "a string", type(None): "null", int: "a number", float: "a number"}
 
 
@@ -72,17 +73,21 @@ def explain(
     if (said := find_error(target, reply, payload, now, hide)) is not None:
         said.__cause__ = error
         return said
-    if isinstance(payload, dict):
+    of_python = isinstance(error.__cause__, _PYTHON_S_OWN)
+    if isinstance(payload, dict) and (error.path or not of_python):
         return error
     expected = _find_expected(part, target, reply)
     if not expected:
         return error
-    kind = _KINDS.get(type(payload), "a boolean") if reply.content else "empty"
-    message = (
-        f"the reply is {kind}, an object with {expected!r} was expected: docs/servers.md says which"
-        " plugin speaks to which server"
-    )
-    better = ResponseParseError(message, path=error.path)
+    if isinstance(payload, dict):
+        message = f"what the reply has as {expected!r} is not what the service documents"
+    else:
+        kind = _KINDS.get(type(payload), "a boolean") if reply.content else "empty"
+        message = (
+            f"the reply is {kind}, an object with {expected!r} was expected: docs/servers.md says"
+            " which plugin speaks to which server"
+        )
+    better = ResponseParseError(message, path=error.path or expected)
     better.__cause__ = error
     return better
 

@@ -57,9 +57,9 @@ def say_held_back(call: Call, fitted: Fitted) -> str:
     held, total = fitted.held_back, len(call.documents)
     bare = [at for at in held if fitted.rank_fields and isinstance(call.documents[at], Mapping)]
     why = f"{len(held)} of {total} documents are blank"
-    if bare and len(bare) == len(held):
-        names = ", ".join(map(repr, fitted.rank_fields or ()))
-        why = f"{len(held)} of {total} documents have no text under {names}"
+    if bare:
+        lacks = f"have no text under {', '.join(map(repr, fitted.rank_fields or ()))}"
+        why = why.replace("are blank", lacks) if len(bare) == len(held) else f"{why}, or {lacks}"
     return f"{why}: not sent, they come last without a score"
 
 

@@ -130,6 +130,10 @@ def resolve_target(
         if api_base is not None:
             check_base_url(facts, api_base)
             given["api_base"] = api_base
+        for name in facts.shaping_options:
+            value = Environment().first(facts.options.get(name, ()))
+            if value and given.get(name) is None:
+                given[name] = value
         facts = hooks.resolve_provider(model, given)
         return _make_target(hooks, facts, model, options)
     except RerankError as error:

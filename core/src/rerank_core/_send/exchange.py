@@ -61,8 +61,7 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
                 return (yield from run_if_many(finish, count))
             asked.add(question)
             request = follow(page.following, target, request)
-        message = "the service says without end that there is more"
-        raise ResponseParseError(message)  # noqa: TRY301 - described below like any other
+        raise ResponseParseError("the service says without end that there is more")  # noqa: TRY301 - described below
     except (ResponseParseError, RequestTimeoutError) as error:
         turn.describe(error, reply)
         raise
@@ -231,12 +230,15 @@ def falls_back(error: RerankError, provider: Provider) -> bool:
 def _may_pass(error: RerankError, provider: Provider) -> bool:
     if not isinstance(error, APIStatusError):
         return isinstance(error, TransportError)
+    passing = isinstance(error, (RateLimitError, ServerError))
     status = error.code or error.status_code
     if status is None or status < 300:  # noqa: PLR2004 - good, so that only its kind says
-        return isinstance(error, (RateLimitError, ServerError))
+        return passing
     if status in provider.final_statuses:
         return False
-    return status in _RETRIED or status in provider.retry_statuses or 500 <= status < 600  # noqa: PLR2004 - the 5xx
+    # By its words, a 5xx may be a mistake in the request.
+    failed = 500 <= status < 600 and (passing or type(error) is APIStatusError)  # noqa: PLR2004
+    return failed or status in _RETRIED or status in provider.retry_statuses
 
 
 def choose_wait(retry_after: float | None, attempt: int, clock: Clock) -> float:

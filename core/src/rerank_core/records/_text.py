@@ -100,7 +100,8 @@ def _describe(error: Mapping[str, Any], depth: int) -> str:
     if isinstance(detail, str) and (listed := message_in(error.get("errors"), depth)):
         return f"{detail}: {listed}"
     found = (message_in(error.get(name), depth) for name in _MESSAGES)
-    return _with_title(error, next(filter(None, found), "") or _of_fields(error.get("errors")))
+    said = next(filter(None, found), "") or _of_fields(error.get("errors"))
+    return _with_cause(error, _with_title(error, said))
 
 
 def _of_fields(errors: Any) -> str:
@@ -116,6 +117,16 @@ def _with_title(error: Mapping[str, Any], text: str) -> str:
     if not isinstance(title, str) or not title or title in text:
         return text
     return f"{title}: {text}" if text else title
+
+
+def _with_cause(error: Mapping[str, Any], text: str) -> str:
+    """The message with the cause that lies deepest, where the error has one that says more."""
+    cause = error
+    while isinstance(inner := cause.get("caused_by"), dict):
+        cause = inner
+    reason = cause.get("reason")
+    known = cause is error or not isinstance(reason, str) or reason in text
+    return text if known else f"{text}: {reason}"
 
 
 def _location(loc: Any) -> str:
