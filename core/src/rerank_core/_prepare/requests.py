@@ -15,7 +15,7 @@ from rerank_core._prepare.fitting import (
     say_held_back,
     split_documents,
 )
-from rerank_core._resolve.hints import CALL_PARAMS, is_routing, unknown_param
+from rerank_core._resolve.hints import CALL_PARAMS, leave_out
 from rerank_core._resolve.options import Options, check_headers
 from rerank_core._resolve.target import Target
 from rerank_core.errors import (
@@ -102,9 +102,9 @@ def _translate(
         try:
             work = hooks.build_request(provider, request, hooks.map_params(provider, params))
         except UnsupportedParamError as error:
-            if error.param not in params:
+            if not drop or error.param not in params:
                 raise
-            refuse_or_warn(error, warnings, drop=drop)
+            warnings.append(f"{error.message}: left out")
             params = {name: value for name, value in params.items() if name != error.param}
         else:
             return add_extras(work, target) if isinstance(work, HTTPRequest) else work
@@ -200,10 +200,7 @@ def choose_params(
         if name in facts.params or name in facts.extra_params:
             params[name] = value
         elif name not in _HONOURED_BY_CORE:
-            error = UnsupportedParamError(unknown_param(facts, name), param=name)
-            # What may say where to or with whose key is never left out.
-            refused = name not in CALL_PARAMS and is_routing(name, facts)
-            refuse_or_warn(error, warnings, drop=drop and not refused)
+            warnings.append(leave_out(facts, name, drop=drop))
     return params
 
 
@@ -222,10 +219,3 @@ def _adopt(call: Call, target: Target, first: Target, warnings: list[str]) -> di
     ]
     shared = {name: value for name, value in given.items() if name in CALL_PARAMS}
     return {**target.params, **shared}
-
-
-def refuse_or_warn(error: UnsupportedParamError, warnings: list[str], *, drop: bool) -> None:
-    """Refuse a parameter, or say that it is left out."""
-    if not drop:
-        raise error
-    warnings.append(f"{error.message.removesuffix('; drop_params=True leaves it out')}: left out")

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from rerank_core._resolve.discovery import find_plugin, hooks_of, still_answers
-from rerank_core._resolve.hints import CALL_PARAMS, is_routing, unknown_param
+from rerank_core._resolve.hints import CALL_PARAMS, leave_out
 from rerank_core._resolve.hooks import ProviderHooks
 from rerank_core._resolve.keys import Environment, check_base_url, choose_key, warn_of_retirement
 from rerank_core._resolve.options import Options
@@ -178,18 +178,11 @@ def _take(
 
 
 def _refuse_unknown(extra: Mapping[str, Any], facts: Provider, *, drop: bool) -> tuple[str, ...]:
-    """Refuse the keywords that nobody knows, or say that they are left out.
-
-    What may say where a request goes, or with whose key, is never left out.
-    """
-    for name in sorted(extra, key=lambda name: not is_routing(name, facts)):
-        if name in CALL_PARAMS:
-            message = f"{name!r} belongs to the call: give it to .rerank(...)"
-        else:
-            message = unknown_param(facts, name)
-        if not drop or (name not in CALL_PARAMS and is_routing(name, facts)):
-            raise UnsupportedParamError(message, param=name)
-    return tuple(f"{facts.name} does not take {name!r}: left out" for name in extra)
+    """Refuse the keywords that nobody knows, or say that they are left out."""
+    if not drop and (of_call := next(filter(CALL_PARAMS.__contains__, extra), None)):
+        message = f"{of_call!r} belongs to the call: give it to .rerank(...)"
+        raise UnsupportedParamError(message, param=of_call)
+    return tuple(leave_out(facts, name, drop=drop) for name in extra)
 
 
 def resolve_fallbacks(fallbacks: Any, first: Target) -> Iterator[tuple[Any, Target | None]]:
