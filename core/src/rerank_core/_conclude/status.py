@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
-from urllib.parse import urljoin
 
 from attrs import evolve
 
@@ -51,36 +50,14 @@ _TYPES: Mapping[int, type[APIStatusError]] = {
     422: BadRequestError,
     429: RateLimitError,
 }
-# The words that services of many kinds use for the same, where no status says it.
+# What the words of services of many kinds have in them, where no status says it.
 _WORDS: Mapping[str, type[APIStatusError]] = {
-    "authentication_error": AuthenticationError,
-    "invalid_api_key": AuthenticationError,
-    "invalid_authentication": AuthenticationError,
-    "unauthenticated": AuthenticationError,
-    "unauthorized": AuthenticationError,
-    "forbidden": PermissionDeniedError,
-    "permission_denied": PermissionDeniedError,
-    "permission_error": PermissionDeniedError,
-    "model_not_found": NotFoundError,
+    "auth|api_key": AuthenticationError,
+    "forbidden|permission": PermissionDeniedError,
     "not_found": NotFoundError,
-    "not_found_error": NotFoundError,
-    "bad_request": BadRequestError,
-    "invalid_request": BadRequestError,
-    "invalid_request_error": BadRequestError,
-    "validation_error": BadRequestError,
-    "rate_limit": RateLimitError,
-    "rate_limit_error": RateLimitError,
-    "rate_limit_exceeded": RateLimitError,
-    "resource_exhausted": RateLimitError,
-    "too_many_requests": RateLimitError,
-    "api_error": ServerError,
-    "internal_error": ServerError,
-    "internal_server_error": ServerError,
-    "overloaded": ServerError,
-    "overloaded_error": ServerError,
-    "server_error": ServerError,
-    "service_unavailable": ServerError,
-    "unavailable": ServerError,
+    "rate_limit|resource_exhausted|too_many": RateLimitError,
+    "api_error|internal|overloaded|server_error|unavailable": ServerError,
+    "bad_request|invalid|validation": BadRequestError,
 }
 _FAILED = frozenset({"error", "fail", "failed", "failure"})
 _GOOD_CODES = (0, 200, "0", "200", "ok", "success")
@@ -91,12 +68,11 @@ def status_error(target: Target, reply: HTTPResponse, now: float, hide: Hide) ->
     status, payload = reply.status_code, read_json(reply.content)
     words: list[int | str] = [*codes_in(payload, reply.headers), status]
     said = find_message(payload, reply.content)
-    kind = _first(target.provider.error_types, words, said) or _type_of(status)
     message = f"status {status}: {hide(said, _SAID_CHARS)}".removesuffix(": ")
     if 300 <= status < 400 and "location" in reply.headers:  # noqa: PLR2004 - redirects
-        where = hide(_location(target, reply.headers["location"]), _URL_CHARS)
+        where = hide(without_userinfo(reply.headers["location"]), _URL_CHARS)
         message += f" (redirects are not followed; it points to {where}: correct api_base)"
-    return _make(kind, message, target, reply, words, said, status, now)
+    return _make(_type_of(status), message, target, reply, words, said, status, now)
 
 
 def find_error(
@@ -112,13 +88,11 @@ def find_error(
     if not (said or status or known or _says_failure(payload)):
         return None
     words += [status] if status else []
-    lower = [word.lower() for word in words if isinstance(word, str)]
-    usual = _type_of(status) if status else (_first(_WORDS, lower, "") or APIStatusError)
-    kind = _first(target.provider.error_types, words, said) or usual
+    usual = _type_of(status) if status else _type_named(words)
     said = said or beginning_of(reply.content, _SAID_CHARS)
     shown = hide(said, _SAID_CHARS)
     message = f"status {reply.status_code}, but the reply is an error: {shown}"
-    return _make(kind, message, target, reply, words, said, status, now)
+    return _make(usual, message, target, reply, words, said, status, now)
 
 
 def _says_success(payload: Mapping[str, Any]) -> bool:
@@ -139,8 +113,18 @@ def _type_of(status: int) -> type[APIStatusError]:
     return _TYPES.get(status, usual)
 
 
+def _type_named(words: Iterable[int | str]) -> type[APIStatusError]:
+    found = (
+        kind
+        for word in words
+        for inside, kind in _WORDS.items()
+        if re.search(inside, str(word).lower())
+    )
+    return next(found, APIStatusError)
+
+
 def _make(
-    kind: type[APIStatusError],
+    usual: type[APIStatusError],
     message: str,
     target: Target,
     reply: HTTPResponse,
@@ -151,6 +135,7 @@ def _make(
 ) -> APIStatusError:
     if hint := _first(target.provider.hints, words, said):
         message += f" ({hint})"
+    kind = _first(target.provider.error_types, words, said) or usual
     error = kind(message, response=reply, retry_after=_find_wait(target, reply, said, now))
     error.code = code
     return error
@@ -164,14 +149,6 @@ def _find_wait(target: Target, reply: HTTPResponse, said: str, now: float) -> fl
         found = re.search(provider.retry_after_pattern, said)
         wait = read_seconds(found[1]) if found else None
     return wait
-
-
-def _location(target: Target, location: str) -> str:
-    """Where a redirect points to."""
-    try:
-        return without_userinfo(urljoin(target.provider.base_url or "", location))
-    except ValueError:
-        return "what is no URL"
 
 
 def _first(table: Mapping[Any, T], words: Iterable[int | str], said: str) -> T | None:
