@@ -9,8 +9,9 @@ from typing import Any
 
 from attrs import define, field
 
-from rerank_core._prepare.documents import check_text, read_documents, shown
+from rerank_core._prepare.documents import check_text, read_documents
 from rerank_core.errors import InvalidRequestError
+from rerank_core.records._text import shown
 
 
 @define

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from rerank_core.errors import InvalidRequestError
+from rerank_core.records._text import shown
 from rerank_core.records.results import Document, RerankResult
 
 _STRINGS = {str}
@@ -225,10 +226,3 @@ def check_text(text: str, where: str) -> None:
             " decode it with errors='replace'"
         )
         raise InvalidRequestError(message) from None
-
-
-def shown(value: object) -> str:
-    """A value as a message shows it: small ones whole, others by their type."""
-    if value is None or isinstance(value, (bool, int, float)):
-        return repr(value)
-    return type(value).__name__

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -49,6 +50,25 @@ def without_userinfo(url: str) -> str:
 def shown_url(url: str | None) -> str:
     """The `repr` of a URL that may hold a password."""
     return repr(None if url is None else without_userinfo(url))
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: small ones whole, others by their type."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return repr(value)
+    return type(value).__name__
+
+
+def must_be(error: type[Exception], what: str, fits: Callable[[Any], object]) -> Any:
+    """A validator of a field: raises the error where `fits` is false or fails."""
+
+    def check(_: object, attribute: Any, value: Any) -> None:
+        with contextlib.suppress(Exception):
+            if fits(value):
+                return
+        raise error(f"{attribute.name} must be {what}, not {shown(value)}")
+
+    return check
 
 
 def read_json(content: bytes) -> Any:
