@@ -9,7 +9,8 @@ from typing import Any
 
 from attrs import define, field
 
-from rerank_core._prepare.documents import check_text, read_documents
+from rerank_core._prepare.documents import read_documents
+from rerank_core._resolve.options import check_text
 from rerank_core.errors import InvalidRequestError
 from rerank_core.records._text import shown
 
@@ -64,22 +65,23 @@ def make_call(
     if return_documents is not None and not isinstance(return_documents, bool):
         message = f"return_documents must be True or False, not {shown(return_documents)}"
         raise InvalidRequestError(message)
-    params: dict[str, Any] = {}
-    if top_n is not None:
-        params["top_n"] = top_n = _checked_count("top_n", top_n)
+    counts = {
+        "top_n": top_n,
+        "max_chunks_per_doc": max_chunks_per_doc,
+        "max_tokens_per_doc": max_tokens_per_doc,
+    }
+    params: dict[str, Any] = {
+        name: _checked_count(name, value) for name, value in counts.items() if value is not None
+    }
     if rank_fields is not None:
         params["rank_fields"] = rank_fields = _checked_fields(rank_fields)
-    if max_chunks_per_doc is not None:
-        params["max_chunks_per_doc"] = _checked_count("max_chunks_per_doc", max_chunks_per_doc)
-    if max_tokens_per_doc is not None:
-        params["max_tokens_per_doc"] = _checked_count("max_tokens_per_doc", max_tokens_per_doc)
     read, warnings = read_documents(listed, rank_fields)
     params |= {name: value for name, value in extra.items() if value is not None}
     return Call(
         query,
         listed,
         read,
-        top_n,
+        params.get("top_n"),
         rank_fields,
         return_documents is not False,
         params,

@@ -9,8 +9,7 @@ from typing import Any
 from attrs import define
 
 from rerank_core._prepare.call import Call
-from rerank_core._prepare.documents import check_text
-from rerank_core._resolve.options import Options
+from rerank_core._resolve.options import Options, check_text
 from rerank_core.errors import InvalidRequestError
 from rerank_core.facts import Provider
 from rerank_core.wire import encode_json, render_documents

@@ -60,7 +60,7 @@ def prepare(
     """Refuse what cannot be honoured, and build the requests."""
     drop = first is not None or target.options.drop_params
     warnings = [*target.warnings, *call.warnings]
-    params = choose_params(call, target, first, warnings, drop=drop)
+    params = choose_params(call, target, first or target, warnings, drop=drop)
     fitted = fit_documents(call, target.provider)
     if call.rank_fields and fitted.rank_fields is None and call.documents:
         warnings.append("rank_fields has no effect: no document is a mapping")
@@ -187,13 +187,21 @@ _HONOURED_BY_CORE = frozenset({"top_n", "rank_fields"})
 
 
 def choose_params(
-    call: Call, target: Target, first: Target | None, warnings: list[str], *, drop: bool
+    call: Call, target: Target, first: Target, warnings: list[str], *, drop: bool
 ) -> dict[str, Any]:
     """The parameters that a provider takes; what nobody can honour is refused or left out."""
-    if first is None:
-        given = {**target.params, **call.params}
+    if target.provider.name == first.provider.name:
+        given = {**first.params, **target.params, **call.params}
     else:
-        given = _adopt(call, target, first, warnings)
+        # What only the first knows may mean something else to another, whatever its name.
+        meant = {**first.params, **call.params}
+        warnings += [
+            f"{name!r} was meant for {first.provider.name}: left out"
+            for name in meant
+            if name not in CALL_PARAMS
+        ]
+        shared = {name: value for name, value in meant.items() if name in CALL_PARAMS}
+        given = {**target.params, **shared}
     facts = target.provider
     params = {}
     for name, value in given.items():
@@ -202,20 +210,3 @@ def choose_params(
         elif name not in _HONOURED_BY_CORE:
             warnings.append(leave_out(facts, name, drop=drop))
     return params
-
-
-def _adopt(call: Call, target: Target, first: Target, warnings: list[str]) -> dict[str, Any]:
-    """What a fallback is given: its own, and what was given for the first provider.
-
-    A parameter that only the first knows may mean something else to another, whatever its name.
-    """
-    if target.provider.name == first.provider.name:
-        return {**first.params, **target.params, **call.params}
-    given = {**first.params, **call.params}
-    warnings += [
-        f"{name!r} was meant for {first.provider.name}: left out"
-        for name in given
-        if name not in CALL_PARAMS
-    ]
-    shared = {name: value for name, value in given.items() if name in CALL_PARAMS}
-    return {**target.params, **shared}

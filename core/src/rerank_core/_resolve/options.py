@@ -70,6 +70,20 @@ def _at_least(least: int) -> Any:
     return _must_be(f"an integer from {least}", lambda value: type(value) is int and value >= least)
 
 
+def check_text(text: str, where: str) -> None:
+    """Refuse text that has no UTF-8 form."""
+    if text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        message = (
+            f"{where} has a lone surrogate at position {error.start}; it was decoded wrongly:"
+            " decode it with errors='replace'"
+        )
+        raise InvalidRequestError(message) from None
+
+
 def check_headers(where: str, headers: Mapping[Any, Any]) -> None:
     """Refuse headers that cannot be sent, without showing a value."""
     for name, text in headers.items():

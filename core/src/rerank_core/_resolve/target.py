@@ -13,7 +13,7 @@ from rerank_core._resolve.discovery import find_plugin, hooks_of, still_answers
 from rerank_core._resolve.hints import CALL_PARAMS, leave_out
 from rerank_core._resolve.hooks import ProviderHooks
 from rerank_core._resolve.keys import Environment, check_base_url, choose_key, warn_of_retirement
-from rerank_core._resolve.options import Options
+from rerank_core._resolve.options import Options, check_text
 from rerank_core._resolve.secrets import (
     Hide,
     Secret,
@@ -82,12 +82,12 @@ def split_model(model: Any, custom_llm_provider: Any) -> tuple[str, str]:
     if not isinstance(model, str) or not model.strip():
         message = "model must be a string such as 'local/bm25'"
         raise ConfigurationError(message)
-    _check_encodable(model, "model")
+    check_text(model, "model")
     if custom_llm_provider is not None:
         if not isinstance(custom_llm_provider, str):
             message = f"custom_llm_provider must be a string, not {custom_llm_provider!r}"
             raise ConfigurationError(message)
-        _check_encodable(custom_llm_provider, "custom_llm_provider")
+        check_text(custom_llm_provider, "custom_llm_provider")
         return custom_llm_provider, model
     provider, slash, name = model.partition("/")
     if not (provider and slash and name):
@@ -101,14 +101,6 @@ def split_model(model: Any, custom_llm_provider: Any) -> tuple[str, str]:
     return provider, name
 
 
-def _check_encodable(text: str, name: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        message = f"{name} has a lone surrogate: it was decoded wrongly"
-        raise ConfigurationError(message) from None
-
-
 def resolve_target(
     model: Any, options: Options, custom_llm_provider: Any = None, plugin: object = None
 ) -> Target:
@@ -118,7 +110,7 @@ def resolve_target(
         hooks = find_plugin(name)
     else:
         if isinstance(model, str):
-            _check_encodable(model, "model")
+            check_text(model, "model")
         hooks = hooks_of(plugin)
     facts = Provider(name=hooks.source.name)
     try:
