@@ -187,12 +187,12 @@ def list_providers() -> list[InstalledProvider]:
 
 
 def _inspect(name: str) -> InstalledProvider:
+    source = PluginSource(name)
     try:
+        source = source_of(name)
         hooks = find_plugin(name)
         return InstalledProvider(name, hooks.source, hooks.facts)
     except RerankError as error:
-        claimed_twice = len(_providers().get(name, ())) > 1
-        source = PluginSource(name) if claimed_twice else source_of(name)
         return InstalledProvider(name, source, error=error.message)
 
 

@@ -148,8 +148,10 @@ def codes_in(payload: Any, headers: Mapping[str, str]) -> list[str]:
 
     Knows the header `x-amzn-errortype` as well.
     """
-    words = [headers.get("x-amzn-errortype") or "", *_find_codes(payload)]
-    return [word.rpartition("#")[2].partition(":")[0] for word in words if word]
+    found = (error.get(name) for error in _errors_in(payload) for name in _CODES)
+    words = [headers.get("x-amzn-errortype"), *found]
+    named = [word for word in words if isinstance(word, str) and word and not word.isdecimal()]
+    return [word.rpartition("#")[2].partition(":")[0] for word in named]
 
 
 def status_in(payload: Any) -> int | None:
@@ -162,13 +164,6 @@ def status_in(payload: Any) -> int | None:
             if type(value) is int and 400 <= value <= 599:  # noqa: PLR2004 - the statuses of errors
                 return value
     return None
-
-
-def _find_codes(payload: Any) -> Iterator[str]:
-    for error in _errors_in(payload):
-        for name in _CODES:
-            if isinstance(word := error.get(name), str) and word and not word.isdecimal():
-                yield word
 
 
 def _errors_in(value: Any, depth: int = _DEPTH) -> Iterator[Mapping[str, Any]]:
