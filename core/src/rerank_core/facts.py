@@ -24,7 +24,7 @@ from attrs.validators import (
 )
 
 from rerank_core.errors import APIStatusError
-from rerank_core.records._text import must_be, shown_url
+from rerank_core.records._text import is_url, must_be, shown_url
 
 _MAPPING: Any = Mapping
 _is_mapping = instance_of(_MAPPING)
@@ -36,7 +36,7 @@ _texts = deep_mapping(instance_of((int, str)), instance_of(str), _is_mapping)
 
 
 _must_be = partial(must_be, ValueError)
-_url = _must_be("an absolute URL", re.compile(r"https?://[^/\s]").match)
+_url = _must_be("an absolute URL", is_url)
 _count = optional(_must_be("an integer from 1", lambda value: type(value) is int and value > 0))
 _day = _must_be("a date such as '2026-11-28'", date.fromisoformat)
 _dollars = _must_be(

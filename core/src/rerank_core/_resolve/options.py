@@ -55,8 +55,8 @@ def is_number(value: object) -> bool:
 def _positive(_: object, attribute: Any, value: Timeout | float | None) -> None:
     for seconds in astuple(value) if isinstance(value, Timeout) else (value,):
         if seconds is not None and not (is_number(seconds) and 0 < seconds <= MAX_SECONDS):
-            message = f"more than 0 seconds and at most {MAX_SECONDS:,}, or None; not {seconds!r}"
-            raise ConfigurationError(f"{attribute.name} must be {message}")
+            message = f"{attribute.name} must be more than 0 seconds, not {seconds!r}"
+            raise ConfigurationError(f"{message}; at most {MAX_SECONDS:,} seconds, or None")
 
 
 _must_be = partial(must_be, ConfigurationError)

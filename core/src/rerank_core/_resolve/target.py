@@ -120,7 +120,7 @@ def resolve_target(
         given = {key: value for key, value in options.extra.items() if key not in secret}
         api_base = options.api_base or Environment().first(facts.base_url_env)
         if api_base is not None:
-            check_base_url(facts, api_base)
+            check_base_url(api_base)
             given["api_base"] = api_base
         facts = hooks.resolve_provider(model, given)
         return _make_target(hooks, facts, model, options)
@@ -141,7 +141,6 @@ def _make_target(hooks: ProviderHooks, facts: Provider, model: str, options: Opt
     params = {name: extra.pop(name) for name in facts.extra_params if name in extra}
     warnings = _refuse_unknown(extra, facts, drop=options.drop_params)
     api_key, base_url = choose_key(facts, options, environment)
-    check_base_url(facts, base_url)
     warn_of_retirement(facts, model)
     return Target(
         hooks=hooks,

@@ -37,6 +37,16 @@ def shorten(text: str, most: int = MESSAGE_CHARS) -> str:
     return text if len(text) <= most else text[: most - len(_CUT)] + _CUT
 
 
+def is_url(url: str) -> bool:
+    """Whether a URL is absolute, and one that can be sent to."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is none, a bracket that is not closed
+        return False
+    return bool(usable) and url.isprintable() and " " not in url
+
+
 def without_userinfo(url: str) -> str:
     """The URL without user name, password, query values and fragment, fit to be shown."""
     try:
