@@ -12,12 +12,11 @@ from rerank_core._prepare.requests import Part
 from rerank_core._resolve.secrets import Hide
 from rerank_core._resolve.target import Target
 from rerank_core.errors import RerankError, ResponseParseError
+from rerank_core.records._text import kind_of
 from rerank_core.records.exchange import JSON, HTTPRequest, HTTPResponse, NextRequest
 from rerank_core.records.response import RerankResponse
 from rerank_core.records.results import RerankResult
 from rerank_core.wire import decode_json
-
-_KINDS = {list: "a list", str: "a string", type(None): "null", int: "a number", float: "a number"}
 
 
 @define
@@ -77,7 +76,7 @@ def explain(
     expected = _find_expected(part, target, reply)
     if not expected:
         return error
-    kind = _KINDS.get(type(payload), "a boolean") if reply.content else "empty"
+    kind = kind_of(payload) if reply.content else "empty"
     message = (
         f"the reply is {kind}, an object with {expected!r} was expected: docs/servers.md says which"
         " plugin speaks to which server"

@@ -9,7 +9,7 @@ from sys import float_info
 from typing import Any, NoReturn
 from uuid import uuid4
 
-from attrs import define
+from attrs import astuple, define
 
 from rerank_core._conclude.reading import Page
 from rerank_core._prepare.call import Call
@@ -121,16 +121,10 @@ def _add_up(metas: Sequence[Meta]) -> Meta:
     """Usage of all replies together."""
     if len(metas) < 2:  # noqa: PLR2004 - nothing to add
         return metas[0] if metas else Meta()
-    units, tokens = [meta.billed_units for meta in metas], [meta.tokens for meta in metas]
+    units = zip(*(astuple(meta.billed_units) for meta in metas), strict=True)
+    tokens = zip(*(astuple(meta.tokens) for meta in metas), strict=True)
     return Meta(
-        metas[0].api_version,
-        BilledUnits(
-            _total(unit.search_units for unit in units), _total(unit.total_tokens for unit in units)
-        ),
-        Tokens(
-            _total(token.input_tokens for token in tokens),
-            _total(token.output_tokens for token in tokens),
-        ),
+        metas[0].api_version, BilledUnits(*map(_total, units)), Tokens(*map(_total, tokens))
     )
 
 

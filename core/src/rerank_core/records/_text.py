@@ -69,6 +69,12 @@ def shown(value: object) -> str:
     return type(value).__name__
 
 
+def kind_of(value: object) -> str:
+    """What a decoded JSON value is, in words."""
+    kinds = {dict: "an object", list: "a list", str: "a string", bool: "a boolean"}
+    return "null" if value is None else kinds.get(type(value), "a number")
+
+
 def must_be(error: type[Exception], what: str, fits: Callable[[Any], object]) -> Any:
     """A validator of a field: raises the error where `fits` is false or fails."""
 
