@@ -39,8 +39,7 @@ def read_reply(part: Part, target: Target, reply: HTTPResponse) -> Page:
     """Read the ranking from a reply with a good status."""
     payload = decode_json(reply.content)
     if isinstance(payload, dict) and payload.get("error"):
-        message = "the reply has an error"
-        raise ResponseParseError(message, path="error")
+        raise ResponseParseError("the reply has an error", path="error")
     return read_payload(part, target, payload, reply)
 
 

@@ -208,8 +208,7 @@ def _reject(at: int, name: str, value: object, fault: str) -> NoReturn:
     # What is nested may be too deep for a repr; of a text, a piece may be that of a secret.
     hidden = isinstance(value, (dict, list)) or (isinstance(value, str) and len(value) > _MAX_SHOWN)
     shown = type(value).__name__ if hidden else shorten(repr(value), _MAX_SHOWN)
-    message = f"{path} {fault}: {shown}"
-    raise ResponseParseError(message, path=path)
+    raise ResponseParseError(f"{path} {fault}: {shown}", path=path)
 
 
 def complete(

@@ -56,11 +56,9 @@ def make_call(
 ) -> Call:
     """Check a call's arguments."""
     if not isinstance(query, str):
-        message = f"query must be a string, not {shown(query)}"
-        raise InvalidRequestError(message)
+        raise InvalidRequestError(f"query must be a string, not {shown(query)}")
     if not query or query.isspace():
-        message = "query is blank: it must say what is looked for"
-        raise InvalidRequestError(message)
+        raise InvalidRequestError("query is blank: it must say what is looked for")
     check_text(query, "query")
     if return_documents is not None and not isinstance(return_documents, bool):
         message = f"return_documents must be True or False, not {shown(return_documents)}"
@@ -96,8 +94,7 @@ def _checked_count(name: str, value: Any) -> int:
     # An integer of numpy's, for example; its booleans are none.
     if type(value) is not bool and isinstance(value, Integral) and int(value) > 0:
         return int(value)
-    message = f"{name} must be an integer from 1, not {shown(value)}"
-    raise InvalidRequestError(message)
+    raise InvalidRequestError(f"{name} must be an integer from 1, not {shown(value)}")
 
 
 def _checked_fields(rank_fields: Any) -> tuple[str, ...]:
@@ -106,6 +103,5 @@ def _checked_fields(rank_fields: Any) -> tuple[str, ...]:
         raise InvalidRequestError(message)
     names = list(rank_fields)
     if not names or not all(isinstance(name, str) and name for name in names):
-        message = "rank_fields must name at least one field, each as a string"
-        raise InvalidRequestError(message)
+        raise InvalidRequestError("rank_fields must name at least one field, each as a string")
     return tuple(dict.fromkeys(names))

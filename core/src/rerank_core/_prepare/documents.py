@@ -112,8 +112,7 @@ class _Reader:
                 read[name] = value
                 continue
             if not isinstance(name, str):
-                message = f"{where} has a field whose name is not a string"
-                raise InvalidRequestError(message)
+                raise InvalidRequestError(f"{where} has a field whose name is not a string")
             if self._chosen is not None and name not in self._chosen:
                 continue
             plain = self._to_plain(value, name, f"{where}[{name!r}]")

@@ -150,8 +150,7 @@ def follow(following: HTTPRequest, target: Target, before: HTTPRequest) -> HTTPR
     known = there.hostname in target.provider.further_hosts and there.scheme == "https"
     if _origin(there) != _origin(here) and not known:
         where = without_userinfo(following.url)
-        message = f"the reply points to another place, {where}, which is not asked"
-        raise ResponseParseError(message)
+        raise ResponseParseError(f"the reply points to another place, {where}, which is not asked")
     return add_extras(following, target)
 
 
@@ -160,8 +159,7 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - read when it is asked for
     except ValueError as error:
-        message = f"the reply points to what is no URL: {error}"
-        raise ResponseParseError(message) from error
+        raise ResponseParseError(f"the reply points to what is no URL: {error}") from error
     return parts
 
 
@@ -178,8 +176,7 @@ def encode(request: HTTPRequest, part: Part, target: Target) -> bytes:
     except InvalidRequestError as error:
         check_encodable(part.request.documents, part.indices)
         encode_json([part.params, target.options.extra_body])
-        message = f"build_request made what is no JSON: {error}"
-        raise target.hooks.source.error(message) from error
+        raise target.hooks.source.error(f"build_request made what is no JSON: {error}") from error
 
 
 # Core honours these itself where the provider does not.

@@ -98,8 +98,7 @@ def find_plugin(name: str) -> ProviderHooks:
             try:
                 plugin = _providers()[name][0].load()
             except (Exception, SystemExit) as error:
-                message = f"import failed ({type(error).__name__}: {error})"
-                raise source.error(message) from error
+                raise source.error(f"import failed ({type(error).__name__}: {error})") from error
             _loaded[name] = ProviderHooks(plugin, source)
         return _loaded[name]
 

@@ -65,8 +65,7 @@ def choose_key(
     needed = facts.api_key_required and _may_go_to(base_url, facts.api_key_required_hosts)
     if needed and not brings:
         looked_at = ", ".join(facts.api_key_env) or "no variable"
-        message = f"no API key: give api_key=, or set one of: {looked_at}{withheld}"
-        raise MissingAPIKeyError(message)
+        raise MissingAPIKeyError(f"no API key: give api_key=, or set one of: {looked_at}{withheld}")
     return None, base_url
 
 

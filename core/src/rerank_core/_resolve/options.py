@@ -88,8 +88,7 @@ def check_headers(where: str, headers: Mapping[Any, Any]) -> None:
     """Refuse headers that cannot be sent, without showing a value."""
     for name, text in headers.items():
         if not (isinstance(name, str) and isinstance(text, str)):
-            message = f"{where} must map strings to strings; {name!r} does not"
-            raise ConfigurationError(message)
+            raise ConfigurationError(f"{where} must map strings to strings; {name!r} does not")
         if not (text.isascii() and text.isprintable() and _HEADER_NAME.fullmatch(name)):
             message = f"{where}: {name!r} or its value has a character that no header can hold"
             raise ConfigurationError(message)
@@ -105,8 +104,7 @@ def _headers(_: object, attribute: Any, value: Mapping[Any, Any]) -> None:
 def either(name: str, value: Any, other_name: str, other: Any) -> Any:
     """The value of an option that has two names."""
     if value is not None and other is not None:
-        message = f"{name} and {other_name} are the same: give one of them"
-        raise ConfigurationError(message)
+        raise ConfigurationError(f"{name} and {other_name} are the same: give one of them")
     return other if value is None else value
 
 
@@ -117,8 +115,7 @@ def _copied(value: Any) -> Any:
     try:
         return _copy_nested(value or {})
     except RecursionError:
-        message = "extra_body is nested too deeply"
-        raise InvalidRequestError(message) from None
+        raise InvalidRequestError("extra_body is nested too deeply") from None
 
 
 def _copy_nested(value: Any) -> Any:

@@ -80,8 +80,7 @@ class Target:
 def split_model(model: Any, custom_llm_provider: Any) -> tuple[str, str]:
     """The provider's name and the model's, from `provider/model` or from both."""
     if not isinstance(model, str) or not model.strip():
-        message = "model must be a string such as 'local/bm25'"
-        raise ConfigurationError(message)
+        raise ConfigurationError("model must be a string such as 'local/bm25'")
     check_text(model, "model")
     if custom_llm_provider is not None:
         if not isinstance(custom_llm_provider, str):

@@ -124,16 +124,14 @@ def encode_json(value: JSON) -> bytes:
         _refuse_nan(value)
         return orjson.dumps(value, default=_to_plain)
     except (TypeError, RecursionError) as error:
-        message = f"the request cannot be written as JSON: {error}"
-        raise InvalidRequestError(message) from error
+        raise InvalidRequestError(f"the request cannot be written as JSON: {error}") from error
 
 
 def _refuse_nan(value: object) -> None:
     """Orjson would write `null` for what is no number: another value than the caller's."""
     if isinstance(value, float):
         if not isfinite(value):
-            message = f"{value} has no JSON form: leave it out, or give None"
-            raise TypeError(message)
+            raise TypeError(f"{value} has no JSON form: leave it out, or give None")
     elif isinstance(value, (list, tuple)):
         if not set(map(type, value)) <= _NEVER_NAN:
             for inner in value:
@@ -150,8 +148,7 @@ def _to_plain(value: object) -> JSON:
         return dict(value)
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
         return list(value)
-    message = f"{type(value).__name__} has no JSON form"
-    raise TypeError(message)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def decode_json(content: bytes) -> JSON:

@@ -33,8 +33,7 @@ def read_results(
         ResponseParseError: It is not such a list.
     """
     if not isinstance(rows, list):
-        message = f"{path} is {kind_of(rows)}, not a list"
-        raise ResponseParseError(message, path=path)
+        raise ResponseParseError(f"{path} is {kind_of(rows)}, not a list", path=path)
     try:
         return Fresh(map(RerankResult, map(itemgetter(index), rows), map(itemgetter(score), rows)))
     except (KeyError, TypeError, IndexError):
