@@ -51,14 +51,10 @@ def fit_documents(call: Call, provider: Provider) -> Fitted:
 
 
 def say_held_back(call: Call, fitted: Fitted) -> str:
-    """What is to be said of the documents that are not sent: why they are as good as blank."""
-    held, total = fitted.held_back, len(call.documents)
-    bare = [at for at in held if fitted.rank_fields and isinstance(call.documents[at], Mapping)]
-    why = f"{len(held)} of {total} documents are blank"
-    if bare and len(bare) == len(held):
-        names = ", ".join(map(repr, fitted.rank_fields or ()))
-        why = f"{len(held)} of {total} documents have no text under {names}"
-    return f"{why}: not sent, they come last without a score"
+    """What is to be said of the documents that are not sent."""
+    under = f" under {', '.join(map(repr, fitted.rank_fields))}" if fitted.rank_fields else ""
+    blank = f"{len(fitted.held_back)} of {len(call.documents)} documents are blank{under}"
+    return f"{blank}: not sent, they come last without a score"
 
 
 def check_encodable(documents: Sequence[str | Mapping[str, Any]], indices: Sequence[int]) -> None:

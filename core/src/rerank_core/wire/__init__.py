@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import orjson
 
 from rerank_core.errors import InvalidRequestError, ResponseParseError
-from rerank_core.records._text import beginning_of, shorten
+from rerank_core.records._text import shorten
 from rerank_core.records.exchange import JSON
 from rerank_core.wire._replies import (
     add_extra,
@@ -170,11 +170,7 @@ def decode_json(content: bytes) -> JSON:
             except (ValueError, RecursionError):
                 pass
         # Core says how the reply begins, once no secret is left in it.
-        is_page = beginning_of(content, 80).startswith("<")
-        message = (
-            "the reply is HTML or XML, not JSON" if is_page else f"the reply is not JSON ({error})"
-        )
-        raise ResponseParseError(message) from error
+        raise ResponseParseError(f"the reply is not JSON ({error})") from error
 
 
 def _refuse_constant(name: str) -> NoReturn:
