@@ -15,7 +15,7 @@ from rerank_core._prepare.fitting import (
     say_held_back,
     split_documents,
 )
-from rerank_core._resolve.hints import CALL_PARAMS, leave_out
+from rerank_core._resolve.hints import CALL_PARAMS, HONOURED, leave_out
 from rerank_core._resolve.options import Options, check_headers
 from rerank_core._resolve.target import Target
 from rerank_core.errors import (
@@ -179,10 +179,6 @@ def encode(request: HTTPRequest, part: Part, target: Target) -> bytes:
         raise target.hooks.source.error(f"build_request made what is no JSON: {error}") from error
 
 
-# Core honours these itself where the provider does not.
-_HONOURED_BY_CORE = frozenset({"top_n", "rank_fields"})
-
-
 def choose_params(
     call: Call, target: Target, first: Target, warnings: list[str], *, drop: bool
 ) -> dict[str, Any]:
@@ -204,6 +200,6 @@ def choose_params(
     for name, value in given.items():
         if name in facts.params or name in facts.extra_params:
             params[name] = value
-        elif name not in _HONOURED_BY_CORE:
+        elif name not in HONOURED:
             warnings.append(leave_out(facts, name, drop=drop))
     return params

@@ -28,7 +28,8 @@ CALL_PARAMS = (
     "max_chunks_per_doc",
     "max_tokens_per_doc",
 )
-_HONOURED = CALL_PARAMS[:3]
+# Core honours these itself where the provider does not.
+HONOURED = CALL_PARAMS[:3]
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = _ALIKE) -> str | None:
@@ -72,7 +73,7 @@ def _unknown_param(facts: Provider, name: str) -> str:
     own = (*facts.extra_params, *facts.options, *facts.secret_options)
     if name in (*facts.options, *facts.secret_options, *OPTION_NAMES):
         return f"{name!r} belongs to the connection: give it to Reranker(...)"
-    known = [*_HONOURED, *facts.params, *own, *OPTION_NAMES]
+    known = [*HONOURED, *facts.params, *own, *OPTION_NAMES]
     meant = (option for option, words in _OTHER_WORDS.items() if name in words)
     near = next(meant, None) or nearest(name, known)
     hint = f"; did you mean {near!r}?" if near else "; drop_params=True leaves it out"
