@@ -44,7 +44,7 @@ _dollars = _must_be(
     lambda value: type(value) in {int, float} and value >= 0 and isfinite(value),
 )
 _pattern = _must_be("a regular expression", re.compile)
-_kind = _must_be("a kind of APIStatusError", lambda value: issubclass(value, APIStatusError))
+_kind = _must_be("kinds of APIStatusError", lambda value: issubclass(value, APIStatusError))
 _named: Any = [instance_of(str), min_len(1)]
 _errors = deep_mapping(instance_of((int, str)), _kind, _is_mapping)
 

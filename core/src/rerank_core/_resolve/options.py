@@ -110,10 +110,8 @@ def either(name: str, value: Any, other_name: str, other: Any) -> Any:
 
 def _copied(value: Any) -> Any:
     """A copy of mappings and lists: what the caller changes later was not checked."""
-    if value is not None and not isinstance(value, Mapping):
-        return value  # refused as it is
     try:
-        return _copy_nested(value or {})
+        return {} if value is None else _copy_nested(value)
     except RecursionError:
         raise InvalidRequestError("extra_body is nested too deeply") from None
 
