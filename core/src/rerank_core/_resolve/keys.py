@@ -117,14 +117,9 @@ def _checked_key(key: Secret) -> Secret:
     raise ConfigurationError(message)
 
 
-def warn_of_retirement(provider: Provider, model: str) -> None:
-    """Warn, once per process and model, of the day on which a model is switched off."""
-    if provider.retires is not None:
-        _warn_once(provider.name, model, provider.retires)
-
-
 @functools.cache
-def _warn_once(provider: str, model: str, retires: str) -> None:
+def warn_of_retirement(provider: str, model: str, retires: str) -> None:
+    """Warn, once per process and model, of the day on which a model is switched off."""
     gone = date.fromisoformat(retires) <= datetime.now(UTC).date()
     what = "was switched off on" if gone else "will be switched off on"
     message = f"{provider}/{model} {what} {retires}, by its documentation; choose another model"

@@ -140,7 +140,8 @@ def _make_target(hooks: ProviderHooks, facts: Provider, model: str, options: Opt
     params = {name: extra.pop(name) for name in facts.extra_params if name in extra}
     warnings = _refuse_unknown(extra, facts, drop=options.drop_params)
     api_key, base_url = choose_key(facts, options, environment)
-    warn_of_retirement(facts, model)
+    if facts.retires is not None:
+        warn_of_retirement(facts.name, model, facts.retires)
     return Target(
         hooks=hooks,
         provider=evolve(facts, base_url=base_url),
