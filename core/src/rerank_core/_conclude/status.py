@@ -54,12 +54,12 @@ _TYPES: Mapping[int, type[APIStatusError]] = {
 }
 # What the words of services of many kinds have in them, where no status says it.
 _WORDS: Mapping[str, type[APIStatusError]] = {
-    "auth|api_key": AuthenticationError,
+    "auth|api_?key": AuthenticationError,
     "forbidden|permission": PermissionDeniedError,
-    "not_found": NotFoundError,
-    "rate_limit|resource_exhausted|too_many": RateLimitError,
-    "api_error|internal|overloaded|server_error|unavailable": ServerError,
-    "bad_request|invalid|validation": BadRequestError,
+    "not_?found": NotFoundError,
+    "rate_?limit|resource_?exhausted|too_?many": RateLimitError,
+    "api_?error|internal|overloaded|server_?error|unavailable": ServerError,
+    "bad_?request|invalid|validation": BadRequestError,
 }
 _FAILED = frozenset({"error", "fail", "failed", "failure"})
 _GOOD_CODES = (0, 200, "0", "200", "ok", "success")
