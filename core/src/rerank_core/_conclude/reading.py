@@ -70,9 +70,7 @@ def explain(
     if (said := find_error(target, reply, payload, now, hide)) is not None:
         said.__cause__ = error
         return said
-    if isinstance(payload, dict):
-        return error
-    expected = _find_expected(part, target, reply)
+    expected = "" if isinstance(payload, dict) else _find_expected(part, target, reply)
     if not expected:
         return error
     kind = kind_of(payload) if reply.content else "empty"
@@ -89,8 +87,6 @@ def _find_expected(part: Part, target: Target, reply: HTTPResponse) -> str:
     """The field that the plugin looks for first: what it misses in an empty object."""
     try:
         read_payload(part, target, {}, reply)
-    except ResponseParseError as error:
-        return error.path
-    except RerankError:
-        pass
+    except RerankError as error:
+        return getattr(error, "path", "")
     return ""

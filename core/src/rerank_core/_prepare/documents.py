@@ -173,14 +173,12 @@ def _fields_of(document: Any) -> str | Mapping[str, Any] | None:
         return dumped
     kind = type(document)
     if dataclasses.is_dataclass(kind):
-        return {field.name: getattr(document, field.name) for field in dataclasses.fields(kind)}
-    if attrs.has(kind):
-        return {
-            field.name: getattr(document, field.name)
-            for field in attrs.fields(kind)
-            if not field.name.startswith("_")
-        }
-    return None
+        names = [field.name for field in dataclasses.fields(kind)]
+    elif attrs.has(kind):
+        names = [field.name for field in attrs.fields(kind)]
+    else:
+        return None
+    return {name: getattr(document, name) for name in names if not name.startswith("_")}
 
 
 def _is_missing(value: Any) -> bool:
