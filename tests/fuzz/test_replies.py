@@ -188,7 +188,12 @@ def test_a_text_that_is_a_character_too_long_is_noticed() -> None:
         return BadRequestError("x" * length, provider="p", model="m", response=HTTPResponse(400))
 
     def answer(length: int) -> RerankResponse:
-        results = [RerankResult(at, 1.0, Document(text)) for at, text in enumerate(DOCUMENTS)]
+        results = [
+            RerankResult(
+                at, 1.0, Document(own) if isinstance(own, str) else Document(own["text"], own)
+            )
+            for at, own in enumerate(DOCUMENTS)
+        ]
         return RerankResponse(results, id="one", warnings=("x" * length,))
 
     check_error(error(MOST_ERROR_CHARS), reply)
