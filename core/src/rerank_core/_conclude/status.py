@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC
 from typing import Any, TypeVar
+from urllib.parse import urljoin
 
 from attrs import evolve
 
@@ -72,7 +73,7 @@ def status_error(target: Target, reply: HTTPResponse, now: float, hide: Hide) ->
     said = find_message(payload, reply.content)
     message = f"status {status}: {hide(said, _SAID_CHARS)}".removesuffix(": ")
     if 300 <= status < 400 and "location" in reply.headers:  # noqa: PLR2004 - redirects
-        where = hide(without_userinfo(reply.headers["location"]), _URL_CHARS)
+        where = hide(_location(target, reply.headers["location"]), _URL_CHARS)
         message += f" (redirects are not followed; it points to {where}: correct api_base)"
     return _make(_type_of(status), message, target, reply, words, said, status, now)
 
@@ -151,6 +152,14 @@ def _find_wait(target: Target, reply: HTTPResponse, said: str, now: float) -> fl
         found = re.search(provider.retry_after_pattern, said)
         wait = read_seconds(found[1]) if found else None
     return wait
+
+
+def _location(target: Target, location: str) -> str:
+    """Where a redirect points to, in full."""
+    try:
+        return without_userinfo(urljoin(target.provider.base_url or "", location))
+    except ValueError:
+        return "what is no URL"
 
 
 def _first(table: Mapping[Any, T], words: Iterable[int | str], said: str) -> T | None:
