@@ -33,11 +33,11 @@ from fuzz.seeds import PLUGINS, Seed, cases_of, seeds_of
 from rerank_core import (
     APIStatusError,
     BadRequestError,
+    Document,
     HTTPResponse,
     RerankError,
     RerankResponse,
     RerankResult,
-    wire,
 )
 from rerank_core._resolve.secrets import clean
 from rerank_core.records import _text
@@ -189,7 +189,10 @@ def test_a_text_that_is_a_character_too_long_is_noticed() -> None:
 
     def answer(length: int) -> RerankResponse:
         results = [
-            RerankResult(at, 1.0, wire.to_document(text, None)) for at, text in enumerate(DOCUMENTS)
+            RerankResult(
+                at, 1.0, Document(own) if isinstance(own, str) else Document(own["text"], own)
+            )
+            for at, own in enumerate(DOCUMENTS)
         ]
         return RerankResponse(results, id="one", warnings=("x" * length,))
 

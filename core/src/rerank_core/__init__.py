@@ -97,8 +97,7 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> object:
         """`rerank_core.testing`, which is imported when it is asked for."""
         if name != "testing":
-            message = f"module {__name__!r} has no attribute {name!r}"
-            raise AttributeError(message, name=name)
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
         import rerank_core.testing as asked_for  # noqa: PLC0415 - not with core
 
         return asked_for

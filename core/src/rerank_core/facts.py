@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import date
+from functools import partial
 from math import isfinite
 from typing import Any, Literal
 
@@ -23,7 +24,7 @@ from attrs.validators import (
 )
 
 from rerank_core.errors import APIStatusError
-from rerank_core.records._text import shown_url
+from rerank_core.records._text import is_url, must_be, shown_url
 
 _MAPPING: Any = Mapping
 _is_mapping = instance_of(_MAPPING)
@@ -34,50 +35,18 @@ _sources = deep_mapping(instance_of(str), is_callable(), _is_mapping)
 _texts = deep_mapping(instance_of((int, str)), instance_of(str), _is_mapping)
 
 
-def _url(_: object, attribute: Any, value: Any) -> None:
-    if not re.match(r"https?://[^/\s]", value):
-        message = f"{attribute.name} must be an absolute URL, not {shown_url(value)}"
-        raise ValueError(message)
-
-
-def _pattern(_: object, attribute: Any, value: Any) -> None:
-    try:
-        re.compile(value)
-    except re.error as error:
-        message = f"{attribute.name} must be a regular expression: {error}"
-        raise ValueError(message) from None
-
-
-def _count(_: object, attribute: Any, value: Any) -> None:
-    if value is not None and (type(value) is not int or value < 1):
-        message = f"{attribute.name} must be an integer from 1, or None, not {value!r}"
-        raise ValueError(message)
-
-
-def _day(_: object, attribute: Any, value: Any) -> None:
-    try:
-        date.fromisoformat(value)
-    except (TypeError, ValueError):
-        message = f"{attribute.name} must be a date such as '2026-11-28', not {value!r}"
-        raise ValueError(message) from None
-
-
-def _dollars(_: object, attribute: Any, value: Any) -> None:
-    if type(value) not in {int, float} or not (value >= 0 and isfinite(value)):
-        message = f"{attribute.name} must be US dollars, 0 or more, not {value!r}"
-        raise ValueError(message)
-
-
+_must_be = partial(must_be, ValueError)
+_url = _must_be("an absolute URL", is_url)
+_count = optional(_must_be("an integer from 1", lambda value: type(value) is int and value > 0))
+_day = _must_be("a date such as '2026-11-28'", date.fromisoformat)
+_dollars = _must_be(
+    "US dollars, 0 or more",
+    lambda value: type(value) in {int, float} and value >= 0 and isfinite(value),
+)
+_pattern = _must_be("a regular expression", re.compile)
+_kind = _must_be("kinds of APIStatusError", lambda value: issubclass(value, APIStatusError))
 _named: Any = [instance_of(str), min_len(1)]
-_absolute = optional([instance_of(str), _url])
-
-
-def _errors(_: object, attribute: Any, value: Any) -> None:
-    _is_mapping(None, attribute, value)
-    for kind in value.values():
-        if not (isinstance(kind, type) and issubclass(kind, APIStatusError)):
-            message = f"{attribute.name} must map to kinds of APIStatusError, not {kind!r}"
-            raise TypeError(message)
+_errors = deep_mapping(instance_of((int, str)), _kind, _is_mapping)
 
 
 @frozen
@@ -176,7 +145,7 @@ class Provider:
 
     name: str = field(validator=_named)
     docs_url: str = field(default="", validator=instance_of(str))
-    base_url: str | None = field(default=None, repr=shown_url, validator=_absolute)
+    base_url: str | None = field(default=None, repr=shown_url, validator=optional(_url))
     base_url_env: tuple[str, ...] = field(default=(), validator=_strings)
     base_url_required: bool = False
     base_urls_by_key: Mapping[str, str] = field(factory=dict, validator=_names)
@@ -213,9 +182,7 @@ class Provider:
     final_statuses: frozenset[int] = field(
         default=frozenset({501}), validator=deep_iterable(instance_of(int), instance_of(frozenset))
     )
-    retry_after_pattern: str | None = field(
-        default=None, validator=optional([instance_of(str), _pattern])
-    )
+    retry_after_pattern: str | None = field(default=None, validator=optional(_pattern))
     reset_headers: tuple[str, ...] = field(default=(), validator=_strings)
     hints: Mapping[int | str, str] = field(factory=dict, validator=_texts)
     price: Price | None = field(default=None, validator=optional(instance_of(Price)))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rerank_core._conclude.waits import read_retry_after
+from rerank_core._conclude.status import read_retry_after
 
 NOW = 1_793_534_400.0  # Sun, 01 Nov 2026 12:00:00 GMT
 

@@ -22,7 +22,6 @@ from rerank_core.wire import (
     render_fields,
     render_value,
     shorten,
-    to_document,
 )
 
 
@@ -184,24 +183,6 @@ def test_fields_are_rendered_each_for_itself() -> None:
 def test_a_value_is_rendered_as_text(value: object, text: str) -> None:
     """A string as it is, anything else as JSON."""
     assert render_value(value) == text
-
-
-@pytest.mark.parametrize(
-    ("document", "text"),
-    [
-        ({"text": "x", "title": "t"}, "x"),
-        ({"title": "t", "year": 5}, "title: t"),
-        ({"text": ["x"], "title": "t"}, "title: t"),
-        ({"text": ""}, ""),
-    ],
-)
-def test_a_mapping_stays_the_callers_own(document: dict[str, Any], text: str) -> None:
-    """Its text is its `text`, else what was ranked."""
-    record = to_document(document, ("title",))
-
-    assert record.text == text
-    assert record.fields is document
-    assert to_document("plain", ("title",)).fields is None
 
 
 def test_results_are_read_as_they_stand() -> None:

@@ -1,4 +1,4 @@
-"""What was written to the first hookspecs works; what is for another version of core says so."""
+"""What was written to the first hookspecs works."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ from rerank_core import (
     TransportError,
 )
 from rerank_core._conclude.response import complete
-from rerank_core._conclude.waits import read_retry_after
+from rerank_core._conclude.status import read_retry_after
 from rerank_core._prepare.requests import Part
 from rerank_core._send.drivers import AsyncDriver, BlockingDriver
 from rerank_core._send.effects import Clock, Flow, Gather, Sleep

@@ -12,13 +12,13 @@ from rerank_core._prepare.requests import Part
 from rerank_core._resolve.secrets import Hide
 from rerank_core._resolve.target import Target
 from rerank_core.errors import RerankError, ResponseParseError
+from rerank_core.records._text import kind_of
 from rerank_core.records.exchange import JSON, HTTPRequest, HTTPResponse, NextRequest
 from rerank_core.records.response import RerankResponse
 from rerank_core.records.results import RerankResult
 from rerank_core.wire import decode_json
 
 _PYTHON_S_OWN = (TypeError, IndexError, AttributeError)  # whose words say nothing of a reply
-_KINDS = {list: "a list", str: "a string", type(None): "null", int: "a number", float: "a number"}
 
 
 @define
@@ -41,8 +41,7 @@ def read_reply(part: Part, target: Target, reply: HTTPResponse) -> Page:
     """Read the ranking from a reply with a good status."""
     payload = decode_json(reply.content)
     if isinstance(payload, dict) and payload.get("error"):
-        message = "the reply has an error"
-        raise ResponseParseError(message, path="error")
+        raise ResponseParseError("the reply has an error", path="error")
     return read_payload(part, target, payload, reply)
 
 
@@ -82,7 +81,7 @@ def explain(
     if isinstance(payload, dict):
         message = f"what the reply has as {expected!r} is not what the service documents"
     else:
-        kind = _KINDS.get(type(payload), "a boolean") if reply.content else "empty"
+        kind = kind_of(payload) if reply.content else "empty"
         message = (
             f"the reply is {kind}, an object with {expected!r} was expected: docs/servers.md says"
             " which plugin speaks to which server"
@@ -96,8 +95,6 @@ def _find_expected(part: Part, target: Target, reply: HTTPResponse) -> str:
     """The field that the plugin looks for first: what it misses in an empty object."""
     try:
         read_payload(part, target, {}, reply)
-    except ResponseParseError as error:
-        return error.path
-    except RerankError:
-        pass
+    except RerankError as error:
+        return getattr(error, "path", "")
     return ""

@@ -9,7 +9,7 @@ from sys import float_info
 from typing import Any, NoReturn
 from uuid import uuid4
 
-from attrs import define
+from attrs import astuple, define
 
 from rerank_core._conclude.reading import Page
 from rerank_core._prepare.call import Call
@@ -121,16 +121,10 @@ def _add_up(metas: Sequence[Meta]) -> Meta:
     """Usage of all replies together."""
     if len(metas) < 2:  # noqa: PLR2004 - nothing to add
         return metas[0] if metas else Meta()
-    units, tokens = [meta.billed_units for meta in metas], [meta.tokens for meta in metas]
+    units = zip(*(astuple(meta.billed_units) for meta in metas), strict=True)
+    tokens = zip(*(astuple(meta.tokens) for meta in metas), strict=True)
     return Meta(
-        metas[0].api_version,
-        BilledUnits(
-            _total(unit.search_units for unit in units), _total(unit.total_tokens for unit in units)
-        ),
-        Tokens(
-            _total(token.input_tokens for token in tokens),
-            _total(token.output_tokens for token in tokens),
-        ),
+        metas[0].api_version, BilledUnits(*map(_total, units)), Tokens(*map(_total, tokens))
     )
 
 
@@ -214,8 +208,7 @@ def _reject(at: int, name: str, value: object, fault: str) -> NoReturn:
     # What is nested may be too deep for a repr; of a text, a piece may be that of a secret.
     hidden = isinstance(value, (dict, list)) or (isinstance(value, str) and len(value) > _MAX_SHOWN)
     shown = type(value).__name__ if hidden else shorten(repr(value), _MAX_SHOWN)
-    message = f"{path} {fault}: {shown}"
-    raise ResponseParseError(message, path=path)
+    raise ResponseParseError(f"{path} {fault}: {shown}", path=path)
 
 
 def complete(

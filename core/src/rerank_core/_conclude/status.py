@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import UTC
 from typing import Any, TypeVar
 from urllib.parse import urljoin
 
 from attrs import evolve
 
-from rerank_core._conclude.waits import read_retry_after, read_seconds
 from rerank_core._resolve.secrets import Hide, clean
 from rerank_core._resolve.target import Target
 from rerank_core.errors import (
@@ -41,6 +41,8 @@ _ERROR_CHARS = 1000
 _URL_CHARS = 200
 _BEGINNING_CHARS = 100
 _KEPT_BYTES = 2**16  # of a reply that is kept in an error
+_UNIX_TIME_FROM = 1_000_000_000
+_MAX_SECONDS = 4e9  # of 126 years; clocks count to it, as Unix time it is long to come
 
 _TYPES: Mapping[int, type[APIStatusError]] = {
     400: BadRequestError,
@@ -51,36 +53,14 @@ _TYPES: Mapping[int, type[APIStatusError]] = {
     422: BadRequestError,
     429: RateLimitError,
 }
-# The words that services of many kinds use for the same, where no status says it.
+# What the words of services of many kinds have in them, where no status says it.
 _WORDS: Mapping[str, type[APIStatusError]] = {
-    "authentication_error": AuthenticationError,
-    "invalid_api_key": AuthenticationError,
-    "invalid_authentication": AuthenticationError,
-    "unauthenticated": AuthenticationError,
-    "unauthorized": AuthenticationError,
-    "forbidden": PermissionDeniedError,
-    "permission_denied": PermissionDeniedError,
-    "permission_error": PermissionDeniedError,
-    "model_not_found": NotFoundError,
-    "not_found": NotFoundError,
-    "not_found_error": NotFoundError,
-    "bad_request": BadRequestError,
-    "invalid_request": BadRequestError,
-    "invalid_request_error": BadRequestError,
-    "validation_error": BadRequestError,
-    "rate_limit": RateLimitError,
-    "rate_limit_error": RateLimitError,
-    "rate_limit_exceeded": RateLimitError,
-    "resource_exhausted": RateLimitError,
-    "too_many_requests": RateLimitError,
-    "api_error": ServerError,
-    "internal_error": ServerError,
-    "internal_server_error": ServerError,
-    "overloaded": ServerError,
-    "overloaded_error": ServerError,
-    "server_error": ServerError,
-    "service_unavailable": ServerError,
-    "unavailable": ServerError,
+    "auth|api_?key": AuthenticationError,
+    "forbidden|permission": PermissionDeniedError,
+    "not_?found": NotFoundError,
+    "rate_?limit|resource_?exhausted|too_?many": RateLimitError,
+    "api_?error|internal|overloaded|server_?error|unavailable": ServerError,
+    "bad_?request|invalid|validation": BadRequestError,
 }
 _FAILED = frozenset({"error", "fail", "failed", "failure"})
 _GOOD_CODES = (0, 200, "0", "200", "ok", "success")
@@ -91,12 +71,11 @@ def status_error(target: Target, reply: HTTPResponse, now: float, hide: Hide) ->
     status, payload = reply.status_code, read_json(reply.content)
     words: list[int | str] = [*codes_in(payload, reply.headers), status]
     said = find_message(payload, reply.content)
-    kind = _first(target.provider.error_types, words, said) or _type_of(status)
     message = f"status {status}: {hide(said, _SAID_CHARS)}".removesuffix(": ")
     if 300 <= status < 400 and "location" in reply.headers:  # noqa: PLR2004 - redirects
         where = hide(_location(target, reply.headers["location"]), _URL_CHARS)
         message += f" (redirects are not followed; it points to {where}: correct api_base)"
-    return _make(kind, message, target, reply, words, said, status, now)
+    return _make(_type_of(status), message, target, reply, words, said, status, now)
 
 
 def find_error(
@@ -112,13 +91,11 @@ def find_error(
     if not (said or status or known or _says_failure(payload)):
         return None
     words += [status] if status else []
-    lower = [word.lower() for word in words if isinstance(word, str)]
-    usual = _type_of(status) if status else (_first(_WORDS, lower, "") or APIStatusError)
-    kind = _first(target.provider.error_types, words, said) or usual
+    usual = _type_of(status) if status else _type_named(words)
     said = said or beginning_of(reply.content, _SAID_CHARS)
     shown = hide(said, _SAID_CHARS)
     message = f"status {reply.status_code}, but the reply is an error: {shown}"
-    return _make(kind, message, target, reply, words, said, status, now)
+    return _make(usual, message, target, reply, words, said, status, now)
 
 
 def _says_success(payload: Mapping[str, Any]) -> bool:
@@ -139,8 +116,18 @@ def _type_of(status: int) -> type[APIStatusError]:
     return _TYPES.get(status, usual)
 
 
+def _type_named(words: Iterable[int | str]) -> type[APIStatusError]:
+    found = (
+        kind
+        for word in words
+        for inside, kind in _WORDS.items()
+        if re.search(inside, str(word).lower())
+    )
+    return next(found, APIStatusError)
+
+
 def _make(
-    kind: type[APIStatusError],
+    usual: type[APIStatusError],
     message: str,
     target: Target,
     reply: HTTPResponse,
@@ -151,6 +138,7 @@ def _make(
 ) -> APIStatusError:
     if hint := _first(target.provider.hints, words, said):
         message += f" ({hint})"
+    kind = _first(target.provider.error_types, words, said) or usual
     error = kind(message, response=reply, retry_after=_find_wait(target, reply, said, now))
     error.code = code
     return error
@@ -167,7 +155,7 @@ def _find_wait(target: Target, reply: HTTPResponse, said: str, now: float) -> fl
 
 
 def _location(target: Target, location: str) -> str:
-    """Where a redirect points to."""
+    """Where a redirect points to, in full."""
     try:
         return without_userinfo(urljoin(target.provider.base_url or "", location))
     except ValueError:
@@ -179,6 +167,53 @@ def _first(table: Mapping[Any, T], words: Iterable[int | str], said: str) -> T |
     text = said.lower()
     phrases = [key for key in table if isinstance(key, str) and " " in key and key in text]
     return next((table[word] for word in (*phrases, *words) if word in table), None)
+
+
+def read_retry_after(
+    headers: Mapping[str, str], reset_headers: tuple[str, ...], now: float
+) -> float | None:
+    """Seconds that the service asks to wait; `None` where it does not say, or unreadably."""
+    milliseconds = read_seconds(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    stated = headers.get("retry-after")
+    if stated is not None:
+        seconds = read_seconds(stated)
+        if seconds is not None:
+            return seconds
+        until = _timestamp(stated)
+        if until is not None:
+            return min(max(0.0, until - _own_time(headers, now)), _MAX_SECONDS)
+    for name in reset_headers:
+        reset = read_seconds(headers.get(name))
+        if reset is not None:
+            unix = reset >= _UNIX_TIME_FROM
+            return max(0.0, reset - _own_time(headers, now)) if unix else reset
+    return None
+
+
+def _own_time(headers: Mapping[str, str], now: float) -> float:
+    """The service's own clock where it states one: ours may be wrong by minutes."""
+    stated = _timestamp(headers.get("date", ""))
+    return now if stated is None else stated
+
+
+def read_seconds(text: str | None) -> float | None:
+    """Seconds from a plain number, from 0 to 126 years; `nan` and the like are none."""
+    if text is None or not text.strip().replace(".", "", 1).isdecimal():
+        return None
+    return min(float(text), _MAX_SECONDS)
+
+
+def _timestamp(text: str) -> float | None:
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - slow to import, rarely needed
+
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return float(aware.timestamp())
 
 
 def describe(

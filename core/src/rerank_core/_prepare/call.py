@@ -9,8 +9,10 @@ from typing import Any
 
 from attrs import define, field
 
-from rerank_core._prepare.documents import check_text, read_documents, shown
+from rerank_core._prepare.documents import read_documents
+from rerank_core._resolve.options import check_text
 from rerank_core.errors import InvalidRequestError
+from rerank_core.records._text import shown
 
 
 @define
@@ -54,31 +56,30 @@ def make_call(
 ) -> Call:
     """Check a call's arguments."""
     if not isinstance(query, str):
-        message = f"query must be a string, not {shown(query)}"
-        raise InvalidRequestError(message)
+        raise InvalidRequestError(f"query must be a string, not {shown(query)}")
     if not query or query.isspace():
-        message = "query is blank: it must say what is looked for"
-        raise InvalidRequestError(message)
+        raise InvalidRequestError("query is blank: it must say what is looked for")
     check_text(query, "query")
     if return_documents is not None and not isinstance(return_documents, bool):
         message = f"return_documents must be True or False, not {shown(return_documents)}"
         raise InvalidRequestError(message)
-    params: dict[str, Any] = {}
-    if top_n is not None:
-        params["top_n"] = top_n = _checked_count("top_n", top_n)
+    counts = {
+        "top_n": top_n,
+        "max_chunks_per_doc": max_chunks_per_doc,
+        "max_tokens_per_doc": max_tokens_per_doc,
+    }
+    params: dict[str, Any] = {
+        name: _checked_count(name, value) for name, value in counts.items() if value is not None
+    }
     if rank_fields is not None:
         params["rank_fields"] = rank_fields = _checked_fields(rank_fields)
-    if max_chunks_per_doc is not None:
-        params["max_chunks_per_doc"] = _checked_count("max_chunks_per_doc", max_chunks_per_doc)
-    if max_tokens_per_doc is not None:
-        params["max_tokens_per_doc"] = _checked_count("max_tokens_per_doc", max_tokens_per_doc)
     read, warnings = read_documents(listed, rank_fields)
     params |= {name: value for name, value in extra.items() if value is not None}
     return Call(
         query,
         listed,
         read,
-        top_n,
+        params.get("top_n"),
         rank_fields,
         return_documents is not False,
         params,
@@ -93,8 +94,7 @@ def _checked_count(name: str, value: Any) -> int:
     # An integer of numpy's, for example; its booleans are none.
     if type(value) is not bool and isinstance(value, Integral) and int(value) > 0:
         return int(value)
-    message = f"{name} must be an integer from 1, not {shown(value)}"
-    raise InvalidRequestError(message)
+    raise InvalidRequestError(f"{name} must be an integer from 1, not {shown(value)}")
 
 
 def _checked_fields(rank_fields: Any) -> tuple[str, ...]:
@@ -103,6 +103,5 @@ def _checked_fields(rank_fields: Any) -> tuple[str, ...]:
         raise InvalidRequestError(message)
     names = list(rank_fields)
     if not names or not all(isinstance(name, str) and name for name in names):
-        message = "rank_fields must name at least one field, each as a string"
-        raise InvalidRequestError(message)
+        raise InvalidRequestError("rank_fields must name at least one field, each as a string")
     return tuple(dict.fromkeys(names))

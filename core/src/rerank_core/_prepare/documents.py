@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from rerank_core.errors import InvalidRequestError
+from rerank_core.records._text import shown
 from rerank_core.records.results import Document, RerankResult
 
 _STRINGS = {str}
@@ -24,16 +25,11 @@ def list_documents(documents: Any) -> list[Any]:
     return documents[:] if type(documents) is list else list(_checked(documents))
 
 
-def is_plain(listed: list[Any]) -> bool:
-    """Whether all documents are strings, so that nothing is to be read."""
-    return set(map(type, listed)) <= _STRINGS
-
-
 def read_documents(
     listed: list[Any], rank_fields: Sequence[str] | None
 ) -> tuple[list[str | Mapping[str, Any]], tuple[str, ...]]:
     """The documents as text and fields, and warnings; the same list where all are strings."""
-    if is_plain(listed):
+    if set(map(type, listed)) <= _STRINGS:
         return listed, ()
     reader = _Reader(rank_fields)
     read = [
@@ -116,8 +112,7 @@ class _Reader:
                 read[name] = value
                 continue
             if not isinstance(name, str):
-                message = f"{where} has a field whose name is not a string"
-                raise InvalidRequestError(message)
+                raise InvalidRequestError(f"{where} has a field whose name is not a string")
             if self._chosen is not None and name not in self._chosen:
                 continue
             plain = self._to_plain(value, name, f"{where}[{name!r}]")
@@ -131,8 +126,8 @@ class _Reader:
             return value
         if value is None or _is_missing(value):
             return _ABSENT
-        if type(value) is float and isfinite(value):
-            return value
+        if isinstance(value, float) and isfinite(value):
+            return value if type(value) is float else str(value)
         if isinstance(value, Mapping):
             inner = {
                 str(key): self._to_plain(item, f"{name}.{key}", where)
@@ -141,12 +136,12 @@ class _Reader:
             return {key: item for key, item in inner.items() if item is not _ABSENT}
         if isinstance(value, (list, tuple)) or _is_array(value):
             return self._to_list(value, name, where)
-        own_text = isinstance(value, str) or (
-            _has_own_text(type(value))
+        says_itself: Any = type(value).__str__
+        if isinstance(value, str) or (
+            says_itself is not object.__str__
             and not isinstance(value, (bytes, bytearray, memoryview, float))
             and not hasattr(value, "__iter__")
-        )
-        if own_text or _is_scalar(value):
+        ):
             return str(value)
         message = (
             f"{where} is {value}, which has no JSON form"
@@ -178,14 +173,12 @@ def _fields_of(document: Any) -> str | Mapping[str, Any] | None:
         return dumped
     kind = type(document)
     if dataclasses.is_dataclass(kind):
-        return {field.name: getattr(document, field.name) for field in dataclasses.fields(kind)}
-    if attrs.has(kind):
-        return {
-            field.name: getattr(document, field.name)
-            for field in attrs.fields(kind)
-            if not field.name.startswith("_")
-        }
-    return None
+        names = [field.name for field in dataclasses.fields(kind)]
+    elif attrs.has(kind):
+        names = [field.name for field in attrs.fields(kind)]
+    else:
+        return None
+    return {name: getattr(document, name) for name in names if not name.startswith("_")}
 
 
 def _is_missing(value: Any) -> bool:
@@ -198,37 +191,5 @@ def _is_missing(value: Any) -> bool:
         return False
 
 
-def _is_scalar(value: Any) -> bool:
-    """Whether a value is a number of numpy's."""
-    return hasattr(value, "dtype") and getattr(value, "ndim", None) == 0 and hasattr(value, "item")
-
-
 def _is_array(value: Any) -> bool:
     return hasattr(value, "tolist") and bool(getattr(value, "ndim", 0))
-
-
-def _has_own_text(kind: type) -> bool:
-    """Whether a class says itself how it is written as text."""
-    own: Any = kind.__str__
-    return own is not object.__str__
-
-
-def check_text(text: str, where: str) -> None:
-    """Refuse text that has no UTF-8 form."""
-    if text.isascii():
-        return
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        message = (
-            f"{where} has a lone surrogate at position {error.start}; it was decoded wrongly:"
-            " decode it with errors='replace'"
-        )
-        raise InvalidRequestError(message) from None
-
-
-def shown(value: object) -> str:
-    """A value as a message shows it: small ones whole, others by their type."""
-    if value is None or isinstance(value, (bool, int, float)):
-        return repr(value)
-    return type(value).__name__

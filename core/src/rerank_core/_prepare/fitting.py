@@ -9,8 +9,7 @@ from typing import Any
 from attrs import define
 
 from rerank_core._prepare.call import Call
-from rerank_core._prepare.documents import check_text
-from rerank_core._resolve.options import Options
+from rerank_core._resolve.options import Options, check_text
 from rerank_core.errors import InvalidRequestError
 from rerank_core.facts import Provider
 from rerank_core.wire import encode_json, render_documents
@@ -31,8 +30,7 @@ def fit_documents(call: Call, provider: Provider) -> Fitted:
     rank_fields = call.rank_fields if call.has_mappings else None
     for name in rank_fields or ():
         if not any(isinstance(each, Mapping) and name in each for each in call.documents):
-            message = f"rank_fields names {name!r}, a field that no document has"
-            raise InvalidRequestError(message)
+            raise InvalidRequestError(f"rank_fields names {name!r}, a field that no document has")
     _check_length(call.query, "query", provider.max_query_chars)
     texts: Sequence[Any] = call.documents
     if call.has_mappings:
@@ -74,8 +72,7 @@ def check_encodable(documents: Sequence[str | Mapping[str, Any]], indices: Seque
             try:
                 encode_json({name: value})
             except InvalidRequestError as error:
-                message = f"{where}[{name!r}]: {error.message}"
-                raise InvalidRequestError(message) from error
+                raise InvalidRequestError(f"{where}[{name!r}]: {error.message}") from error
 
 
 def _check_length(text: str, where: str, most: int | None) -> None:

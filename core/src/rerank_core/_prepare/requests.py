@@ -15,7 +15,7 @@ from rerank_core._prepare.fitting import (
     say_held_back,
     split_documents,
 )
-from rerank_core._resolve.hints import CALL_PARAMS, is_routing, unknown_param
+from rerank_core._resolve.hints import CALL_PARAMS, HONOURED, leave_out
 from rerank_core._resolve.options import Options, check_headers
 from rerank_core._resolve.target import Target
 from rerank_core.errors import (
@@ -60,7 +60,7 @@ def prepare(
     """Refuse what cannot be honoured, and build the requests."""
     drop = first is not None or target.options.drop_params
     warnings = [*target.warnings, *call.warnings]
-    params = choose_params(call, target, first, warnings, drop=drop)
+    params = choose_params(call, target, first or target, warnings, drop=drop)
     fitted = fit_documents(call, target.provider)
     if call.rank_fields and fitted.rank_fields is None and call.documents:
         warnings.append("rank_fields has no effect: no document is a mapping")
@@ -102,9 +102,9 @@ def _translate(
         try:
             work = hooks.build_request(provider, request, hooks.map_params(provider, params))
         except UnsupportedParamError as error:
-            if error.param not in params:
+            if not drop or error.param not in params:
                 raise
-            refuse_or_warn(error, warnings, drop=drop)
+            warnings.append(f"{error.message}: left out")
             params = {name: value for name, value in params.items() if name != error.param}
         else:
             return add_extras(work, target) if isinstance(work, HTTPRequest) else work
@@ -150,8 +150,7 @@ def follow(following: HTTPRequest, target: Target, before: HTTPRequest) -> HTTPR
     known = there.hostname in target.provider.further_hosts and there.scheme == "https"
     if _origin(there) != _origin(here) and not known:
         where = without_userinfo(following.url)
-        message = f"the reply points to another place, {where}, which is not asked"
-        raise ResponseParseError(message)
+        raise ResponseParseError(f"the reply points to another place, {where}, which is not asked")
     return add_extras(following, target)
 
 
@@ -160,8 +159,7 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - read when it is asked for
     except ValueError as error:
-        message = f"the reply points to what is no URL: {error}"
-        raise ResponseParseError(message) from error
+        raise ResponseParseError(f"the reply points to what is no URL: {error}") from error
     return parts
 
 
@@ -178,54 +176,30 @@ def encode(request: HTTPRequest, part: Part, target: Target) -> bytes:
     except InvalidRequestError as error:
         check_encodable(part.request.documents, part.indices)
         encode_json([part.params, target.options.extra_body])
-        message = f"build_request made what is no JSON: {error}"
-        raise target.hooks.source.error(message) from error
-
-
-# Core honours these itself where the provider does not.
-_HONOURED_BY_CORE = frozenset({"top_n", "rank_fields"})
+        raise target.hooks.source.error(f"build_request made what is no JSON: {error}") from error
 
 
 def choose_params(
-    call: Call, target: Target, first: Target | None, warnings: list[str], *, drop: bool
+    call: Call, target: Target, first: Target, warnings: list[str], *, drop: bool
 ) -> dict[str, Any]:
     """The parameters that a provider takes; what nobody can honour is refused or left out."""
-    if first is None:
-        given = {**target.params, **call.params}
+    if target.provider.name == first.provider.name:
+        given = {**first.params, **target.params, **call.params}
     else:
-        given = _adopt(call, target, first, warnings)
+        # What only the first knows may mean something else to another, whatever its name.
+        meant = {**first.params, **call.params}
+        warnings += [
+            f"{name!r} was meant for {first.provider.name}: left out"
+            for name in meant
+            if name not in CALL_PARAMS
+        ]
+        shared = {name: value for name, value in meant.items() if name in CALL_PARAMS}
+        given = {**target.params, **shared}
     facts = target.provider
     params = {}
     for name, value in given.items():
         if name in facts.params or name in facts.extra_params:
             params[name] = value
-        elif name not in _HONOURED_BY_CORE:
-            error = UnsupportedParamError(unknown_param(facts, name), param=name)
-            # What may say where to or with whose key is never left out.
-            refused = name not in CALL_PARAMS and is_routing(name, facts)
-            refuse_or_warn(error, warnings, drop=drop and not refused)
+        elif name not in HONOURED:
+            warnings.append(leave_out(facts, name, drop=drop))
     return params
-
-
-def _adopt(call: Call, target: Target, first: Target, warnings: list[str]) -> dict[str, Any]:
-    """What a fallback is given: its own, and what was given for the first provider.
-
-    A parameter that only the first knows may mean something else to another, whatever its name.
-    """
-    if target.provider.name == first.provider.name:
-        return {**first.params, **target.params, **call.params}
-    given = {**first.params, **call.params}
-    warnings += [
-        f"{name!r} was meant for {first.provider.name}: left out"
-        for name in given
-        if name not in CALL_PARAMS
-    ]
-    shared = {name: value for name, value in given.items() if name in CALL_PARAMS}
-    return {**target.params, **shared}
-
-
-def refuse_or_warn(error: UnsupportedParamError, warnings: list[str], *, drop: bool) -> None:
-    """Refuse a parameter, or say that it is left out."""
-    if not drop:
-        raise error
-    warnings.append(f"{error.message.removesuffix('; drop_params=True leaves it out')}: left out")

@@ -98,8 +98,7 @@ def find_plugin(name: str) -> ProviderHooks:
             try:
                 plugin = _providers()[name][0].load()
             except (Exception, SystemExit) as error:
-                message = f"import failed ({type(error).__name__}: {error})"
-                raise source.error(message) from error
+                raise source.error(f"import failed ({type(error).__name__}: {error})") from error
             _loaded[name] = ProviderHooks(plugin, source)
         return _loaded[name]
 
@@ -187,12 +186,12 @@ def list_providers() -> list[InstalledProvider]:
 
 
 def _inspect(name: str) -> InstalledProvider:
+    source = PluginSource(name)
     try:
+        source = source_of(name)
         hooks = find_plugin(name)
         return InstalledProvider(name, hooks.source, hooks.facts)
     except RerankError as error:
-        claimed_twice = len(_providers().get(name, ())) > 1
-        source = PluginSource(name) if claimed_twice else source_of(name)
         return InstalledProvider(name, source, error=error.message)
 
 

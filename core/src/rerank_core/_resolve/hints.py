@@ -6,65 +6,21 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 
 from rerank_core._resolve.options import OPTION_NAMES
+from rerank_core._resolve.secrets import is_routing_name
+from rerank_core.errors import UnsupportedParamError
 from rerank_core.facts import Provider
 
 # Less alike than this, a known name is another thing: a guess would mislead.
 _ALIKE = 0.7
 # For a keyword that says where to or with whose key, a false refusal is better than a leak.
 _ALIKE_OPTION = 0.8
-_WORD = re.compile(r"[a-z]+|[0-9]+")
 # What a keyword of litellm's and of other clients is called here, where that is not alike.
-_OTHER_WORDS: Mapping[str, str] = {
-    "api_url": "api_base",
-    "base_url": "api_base",
-    "endpoint": "api_base",
-    "url": "api_base",
-    "client": "http_client",
-    "request_timeout": "timeout",
-    "max_results": "top_n",
-    "num_results": "top_n",
-    "top_k": "top_n",
-    "topk": "top_n",
-    "limit": "top_n",
-    "k": "top_n",
-    "n": "top_n",
-    "docs": "documents",
-    "passages": "documents",
-    "texts": "documents",
-    "token": "api_key",
-    "key": "api_key",
-    "retries": "max_retries",
+_OTHER_WORDS: Mapping[str, set[str]] = {
+    "api_base": {"api_url", "base_url", "endpoint", "url"},
+    "api_key": {"key", "token"},
+    "timeout": {"request_timeout"},
+    "top_n": {"k", "limit", "max_results", "n", "num_results", "topk"},
 }
-# Whole words that speak of where a request goes, or with whose key.
-_ROUTING_WORDS = frozenset(
-    {
-        "url",
-        "urls",
-        "uri",
-        "base",
-        "endpoint",
-        "endpoints",
-        "host",
-        "hostname",
-        "server",
-        "key",
-        "keys",
-        "apikey",
-        "token",
-        "secret",
-        "auth",
-        "authorization",
-        "password",
-        "credential",
-        "credentials",
-        "bearer",
-        "proxy",
-        "proxies",
-        "header",
-        "headers",
-    }
-)
-# Sends the provider's name to what pip knows it by.
 CALL_PARAMS = (
     "top_n",
     "rank_fields",
@@ -72,7 +28,8 @@ CALL_PARAMS = (
     "max_chunks_per_doc",
     "max_tokens_per_doc",
 )
-_HONOURED = CALL_PARAMS[:3]
+# Core honours these itself where the provider does not.
+HONOURED = CALL_PARAMS[:3]
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = _ALIKE) -> str | None:
@@ -95,21 +52,29 @@ def not_found(name: str, installed: Collection[str]) -> str:
     )
 
 
-def is_routing(name: str, facts: Provider) -> bool:
+def _is_routing(name: str, facts: Provider) -> bool:
     """Whether an unknown keyword is meant for the connection: where to, or with whose key."""
-    words = _WORD.findall(name.lower())
-    if not _ROUTING_WORDS.isdisjoint(words):
-        return True
     known = (*OPTION_NAMES, *facts.options, *facts.secret_options)
-    return name in known or nearest(name, known, _ALIKE_OPTION) is not None
+    return is_routing_name(name) or name in known or nearest(name, known, _ALIKE_OPTION) is not None
 
 
-def unknown_param(facts: Provider, name: str) -> str:
+def leave_out(facts: Provider, name: str, *, drop: bool) -> str:
+    """Refuse a parameter that nobody can honour, or say that it is left out.
+
+    What may say where a request goes, or with whose key, is never left out.
+    """
+    if drop and (name in CALL_PARAMS or not _is_routing(name, facts)):
+        return f"{facts.name} does not take {name!r}: left out"
+    raise UnsupportedParamError(_unknown_param(facts, name), param=name)
+
+
+def _unknown_param(facts: Provider, name: str) -> str:
     """What to say of a parameter that a call cannot carry, with the nearest that it can."""
     own = (*facts.extra_params, *facts.options, *facts.secret_options)
     if name in (*facts.options, *facts.secret_options, *OPTION_NAMES):
         return f"{name!r} belongs to the connection: give it to Reranker(...)"
-    known = [*_HONOURED, *facts.params, *own, *OPTION_NAMES]
-    near = _OTHER_WORDS.get(name) or nearest(name, known)
+    known = [*HONOURED, *facts.params, *own, *OPTION_NAMES]
+    meant = (option for option, words in _OTHER_WORDS.items() if name in words)
+    near = next(meant, None) or nearest(name, known)
     hint = f"; did you mean {near!r}?" if near else "; drop_params=True leaves it out"
     return f"{facts.name} does not take {name!r}{hint}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import pluggy
 from attrs import Attribute, frozen
@@ -121,22 +121,15 @@ class ProviderHooks:
         status_code: int,
     ) -> RerankResponse | NextRequest:
         """The ranking; see `hookspecs.parse_response`."""
-        try:
-            answer = self._hook.parse_response(
-                provider=provider,
-                request=request,
-                payload=payload,
-                headers=headers,
-                status_code=status_code,
-            )
-        except RerankError:
-            raise
-        except (Exception, SystemExit) as error:
-            if _is_of_reply(error):
-                raise _unreadable(error) from error
-            self._fail("parse_response", error)
-        if not isinstance(answer, (RerankResponse, NextRequest)):
-            raise self._wrong("parse_response", answer)
+        answer: RerankResponse | NextRequest = self._call(
+            "parse_response",
+            (RerankResponse, NextRequest),
+            provider=provider,
+            request=request,
+            payload=payload,
+            headers=headers,
+            status_code=status_code,
+        )
         response = answer if isinstance(answer, RerankResponse) else answer.response
         if response is not None and not set(map(type, response.results)) <= {RerankResult}:
             raise self.source.error("parse_response returned results that are no RerankResult")
@@ -147,19 +140,15 @@ class ProviderHooks:
             answer = getattr(self._hook, name)(**arguments)
         except RerankError:
             raise
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's code raises
-            self._fail(name, error)
+        except (Exception, SystemExit) as error:
+            if name == "parse_response" and _is_of_reply(error):
+                raise _unreadable(error) from error
+            # The validators of attrs hand over more beside their message: the field, the value.
+            said = error.args[0] if isinstance(error, TypeError) and error.args[1:] else error
+            raise self.source.error(f"{name} raised {type(error).__name__}: {said}") from error
         if not isinstance(answer, kind):
-            raise self._wrong(name, answer)
+            raise self.source.error(f"{name} returned {type(answer).__name__}")
         return answer
-
-    def _wrong(self, name: str, answer: object) -> PluginError:
-        return self.source.error(f"{name} returned {type(answer).__name__}")
-
-    def _fail(self, name: str, error: BaseException) -> NoReturn:
-        # The validators of attrs hand over more beside their message: the field, the value.
-        said = error.args[0] if isinstance(error, TypeError) and error.args[1:] else error
-        raise self.source.error(f"{name} raised {type(error).__name__}: {said}") from error
 
 
 def _is_of_reply(error: BaseException) -> bool:

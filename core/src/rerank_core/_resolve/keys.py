@@ -16,6 +16,7 @@ from rerank_core._resolve.options import Options
 from rerank_core._resolve.secrets import Secret
 from rerank_core.errors import ConfigurationError, MissingAPIKeyError
 from rerank_core.facts import Provider
+from rerank_core.records._text import is_url
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -43,10 +44,12 @@ def choose_key(
     facts: Provider, options: Options, environment: Environment
 ) -> tuple[Secret | None, str | None]:
     """The key to send and the base URL to send it to: the argument, else the environment."""
-    if options.api_key is not None:
-        return _given_key(facts, options, environment)
+    if options.api_key:
+        key = Secret(options.api_key)
+        return _checked_key(key), base_url_for(facts, options, environment, key.value)
+    given, own = options.api_key is not None, options.authorizes(facts)
     withheld = ""
-    for variable in () if options.authorizes(facts) else facts.api_key_env:
+    for variable in () if given or own else facts.api_key_env:
         key = Secret(environment.first((variable,)))
         if key.value is None:
             continue
@@ -56,7 +59,13 @@ def choose_key(
         where = base_url and base_url.partition("://")[0] + "://" + _host(base_url)
         withheld += f" ({variable} is not sent to {where}: give api_key=)"
     base_url = base_url_for(facts, options, environment)
-    _check_optional(facts, options, base_url, withheld)
+    # An empty key means "send none", never to a host that needs one.
+    elsewhere = not facts.api_key_required_hosts and _host(base_url) != _host(facts.base_url)
+    brings = own or (given and elsewhere) or "@" in urlsplit(base_url or "").netloc
+    needed = facts.api_key_required and _may_go_to(base_url, facts.api_key_required_hosts)
+    if needed and not brings:
+        looked_at = ", ".join(facts.api_key_env) or "no variable"
+        raise MissingAPIKeyError(f"no API key: give api_key=, or set one of: {looked_at}{withheld}")
     return None, base_url
 
 
@@ -66,58 +75,24 @@ def base_url_for(
     """The base URL in use: argument, environment, what the key's beginning says, the fact."""
     by_key = (url for prefix, url in facts.base_urls_by_key.items() if key.startswith(prefix))
     stated = options.api_base or environment.first(facts.base_url_env)
-    return stated or next(by_key, facts.base_url)
+    base_url = stated or next(by_key, facts.base_url)
+    if base_url is not None:
+        check_base_url(base_url)
+    elif facts.base_url_required:
+        variables = " or ".join(facts.base_url_env)
+        raise ConfigurationError(f"no base URL: give api_base=, or set {variables}")
+    return base_url
 
 
-def check_base_url(facts: Provider, base_url: str | None) -> None:
-    """Refuse a base URL that is missing or no absolute URL."""
-    if base_url is None:
-        if facts.base_url_required:
-            variables = " or ".join(facts.base_url_env)
-            message = f"no base URL: give api_base=, or set {variables}"
-            raise ConfigurationError(message)
-        return
-    try:
-        parts = urlsplit(base_url)
-        usable = bool(parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0)
-        usable = usable and base_url.isprintable() and " " not in base_url
-    except ValueError:  # a port that is none, a bracket that is not closed
-        usable = False
-    if not usable:
+def check_base_url(base_url: str) -> None:
+    """Refuse a base URL that is no absolute URL; it may hold a password, and is not shown."""
+    if not is_url(base_url):
         message = "api_base must be an absolute URL such as 'https://api.example.com'"
         raise ConfigurationError(message)
 
 
-def _given_key(
-    facts: Provider, options: Options, environment: Environment
-) -> tuple[Secret | None, str | None]:
-    """The caller's own key; an empty one means "send none", never to a host that needs one."""
-    key = Secret(options.api_key or "")
-    base_url = base_url_for(facts, options, environment, key.value)
-    if key.value:
-        return _checked_key(key), base_url
-    if facts.api_key_required_hosts or _host(base_url) == _host(facts.base_url):
-        _check_optional(facts, options, base_url)
-    return None, base_url
-
-
-def _check_optional(
-    facts: Provider, options: Options, base_url: str | None, withheld: str = ""
-) -> None:
-    """Refuse to go on without a key where one is needed."""
-    asked = _may_go_to(base_url, facts.api_key_required_hosts)
-    brings_user = "@" in urlsplit(base_url or "").netloc
-    if facts.api_key_required and asked and not (brings_user or options.authorizes(facts)):
-        looked_at = ", ".join(facts.api_key_env) or "no variable"
-        message = f"no API key: give api_key=, or set one of: {looked_at}{withheld}"
-        raise MissingAPIKeyError(message)
-
-
 def _host(url: str | None) -> str:
-    try:
-        return urlsplit(url or "").hostname or ""
-    except ValueError:  # refused where the base URL is checked
-        return ""
+    return urlsplit(url or "").hostname or ""
 
 
 def _may_go_to(url: str | None, patterns: Sequence[str], *, pinned: bool = False) -> bool:
@@ -142,14 +117,9 @@ def _checked_key(key: Secret) -> Secret:
     raise ConfigurationError(message)
 
 
-def warn_of_retirement(provider: Provider, model: str) -> None:
-    """Warn, once per process and model, of the day on which a model is switched off."""
-    if provider.retires is not None:
-        _warn_once(provider.name, model, provider.retires)
-
-
 @functools.cache
-def _warn_once(provider: str, model: str, retires: str) -> None:
+def warn_of_retirement(provider: str, model: str, retires: str) -> None:
+    """Warn, once per process and model, of the day on which a model is switched off."""
     gone = date.fromisoformat(retires) <= datetime.now(UTC).date()
     what = "was switched off on" if gone else "will be switched off on"
     message = f"{provider}/{model} {what} {retires}, by its documentation; choose another model"

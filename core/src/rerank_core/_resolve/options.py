@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from math import inf
+from functools import partial
 from typing import Any, Literal
 
 from attrs import astuple, field, fields, frozen
@@ -12,7 +12,7 @@ from attrs.validators import optional
 
 from rerank_core.errors import ConfigurationError, InvalidRequestError
 from rerank_core.facts import APIKeyHeader, Provider
-from rerank_core.records._text import shown_url
+from rerank_core.records._text import must_be, shown_url
 
 DEFAULT_TIMEOUT = 60.0
 CONNECT_TIMEOUT = 10.0
@@ -54,38 +54,41 @@ def is_number(value: object) -> bool:
 
 def _positive(_: object, attribute: Any, value: Timeout | float | None) -> None:
     for seconds in astuple(value) if isinstance(value, Timeout) else (value,):
-        if seconds is not None and not (is_number(seconds) and 0 < seconds < inf):
+        if seconds is not None and not (is_number(seconds) and 0 < seconds <= MAX_SECONDS):
             message = f"{attribute.name} must be more than 0 seconds, not {seconds!r}"
-            raise ConfigurationError(message)
-        if seconds is not None and seconds > MAX_SECONDS:
-            message = f"{attribute.name} must be at most {MAX_SECONDS:,} seconds, or None"
-            raise ConfigurationError(message)
+            raise ConfigurationError(f"{message}; at most {MAX_SECONDS:,} seconds, or None")
 
 
-def _at_least(least: int) -> Any:
-    def check(_: object, attribute: Any, value: object) -> None:
-        if type(value) is not int or value < least:
-            message = f"{attribute.name} must be an integer from {least}, not {value!r}"
-            raise ConfigurationError(message)
-
-    return check
+_must_be = partial(must_be, ConfigurationError)
 
 
 def _of_kind(kind: type, wanted: str) -> Any:
-    def check(_: object, attribute: Any, value: object) -> None:
-        if value is not None and not isinstance(value, kind):
-            message = f"{attribute.name} must be {wanted}, not {type(value).__name__}"
-            raise ConfigurationError(message)
+    return optional(_must_be(wanted, lambda value: isinstance(value, kind)))
 
-    return check
+
+def _at_least(least: int) -> Any:
+    return _must_be(f"an integer from {least}", lambda value: type(value) is int and value >= least)
+
+
+def check_text(text: str, where: str) -> None:
+    """Refuse text that has no UTF-8 form."""
+    if text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        message = (
+            f"{where} has a lone surrogate at position {error.start}; it was decoded wrongly:"
+            " decode it with errors='replace'"
+        )
+        raise InvalidRequestError(message) from None
 
 
 def check_headers(where: str, headers: Mapping[Any, Any]) -> None:
     """Refuse headers that cannot be sent, without showing a value."""
     for name, text in headers.items():
         if not (isinstance(name, str) and isinstance(text, str)):
-            message = f"{where} must map strings to strings; {name!r} does not"
-            raise ConfigurationError(message)
+            raise ConfigurationError(f"{where} must map strings to strings; {name!r} does not")
         if not (text.isascii() and text.isprintable() and _HEADER_NAME.fullmatch(name)):
             message = f"{where}: {name!r} or its value has a character that no header can hold"
             raise ConfigurationError(message)
@@ -98,29 +101,19 @@ def _headers(_: object, attribute: Any, value: Mapping[Any, Any]) -> None:
     check_headers(attribute.name, value)
 
 
-def _on_failure(_: object, attribute: Any, value: object) -> None:
-    if value not in ("raise", "passthrough"):  # a tuple: what is given may be unhashable
-        message = f"{attribute.name} must be 'raise' or 'passthrough', not {value!r}"
-        raise ConfigurationError(message)
-
-
 def either(name: str, value: Any, other_name: str, other: Any) -> Any:
     """The value of an option that has two names."""
     if value is not None and other is not None:
-        message = f"{name} and {other_name} are the same: give one of them"
-        raise ConfigurationError(message)
+        raise ConfigurationError(f"{name} and {other_name} are the same: give one of them")
     return other if value is None else value
 
 
 def _copied(value: Any) -> Any:
     """A copy of mappings and lists: what the caller changes later was not checked."""
-    if value is not None and not isinstance(value, Mapping):
-        return value  # refused as it is
     try:
-        return _copy_nested(value or {})
+        return {} if value is None else _copy_nested(value)
     except RecursionError:
-        message = "extra_body is nested too deeply"
-        raise InvalidRequestError(message) from None
+        raise InvalidRequestError("extra_body is nested too deeply") from None
 
 
 def _copy_nested(value: Any) -> Any:
@@ -140,6 +133,7 @@ def brings_authentication(http_client: Any) -> bool:
 
 
 _NO_KEYWORDS = {"extra", "client_authorizes"}
+_policy = _must_be("'raise' or 'passthrough'", lambda value: value in {"raise", "passthrough"})
 _flag = _of_kind(bool, "True or False")
 _mapping = _of_kind(Mapping, "a mapping")
 
@@ -155,7 +149,7 @@ class Options:
     timeout: Timeout = field(default=Timeout(), converter=to_timeout, validator=_positive)
     max_retries: int = field(default=None, converter=_retries, validator=_at_least(0))
     deadline: float | None = field(default=None, validator=_positive)
-    on_failure: Literal["raise", "passthrough"] = field(default="raise", validator=_on_failure)
+    on_failure: Literal["raise", "passthrough"] = field(default="raise", validator=_policy)
     extra_headers: Mapping[str, str] = field(
         default=None, converter=_copied, repr=False, validator=[_mapping, _headers]
     )

@@ -8,18 +8,16 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 import orjson
 from attrs import field, frozen
 
+from rerank_core._resolve.options import Options
+from rerank_core.facts import Provider
 from rerank_core.records._text import shorten
-
-if TYPE_CHECKING:
-    from rerank_core._resolve.options import Options
-    from rerank_core.facts import Provider
 
 Hide = Callable[..., str]
 _HIDDEN = "[redacted]"
@@ -28,45 +26,15 @@ _MIN_LINE = 24  # of a key that takes several lines
 _MAX_CHARS = 100_000  # of a text that nobody cuts otherwise
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
-_SECRET_WORDS = frozenset(
-    {
-        "auth",
-        "authorization",
-        "authentication",
-        "apikey",
-        "bearer",
-        "cookie",
-        "cookies",
-        "credential",
-        "credentials",
-        "passwd",
-        "passphrase",
-        "password",
-        "pwd",
-        "secret",
-        "secrets",
-        "signature",
-        "token",
-    }
+# Behind one of these words a key is a secret; a sort key is none.
+_OF_A_KEY = "access|account|api|client|functions|private|security|service|shared|signing"
+_SECRET = re.compile(
+    r"\b(auth|authentication|authorization|apikey|bearer|cookies?|credentials?|passwd|passphrase"
+    rf"|password|pwd|secrets?|signature|token|({_OF_A_KEY}|subscription|x) keys?)\b|^key$"
 )
-# With one of these before it, a key is a secret; a sort key is none.
-_OF_A_KEY = frozenset(
-    {
-        "access",
-        "account",
-        "api",
-        "auth",
-        "client",
-        "functions",
-        "private",
-        "secret",
-        "security",
-        "service",
-        "shared",
-        "signing",
-        "subscription",
-        "x",
-    }
+# What says where a request goes, or how, beside what is secret.
+_ROUTING = re.compile(
+    r"\b(base|endpoints?|headers?|host|hostname|keys?|proxy|proxies|server|uri|urls?)\b"
 )
 _VERSION_NAME = re.compile("(api)?[-_.]?version", re.IGNORECASE)
 
@@ -130,10 +98,16 @@ def _forms(secret: str) -> Iterator[str]:
 
 def is_secret_name(name: str) -> bool:
     """Whether a header's or field's name says that its value is secret: by whole words."""
-    words = [word.lower() for word in _WORD.findall(name)]
-    if not _SECRET_WORDS.isdisjoint(words) or words == ["key"]:
-        return True
-    return any(word in {"key", "keys"} and of in _OF_A_KEY for of, word in pairwise(words))
+    return _SECRET.search(_words_of(name)) is not None
+
+
+def is_routing_name(name: str) -> bool:
+    """Whether a keyword's name speaks of where to, or with whose key: by whole words, too."""
+    return is_secret_name(name) or _ROUTING.search(_words_of(name)) is not None
+
+
+def _words_of(name: str) -> str:
+    return " ".join(_WORD.findall(name)).lower()
 
 
 def header_secrets(value: str) -> list[str]:

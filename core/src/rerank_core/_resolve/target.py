@@ -10,10 +10,10 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from rerank_core._resolve.discovery import find_plugin, hooks_of, still_answers
-from rerank_core._resolve.hints import CALL_PARAMS, is_routing, unknown_param
+from rerank_core._resolve.hints import CALL_PARAMS, leave_out
 from rerank_core._resolve.hooks import ProviderHooks
 from rerank_core._resolve.keys import Environment, check_base_url, choose_key, warn_of_retirement
-from rerank_core._resolve.options import Options
+from rerank_core._resolve.options import Options, check_text
 from rerank_core._resolve.secrets import (
     Hide,
     Secret,
@@ -80,14 +80,13 @@ class Target:
 def split_model(model: Any, custom_llm_provider: Any) -> tuple[str, str]:
     """The provider's name and the model's, from `provider/model` or from both."""
     if not isinstance(model, str) or not model.strip():
-        message = "model must be a string such as 'local/bm25'"
-        raise ConfigurationError(message)
-    _check_encodable(model, "model")
+        raise ConfigurationError("model must be a string such as 'local/bm25'")
+    check_text(model, "model")
     if custom_llm_provider is not None:
         if not isinstance(custom_llm_provider, str):
             message = f"custom_llm_provider must be a string, not {custom_llm_provider!r}"
             raise ConfigurationError(message)
-        _check_encodable(custom_llm_provider, "custom_llm_provider")
+        check_text(custom_llm_provider, "custom_llm_provider")
         return custom_llm_provider, model
     provider, slash, name = model.partition("/")
     if not (provider and slash and name):
@@ -101,14 +100,6 @@ def split_model(model: Any, custom_llm_provider: Any) -> tuple[str, str]:
     return provider, name
 
 
-def _check_encodable(text: str, name: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        message = f"{name} has a lone surrogate: it was decoded wrongly"
-        raise ConfigurationError(message) from None
-
-
 def resolve_target(
     model: Any, options: Options, custom_llm_provider: Any = None, plugin: object = None
 ) -> Target:
@@ -118,7 +109,7 @@ def resolve_target(
         hooks = find_plugin(name)
     else:
         if isinstance(model, str):
-            _check_encodable(model, "model")
+            check_text(model, "model")
         hooks = hooks_of(plugin)
     facts = Provider(name=hooks.source.name)
     try:
@@ -128,7 +119,7 @@ def resolve_target(
         given = {key: value for key, value in options.extra.items() if key not in secret}
         api_base = options.api_base or Environment().first(facts.base_url_env)
         if api_base is not None:
-            check_base_url(facts, api_base)
+            check_base_url(api_base)
             given["api_base"] = api_base
         for name in facts.shaping_options:
             value = Environment().first(facts.options.get(name, ()))
@@ -153,8 +144,8 @@ def _make_target(hooks: ProviderHooks, facts: Provider, model: str, options: Opt
     params = {name: extra.pop(name) for name in facts.extra_params if name in extra}
     warnings = _refuse_unknown(extra, facts, drop=options.drop_params)
     api_key, base_url = choose_key(facts, options, environment)
-    check_base_url(facts, base_url)
-    warn_of_retirement(facts, model)
+    if facts.retires is not None:
+        warn_of_retirement(facts.name, model, facts.retires)
     return Target(
         hooks=hooks,
         provider=evolve(facts, base_url=base_url),
@@ -182,18 +173,11 @@ def _take(
 
 
 def _refuse_unknown(extra: Mapping[str, Any], facts: Provider, *, drop: bool) -> tuple[str, ...]:
-    """Refuse the keywords that nobody knows, or say that they are left out.
-
-    What may say where a request goes, or with whose key, is never left out.
-    """
-    for name in sorted(extra, key=lambda name: not is_routing(name, facts)):
-        if name in CALL_PARAMS:
-            message = f"{name!r} belongs to the call: give it to .rerank(...)"
-        else:
-            message = unknown_param(facts, name)
-        if not drop or (name not in CALL_PARAMS and is_routing(name, facts)):
-            raise UnsupportedParamError(message, param=name)
-    return tuple(f"{facts.name} does not take {name!r}: left out" for name in extra)
+    """Refuse the keywords that nobody knows, or say that they are left out."""
+    if not drop and (of_call := next(filter(CALL_PARAMS.__contains__, extra), None)):
+        message = f"{of_call!r} belongs to the call: give it to .rerank(...)"
+        raise UnsupportedParamError(message, param=of_call)
+    return tuple(leave_out(facts, name, drop=drop) for name in extra)
 
 
 def resolve_fallbacks(fallbacks: Any, first: Target) -> Iterator[tuple[Any, Target | None]]:

@@ -8,8 +8,7 @@ from functools import partial
 from rerank_core import events
 from rerank_core._conclude.reading import Page, explain, read_reply
 from rerank_core._conclude.response import Answer, conclude, is_complete
-from rerank_core._conclude.status import describe, status_error
-from rerank_core._conclude.waits import read_retry_after
+from rerank_core._conclude.status import describe, read_retry_after, status_error
 from rerank_core._prepare.requests import Part, encode, follow
 from rerank_core._resolve.secrets import Secret
 from rerank_core._send.authorizing import authorized

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -36,6 +37,16 @@ def shorten(text: str, most: int = MESSAGE_CHARS) -> str:
     return text if len(text) <= most else text[: most - len(_CUT)] + _CUT
 
 
+def is_url(url: str) -> bool:
+    """Whether a URL is absolute, and one that can be sent to."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is none, a bracket that is not closed
+        return False
+    return bool(usable) and url.isprintable() and " " not in url
+
+
 def without_userinfo(url: str) -> str:
     """The URL without user name, password, query values and fragment, fit to be shown."""
     try:
@@ -49,6 +60,31 @@ def without_userinfo(url: str) -> str:
 def shown_url(url: str | None) -> str:
     """The `repr` of a URL that may hold a password."""
     return repr(None if url is None else without_userinfo(url))
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: small ones whole, others by their type."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return repr(value)
+    return type(value).__name__
+
+
+def kind_of(value: object) -> str:
+    """What a decoded JSON value is, in words."""
+    kinds = {dict: "an object", list: "a list", str: "a string", bool: "a boolean"}
+    return "null" if value is None else kinds.get(type(value), "a number")
+
+
+def must_be(error: type[Exception], what: str, fits: Callable[[Any], object]) -> Any:
+    """A validator of a field: raises the error where `fits` is false or fails."""
+
+    def check(_: object, attribute: Any, value: Any) -> None:
+        with contextlib.suppress(Exception):
+            if fits(value):
+                return
+        raise error(f"{attribute.name} must be {what}, not {shown(value)}")
+
+    return check
 
 
 def read_json(content: bytes) -> Any:
@@ -139,8 +175,10 @@ def codes_in(payload: Any, headers: Mapping[str, str]) -> list[str]:
 
     Knows the header `x-amzn-errortype` as well.
     """
-    words = [headers.get("x-amzn-errortype") or "", *_find_codes(payload)]
-    return [word.rpartition("#")[2].partition(":")[0] for word in words if word]
+    found = (error.get(name) for error in _errors_in(payload) for name in _CODES)
+    words = [headers.get("x-amzn-errortype"), *found]
+    named = [word for word in words if isinstance(word, str) and word and not word.isdecimal()]
+    return [word.rpartition("#")[2].partition(":")[0] for word in named]
 
 
 def status_in(payload: Any) -> int | None:
@@ -153,13 +191,6 @@ def status_in(payload: Any) -> int | None:
             if type(value) is int and 400 <= value <= 599:  # noqa: PLR2004 - the statuses of errors
                 return value
     return None
-
-
-def _find_codes(payload: Any) -> Iterator[str]:
-    for error in _errors_in(payload):
-        for name in _CODES:
-            if isinstance(word := error.get(name), str) and word and not word.isdecimal():
-                yield word
 
 
 def _errors_in(value: Any, depth: int = _DEPTH) -> Iterator[Mapping[str, Any]]:

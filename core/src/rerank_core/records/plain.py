@@ -33,7 +33,7 @@ def to_plain(value: Any) -> Any:
     return to_plain(tolist()) if callable(tolist) else str(value)
 
 
-def document_to_dict(document: Document) -> dict[str, Any]:
+def _document_to_dict(document: Document) -> dict[str, Any]:
     """The caller's fields with the text that was ranked."""
     return {**to_plain(document.fields or {}), "text": document.text}
 
@@ -57,21 +57,15 @@ def _register(kind: type, *omitted: str, required: str) -> None:
 
 
 _plain_meta = _converter.gen_unstructure_attrs_fromdict(Meta)
-_converter.register_unstructure_hook(Document, document_to_dict)
+_converter.register_unstructure_hook(Document, _document_to_dict)
 _converter.register_unstructure_hook(Meta, _meta_to_dict)
 _register(RerankResult, "extra", required="relevance_score")
 _register(RerankResponse, "payload", "headers", "attempts", "seconds", required="id")
 
 
-def unstructure(value: Any) -> Any:
-    """A piece of a response, plain."""
+def to_dict(value: Any) -> Any:
+    """A response, or a piece of one, in the shape of Cohere's API; unset values are left out."""
     return _converter.unstructure(value)
-
-
-def response_to_dict(response: RerankResponse) -> dict[str, Any]:
-    """The response in the shape of Cohere's API, unset values left out."""
-    plain: dict[str, Any] = _converter.unstructure(response)
-    return plain
 
 
 def response_to_html(response: RerankResponse) -> str:

@@ -80,9 +80,9 @@ class RerankResponse:
         if at not in names_of(self):
             raise KeyError(at)
         if at in {"results", "meta"}:
-            from rerank_core.records.plain import unstructure  # noqa: PLC0415 - imports cattrs
+            from rerank_core.records.plain import to_dict  # noqa: PLC0415 - imports cattrs
 
-            return unstructure(getattr(self, at))
+            return to_dict(getattr(self, at))
         return getattr(self, at)
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -126,9 +126,10 @@ class RerankResponse:
 
     def to_dict(self) -> dict[str, Any]:
         """The response in the shape of Cohere's API: plain, JSON-ready, unset values left out."""
-        from rerank_core.records.plain import response_to_dict  # noqa: PLC0415 - imports cattrs
+        from rerank_core.records.plain import to_dict  # noqa: PLC0415 - imports cattrs
 
-        return response_to_dict(self)
+        plain: dict[str, Any] = to_dict(self)
+        return plain
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:

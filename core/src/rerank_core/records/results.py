@@ -108,9 +108,9 @@ class RerankResult(Subscriptable):
     def __getitem__(self, name: Any) -> Any:
         """The field called `name`, plain and ready for JSON."""
         if name == "document" and self.document is not None:
-            from rerank_core.records.plain import document_to_dict  # noqa: PLC0415 - imports cattrs
+            from rerank_core.records.plain import to_dict  # noqa: PLC0415 - imports cattrs
 
-            return document_to_dict(self.document)
+            return to_dict(self.document)
         return super().__getitem__(name)
 
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from rerank_core.errors import ResponseParseError
+from rerank_core.records._text import kind_of
 from rerank_core.records.exchange import JSON
 from rerank_core.records.results import BilledUnits, Fresh, Meta, RerankResult, Tokens
 
@@ -32,8 +33,7 @@ def read_results(
         ResponseParseError: It is not such a list.
     """
     if not isinstance(rows, list):
-        message = f"{path} is {_kind(rows)}, not a list"
-        raise ResponseParseError(message, path=path)
+        raise ResponseParseError(f"{path} is {kind_of(rows)}, not a list", path=path)
     try:
         return Fresh(map(RerankResult, map(itemgetter(index), rows), map(itemgetter(score), rows)))
     except (KeyError, TypeError, IndexError):
@@ -42,7 +42,7 @@ def read_results(
             for at, row in enumerate(rows)
             if not (isinstance(row, dict) and index in row and score in row)
         )
-    message = f"{path}[{at}] is {_kind(row)} without {index!r} and {score!r}"
+    message = f"{path}[{at}] is {kind_of(row)} without {index!r} and {score!r}"
     raise ResponseParseError(message, path=f"{path}[{at}]")
 
 
@@ -111,8 +111,3 @@ def _first(places: Sequence[Mapping[str, Any]], *names: str) -> float | None:
 def _mapping(value: JSON, name: str) -> Mapping[str, Any]:
     inner = value.get(name) if type(value) is dict else None
     return inner if type(inner) is dict else _NOTHING
-
-
-def _kind(value: JSON) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", type(None): "null"}
-    return names.get(type(value), "a number or boolean")
