@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, NoReturn
 
 import anyio.lowlevel
@@ -29,11 +29,10 @@ _MAX_CHUNKS = 1000  # that are read before other tasks have their turn: they may
 _MAX_LEFT = 3  # chunks of what had arrived before a reply was closed
 # In the place of a reply's stream, with which it is in a cycle: so bodies are freed at once.
 _NOTHING = httpx.ByteStream(b"")
-_STEPS = ("connect", "read", "write", "pool")
 _SENDING = "http11.send_request_headers.started"
 
 
-def send(effect: Send, is_over: Callable[[], bool]) -> HTTPResponse:
+def send(effect: Send) -> HTTPResponse:
     """Send a request and read its reply."""
     client: httpx.Client | None = None
     try:
@@ -41,7 +40,7 @@ def send(effect: Send, is_over: Callable[[], bool]) -> HTTPResponse:
         with borrowed(effect.route.connections, url, direct=effect.direct) as client:
             request = _build(client, effect, url)
             if effect.deadline is not None:
-                request.extensions["trace"] = functools.partial(_refuse_if_over, is_over)
+                request.extensions["trace"] = functools.partial(_refuse_if_over, effect)
             reply = client.send(request, **_policy(client, effect))
             record = _read(reply, effect)
             if _may_lack_its_end(record, effect):
@@ -71,9 +70,9 @@ async def asend(effect: Send) -> HTTPResponse:
         raise_ours(error, effect, client)
 
 
-def _refuse_if_over(is_over: Callable[[], bool], event: str, _: Any) -> None:
+def _refuse_if_over(effect: Send, event: str, _: Any) -> None:
     """Refuse between connecting and sending: a look-up of a name heeds no timeout."""
-    if event == _SENDING and is_over():
+    if event == _SENDING and effect.is_over:
         message = "the deadline has passed"
         raise RequestTimeoutError(message)
 
