@@ -17,7 +17,7 @@ from rerank_core._send.loops import finish, stack_of_loop
 from rerank_core._version import __version__
 from rerank_core.errors import ConfigurationError
 
-ACCEPT_ENCODING = "gzip, deflate"
+ACCEPT_ENCODING = "gzip"  # what `bodies` unpacks
 _LIMITS = httpx.Limits(
     max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS
 )
