@@ -15,7 +15,8 @@ registered: dict[str, Callable[..., Any]] = {}
 """The observers of all calls, by the names that `register` gave them."""
 
 # What an operator should know; all else is for whoever looks closely.
-_LEVELS = {
+_LEVELS: dict[type[events.Event], int] = {
+    events.AttemptEnded: logging.DEBUG,
     events.Waited: logging.WARNING,
     events.FallbackTaken: logging.WARNING,
     events.PassedThrough: logging.WARNING,
@@ -38,11 +39,9 @@ def tell(observer: Callable[..., Any], event: events.Event) -> None:
             LOGGER.warning("an observer of rerank_core failed", exc_info=True)
 
 
-def level_of(kind: type[events.Event]) -> int | None:
-    """The level at which an event of this kind is logged; `None` where it is not."""
-    if kind is events.AttemptEnded:
-        return logging.DEBUG
-    return _LEVELS.get(kind)
+def is_logged(kind: type[events.Event]) -> bool:
+    """Whether an event of this kind leaves a log record."""
+    return kind in _LEVELS and LOGGER.isEnabledFor(_LEVELS[kind])
 
 
 def log(event: events.Event) -> None:
@@ -51,13 +50,12 @@ def log(event: events.Event) -> None:
     The message says it in words, `extra` the same as fields; neither query, documents, key nor
     body.
     """
-    level = level_of(type(event))
-    if level is None or not LOGGER.isEnabledFor(level):
+    if not is_logged(type(event)):
         return
     words, fields = _describe(event)
     extra = {"provider": event.provider, "model": event.model, "call": event.call, **fields}
     named = {f"rerank_{name}": value for name, value in extra.items()}
-    LOGGER.log(level, "%s/%s: %s", event.provider, event.model, words, extra=named)
+    LOGGER.log(_LEVELS[type(event)], "%s/%s: %s", event.provider, event.model, words, extra=named)
 
 
 def _describe(event: events.Event) -> tuple[str, dict[str, Any]]:

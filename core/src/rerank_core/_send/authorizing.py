@@ -7,17 +7,18 @@ import inspect
 from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from attrs import field, frozen
 
 from rerank_core._resolve.options import Timeout
 from rerank_core._resolve.secrets import Secret, values_of
 from rerank_core._resolve.target import Target
 from rerank_core._send.effects import Await, Clock, Flow, Route, Run, Send
+from rerank_core._send.signing import form_secrets, make_auth, to_reply, to_send
 from rerank_core.errors import ConfigurationError, RerankError
 from rerank_core.facts import APIKeyHeader
-
-if TYPE_CHECKING:
-    from rerank_core.tokens import Step, Token, TokenAuth
+from rerank_core.tokens import Step, Token, TokenAuth
 
 _UNAUTHORIZED = 401
 
@@ -37,17 +38,11 @@ def look_up_options(route: Route, deadline: float | None) -> Flow:
             route.found[name] = _options.put(key, value)
 
 
+@frozen
 class _Itself:
     """An object that has no value to be looked up by; it is kept, so that no other is like it."""
 
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Itself) and self._value is other._value
-
-    def __hash__(self) -> int:
-        return id(self._value)
+    value: Any = field(eq=id)
 
 
 def _hashable(value: Any) -> Any:
@@ -88,7 +83,7 @@ def find_auth(route: Route, deadline: float | None) -> Flow:
     identity = identity_of(target, how, target.provider.base_url, _pairs(route.found))
     kept = _auths.get(identity)
     if kept is None:
-        make = partial(_signing().make_auth, target, {**target.provider_options, **route.found})
+        make = partial(make_auth, target, {**target.provider_options, **route.found})
         made = yield Run(guarded(make, target, "auth"), deadline)
         kept = None if made is None else _auths.put(identity, made)
     return kept
@@ -98,12 +93,6 @@ def _pairs(found: Mapping[str, Any]) -> Hashable:
     return tuple((name, _hashable(found[name])) for name in sorted(found))
 
 
-def _signing() -> Any:
-    from rerank_core._send import signing  # noqa: PLC0415 - httpx not before a call
-
-    return signing
-
-
 def _bearer(token: Token) -> tuple[str, str]:
     return "Authorization", f"Bearer {token.value}"
 
@@ -111,7 +100,7 @@ def _bearer(token: Token) -> tuple[str, str]:
 def authorized(send: Send, clock: Clock, transmit: Callable[[Send], Flow]) -> Flow:
     """Send a request with what its target's authentication asks for; returns the reply."""
     send.auth = yield from find_auth(send.route, send.deadline)  # no local name: frames are shown
-    if not hasattr(send.auth, "exchange"):
+    if not isinstance(send.auth, TokenAuth):
         return (yield from transmit(send))
     auth = send.auth
     token = yield from _find_token(auth, send, clock, None)
@@ -180,7 +169,7 @@ def _exchange(auth: TokenAuth, send: Send, clock: Clock) -> Flow:
             except Exception as error:  # noqa: BLE001 - raised in the exchange, at its `yield`
                 outcome = error
     except StopIteration as end:
-        if isinstance(end.value, _signing().Token):
+        if isinstance(end.value, Token):
             return end.value
         message = f"the exchange returned {type(end.value).__name__}, not a Token"
         raise target.hooks.source.error(message) from None
@@ -203,9 +192,9 @@ def _carry_out(step: Step, send: Send, clock: Clock, asked: list[Secret]) -> Flo
             message = "what gives the token is async: use arerank, or give one that blocks"
             raise ConfigurationError(message)
         return found
-    asked += map(Secret, _signing().form_secrets(step))
-    reply = yield _signing().to_send(step, send)
-    return _signing().to_reply(reply, step)
+    asked += map(Secret, form_secrets(step))
+    reply = yield to_send(step, send)
+    return to_reply(reply, step)
 
 
 def _bound(timeout: Timeout, deadline: float | None, clock: Clock) -> float | None:

@@ -13,9 +13,7 @@ from rerank_core._resolve.target import Target
 from rerank_core._send.effects import Send
 from rerank_core.auth import AuthOptions
 from rerank_core.records.exchange import HTTPResponse
-from rerank_core.tokens import Token, TokenAuth, is_direct
-
-__all__ = ["Token", "form_secrets", "make_auth", "to_reply", "to_send"]
+from rerank_core.tokens import TokenAuth, is_direct
 
 _OF_THE_BODY = frozenset({"content-length", "host", "transfer-encoding"})
 # What may be quoted of the form that was sent; anything else of it is hidden.
