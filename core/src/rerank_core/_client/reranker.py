@@ -220,8 +220,9 @@ class Reranker:
 
     async def aclose(self) -> None:
         """Close the connections of this event loop, and those of blocking calls."""
-        await self._connections.aclose()
-        self._connections.close()
+        if self._connections.loops:
+            await import_late("rerank_core._send.loops").aclose(self._connections)
+        self.close()
 
     def __enter__(self) -> Self:
         return self

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import threading
 import time
 from collections import deque
 from typing import Any
@@ -69,34 +68,20 @@ class Connections:
 
     def __init__(self, http_client: Any = None) -> None:
         self.http_client = http_client
-        self.adopted: Any = None
+        self.adopted: dict[Any, Any] = {}
         self.loops: dict[Any, Any] = {}
-        self._blocking = Stack()
-        self._lock = threading.Lock()
+        self.blocking = Stack()
         _all.add(self)
-
-    def blocking(self) -> Stack:
-        """The idle clients of blocking calls."""
-        with self._lock:
-            if self._blocking.is_closed:
-                self._blocking = Stack()
-            return self._blocking
 
     def close(self) -> None:
         """Close the clients of blocking calls; those in use close when they are given back."""
-        for client in self._blocking.close():
+        closed, self.blocking = self.blocking, Stack()
+        for client in closed.close():
             client.close()
-
-    async def aclose(self) -> None:
-        """Close the clients of the running event loop."""
-        if self.loops:
-            from rerank_core._send.loops import aclose  # noqa: PLC0415 - nothing of a loop without one
-
-            await aclose(self)
 
     def __del__(self) -> None:
         """Close the clients of a `Reranker` that nobody closed."""
-        if hasattr(self, "_lock"):  # one that was never made whole has none
+        if hasattr(self, "blocking"):  # one that was never made whole has none
             self.close()
             for each in list(self.loops.values()):
                 each.abandon()
@@ -108,8 +93,8 @@ class Connections:
 
     def forget(self) -> None:
         """Leave the clients to the process that made them, without touching their locks."""
-        _left_behind.extend((self._blocking, self.loops, self.adopted))
-        self._blocking, self.loops, self._lock = Stack(), {}, threading.Lock()
+        _left_behind.extend((self.blocking, self.loops))
+        self.blocking, self.loops = Stack(), {}
 
 
 SHARED = Connections()
