@@ -79,10 +79,6 @@ def check_token(value: Any, name: str) -> str:
     raise ConfigurationError(message)
 
 
-def _can_stand_in_a_header(_: Any, __: Any, value: Any) -> None:
-    check_token(value, "a token")
-
-
 @frozen
 class Token:
     """A token and its end.
@@ -96,7 +92,7 @@ class Token:
         ConfigurationError: The value cannot stand in a header.
     """
 
-    value: str = field(repr=False, validator=_can_stand_in_a_header)
+    value: str = field(repr=False, validator=lambda *given: check_token(given[2], "a token"))
     ends: float = 0.0
 
     def is_due(self) -> bool:
@@ -134,9 +130,6 @@ class TokenAuth:
     def leave(self) -> None:
         """Say that the exchange is over."""
         self.pending.pop(os.getpid(), None)
-
-    def __repr__(self) -> str:
-        return "TokenAuth()"
 
 
 def ask_directly(request: httpx.Request) -> httpx.Request:

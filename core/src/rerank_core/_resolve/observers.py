@@ -58,32 +58,24 @@ def log(event: events.Event) -> None:
     LOGGER.log(_LEVELS[type(event)], "%s/%s: %s", event.provider, event.model, words, extra=named)
 
 
-def _describe(event: events.Event) -> tuple[str, dict[str, Any]]:
-    fields: dict[str, Any] = {}
-    match event:
-        case events.AttemptEnded():
-            outcome = f"status {event.status_code}" if event.status_code else "no reply"
-            words = f"attempt {event.number}: {outcome} after {event.seconds:.3f} s"
-            fields = {
-                "attempt": event.number,
-                "status": event.status_code,
-                "seconds": event.seconds,
-                "documents": event.documents,
-            }
-        case events.Waited():
-            why = _kind_of(event.error)
-            words = f"attempt {event.number} failed, next in {event.seconds:.2f} s: {why}"
-            fields = {"attempt": event.number, "wait": event.seconds, "error": why}
-        case events.FallbackTaken():
-            why = _kind_of(event.error)
-            words, fields = f"asked as a fallback, because of: {why}", {"error": why}
-        case events.PassedThrough():
-            why = "; ".join(map(_kind_of, event.errors))
-            words = f"not reranked, the caller's order is returned: {why}"
-            fields = {"error": why}
-        case _:
-            words, fields = type(event).__name__, {}
-    return words, fields
+def _describe(event: Any) -> tuple[str, dict[str, Any]]:
+    """An event that is logged, in words and as fields."""
+    if isinstance(event, events.AttemptEnded):
+        outcome = f"status {event.status_code}" if event.status_code else "no reply"
+        return f"attempt {event.number}: {outcome} after {event.seconds:.3f} s", {
+            "attempt": event.number,
+            "status": event.status_code,
+            "seconds": event.seconds,
+            "documents": event.documents,
+        }
+    passed = isinstance(event, events.PassedThrough)
+    why = "; ".join(map(_kind_of, event.errors if passed else (event.error,)))
+    if isinstance(event, events.Waited):
+        words = f"attempt {event.number} failed, next in {event.seconds:.2f} s: {why}"
+        return words, {"attempt": event.number, "wait": event.seconds, "error": why}
+    if passed:
+        return f"not reranked, the caller's order is returned: {why}", {"error": why}
+    return f"asked as a fallback, because of: {why}", {"error": why}
 
 
 def _kind_of(error: BaseException) -> str:

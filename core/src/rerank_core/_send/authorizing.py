@@ -80,17 +80,13 @@ def find_auth(route: Route, deadline: float | None) -> Flow:
         return None
     if isinstance(how, APIKeyHeader):
         return None if key is None else (how.header, f"{how.scheme} {key.value}".strip())
-    identity = identity_of(target, how, target.provider.base_url, _pairs(route.found))
+    identity = identity_of(target, how, target.provider.base_url, _hashable(route.found))
     kept = _auths.get(identity)
     if kept is None:
         make = partial(make_auth, target, {**target.provider_options, **route.found})
         made = yield Run(guarded(make, target, "auth"), deadline)
         kept = None if made is None else _auths.put(identity, made)
     return kept
-
-
-def _pairs(found: Mapping[str, Any]) -> Hashable:
-    return tuple((name, _hashable(found[name])) for name in sorted(found))
 
 
 def _bearer(token: Token) -> tuple[str, str]:
@@ -229,8 +225,8 @@ class Kept:
 def identity_of(target: Target, *more: Hashable) -> Hashable:
     """What identifies credentials."""
     key = target.api_key.value if target.api_key else None
-    secrets = _pairs(values_of(target.secrets))
-    options = _pairs(target.provider_options)
+    secrets = _hashable(values_of(target.secrets))
+    options = _hashable(target.provider_options)
     return (target.given, tuple(target.environment.items()), key, secrets, options, *more)
 
 

@@ -97,9 +97,9 @@ def _result_of(effect: Await) -> Any:
     try:
         return effect.future.result(None if effect.deadline is None else remaining(effect.deadline))
     except TimeoutError:
-        if effect.future.done():
-            raise
-        raise deadline_passed() from None
+        if not effect.future.done():
+            raise deadline_passed() from None
+    return effect.future.result()
 
 
 class AsyncDriver:
@@ -121,23 +121,21 @@ class AsyncDriver:
             flow.close()
 
     async def _carry_out(self, effect: Any) -> Any:
-        match effect:
-            case Send():
-                with _deadline_scope(effect.deadline):
+        with _deadline_scope(getattr(effect, "deadline", None)):
+            match effect:
+                case Send():
                     return await asend(effect)
-            case Run():
-                with _deadline_scope(effect.deadline):
+                case Run():
                     return await _run(effect.function)
-            case Await():
-                with _deadline_scope(effect.deadline):
+                case Await():
                     await _until_done(effect.future)
-                return effect.future.result()
-            case Gather():
-                return await self._gather(effect)
-            case Sleep():
-                return await anyio.sleep(effect.seconds)
-            case _:
-                raise TypeError(effect)
+                    return effect.future.result()
+                case Gather():
+                    return await self._gather(effect)
+                case Sleep():
+                    return await anyio.sleep(effect.seconds)
+                case _:
+                    raise TypeError(effect)
 
     async def _gather(self, effect: Gather) -> list[Any]:
         outcomes: list[Any] = [None] * len(effect.flows)
