@@ -118,10 +118,10 @@ class TokenAuth:
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.token: Token | None = None
-        self.pending: dict[int, Future[Token | None]] = {}
+        self.pending: dict[int, Future[Any]] = {}
 
-    def join(self, mine: Future[Token | None]) -> Future[Token | None]:
-        """The outcome of the exchange that is under way; one's own where none is.
+    def join(self, mine: Future[Any]) -> Future[Any]:
+        """The outcome of the exchange that is under way, a token or an error; one's own if none is.
 
         By process: one that was under way at a fork will never end in the child.
         """

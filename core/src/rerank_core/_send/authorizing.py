@@ -11,7 +11,6 @@ from typing import Any
 
 from attrs import field, frozen
 
-from rerank_core._resolve.options import Timeout
 from rerank_core._resolve.secrets import Secret, values_of
 from rerank_core._resolve.target import Target
 from rerank_core._send.effects import Await, Clock, Flow, Route, Run, Send
@@ -116,40 +115,34 @@ def _find_token(auth: TokenAuth, send: Send, clock: Clock, refused: Token | None
         kept = auth.token
         if kept is not None and kept is not refused and not kept.is_due():
             return kept
-        mine: Future[Token | None] = Future()
+        mine: Future[Any] = Future()
         theirs = auth.join(mine)
         if theirs is mine:
             return (yield from _obtain(auth, mine, send, clock))
-        bound = _bound(send.timeout, send.deadline, clock)
-        try:
-            token = yield Await(theirs, bound)
-        except RerankError as error:
-            if theirs.done() and error is theirs.exception():
-                raise copy.copy(error) from error.__cause__  # each caller's says where it happened
-            raise
-        # One without an end belongs to whoever asked; and who asked may have given up.
-        if token is not None and token.ends and token is not refused:
-            return token
-        if token is not None and not token.ends:
-            return (yield from _exchange(auth, send, clock))
+        outcome = yield Await(theirs, _bound(send, clock))
+        if isinstance(outcome, RerankError):
+            raise copy.copy(outcome) from outcome.__cause__  # each caller's says where it happened
+        if outcome is None or outcome is refused:  # who asked has given up, or knows no better
+            continue
+        # One without an end belongs to whoever asked.
+        return outcome if outcome.ends else (yield from _exchange(auth, send, clock))
 
 
-def _obtain(auth: TokenAuth, mine: Future[Token | None], send: Send, clock: Clock) -> Flow:
+def _obtain(auth: TokenAuth, mine: Future[Any], send: Send, clock: Clock) -> Flow:
     """Obtain a token for all who wait for it; they share a failure, but not an end of waiting."""
-    token: Token | None = None
-    failed: RerankError | None = None
+    outcome: Token | RerankError | None = None
     try:
-        token = yield from _exchange(auth, send, clock)
+        outcome = yield from _exchange(auth, send, clock)
     except RerankError as error:
         if send.deadline is None or clock.monotonic() < send.deadline:
-            failed = copy.copy(error)  # else the end was this caller's own
+            outcome = copy.copy(error)  # else the end was this caller's own
         raise
     finally:
-        if token is not None and token.ends:
-            auth.token = token
+        if isinstance(outcome, Token) and outcome.ends:
+            auth.token = outcome
         auth.leave()
-        mine.set_exception(failed) if failed else mine.set_result(token)
-    return token
+        mine.set_result(outcome)
+    return outcome
 
 
 def _exchange(auth: TokenAuth, send: Send, clock: Clock) -> Flow:
@@ -181,7 +174,7 @@ def _exchange(auth: TokenAuth, send: Send, clock: Clock) -> Flow:
 
 def _carry_out(step: Step, send: Send, clock: Clock, asked: list[Secret]) -> Flow:
     if callable(step):
-        found = yield Run(step, _bound(send.timeout, send.deadline, clock))
+        found = yield Run(step, _bound(send, clock))
         if inspect.iscoroutine(found):
             found.close()
         if inspect.isawaitable(found):
@@ -193,12 +186,12 @@ def _carry_out(step: Step, send: Send, clock: Clock, asked: list[Secret]) -> Flo
     return to_reply(reply, step)
 
 
-def _bound(timeout: Timeout, deadline: float | None, clock: Clock) -> float | None:
+def _bound(send: Send, clock: Clock) -> float | None:
     """When a step without bounds of its own must be over: those of the attempt hold for it."""
-    if timeout.read is None:
-        return deadline
-    until = clock.monotonic() + timeout.read
-    return until if deadline is None else min(until, deadline)
+    if send.timeout.read is None:
+        return send.deadline
+    until = clock.monotonic() + send.timeout.read
+    return until if send.deadline is None else min(until, send.deadline)
 
 
 _MAX_KEPT = 64

@@ -97,9 +97,7 @@ def _result_of(effect: Await) -> Any:
     try:
         return effect.future.result(None if effect.deadline is None else remaining(effect.deadline))
     except TimeoutError:
-        if not effect.future.done():
-            raise deadline_passed() from None
-    return effect.future.result()
+        raise deadline_passed() from None
 
 
 class AsyncDriver:

@@ -80,7 +80,7 @@ class Run:
 
 @define
 class Await:
-    """The effect of waiting for what another flow does; its outcome is the future's."""
+    """The effect of waiting for what another flow does; its outcome is the future's result."""
 
     future: Future[Any]
     deadline: float | None

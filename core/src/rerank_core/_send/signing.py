@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import httpx
+from attrs import evolve
 
 from rerank_core._resolve.secrets import values_of
 from rerank_core._resolve.target import Target
@@ -47,15 +48,13 @@ def to_send(request: httpx.Request, send: Send) -> Send:
         if "authorization" not in request.headers:
             next(httpx.BasicAuth(url.username, url.password).auth_flow(request))
         url = url.copy_with(username=None, password=None)
-    return Send(
-        route=send.route,
+    return evolve(
+        send,
         method=request.method,
         url=str(url),
         headers={k: v for k, v in request.headers.items() if k not in _OF_THE_BODY},
         content=request.read(),
         auth=None,
-        timeout=send.timeout,
-        deadline=send.deadline,
         direct=is_direct(request),
     )
 
