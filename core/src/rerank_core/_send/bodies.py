@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Self
 
 import httpx
@@ -13,21 +13,6 @@ from rerank_core.errors import ResponseParseError
 _STEP = 64 * 1024
 _GZIP_BEGINS = 0x1F
 _GZIP = 16 + zlib.MAX_WBITS
-
-
-def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Names in lower case; repeated headers are joined by a comma."""
-    headers: dict[str, str] = {}
-    for name_bytes, value_bytes in raw:
-        name = name_bytes.decode("latin-1").lower()
-        try:
-            value = value_bytes.decode()
-        except UnicodeDecodeError:
-            value = value_bytes.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
-
-
 _MAX_ERROR_BYTES = 2**20  # nobody reads more of an error
 
 

@@ -76,9 +76,10 @@ def _origin(url: httpx.URL, *, direct: bool) -> str:
 
 def _make(kind: type[Client], url: httpx.URL, *, direct: bool) -> Client:
     """A client with one connection, which honours the environment's proxies as httpx does."""
-    verify = tls_context() if url.scheme == "https" else _no_context()
+    places = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    verify = _tls_context(*places) if url.scheme == "https" else _no_context()
     try:
-        return _with_our_headers(kind, verify=verify, limits=_LIMITS, trust_env=not direct)
+        return _without_cookies(kind, verify=verify, limits=_LIMITS, trust_env=not direct)
     except httpx.InvalidURL:
         failed = "InvalidURL"  # raised below, without it: its text may hold a piece of a password
     except (OSError, ValueError, ImportError) as error:
@@ -86,19 +87,15 @@ def _make(kind: type[Client], url: httpx.URL, *, direct: bool) -> Client:
     raise ConfigurationError(_REFUSED.format(failed))
 
 
-def _with_our_headers(kind: type[Client], **options: Any) -> Client:
+def _without_cookies(kind: type[Client], **options: Any) -> Client:
     """A client that does not send a service's cookies back."""
     nowhere = http.cookiejar.DefaultCookiePolicy(allowed_domains=[])
-    return kind(headers=HEADERS, cookies=http.cookiejar.CookieJar(nowhere), **options)
-
-
-def tls_context() -> ssl.SSLContext:
-    """The one context of all clients, as httpx makes it from SSL_CERT_FILE and SSL_CERT_DIR."""
-    return _context_of(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    return kind(cookies=http.cookiejar.CookieJar(nowhere), **options)
 
 
 @functools.lru_cache(maxsize=4)
-def _context_of(file: str | None, folder: str | None) -> ssl.SSLContext:
+def _tls_context(file: str | None, folder: str | None) -> ssl.SSLContext:
+    """The one context of all clients, as httpx makes it from SSL_CERT_FILE and SSL_CERT_DIR."""
     try:
         return httpx.create_ssl_context()
     except OSError as error:
@@ -126,5 +123,5 @@ def _adopt(given: Any, kind: type[Client]) -> Client:
     if isinstance(given, kind):
         return given
     if isinstance(given, transport):
-        return _with_our_headers(kind, transport=given)
+        return _without_cookies(kind, transport=given)
     raise ConfigurationError(f"http_client must be {wanted}, not {type(given).__name__}")

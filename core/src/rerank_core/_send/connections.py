@@ -39,27 +39,23 @@ class Stack:
         """Put a client on top; returns those that are to be closed."""
         now = time.monotonic()
         self._idle.setdefault(origin, deque()).append((now, client))
-        if self.is_closed:
-            return self.close()
-        expired = []
-        for idle in list(self._idle.values()):
-            while idle and idle[0][0] < now - KEEPALIVE_SECONDS:
-                try:
-                    expired.append(idle.popleft()[1])
-                except IndexError:  # another thread took it
-                    break
-        return expired
+        return self._drop(None if self.is_closed else now - KEEPALIVE_SECONDS)
 
     def close(self) -> list[Any]:
         """Keep nothing any longer; returns the clients that are to be closed."""
-        self.is_closed, idle = True, list(self._idle.values())
+        self.is_closed = True
+        return self._drop(None)
+
+    def _drop(self, before: float | None) -> list[Any]:
+        """Take out the clients that were given back before then, or all."""
         found = []
-        for clients in idle:
-            while clients:
-                try:
-                    found.append(clients.pop()[1])
-                except IndexError:  # another thread took it
-                    break
+        for idle in list(self._idle.values()):
+            # No name of a module's: at the very end of a program, there are none any more.
+            try:
+                while before is None or idle[0][0] < before:
+                    found.append(idle.popleft()[1])
+            except IndexError:  # there are no more, another thread may have taken the last one
+                continue
         return found
 
 
@@ -82,7 +78,8 @@ class Connections:
     def __del__(self) -> None:
         """Close the clients of a `Reranker` that nobody closed."""
         if hasattr(self, "blocking"):  # one that was never made whole has none
-            self.close()
+            for client in self.blocking.close():
+                client.close()
             for each in list(self.loops.values()):
                 each.abandon()
 

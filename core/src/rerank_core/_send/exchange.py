@@ -101,7 +101,7 @@ def _poll(delay: float, polled: float, turn: Turn) -> Flow:
 
 def _send(part: Part, request: HTTPRequest, question: Secret, turn: Turn) -> Flow:
     """One request: sent and its reply read, and sent again after failures that may pass."""
-    target, clock = turn.target, turn.clock
+    target, clock = turn.target, turn.tally.clock
     for attempt in itertools.count(1):
         send = Send(
             turn.route,
@@ -163,7 +163,7 @@ def _headers_of(request: HTTPRequest) -> Mapping[str, str]:
 
 def is_in_time(seconds: float, turn: Turn) -> bool:
     """Whether something can still be sent after a wait."""
-    return turn.deadline is None or turn.clock.monotonic() + seconds < turn.deadline
+    return turn.deadline is None or turn.tally.clock.monotonic() + seconds < turn.deadline
 
 
 FIRST_BACKOFF = 0.5

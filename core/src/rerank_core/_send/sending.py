@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import anyio.lowlevel
 import httpx
 
-from rerank_core._send.bodies import ReplyBody, RequestBody, read_headers
+from rerank_core._send.bodies import ReplyBody, RequestBody
 from rerank_core._send.clients import ACCEPT_ENCODING, HEADERS, aborrowed, borrowed
 from rerank_core._send.effects import Send
 from rerank_core.auth import HeaderAuth
@@ -210,7 +210,7 @@ def _of_hook(reply: httpx.Response) -> HTTPResponse:
 
 def to_record(reply: httpx.Response, content: bytes) -> HTTPResponse:
     """The reply with this body."""
-    return HTTPResponse(reply.status_code, read_headers(reply.headers.raw), content)
+    return HTTPResponse(reply.status_code, dict(reply.headers.items()), content)
 
 
 def raise_ours(

@@ -45,11 +45,6 @@ class Turn:
         """The model."""
         return self.route.target
 
-    @property
-    def clock(self) -> Clock:
-        """The call's."""
-        return self.tally.clock
-
     def hide(self, error: RerankError | None = None, send: Send | None = None) -> Hide:
         """What takes secrets out of a text, those that only the sender knows among them."""
         own: Any = error._secrets if error is not None else ()  # noqa: SLF001 - of our own class
@@ -75,7 +70,7 @@ class Turn:
         Returns:
             The error, or the one that an unreadable reply is in truth.
         """
-        target, hide, now = self.target, self.hide(error, send), self.clock.time()
+        target, hide, now = self.target, self.hide(error, send), self.tally.clock.time()
         if isinstance(error, ResponseParseError) and part is not None and reply is not None:
             error = explain(error, part, target, reply, now, hide)
         if error.retry_after is None and (found := error.response or reply) is not None:
