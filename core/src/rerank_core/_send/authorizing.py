@@ -15,6 +15,7 @@ from rerank_core._resolve.secrets import Secret, values_of
 from rerank_core._resolve.target import Target
 from rerank_core._send.effects import Await, Clock, Flow, Route, Run, Send
 from rerank_core._send.signing import form_secrets, make_auth, to_reply, to_send
+from rerank_core.auth import HeaderAuth
 from rerank_core.errors import ConfigurationError, RerankError
 from rerank_core.facts import APIKeyHeader
 from rerank_core.tokens import Step, Token, TokenAuth
@@ -72,13 +73,13 @@ def guarded(function: Callable[[], Any], target: Target, what: str) -> Callable[
 
 
 def find_auth(route: Route, deadline: float | None) -> Flow:
-    """What authorizes requests: a header, an `httpx.Auth`, a `TokenAuth`, or `None`."""
+    """What authorizes requests: an `httpx.Auth`, a `TokenAuth`, or `None`."""
     target = route.target
     how, key = target.provider.auth, target.api_key
     if how is None or target.options.authorizes(target.provider):
         return None
     if isinstance(how, APIKeyHeader):
-        return None if key is None else (how.header, f"{how.scheme} {key.value}".strip())
+        return None if key is None else HeaderAuth(how.header, f"{how.scheme} {key.value}".strip())
     identity = identity_of(target, how, target.provider.base_url, _hashable(route.found))
     kept = _auths.get(identity)
     if kept is None:
@@ -88,8 +89,8 @@ def find_auth(route: Route, deadline: float | None) -> Flow:
     return kept
 
 
-def _bearer(token: Token) -> tuple[str, str]:
-    return "Authorization", f"Bearer {token.value}"
+def _bearer(token: Token) -> HeaderAuth:
+    return HeaderAuth("Authorization", f"Bearer {token.value}")
 
 
 def authorized(send: Send, clock: Clock, transmit: Callable[[Send], Flow]) -> Flow:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import httpx
 
 from rerank_core._send.connections import KEEPALIVE_SECONDS, Connections
+from rerank_core._send.effects import Send
 from rerank_core._send.loops import finish, stack_of_loop
 from rerank_core._version import __version__
 from rerank_core.errors import ConfigurationError
@@ -35,8 +36,9 @@ Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
 
 
 @contextmanager
-def borrowed(connections: Connections, url: httpx.URL, *, direct: bool) -> Iterator[httpx.Client]:
+def borrowed(effect: Send, url: httpx.URL) -> Iterator[httpx.Client]:
     """A client to send one request with; it is closed whole where that fails, and kept if open."""
+    connections, direct = effect.route.connections, effect.direct
     if connections.http_client is not None and not direct:
         yield _adopted(connections, httpx.Client)
         return
@@ -52,10 +54,9 @@ def borrowed(connections: Connections, url: httpx.URL, *, direct: bool) -> Itera
 
 
 @asynccontextmanager
-async def aborrowed(
-    connections: Connections, url: httpx.URL, *, direct: bool
-) -> AsyncIterator[httpx.AsyncClient]:
+async def aborrowed(effect: Send, url: httpx.URL) -> AsyncIterator[httpx.AsyncClient]:
     """`borrowed`, for the running event loop."""
+    connections, direct = effect.route.connections, effect.direct
     if connections.http_client is not None and not direct:
         yield _adopted(connections, httpx.AsyncClient)
         return

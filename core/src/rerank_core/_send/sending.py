@@ -14,7 +14,6 @@ import httpx
 from rerank_core._send.bodies import ReplyBody, RequestBody
 from rerank_core._send.clients import ACCEPT_ENCODING, HEADERS, aborrowed, borrowed
 from rerank_core._send.effects import Send
-from rerank_core.auth import HeaderAuth
 from rerank_core.errors import (
     ConfigurationError,
     RequestTimeoutError,
@@ -29,6 +28,7 @@ _MAX_CHUNKS = 1000  # that are read before other tasks have their turn: they may
 _MAX_LEFT = 3  # chunks of what had arrived before a reply was closed
 # In the place of a reply's stream, with which it is in a cycle: so bodies are freed at once.
 _NOTHING = httpx.ByteStream(b"")
+_POLICY: Any = {"follow_redirects": False, "stream": True}
 _SENDING = "http11.send_request_headers.started"
 
 
@@ -37,11 +37,11 @@ def send(effect: Send) -> HTTPResponse:
     client: httpx.Client | None = None
     try:
         url = _parse(effect.url)
-        with borrowed(effect.route.connections, url, direct=effect.direct) as client:
+        with borrowed(effect, url) as client:
             request = _build(client, effect, url)
             if effect.deadline is not None:
                 request.extensions["trace"] = functools.partial(_refuse_if_over, effect)
-            reply = client.send(request, **_policy(client, effect))
+            reply = client.send(request, auth=_auth_of(client, effect), **_POLICY)
             record = _read(reply, effect)
             if _may_lack_its_end(record, effect):
                 client.close()
@@ -57,9 +57,9 @@ async def asend(effect: Send) -> HTTPResponse:
     client: httpx.AsyncClient | None = None
     try:
         url = _parse(effect.url)
-        async with aborrowed(effect.route.connections, url, direct=effect.direct) as client:
+        async with aborrowed(effect, url) as client:
             request = _build(client, effect, url)
-            reply = await client.send(request, **_policy(client, effect))
+            reply = await client.send(request, auth=_auth_of(client, effect), **_POLICY)
             record = await _aread(reply, effect)
             if _may_lack_its_end(record, effect):
                 await client.aclose()
@@ -129,14 +129,13 @@ def _timeouts(effect: Send) -> dict[str, float | None]:
     return {name: left if bound is None else min(bound, left) for name, bound in bounds.items()}
 
 
-def _policy(client: httpx.Client | httpx.AsyncClient, effect: Send) -> dict[str, Any]:
-    """The provider's authentication, unless the caller's client brings its own; no redirects."""
-    auth, url = client.auth or effect.auth, _parse(effect.url)
-    if isinstance(auth, tuple):
-        auth = HeaderAuth(*auth)
+def _auth_of(client: httpx.Client | httpx.AsyncClient, effect: Send) -> httpx.Auth | None:
+    """The provider's authentication, unless the caller's client brings its own."""
+    url: httpx.URL = _parse(effect.url)
+    auth: httpx.Auth | None = client.auth or effect.auth
     if auth is None and url.userinfo and "authorization" not in effect.headers:
         auth = httpx.BasicAuth(url.username, url.password)
-    return {"auth": auth, "follow_redirects": False, "stream": True}
+    return auth
 
 
 def _read(reply: httpx.Response, effect: Send) -> HTTPResponse:
