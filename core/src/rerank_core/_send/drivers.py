@@ -51,8 +51,9 @@ class BlockingDriver:
             case Send():
                 try:
                     return within(effect.deadline, partial(send, effect))
-                finally:
+                except BaseException:
                     effect.is_over = True
+                    raise
             case Run():
                 return within(effect.deadline, effect.function)
             case Await():
