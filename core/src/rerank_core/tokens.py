@@ -18,7 +18,6 @@ The plugin's `auth` returns `TokenAuth(exchange)`. This module imports httpx, so
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
@@ -118,18 +117,8 @@ class TokenAuth:
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.token: Token | None = None
+        # By process: an exchange that was under way at a fork will never end in the child.
         self.pending: dict[int, Future[Any]] = {}
-
-    def join(self, mine: Future[Any]) -> Future[Any]:
-        """The outcome of the exchange that is under way, a token or an error; one's own if none is.
-
-        By process: one that was under way at a fork will never end in the child.
-        """
-        return self.pending.setdefault(os.getpid(), mine)
-
-    def leave(self) -> None:
-        """Say that the exchange is over."""
-        self.pending.pop(os.getpid(), None)
 
 
 def ask_directly(request: httpx.Request) -> httpx.Request:

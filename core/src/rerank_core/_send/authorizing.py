@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import os
 from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future
 from functools import partial
@@ -117,7 +118,7 @@ def _find_token(auth: TokenAuth, send: Send, clock: Clock, refused: Token | None
         if kept is not None and kept is not refused and not kept.is_due():
             return kept
         mine: Future[Any] = Future()
-        theirs = auth.join(mine)
+        theirs = auth.pending.setdefault(os.getpid(), mine)
         if theirs is mine:
             return (yield from _obtain(auth, mine, send, clock))
         outcome = yield Await(theirs, _bound(send, clock))
@@ -141,7 +142,7 @@ def _obtain(auth: TokenAuth, mine: Future[Any], send: Send, clock: Clock) -> Flo
     finally:
         if isinstance(outcome, Token) and outcome.ends:
             auth.token = outcome
-        auth.leave()
+        auth.pending.pop(os.getpid(), None)
         mine.set_result(outcome)
     return outcome
 
