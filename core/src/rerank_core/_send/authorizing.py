@@ -199,21 +199,14 @@ def _bound(send: Send, clock: Clock) -> float | None:
 _MAX_KEPT = 64
 
 
-class Kept:
+class Kept(dict[Hashable, Any]):
     """A bounded table; the oldest entry makes room for a new one."""
-
-    def __init__(self) -> None:
-        self._entries: dict[Hashable, Any] = {}
-
-    def get(self, key: Hashable) -> Any:
-        """What is kept under the key, or `None`."""
-        return self._entries.get(key)
 
     def put(self, key: Hashable, value: Any) -> Any:
         """Keep the value; return what stands under the key, another thread's if it was first."""
-        kept = self._entries.setdefault(key, value)
-        while len(self._entries) > _MAX_KEPT:
-            self._entries.pop(next(iter(self._entries)), None)
+        kept = self.setdefault(key, value)
+        while len(self) > _MAX_KEPT:
+            self.pop(next(iter(self)), None)
         return kept
 
 

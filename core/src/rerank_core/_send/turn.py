@@ -87,7 +87,6 @@ def run_if_many(function: Callable[[], Any], documents: int) -> Flow:
     return function()
 
 
-Observe = Callable[..., Any]
 _calls = itertools.count(1)
 
 
@@ -96,7 +95,7 @@ class Tally:
     """What is known of a call as a whole, and who is told about it."""
 
     clock: Clock
-    observers: tuple[Observe, ...]
+    observers: tuple[Callable[..., Any], ...]
     call: str
     started: float
     attempts: int = 0
