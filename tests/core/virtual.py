@@ -300,7 +300,7 @@ class _Task:
                 answer = reply.to_httpx(effect.content, driver.clock.time())
                 return to_record(answer, answer.content)
             except httpx.HTTPError as error:
-                raise_ours(error, effect, None)
+                raise_ours(error, effect)
 
         ended = self._end_at(now + reply.after, effect.deadline, outcome)
         self.attempt = attempt = Attempt(effect, reply, now, ended)

@@ -28,20 +28,19 @@ _MAX_CHUNKS = 1000  # that are read before other tasks have their turn: they may
 _MAX_LEFT = 3  # chunks of what had arrived before a reply was closed
 # In the place of a reply's stream, with which it is in a cycle: so bodies are freed at once.
 _NOTHING = httpx.ByteStream(b"")
-_POLICY: Any = {"follow_redirects": False, "stream": True}
 _SENDING = "http11.send_request_headers.started"
 
 
 def send(effect: Send) -> HTTPResponse:
     """Send a request and read its reply."""
-    client: httpx.Client | None = None
     try:
         url = _parse(effect.url)
         with borrowed(effect, url) as client:
             request = _build(client, effect, url)
             if effect.deadline is not None:
                 request.extensions["trace"] = functools.partial(_refuse_if_over, effect)
-            reply = client.send(request, auth=_auth_of(client, effect), **_POLICY)
+            auth = _auth_of(client, effect)
+            reply = client.send(request, auth=auth, follow_redirects=False, stream=True)
             record = _read(reply, effect)
             if _may_lack_its_end(record, effect):
                 client.close()
@@ -49,17 +48,17 @@ def send(effect: Send) -> HTTPResponse:
     except httpx.HTTPStatusError as error:  # of an event hook that raises for a bad status
         return _of_hook(error.response)
     except Exception as error:  # noqa: BLE001 - sorted out there, and raised again
-        raise_ours(error, effect, client)
+        raise_ours(error, effect)
 
 
 async def asend(effect: Send) -> HTTPResponse:
     """`send`, awaited."""
-    client: httpx.AsyncClient | None = None
     try:
         url = _parse(effect.url)
         async with aborrowed(effect, url) as client:
             request = _build(client, effect, url)
-            reply = await client.send(request, auth=_auth_of(client, effect), **_POLICY)
+            auth = _auth_of(client, effect)
+            reply = await client.send(request, auth=auth, follow_redirects=False, stream=True)
             record = await _aread(reply, effect)
             if _may_lack_its_end(record, effect):
                 await client.aclose()
@@ -67,7 +66,7 @@ async def asend(effect: Send) -> HTTPResponse:
     except httpx.HTTPStatusError as error:
         return _of_hook(error.response)
     except Exception as error:  # noqa: BLE001 - as above
-        raise_ours(error, effect, client)
+        raise_ours(error, effect)
 
 
 def _refuse_if_over(effect: Send, event: str, _: Any) -> None:
@@ -212,9 +211,7 @@ def to_record(reply: httpx.Response, content: bytes) -> HTTPResponse:
     return HTTPResponse(reply.status_code, dict(reply.headers.items()), content)
 
 
-def raise_ours(
-    error: Exception, effect: Send, client: httpx.Client | httpx.AsyncClient | None
-) -> NoReturn:
+def raise_ours(error: Exception, effect: Send) -> NoReturn:
     """Raise our error for what went wrong."""
     where = f"{effect.method} {without_userinfo(effect.url)[:200]}"
     name = type(error).__name__
@@ -231,12 +228,12 @@ def raise_ours(
         message = f"{where}: no reply in time ({name}); raise timeout= if the service is slow"
         raise RequestTimeoutError(message) from error
     if not isinstance(error, httpx.HTTPError):
-        if client is not None and any(client.event_hooks.values()):
+        given, target = effect.route.connections.http_client, effect.route.target
+        if any(getattr(given, "event_hooks", {}).values()):
             raise error  # the caller's own hook raised it
-        given = effect.route.connections.http_client is not None
-        if not given and callable(effect.route.target.provider.auth):
+        if given is None and callable(target.provider.auth):
             message = f"authentication raised {name}: {error}"
-            raise effect.route.target.hooks.source.error(message) from error
+            raise target.hooks.source.error(message) from error
     raise TransportError(f"{where}: {name}: {_said(error)}".removesuffix(": ")) from error
 
 
