@@ -75,9 +75,9 @@ def loopback_in_between() -> Iterator[None]:
         recorder = stack.enter_context(recording())
         wire = stack.enter_context(httpx.HTTPTransport())
 
-        def adopt_behind(given: Any) -> Any:
+        def adopt_behind(given: Any, kind: Any) -> Any:
             behind = isinstance(given, httpx.MockTransport)
-            return adopt(OverLoopback(given, recorder, wire) if behind else given)
+            return adopt(OverLoopback(given, recorder, wire) if behind else given, kind)
 
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setattr(clients, "_adopt", adopt_behind)

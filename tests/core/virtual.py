@@ -27,7 +27,6 @@ from rerank_core import (
     wire,
 )
 from rerank_core._send.effects import Await, Clock, Flow, Gather, Run, Send, Sleep
-from rerank_core._send.flow import Plan
 from rerank_core._send.sending import raise_ours, to_record
 
 
@@ -301,7 +300,7 @@ class _Task:
                 answer = reply.to_httpx(effect.content, driver.clock.time())
                 return to_record(answer, answer.content)
             except httpx.HTTPError as error:
-                raise_ours(error, effect, None)
+                raise_ours(error, effect)
 
         ended = self._end_at(now + reply.after, effect.deadline, outcome)
         self.attempt = attempt = Attempt(effect, reply, now, ended)
@@ -340,10 +339,10 @@ def _pass_deadline() -> Any:
     raise RequestTimeoutError("the deadline has passed")
 
 
-def plan_call(
+def flow_of(
     reranker: Reranker, documents: Any, clock: Clock, *, query: str = "question", **params: Any
-) -> Plan:
-    """The plan of one call, with a clock of the test's own."""
+) -> Flow:
+    """The flow of one call, with a clock of the test's own."""
     usual = {
         "top_n": None,
         "rank_fields": None,
@@ -351,8 +350,9 @@ def plan_call(
         "max_chunks_per_doc": None,
         "max_tokens_per_doc": None,
     }
-    plan = reranker._plan(query, documents, {}, *{**usual, **params}.values())  # noqa: SLF001 - the one way in
-    return evolve(plan, clock=clock)
+    given = {**usual, **params}.values()
+    flow: Flow = reranker._flow(query, documents, {}, *given, clock=clock)  # noqa: SLF001 - the one way in
+    return flow
 
 
 def rank(

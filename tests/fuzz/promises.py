@@ -15,7 +15,7 @@ from unittest import mock
 
 from attrs import evolve, field, frozen
 
-from core.virtual import Reply, Service, VirtualClock, VirtualDriver, plan_call
+from core.virtual import Reply, Service, VirtualClock, VirtualDriver, flow_of
 from rerank_core import (
     APIStatusError,
     Compute,
@@ -30,7 +30,6 @@ from rerank_core import (
     hookimpl,
     wire,
 )
-from rerank_core._send.flow import run_plan
 from rerank_core.testing import CANARY, Case
 
 MOST_ERROR_CHARS = 1000
@@ -114,8 +113,8 @@ class Target:
         service = Service(answer, clock)
         if self.told is not None:
             self.told.payload = _payload_of(hostile.content)
-        plan = plan_call(self.reranker, DOCUMENTS, clock.to_clock(), top_n=hostile.top_n)
-        response: RerankResponse = VirtualDriver(service).run(run_plan(plan))
+        flow = flow_of(self.reranker, DOCUMENTS, clock.to_clock(), top_n=hostile.top_n)
+        response: RerankResponse = VirtualDriver(service).run(flow)
         return response
 
     def judge(self, hostile: HostileReply) -> RerankResponse | RerankError:

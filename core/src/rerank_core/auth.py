@@ -42,7 +42,3 @@ class HeaderAuth(httpx.Auth):
         """Set the header."""
         request.headers[self.header] = self.value
         yield request
-
-    def __repr__(self) -> str:
-        """The header's name, never its value."""
-        return f"HeaderAuth({self.header!r})"

@@ -18,7 +18,6 @@ The plugin's `auth` returns `TokenAuth(exchange)`. This module imports httpx, so
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
@@ -79,10 +78,6 @@ def check_token(value: Any, name: str) -> str:
     raise ConfigurationError(message)
 
 
-def _can_stand_in_a_header(_: Any, __: Any, value: Any) -> None:
-    check_token(value, "a token")
-
-
 @frozen
 class Token:
     """A token and its end.
@@ -96,7 +91,7 @@ class Token:
         ConfigurationError: The value cannot stand in a header.
     """
 
-    value: str = field(repr=False, validator=_can_stand_in_a_header)
+    value: str = field(repr=False, validator=lambda *given: check_token(given[2], "a token"))
     ends: float = 0.0
 
     def is_due(self) -> bool:
@@ -122,21 +117,8 @@ class TokenAuth:
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.token: Token | None = None
-        self.pending: dict[int, Future[Token | None]] = {}
-
-    def join(self, mine: Future[Token | None]) -> Future[Token | None]:
-        """The outcome of the exchange that is under way; one's own where none is.
-
-        By process: one that was under way at a fork will never end in the child.
-        """
-        return self.pending.setdefault(os.getpid(), mine)
-
-    def leave(self) -> None:
-        """Say that the exchange is over."""
-        self.pending.pop(os.getpid(), None)
-
-    def __repr__(self) -> str:
-        return "TokenAuth()"
+        # By process: an exchange that was under way at a fork will never end in the child.
+        self.pending: dict[int, Future[Any]] = {}
 
 
 def ask_directly(request: httpx.Request) -> httpx.Request:

@@ -39,6 +39,7 @@ from rerank_core import (
     register,
     unregister,
 )
+from rerank_core.tokens import Steps, Token, TokenAuth
 
 
 class Silent:
@@ -229,6 +230,22 @@ def _computing(function: Callable[[], Any]) -> Plain:
     )
     plugin.facts |= {"base_url": None, "api_key_required": False}
     return plugin
+
+
+def test_a_refused_token_is_replaced_within_a_deadline(call: Ask) -> None:
+    """The request is sent again while there is time."""
+    tokens = iter(("old", "new"))
+
+    def exchange() -> Steps:
+        return Token((yield lambda: next(tokens)))
+
+    auth = TokenAuth(exchange)
+    with recording(Reply({}, status=401), Reply({"results": rows(1)})) as service:
+        plugin = Plain(base_url=service.base_url, auth=lambda *_: auth)
+        call("m", "q", ["a"], provider=plugin, api_key=KEY, deadline=20, max_retries=0)
+        sent = [request.headers["authorization"] for request in service.requests]
+
+    assert sent == ["Bearer old", "Bearer new"]
 
 
 def test_long_work_stops_at_its_next_step(call: Ask) -> None:

@@ -17,8 +17,8 @@ from core.virtual import (
     Service,
     VirtualClock,
     VirtualDriver,
+    flow_of,
     in_turn,
-    plan_call,
     rank,
 )
 from rerank_core import (
@@ -42,7 +42,6 @@ from rerank_core import (
     hookimpl,
 )
 from rerank_core._send.exchange import MAX_REPLIES
-from rerank_core._send.flow import run_plan
 
 DOCUMENTS = ["a", "b", "c", "d"]
 SCORES = {"a": 0.1, "b": 0.4, "c": 0.3, "d": 0.2}
@@ -65,8 +64,8 @@ def _ask(
     **options: Any,
 ) -> RerankResponse:
     reranker = Reranker("m", provider=plugin or ScriptedPlugin(), **options)
-    plan = plan_call(reranker, documents, driver.clock.to_clock(), top_n=top_n)
-    response: RerankResponse = driver.run(run_plan(plan))
+    flow = flow_of(reranker, documents, driver.clock.to_clock(), top_n=top_n)
+    response: RerankResponse = driver.run(flow)
     return response
 
 
@@ -219,8 +218,8 @@ def test_passthrough_says_what_was_left_out() -> None:
     options: dict[str, Any] = {"drop_params": True, "max_retries": 0, "on_failure": "passthrough"}
     driver = _driver(in_turn(DOWN))
     reranker = Reranker("m", provider=ScriptedPlugin(), **options, misspelt=1)
-    plan = plan_call(reranker, DOCUMENTS, driver.clock.to_clock(), max_tokens_per_doc=9)
-    response = driver.run(run_plan(plan))
+    flow = flow_of(reranker, DOCUMENTS, driver.clock.to_clock(), max_tokens_per_doc=9)
+    response = driver.run(flow)
 
     assert response.warnings[0].startswith("not reranked: ")
     assert response.warnings[1].endswith("'misspelt': left out")
@@ -242,8 +241,8 @@ def test_passthrough_says_what_the_hooks_left_out() -> None:
     options: dict[str, Any] = {"drop_params": True, "max_retries": 0, "on_failure": "passthrough"}
     driver = _driver(in_turn(DOWN))
     reranker = Reranker("m", provider=plugin, **options)
-    plan = plan_call(reranker, ["a", " "], driver.clock.to_clock(), max_tokens_per_doc=9)
-    response = driver.run(run_plan(plan))
+    flow = flow_of(reranker, ["a", " "], driver.clock.to_clock(), max_tokens_per_doc=9)
+    response = driver.run(flow)
 
     assert response.warnings[1:] == ("not here: left out",)
 
@@ -253,8 +252,8 @@ def test_a_fallback_leaves_out_what_it_cannot_honour() -> None:
     plugin = ScriptedPlugin(params={"max_tokens_per_doc": "max_tokens"})
     driver = _driver(in_turn(DOWN, GOOD))
     reranker = Reranker("m", provider=plugin, max_retries=0, fallbacks=[_fallback("second")])
-    plan = plan_call(reranker, DOCUMENTS, driver.clock.to_clock(), max_tokens_per_doc=9)
-    response = driver.run(run_plan(plan))
+    flow = flow_of(reranker, DOCUMENTS, driver.clock.to_clock(), max_tokens_per_doc=9)
+    response = driver.run(flow)
 
     sent = [orjson.loads(attempt.effect.content) for attempt in driver.attempts]
     assert [body.get("max_tokens") for body in sent] == [9, None]

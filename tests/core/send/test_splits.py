@@ -25,7 +25,7 @@ from core.virtual import (
     Service,
     VirtualClock,
     VirtualDriver,
-    plan_call,
+    flow_of,
 )
 from rerank_core import (
     APIStatusError,
@@ -39,7 +39,6 @@ from rerank_core import (
     ServerError,
     wire,
 )
-from rerank_core._send.flow import run_plan
 
 few = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 LONG = 10.0
@@ -54,8 +53,8 @@ def _run(
     **options: Any,
 ) -> RerankResponse:
     reranker = Reranker("m", provider=plugin or ScriptedPlugin(), **options)
-    plan = plan_call(reranker, documents, driver.clock.to_clock(), **(call or {}))
-    response: RerankResponse = driver.run(run_plan(plan))
+    flow = flow_of(reranker, documents, driver.clock.to_clock(), **(call or {}))
+    response: RerankResponse = driver.run(flow)
     return response
 
 

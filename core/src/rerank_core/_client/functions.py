@@ -156,9 +156,10 @@ async def arerank(  # noqa: PLR0913, PLR0917 - litellm's signature
 
 def _find_reranker(model: str, *, http_client: Any, **options: Any) -> Reranker:
     """The `Reranker` for these options: a kept one, where all of them are plain values."""
-    if http_client is not None or not _is_plain((model, options)):
-        shared = SHARED if http_client is None else None
-        return Reranker(model, http_client=http_client, _connections=shared, **options)
+    if http_client is not None:
+        return Reranker(model, http_client=http_client, **options)
+    if not _is_plain((model, options)):
+        return Reranker(model, _connections=SHARED, **options)
     key = repr((model, options))  # of plain values, it tells all, types among it
     kept = _kept.get(key)
     if kept is not None and kept.is_current():

@@ -16,7 +16,6 @@ from rerank_core._resolve.options import (
 from rerank_core._resolve.target import Target, resolve_fallbacks, resolve_target
 from rerank_core._send.connections import SHARED, Connections
 from rerank_core._send.effects import Route
-from rerank_core._send.flow import Plan, run_plan
 from rerank_core.errors import ConfigurationError
 from rerank_core.facts import Provider
 from rerank_core.records.response import RerankResponse
@@ -186,11 +185,10 @@ class Reranker:
             ResponseParseError: The reply is no ranking.
             PluginError: The plugin is broken.
         """
-        drivers = import_late("rerank_core._send.drivers")  # httpx not before a call
-
+        drivers = import_late("rerank_core._send.drivers")
         given = (top_n, rank_fields, return_documents, max_chunks_per_doc, max_tokens_per_doc)
-        plan = self._plan(query, documents, params, *given)
-        response: RerankResponse = drivers.BlockingDriver().run(run_plan(plan))
+        flow = self._flow(query, documents, params, *given)
+        response: RerankResponse = drivers.BlockingDriver().run(flow)
         return response
 
     async def arerank(
@@ -205,17 +203,16 @@ class Reranker:
         **params: Any,
     ) -> RerankResponse:
         """`rerank`, awaited; under asyncio or trio."""
-        drivers = import_late("rerank_core._send.drivers")  # httpx not before a call
-
+        drivers = import_late("rerank_core._send.drivers")
         given = (top_n, rank_fields, return_documents, max_chunks_per_doc, max_tokens_per_doc)
-        plan = self._plan(query, documents, params, *given)
-        response: RerankResponse = await drivers.AsyncDriver().run(run_plan(plan))
+        flow = self._flow(query, documents, params, *given)
+        response: RerankResponse = await drivers.AsyncDriver().run(flow)
         return response
 
-    def _plan(self, query: Any, documents: Any, extra: Any, *given: Any) -> Plan:
-        bounds = self._routes[0].target.options
+    def _flow(self, query: Any, documents: Any, extra: Any, *given: Any, **clock: Any) -> Any:
+        flow = import_late("rerank_core._send.flow")  # it knows httpx, so not before a call
         arguments = {**dict(zip(CALL_PARAMS, given, strict=True)), "extra": extra}
-        return Plan(query, documents, arguments, self._routes, bounds.deadline, bounds.on_failure)
+        return flow.run_call(query, documents, arguments, self._routes, **clock)
 
     def close(self) -> None:
         """Close the connections of blocking calls."""
@@ -223,8 +220,9 @@ class Reranker:
 
     async def aclose(self) -> None:
         """Close the connections of this event loop, and those of blocking calls."""
-        await self._connections.aclose()
-        self._connections.close()
+        if self._connections.loops:
+            await import_late("rerank_core._send.loops").aclose(self._connections)
+        self.close()
 
     def __enter__(self) -> Self:
         return self

@@ -15,7 +15,8 @@ registered: dict[str, Callable[..., Any]] = {}
 """The observers of all calls, by the names that `register` gave them."""
 
 # What an operator should know; all else is for whoever looks closely.
-_LEVELS = {
+_LEVELS: dict[type[events.Event], int] = {
+    events.AttemptEnded: logging.DEBUG,
     events.Waited: logging.WARNING,
     events.FallbackTaken: logging.WARNING,
     events.PassedThrough: logging.WARNING,
@@ -38,11 +39,9 @@ def tell(observer: Callable[..., Any], event: events.Event) -> None:
             LOGGER.warning("an observer of rerank_core failed", exc_info=True)
 
 
-def level_of(kind: type[events.Event]) -> int | None:
-    """The level at which an event of this kind is logged; `None` where it is not."""
-    if kind is events.AttemptEnded:
-        return logging.DEBUG
-    return _LEVELS.get(kind)
+def is_logged(kind: type[events.Event]) -> bool:
+    """Whether an event of this kind leaves a log record."""
+    return kind in _LEVELS and LOGGER.isEnabledFor(_LEVELS[kind])
 
 
 def log(event: events.Event) -> None:
@@ -51,41 +50,32 @@ def log(event: events.Event) -> None:
     The message says it in words, `extra` the same as fields; neither query, documents, key nor
     body.
     """
-    level = level_of(type(event))
-    if level is None or not LOGGER.isEnabledFor(level):
+    if not is_logged(type(event)):
         return
     words, fields = _describe(event)
     extra = {"provider": event.provider, "model": event.model, "call": event.call, **fields}
     named = {f"rerank_{name}": value for name, value in extra.items()}
-    LOGGER.log(level, "%s/%s: %s", event.provider, event.model, words, extra=named)
+    LOGGER.log(_LEVELS[type(event)], "%s/%s: %s", event.provider, event.model, words, extra=named)
 
 
-def _describe(event: events.Event) -> tuple[str, dict[str, Any]]:
-    fields: dict[str, Any] = {}
-    match event:
-        case events.AttemptEnded():
-            outcome = f"status {event.status_code}" if event.status_code else "no reply"
-            words = f"attempt {event.number}: {outcome} after {event.seconds:.3f} s"
-            fields = {
-                "attempt": event.number,
-                "status": event.status_code,
-                "seconds": event.seconds,
-                "documents": event.documents,
-            }
-        case events.Waited():
-            why = _kind_of(event.error)
-            words = f"attempt {event.number} failed, next in {event.seconds:.2f} s: {why}"
-            fields = {"attempt": event.number, "wait": event.seconds, "error": why}
-        case events.FallbackTaken():
-            why = _kind_of(event.error)
-            words, fields = f"asked as a fallback, because of: {why}", {"error": why}
-        case events.PassedThrough():
-            why = "; ".join(map(_kind_of, event.errors))
-            words = f"not reranked, the caller's order is returned: {why}"
-            fields = {"error": why}
-        case _:
-            words, fields = type(event).__name__, {}
-    return words, fields
+def _describe(event: Any) -> tuple[str, dict[str, Any]]:
+    """An event that is logged, in words and as fields."""
+    if isinstance(event, events.AttemptEnded):
+        outcome = f"status {event.status_code}" if event.status_code else "no reply"
+        return f"attempt {event.number}: {outcome} after {event.seconds:.3f} s", {
+            "attempt": event.number,
+            "status": event.status_code,
+            "seconds": event.seconds,
+            "documents": event.documents,
+        }
+    passed = isinstance(event, events.PassedThrough)
+    why = "; ".join(map(_kind_of, event.errors if passed else (event.error,)))
+    if isinstance(event, events.Waited):
+        words = f"attempt {event.number} failed, next in {event.seconds:.2f} s: {why}"
+        return words, {"attempt": event.number, "wait": event.seconds, "error": why}
+    if passed:
+        return f"not reranked, the caller's order is returned: {why}", {"error": why}
+    return f"asked as a fallback, because of: {why}", {"error": why}
 
 
 def _kind_of(error: BaseException) -> str:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import copy
 import inspect
+import os
 from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rerank_core._resolve.options import Timeout
+from attrs import field, frozen
+
 from rerank_core._resolve.secrets import Secret, values_of
 from rerank_core._resolve.target import Target
 from rerank_core._send.effects import Await, Clock, Flow, Route, Run, Send
+from rerank_core._send.signing import form_secrets, make_auth, to_reply, to_send
+from rerank_core.auth import HeaderAuth
 from rerank_core.errors import ConfigurationError, RerankError
 from rerank_core.facts import APIKeyHeader
-
-if TYPE_CHECKING:
-    from rerank_core.tokens import Step, Token, TokenAuth
+from rerank_core.tokens import Step, Token, TokenAuth
 
 _UNAUTHORIZED = 401
 
@@ -37,17 +39,11 @@ def look_up_options(route: Route, deadline: float | None) -> Flow:
             route.found[name] = _options.put(key, value)
 
 
+@frozen
 class _Itself:
     """An object that has no value to be looked up by; it is kept, so that no other is like it."""
 
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Itself) and self._value is other._value
-
-    def __hash__(self) -> int:
-        return id(self._value)
+    value: Any = field(eq=id)
 
 
 def _hashable(value: Any) -> Any:
@@ -78,40 +74,30 @@ def guarded(function: Callable[[], Any], target: Target, what: str) -> Callable[
 
 
 def find_auth(route: Route, deadline: float | None) -> Flow:
-    """What authorizes requests: a header, an `httpx.Auth`, a `TokenAuth`, or `None`."""
+    """What authorizes requests: an `httpx.Auth`, a `TokenAuth`, or `None`."""
     target = route.target
     how, key = target.provider.auth, target.api_key
     if how is None or target.options.authorizes(target.provider):
         return None
     if isinstance(how, APIKeyHeader):
-        return None if key is None else (how.header, f"{how.scheme} {key.value}".strip())
-    identity = identity_of(target, how, target.provider.base_url, _pairs(route.found))
+        return None if key is None else HeaderAuth(how.header, f"{how.scheme} {key.value}".strip())
+    identity = identity_of(target, how, target.provider.base_url, _hashable(route.found))
     kept = _auths.get(identity)
     if kept is None:
-        make = partial(_signing().make_auth, target, {**target.provider_options, **route.found})
+        make = partial(make_auth, target, {**target.provider_options, **route.found})
         made = yield Run(guarded(make, target, "auth"), deadline)
         kept = None if made is None else _auths.put(identity, made)
     return kept
 
 
-def _pairs(found: Mapping[str, Any]) -> Hashable:
-    return tuple((name, _hashable(found[name])) for name in sorted(found))
-
-
-def _signing() -> Any:
-    from rerank_core._send import signing  # noqa: PLC0415 - httpx not before a call
-
-    return signing
-
-
-def _bearer(token: Token) -> tuple[str, str]:
-    return "Authorization", f"Bearer {token.value}"
+def _bearer(token: Token) -> HeaderAuth:
+    return HeaderAuth("Authorization", f"Bearer {token.value}")
 
 
 def authorized(send: Send, clock: Clock, transmit: Callable[[Send], Flow]) -> Flow:
     """Send a request with what its target's authentication asks for; returns the reply."""
     send.auth = yield from find_auth(send.route, send.deadline)  # no local name: frames are shown
-    if not hasattr(send.auth, "exchange"):
+    if not isinstance(send.auth, TokenAuth):
         return (yield from transmit(send))
     auth = send.auth
     token = yield from _find_token(auth, send, clock, None)
@@ -131,40 +117,34 @@ def _find_token(auth: TokenAuth, send: Send, clock: Clock, refused: Token | None
         kept = auth.token
         if kept is not None and kept is not refused and not kept.is_due():
             return kept
-        mine: Future[Token | None] = Future()
-        theirs = auth.join(mine)
+        mine: Future[Any] = Future()
+        theirs = auth.pending.setdefault(os.getpid(), mine)
         if theirs is mine:
             return (yield from _obtain(auth, mine, send, clock))
-        bound = _bound(send.timeout, send.deadline, clock)
-        try:
-            token = yield Await(theirs, bound)
-        except RerankError as error:
-            if theirs.done() and error is theirs.exception():
-                raise copy.copy(error) from error.__cause__  # each caller's says where it happened
-            raise
-        # One without an end belongs to whoever asked; and who asked may have given up.
-        if token is not None and token.ends and token is not refused:
-            return token
-        if token is not None and not token.ends:
-            return (yield from _exchange(auth, send, clock))
+        outcome = yield Await(theirs, _bound(send, clock))
+        if isinstance(outcome, RerankError):
+            raise copy.copy(outcome) from outcome.__cause__  # each caller's says where it happened
+        if outcome is None or outcome is refused:  # who asked has given up, or knows no better
+            continue
+        # One without an end belongs to whoever asked.
+        return outcome if outcome.ends else (yield from _exchange(auth, send, clock))
 
 
-def _obtain(auth: TokenAuth, mine: Future[Token | None], send: Send, clock: Clock) -> Flow:
+def _obtain(auth: TokenAuth, mine: Future[Any], send: Send, clock: Clock) -> Flow:
     """Obtain a token for all who wait for it; they share a failure, but not an end of waiting."""
-    token: Token | None = None
-    failed: RerankError | None = None
+    outcome: Token | RerankError | None = None
     try:
-        token = yield from _exchange(auth, send, clock)
+        outcome = yield from _exchange(auth, send, clock)
     except RerankError as error:
         if send.deadline is None or clock.monotonic() < send.deadline:
-            failed = copy.copy(error)  # else the end was this caller's own
+            outcome = copy.copy(error)  # else the end was this caller's own
         raise
     finally:
-        if token is not None and token.ends:
-            auth.token = token
-        auth.leave()
-        mine.set_exception(failed) if failed else mine.set_result(token)
-    return token
+        if isinstance(outcome, Token) and outcome.ends:
+            auth.token = outcome
+        auth.pending.pop(os.getpid(), None)
+        mine.set_result(outcome)
+    return outcome
 
 
 def _exchange(auth: TokenAuth, send: Send, clock: Clock) -> Flow:
@@ -180,7 +160,7 @@ def _exchange(auth: TokenAuth, send: Send, clock: Clock) -> Flow:
             except Exception as error:  # noqa: BLE001 - raised in the exchange, at its `yield`
                 outcome = error
     except StopIteration as end:
-        if isinstance(end.value, _signing().Token):
+        if isinstance(end.value, Token):
             return end.value
         message = f"the exchange returned {type(end.value).__name__}, not a Token"
         raise target.hooks.source.error(message) from None
@@ -196,52 +176,45 @@ def _exchange(auth: TokenAuth, send: Send, clock: Clock) -> Flow:
 
 def _carry_out(step: Step, send: Send, clock: Clock, asked: list[Secret]) -> Flow:
     if callable(step):
-        found = yield Run(step, _bound(send.timeout, send.deadline, clock))
+        found = yield Run(step, _bound(send, clock))
         if inspect.iscoroutine(found):
             found.close()
         if inspect.isawaitable(found):
             message = "what gives the token is async: use arerank, or give one that blocks"
             raise ConfigurationError(message)
         return found
-    asked += map(Secret, _signing().form_secrets(step))
-    reply = yield _signing().to_send(step, send)
-    return _signing().to_reply(reply, step)
+    asked += map(Secret, form_secrets(step))
+    reply = yield to_send(step, send)
+    return to_reply(reply, step)
 
 
-def _bound(timeout: Timeout, deadline: float | None, clock: Clock) -> float | None:
+def _bound(send: Send, clock: Clock) -> float | None:
     """When a step without bounds of its own must be over: those of the attempt hold for it."""
-    if timeout.read is None:
-        return deadline
-    until = clock.monotonic() + timeout.read
-    return until if deadline is None else min(until, deadline)
+    if send.timeout.read is None:
+        return send.deadline
+    until = clock.monotonic() + send.timeout.read
+    return until if send.deadline is None else min(until, send.deadline)
 
 
 _MAX_KEPT = 64
 
 
-class Kept:
+class Kept(dict[Hashable, Any]):
     """A bounded table; the oldest entry makes room for a new one."""
-
-    def __init__(self) -> None:
-        self._entries: dict[Hashable, Any] = {}
-
-    def get(self, key: Hashable) -> Any:
-        """What is kept under the key, or `None`."""
-        return self._entries.get(key)
 
     def put(self, key: Hashable, value: Any) -> Any:
         """Keep the value; return what stands under the key, another thread's if it was first."""
-        kept = self._entries.setdefault(key, value)
-        while len(self._entries) > _MAX_KEPT:
-            self._entries.pop(next(iter(self._entries)), None)
+        kept = self.setdefault(key, value)
+        while len(self) > _MAX_KEPT:
+            self.pop(next(iter(self)), None)
         return kept
 
 
 def identity_of(target: Target, *more: Hashable) -> Hashable:
     """What identifies credentials."""
     key = target.api_key.value if target.api_key else None
-    secrets = _pairs(values_of(target.secrets))
-    options = _pairs(target.provider_options)
+    secrets = _hashable(values_of(target.secrets))
+    options = _hashable(target.provider_options)
     return (target.given, tuple(target.environment.items()), key, secrets, options, *more)
 
 

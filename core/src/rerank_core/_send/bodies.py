@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Self
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Self
 
 import httpx
 
@@ -12,22 +12,7 @@ from rerank_core.errors import ResponseParseError
 
 _STEP = 64 * 1024
 _GZIP_BEGINS = 0x1F
-_GZIP_OR_ZLIB, _RAW_DEFLATE = 32 + zlib.MAX_WBITS, -zlib.MAX_WBITS
-
-
-def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Names in lower case; repeated headers are joined by a comma."""
-    headers: dict[str, str] = {}
-    for name_bytes, value_bytes in raw:
-        name = name_bytes.decode("latin-1").lower()
-        try:
-            value = value_bytes.decode()
-        except UnicodeDecodeError:
-            value = value_bytes.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
-
-
+_GZIP = 16 + zlib.MAX_WBITS
 _MAX_ERROR_BYTES = 2**20  # nobody reads more of an error
 
 
@@ -75,15 +60,12 @@ class ReplyBody:
         self._max_bytes = (
             min(max_bytes or _MAX_ERROR_BYTES, _MAX_ERROR_BYTES) if self._failed else max_bytes
         )
-        self._inflate: _Inflate | None = None
+        self._inflate: Any = None
         self._lost = False
-        if encoding:
-            self._choose(encoding.strip().lower())
-
-    def _choose(self, encoding: str) -> None:
-        if encoding in {"gzip", "x-gzip", "deflate"}:
-            self._inflate = _Inflate()
-        elif encoding != "identity":
+        encoding = encoding.strip().lower()
+        if encoding in {"gzip", "x-gzip"}:
+            self._inflate = zlib.decompressobj(_GZIP)
+        elif encoding not in {"", "identity"}:
             self.lose(f"its encoding, {encoding}, was not asked for")
 
     def add(self, chunk: bytes) -> bool:
@@ -94,9 +76,18 @@ class ReplyBody:
         if self._max_bytes is not None and self._taken > 2 * self._max_bytes + _STEP:
             return self._keep_no_more()  # of what unpacks to less, or to nothing
         try:
-            return all(self._keep(piece) for piece in self._inflate.add(chunk))
+            while chunk:
+                if self._inflate.eof:  # another member may follow; else it is padding
+                    if chunk[0] != _GZIP_BEGINS:
+                        break
+                    self._inflate = zlib.decompressobj(_GZIP)
+                # Step by step: a small reply is no huge one at once.
+                if not self._keep(self._inflate.decompress(chunk, _STEP)):
+                    return False
+                chunk = self._inflate.unconsumed_tail or self._inflate.unused_data
         except zlib.error as error:
             return self.lose(str(error))
+        return True
 
     def _keep(self, chunk: bytes) -> bool:
         self._read += chunk
@@ -121,42 +112,9 @@ class ReplyBody:
 
     def whole(self) -> bytes:
         """All of it."""
-        if self._inflate is not None and self._read and not (self._lost or self._inflate.ended):
+        if self._inflate is not None and self._read and not (self._lost or self._inflate.eof):
             self._inflate = None
             self.lose("it is cut short")
         if self._lost:
             return b""
         return bytes(self._read)
-
-
-class _Inflate:
-    """Decompresses gzip and deflate step by step: a small reply is no huge one at once."""
-
-    def __init__(self) -> None:
-        self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
-        self._begun = False
-
-    @property
-    def ended(self) -> bool:
-        return self._inflate.eof
-
-    def add(self, chunk: bytes) -> Iterator[bytes]:
-        """What comes of a chunk, in pieces of a bounded size."""
-        while chunk:
-            if self._inflate.eof:  # another member of gzip's may follow; else it is padding
-                if chunk[0] != _GZIP_BEGINS:
-                    return
-                self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
-            yield self._unpack(chunk)
-            chunk = self._inflate.unconsumed_tail or self._inflate.unused_data
-
-    def _unpack(self, chunk: bytes) -> bytes:
-        begun, self._begun = self._begun, True
-        try:
-            return self._inflate.decompress(chunk, _STEP)
-        except zlib.error:
-            if begun:
-                raise
-        # Some servers leave out the two bytes that stand before a deflated body.
-        self._inflate = zlib.decompressobj(_RAW_DEFLATE)
-        return self._inflate.decompress(chunk, _STEP)

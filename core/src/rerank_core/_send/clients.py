@@ -13,35 +13,37 @@ from typing import Any, TypeVar
 import httpx
 
 from rerank_core._send.connections import KEEPALIVE_SECONDS, Connections
+from rerank_core._send.effects import Send
 from rerank_core._send.loops import finish, stack_of_loop
 from rerank_core._version import __version__
 from rerank_core.errors import ConfigurationError
 
-ACCEPT_ENCODING = "gzip, deflate"
+ACCEPT_ENCODING = "gzip"  # what `bodies` unpacks
 _LIMITS = httpx.Limits(
     max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS
 )
 HEADERS = {"accept-encoding": ACCEPT_ENCODING, "user-agent": f"rerank-core/{__version__}"}
 _REFUSED = "no HTTP client can be made ({}): look at the proxy variables, HTTPS_PROXY for example"
+# What may be handed over, and what is said of anything else.
+_GIVEN: dict[type, tuple[type, str]] = {
+    httpx.Client: (httpx.BaseTransport, "an httpx.Client or a transport that blocks for rerank()"),
+    httpx.AsyncClient: (
+        httpx.AsyncBaseTransport,
+        "an httpx.AsyncClient or an async transport for arerank()",
+    ),
+}
 Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
 
 
 @contextmanager
-def borrowed(connections: Connections, url: httpx.URL, *, direct: bool) -> Iterator[httpx.Client]:
+def borrowed(effect: Send, url: httpx.URL) -> Iterator[httpx.Client]:
     """A client to send one request with; it is closed whole where that fails, and kept if open."""
-    if direct:
-        with _make(httpx.Client, url, trust_env=False) as client:
-            yield client
+    connections, direct = effect.route.connections, effect.direct
+    if connections.http_client is not None and not direct:
+        yield _adopted(connections, httpx.Client)
         return
-    if connections.http_client is not None:
-        given, _ = _adopted(connections)
-        if given is None:
-            message = "http_client is async: rerank() takes an httpx.Client or a transport"
-            raise ConfigurationError(message)
-        yield given
-        return
-    stack, origin = connections.blocking(), _origin(url)
-    client = stack.take(origin) or _make(httpx.Client, url)
+    stack, origin = connections.blocking, _origin(url, direct=direct)
+    client = stack.take(origin) or _make(httpx.Client, url, direct=direct)
     try:
         yield client
     except BaseException:
@@ -52,23 +54,14 @@ def borrowed(connections: Connections, url: httpx.URL, *, direct: bool) -> Itera
 
 
 @asynccontextmanager
-async def aborrowed(
-    connections: Connections, url: httpx.URL, *, direct: bool
-) -> AsyncIterator[httpx.AsyncClient]:
+async def aborrowed(effect: Send, url: httpx.URL) -> AsyncIterator[httpx.AsyncClient]:
     """`borrowed`, for the running event loop."""
-    if direct:
-        async with _make(httpx.AsyncClient, url, trust_env=False) as client:
-            yield client
+    connections, direct = effect.route.connections, effect.direct
+    if connections.http_client is not None and not direct:
+        yield _adopted(connections, httpx.AsyncClient)
         return
-    if connections.http_client is not None:
-        _, given = _adopted(connections)
-        if given is None:
-            message = "http_client blocks: arerank() takes an httpx.AsyncClient or a transport"
-            raise ConfigurationError(message)
-        yield given
-        return
-    stack, origin = await stack_of_loop(connections), _origin(url)
-    client = stack.take(origin) or _make(httpx.AsyncClient, url)
+    stack, origin = await stack_of_loop(connections), _origin(url, direct=direct)
+    client = stack.take(origin) or _make(httpx.AsyncClient, url, direct=direct)
     try:
         yield client
     except BaseException:
@@ -78,24 +71,16 @@ async def aborrowed(
         await finish(old.aclose)
 
 
-def _origin(url: httpx.URL) -> str:
-    return f"{url.scheme}://{url.netloc.decode('ascii')}"
+def _origin(url: httpx.URL, *, direct: bool) -> str:
+    return f"{url.scheme}://{url.netloc.decode('ascii')}{' directly' if direct else ''}"
 
 
-def _make(kind: type[Client], url: httpx.URL, *, trust_env: bool = True) -> Client:
-    """A client with one connection, which honours the environment's proxies as httpx does.
-
-    A service's cookies are not sent back.
-    """
-    nowhere = http.cookiejar.DefaultCookiePolicy(allowed_domains=[])
+def _make(kind: type[Client], url: httpx.URL, *, direct: bool) -> Client:
+    """A client with one connection, which honours the environment's proxies as httpx does."""
+    places = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    verify = _tls_context(*places) if url.scheme == "https" else _no_context()
     try:
-        return kind(
-            verify=tls_context() if url.scheme == "https" else _no_context(),
-            limits=_LIMITS,
-            headers=HEADERS,
-            cookies=http.cookiejar.CookieJar(nowhere),
-            trust_env=trust_env,
-        )
+        return _without_cookies(kind, verify=verify, limits=_LIMITS, trust_env=not direct)
     except httpx.InvalidURL:
         failed = "InvalidURL"  # raised below, without it: its text may hold a piece of a password
     except (OSError, ValueError, ImportError) as error:
@@ -103,13 +88,15 @@ def _make(kind: type[Client], url: httpx.URL, *, trust_env: bool = True) -> Clie
     raise ConfigurationError(_REFUSED.format(failed))
 
 
-def tls_context() -> ssl.SSLContext:
-    """The one context of all clients, as httpx makes it from SSL_CERT_FILE and SSL_CERT_DIR."""
-    return _context_of(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+def _without_cookies(kind: type[Client], **options: Any) -> Client:
+    """A client that does not send a service's cookies back."""
+    nowhere = http.cookiejar.DefaultCookiePolicy(allowed_domains=[])
+    return kind(cookies=http.cookiejar.CookieJar(nowhere), **options)
 
 
 @functools.lru_cache(maxsize=4)
-def _context_of(file: str | None, folder: str | None) -> ssl.SSLContext:
+def _tls_context(file: str | None, folder: str | None) -> ssl.SSLContext:
+    """The one context of all clients, as httpx makes it from SSL_CERT_FILE and SSL_CERT_DIR."""
     try:
         return httpx.create_ssl_context()
     except OSError as error:
@@ -124,31 +111,18 @@ def _no_context() -> ssl.SSLContext:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def _adopted(connections: Connections) -> tuple[httpx.Client | None, httpx.AsyncClient | None]:
-    """The caller's own client; around a transport, a client for each kind that it is."""
-    if connections.adopted is None:
-        connections.adopted = _adopt(connections.http_client)
-    found: tuple[httpx.Client | None, httpx.AsyncClient | None] = connections.adopted
+def _adopted(connections: Connections, kind: type[Client]) -> Client:
+    """The caller's own client, or a client around the caller's transport."""
+    found: Client | None = connections.adopted.get(kind)
+    if found is None:
+        found = connections.adopted[kind] = _adopt(connections.http_client, kind)
     return found
 
 
-def _adopt(given: Any) -> tuple[httpx.Client | None, httpx.AsyncClient | None]:
-    if isinstance(given, httpx.Client):
-        return given, None
-    if isinstance(given, httpx.AsyncClient):
-        return None, given
-    blocking = isinstance(given, httpx.BaseTransport)
-    other = isinstance(given, httpx.AsyncBaseTransport)
-    if not blocking and not other:
-        message = (
-            "http_client must be an httpx.Client, an httpx.AsyncClient or an httpx transport,"
-            f" not {type(given).__name__}"
-        )
-        raise ConfigurationError(message)
-    nowhere = http.cookiejar.DefaultCookiePolicy(allowed_domains=[])
-    own: Any = {
-        "transport": given,
-        "headers": HEADERS,
-        "cookies": http.cookiejar.CookieJar(nowhere),
-    }
-    return httpx.Client(**own) if blocking else None, httpx.AsyncClient(**own) if other else None
+def _adopt(given: Any, kind: type[Client]) -> Client:
+    transport, wanted = _GIVEN[kind]
+    if isinstance(given, kind):
+        return given
+    if isinstance(given, transport):
+        return _without_cookies(kind, transport=given)
+    raise ConfigurationError(f"http_client must be {wanted}, not {type(given).__name__}")

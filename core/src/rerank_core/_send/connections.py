@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import threading
 import time
 from collections import deque
 from typing import Any
@@ -40,27 +39,23 @@ class Stack:
         """Put a client on top; returns those that are to be closed."""
         now = time.monotonic()
         self._idle.setdefault(origin, deque()).append((now, client))
-        if self.is_closed:
-            return self.close()
-        expired = []
-        for idle in list(self._idle.values()):
-            while idle and idle[0][0] < now - KEEPALIVE_SECONDS:
-                try:
-                    expired.append(idle.popleft()[1])
-                except IndexError:  # another thread took it
-                    break
-        return expired
+        return self._drop(None if self.is_closed else now - KEEPALIVE_SECONDS)
 
     def close(self) -> list[Any]:
         """Keep nothing any longer; returns the clients that are to be closed."""
-        self.is_closed, idle = True, list(self._idle.values())
+        self.is_closed = True
+        return self._drop(None)
+
+    def _drop(self, before: float | None) -> list[Any]:
+        """Take out the clients that were given back before then, or all."""
         found = []
-        for clients in idle:
-            while clients:
-                try:
-                    found.append(clients.pop()[1])
-                except IndexError:  # another thread took it
-                    break
+        for idle in list(self._idle.values()):
+            # No name of a module's: at the very end of a program, there are none any more.
+            try:
+                while before is None or idle[0][0] < before:
+                    found.append(idle.popleft()[1])
+            except IndexError:  # there are no more, another thread may have taken the last one
+                continue
         return found
 
 
@@ -69,35 +64,22 @@ class Connections:
 
     def __init__(self, http_client: Any = None) -> None:
         self.http_client = http_client
-        self.adopted: Any = None
+        self.adopted: dict[Any, Any] = {}
         self.loops: dict[Any, Any] = {}
-        self._blocking = Stack()
-        self._lock = threading.Lock()
+        self.blocking = Stack()
         _all.add(self)
-
-    def blocking(self) -> Stack:
-        """The idle clients of blocking calls."""
-        with self._lock:
-            if self._blocking.is_closed:
-                self._blocking = Stack()
-            return self._blocking
 
     def close(self) -> None:
         """Close the clients of blocking calls; those in use close when they are given back."""
-        for client in self._blocking.close():
+        closed, self.blocking = self.blocking, Stack()
+        for client in closed.close():
             client.close()
-
-    async def aclose(self) -> None:
-        """Close the clients of the running event loop."""
-        if self.loops:
-            from rerank_core._send.loops import aclose  # noqa: PLC0415 - nothing of a loop without one
-
-            await aclose(self)
 
     def __del__(self) -> None:
         """Close the clients of a `Reranker` that nobody closed."""
-        if hasattr(self, "_lock"):  # one that was never made whole has none
-            self.close()
+        if hasattr(self, "blocking"):  # one that was never made whole has none
+            for client in self.blocking.close():
+                client.close()
             for each in list(self.loops.values()):
                 each.abandon()
 
@@ -108,8 +90,8 @@ class Connections:
 
     def forget(self) -> None:
         """Leave the clients to the process that made them, without touching their locks."""
-        _left_behind.extend((self._blocking, self.loops, self.adopted))
-        self._blocking, self.loops, self._lock = Stack(), {}, threading.Lock()
+        _left_behind.extend((self.blocking, self.loops))
+        self.blocking, self.loops = Stack(), {}
 
 
 SHARED = Connections()

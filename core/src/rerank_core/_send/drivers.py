@@ -27,14 +27,14 @@ from rerank_core.errors import RequestTimeoutError
 class BlockingDriver:
     """Runs flows in the calling thread, and flows side by side in threads of their own."""
 
-    def __init__(self, wait: Wait | None = None) -> None:
-        self._wait = wait or Wait()
+    is_over = False
+    """Whether nobody waits for its flows any longer."""
 
     def run(self, flow: Flow) -> Any:
         """What the flow returns; nothing, where nobody waits for it any longer."""
         try:
             effect = next(flow)
-            while not self._wait.is_over():
+            while not self.is_over:
                 try:
                     outcome = self._carry_out(effect)
                 except BaseException as error:  # noqa: BLE001 - raised where it was asked for
@@ -49,10 +49,13 @@ class BlockingDriver:
     def _carry_out(self, effect: Any) -> Any:
         match effect:
             case Send():
-                wait = Wait(self._wait)
-                return within(effect.deadline, lambda: send(effect, wait.is_over), wait)
+                try:
+                    return within(effect.deadline, partial(send, effect))
+                except BaseException:
+                    effect.is_over = True
+                    raise
             case Run():
-                return within(effect.deadline, effect.function, Wait())
+                return within(effect.deadline, effect.function)
             case Await():
                 return _result_of(effect)
             case Gather():
@@ -65,18 +68,17 @@ class BlockingDriver:
     def _gather(self, effect: Gather) -> list[Any]:
         waiting = deque(enumerate(effect.flows))
         ended: queue.SimpleQueue[tuple[int, Any, BaseException | None]] = queue.SimpleQueue()
-        wait = Wait(self._wait)
-        runner = BlockingDriver(wait)
+        runner = BlockingDriver()
 
         def work() -> None:
-            while waiting and not wait.is_over():
+            while waiting and not runner.is_over:
                 try:
                     at, flow = waiting.popleft()
                 except IndexError:  # another thread took the last
                     return
                 outcome, error = outcome_of(partial(runner.run, flow))
                 if error is not None:
-                    wait.over = True  # at once: what follows would be paid for in vain
+                    runner.is_over = True  # at once: what follows would be paid for in vain
                 ended.put((at, outcome, error))
 
         outcomes: list[Any] = [None] * len(effect.flows)
@@ -88,7 +90,7 @@ class BlockingDriver:
                 if error is not None:
                     raise error
         finally:
-            wait.over = True
+            runner.is_over = True
         return outcomes
 
 
@@ -96,8 +98,6 @@ def _result_of(effect: Await) -> Any:
     try:
         return effect.future.result(None if effect.deadline is None else remaining(effect.deadline))
     except TimeoutError:
-        if effect.future.done():
-            raise
         raise deadline_passed() from None
 
 
@@ -120,23 +120,21 @@ class AsyncDriver:
             flow.close()
 
     async def _carry_out(self, effect: Any) -> Any:
-        match effect:
-            case Send():
-                with _deadline_scope(effect.deadline):
+        with _deadline_scope(getattr(effect, "deadline", None)):
+            match effect:
+                case Send():
                     return await asend(effect)
-            case Run():
-                with _deadline_scope(effect.deadline):
+                case Run():
                     return await _run(effect.function)
-            case Await():
-                with _deadline_scope(effect.deadline):
+                case Await():
                     await _until_done(effect.future)
-                return effect.future.result()
-            case Gather():
-                return await self._gather(effect)
-            case Sleep():
-                return await anyio.sleep(effect.seconds)
-            case _:
-                raise TypeError(effect)
+                    return effect.future.result()
+                case Gather():
+                    return await self._gather(effect)
+                case Sleep():
+                    return await anyio.sleep(effect.seconds)
+                case _:
+                    raise TypeError(effect)
 
     async def _gather(self, effect: Gather) -> list[Any]:
         outcomes: list[Any] = [None] * len(effect.flows)
@@ -183,17 +181,6 @@ def _deadline_scope(deadline: float | None) -> Iterator[None]:
         raise deadline_passed()
 
 
-class Wait:
-    """What a thread that may be left behind looks at: whether somebody still waits for it."""
-
-    def __init__(self, outer: Wait | None = None) -> None:
-        self._outer = outer
-        self.over = False
-
-    def is_over(self) -> bool:
-        return self.over or (self._outer is not None and self._outer.is_over())
-
-
 def outcome_of(function: Callable[[], Any]) -> tuple[Any, BaseException | None]:
     """What a function returns or raises, to be handed to another thread."""
     try:
@@ -215,7 +202,7 @@ def start_thread(function: Callable[[], None]) -> None:
         raise
 
 
-def within(deadline: float | None, function: Callable[[], Any], wait: Wait) -> Any:
+def within(deadline: float | None, function: Callable[[], Any]) -> Any:
     """Call the function, and stop waiting for it at the deadline.
 
     A look-up of a name, a trickling reply and a long computation heed no timeout, so with a
@@ -230,8 +217,6 @@ def within(deadline: float | None, function: Callable[[], Any], wait: Wait) -> A
         outcome, error = box.get(timeout=seconds)
     except queue.Empty:
         raise deadline_passed() from None
-    finally:
-        wait.over = True
     if error is not None:
         raise error
     return outcome

@@ -54,6 +54,7 @@ class Send:
         deadline: When everything must be over, by the clock's `monotonic`; `None` for never.
         direct: Whether no proxy and no client of the caller's is to be used.
         sent: The headers as they were sent, once they were.
+        is_over: Whether nobody waits for it any longer; then it is not sent.
     """
 
     route: Route
@@ -66,6 +67,7 @@ class Send:
     deadline: float | None
     direct: bool = False
     sent: Mapping[str, str] | None = field(default=None, repr=False)
+    is_over: bool = False
 
 
 @define
@@ -78,7 +80,7 @@ class Run:
 
 @define
 class Await:
-    """The effect of waiting for what another flow does; its outcome is the future's."""
+    """The effect of waiting for what another flow does; its outcome is the future's result."""
 
     future: Future[Any]
     deadline: float | None

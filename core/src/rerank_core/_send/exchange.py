@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from rerank_core import events
-from rerank_core._conclude.reading import Page, explain, read_reply
+from rerank_core._conclude.reading import Page, read_reply
 from rerank_core._conclude.response import Answer, conclude, is_complete
-from rerank_core._conclude.status import describe, read_retry_after, status_error
+from rerank_core._conclude.status import status_error
 from rerank_core._prepare.requests import Part, encode, follow
 from rerank_core._resolve.secrets import Secret
 from rerank_core._send.authorizing import authorized
@@ -56,24 +58,22 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
                 _bound(pages, turn)
             # A service may point to one page more than there is.
             if page.following is None or is_complete(part, pages):
-                finish = partial(conclude_or_explain, part, pages, turn, reply)
+                finish = partial(_conclude, part, pages, turn, reply)
                 return (yield from run_if_many(finish, count))
             asked.add(question)
             request = follow(page.following, target, request)
         raise ResponseParseError("the service says without end that there is more")  # noqa: TRY301 - described below
     except (ResponseParseError, RequestTimeoutError) as error:
-        turn.describe(error, reply)
+        turn.describe(error, None, reply)
         raise
 
 
-def conclude_or_explain(part: Part, pages: list[Page], turn: Turn, reply: HTTPResponse) -> Answer:
+def _conclude(part: Part, pages: list[Page], turn: Turn, reply: HTTPResponse) -> Answer:
     """Put the pages together; where they are no ranking, say what the reply is instead."""
     try:
         return conclude(part, pages)
     except ResponseParseError as error:
-        hide = turn.hide()
-        better = explain(error, part, turn.target, reply, turn.clock.time(), hide)
-        describe(better, turn.target, hide, reply)
+        better = turn.describe(error, part, reply)
         raise better from better.__cause__
 
 
@@ -92,13 +92,16 @@ def _poll(delay: float, polled: float, turn: Turn) -> Flow:
             " to wait longer"
         )
         raise RequestTimeoutError(message)
-    yield from _wait(delay, turn, None)
+    if not is_in_time(delay, turn):
+        message = "the deadline would pass while waiting for the service"
+        raise RequestTimeoutError(message)
+    yield Sleep(delay)
 
 
 def _send(part: Part, request: HTTPRequest, question: Secret, turn: Turn) -> Flow:
     """One request: sent and its reply read, and sent again after failures that may pass."""
-    target, clock, attempt = turn.target, turn.clock, 1
-    while True:
+    target, clock = turn.target, turn.tally.clock
+    for attempt in itertools.count(1):
         send = Send(
             turn.route,
             request.method,
@@ -114,94 +117,52 @@ def _send(part: Part, request: HTTPRequest, question: Secret, turn: Turn) -> Flo
             transmit = partial(_transmit, turn=turn, number=attempt, part=part)
             reply = yield from authorized(send, clock, transmit)
             if not 200 <= reply.status_code < 300:  # noqa: PLR2004 - the good ones
-                hide = turn.hide(send=send)
-                raise status_error(target, reply, clock.time(), hide)
+                raise status_error(target, reply, clock.time(), turn.hide(send=send))
             reading = partial(read_reply, part, target, reply)
             return reply, (yield from run_if_many(reading, len(part.request.documents)))
         except RerankError as error:  # of the way there, authentication included, or in the reply
-            failure = error
-            hide = turn.hide(error, send)
-            if isinstance(error, ResponseParseError) and reply is not None:
-                failure = explain(error, part, target, reply, clock.time(), hide)
-            _add_wait(failure, reply, turn)
-            describe(failure, target, hide, reply)
+            failure = turn.describe(error, part, reply, send)
         if attempt > target.options.max_retries or not is_retryable(failure, target.provider):
-            raise failure from failure.__cause__
-        if _is_too_long(failure, turn):
+            break
+        if turn.has_next and (failure.retry_after or 0) > LONGEST_WAIT_BEFORE_FALLBACK:
             failure.add_note("Not tried again: another model is asked instead of a long wait.")
-            raise failure from failure.__cause__
+            break
         wait = choose_wait(failure.retry_after, attempt, clock)
-        yield from _wait(wait, turn, failure, attempt)
-        attempt += 1
+        if not is_in_time(wait, turn):
+            failure.add_note("Not tried again: the deadline would pass while waiting.")
+            break
+        turn.tally.tell(events.Waited, target, seconds=wait, number=attempt, error=failure)
+        yield Sleep(wait)
+    raise failure from failure.__cause__
 
 
 def _transmit(send: Send, turn: Turn, number: int, part: Part) -> Flow:
     """Send once, and tell so."""
-    tell, began = turn.tally.tell, turn.clock.monotonic()
-    turn.tally.attempts += 1
-    if not turn.tally.hears(events.AttemptEnded, turn.target):
+    target, tally = turn.target, turn.tally
+    tally.attempts += 1
+    if not tally.hears(events.AttemptEnded, target):
         return (yield send)
-    about = {"number": number, "documents": len(part.request.documents)}
-    url = without_userinfo(send.url)
-    tell(events.AttemptStarted, turn.target, **about, method=send.method, url=url)
-    reply: HTTPResponse | None = None
-    failed: BaseException | None = None
-    try:
-        reply = yield send
-    except BaseException as error:
-        failed = error
-        raise
-    finally:
-        tell(
-            events.AttemptEnded,
-            turn.target,
-            **about,
-            status_code=reply.status_code if reply else None,
-            seconds=turn.clock.monotonic() - began,
-            sent_bytes=len(send.content),
-            received_bytes=len(reply.content) if reply else 0,
-            error=failed,
-        )
+    about: dict[str, Any] = {
+        "target": target,
+        "number": number,
+        "documents": len(part.request.documents),
+    }
+    tally.tell(events.AttemptStarted, **about, method=send.method, url=without_userinfo(send.url))
+    sent = {"sent_bytes": len(send.content), "status_code": None, "received_bytes": 0}
+    with tally.telling(events.AttemptEnded, **about, **sent) as end:
+        reply: HTTPResponse = yield send
+        end |= {"status_code": reply.status_code, "received_bytes": len(reply.content)}
     return reply
 
 
 def _headers_of(request: HTTPRequest) -> Mapping[str, str]:
-    if not request.headers and request.body is not None:
-        return JSON_HEADERS
-    headers = dict(JSON_HEADERS)
-    if request.body is None:
-        del headers["content-type"]
-    return headers | {name.lower(): value for name, value in request.headers.items()}
+    usual = JSON_HEADERS if request.body is not None else {"accept": JSON_HEADERS["accept"]}
+    return {**usual, **{name.lower(): value for name, value in request.headers.items()}}
 
 
-def _add_wait(error: RerankError, reply: HTTPResponse | None, turn: Turn) -> None:
-    """Say on an error what its reply asks to wait, a token service's among them."""
-    found = error.response or reply
-    if error.retry_after is None and found is not None:
-        reset = turn.target.provider.reset_headers if reply is not None else ()
-        error.retry_after = read_retry_after(found.headers, reset, turn.clock.time())
-
-
-def _is_too_long(failure: RerankError, turn: Turn) -> bool:
-    """Whether an announced wait is better spent on the next model."""
-    announced = failure.retry_after or 0
-    return turn.has_next and announced > LONGEST_WAIT_BEFORE_FALLBACK
-
-
-def _wait(seconds: float, turn: Turn, failure: RerankError | None, attempt: int = 1) -> Flow:
-    """Sleep, unless the deadline would pass meanwhile: then fail now, with what is known."""
-    if turn.deadline is None or turn.clock.monotonic() + seconds < turn.deadline:
-        if failure is not None:
-            turn.tally.tell(
-                events.Waited, turn.target, seconds=seconds, number=attempt, error=failure
-            )
-        yield Sleep(seconds)
-    elif failure is not None:
-        failure.add_note("Not tried again: the deadline would pass while waiting.")
-        raise failure from failure.__cause__
-    else:
-        message = "the deadline would pass while waiting for the service"
-        raise RequestTimeoutError(message)
+def is_in_time(seconds: float, turn: Turn) -> bool:
+    """Whether something can still be sent after a wait."""
+    return turn.deadline is None or turn.tally.clock.monotonic() + seconds < turn.deadline
 
 
 FIRST_BACKOFF = 0.5

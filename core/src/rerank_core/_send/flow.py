@@ -8,92 +8,76 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
-from attrs import define, evolve, field
+from attrs import evolve
 
 from rerank_core import events
 from rerank_core._conclude.response import finish, needs_hiding, pass_through
 from rerank_core._prepare.call import Call, make_call
 from rerank_core._prepare.documents import list_documents
 from rerank_core._prepare.requests import prepare
+from rerank_core._resolve.target import Target
 from rerank_core._send.authorizing import look_up_options
 from rerank_core._send.effects import CLOCK, Clock, Flow, Gather, Route
 from rerank_core._send.exchange import falls_back, run_exchange
 from rerank_core._send.turn import Tally, Turn, run_if_many
 from rerank_core.errors import InvalidRequestError, RerankError
 from rerank_core.records._text import shorten
-from rerank_core.records.response import RerankResponse
 
 
-@define
-class Plan:
-    """One call with everything that decides about it."""
-
-    query: Any = field(repr=False)
-    documents: Any = field(repr=False)
-    arguments: Mapping[str, Any]
-    routes: Sequence[Route]
-    deadline: float | None
-    on_failure: Literal["raise", "passthrough"]
-    clock: Clock = CLOCK
-
-
-def run_plan(plan: Plan) -> Flow:
-    """The whole call."""
-    clock, first = plan.clock, plan.routes[0]
-    began = clock.monotonic()
-    tally = Tally.begin(began)
-    deadline = None if plan.deadline is None else began + plan.deadline
+def run_call(
+    query: Any,
+    documents: Any,
+    arguments: Mapping[str, Any],
+    routes: Sequence[Route],
+    clock: Clock = CLOCK,
+) -> Flow:
+    """The whole call; the first model's options say how long it may take, and how it may end."""
+    tally, first = Tally.begin(clock), routes[0].target
+    bound = first.options.deadline
+    deadline = None if bound is None else tally.started + bound
     try:
-        listed = list_documents(plan.documents)
-        make = partial(make_call, plan.query, listed, **plan.arguments)
+        listed = list_documents(documents)
+        make = partial(make_call, query, listed, **arguments)
         call = yield from run_if_many(make, len(listed))
     except RerankError as error:
-        Turn(first, deadline, tally, clock, has_next=False).describe(error)
+        Turn(routes[0], deadline, tally, has_next=False).describe(error)
         raise
     tally.tell(
         events.CallStarted,
-        first.target,
+        first,
         documents=len(listed),
         top_n=call.top_n,
-        base_url=first.target.provider.base_url,
+        base_url=first.provider.base_url,
         query=call.query,
         inputs=listed,
     )
-    answered, response, failed = first.target, None, None
-    try:
-        at, response = yield from _ask_in_turn(plan, call, tally, deadline)
-        answered = plan.routes[at].target
-    except BaseException as error:
-        failed = error
-        if isinstance(error, RerankError):
-            error.attempts, error.seconds = tally.attempts, clock.monotonic() - began
-        raise
-    finally:
-        tally.tell(
-            events.CallEnded,
-            answered,
-            seconds=clock.monotonic() - began,
-            attempts=tally.attempts,
-            response=response,
-            error=failed,
-        )
+    with tally.telling(events.CallEnded, target=first, response=None) as end:
+        try:
+            end["target"], response = yield from _ask_in_turn(call, routes, tally, deadline)
+            end["response"] = response
+        except RerankError as error:
+            error.attempts, error.seconds = tally.attempts, tally.seconds()
+            raise
+        finally:
+            end["attempts"] = tally.attempts
     return response
 
 
-def _ask_in_turn(plan: Plan, call: Call, tally: Tally, deadline: float | None) -> Flow:
+def _ask_in_turn(call: Call, routes: Sequence[Route], tally: Tally, deadline: float | None) -> Flow:
     """The model, its fallbacks, or the caller's own order; which of them, and the response."""
-    clock, failures, asked = plan.clock, list[RerankError](), list[Turn]()
-    for at, route in enumerate(plan.routes):
-        left = len(plan.routes) - at
-        turn = Turn(route, _share(deadline, left, clock), tally, clock, has_next=left > 1)
+    first, failures, asked = routes[0].target, list[RerankError](), list[Turn]()
+    for left, route in zip(range(len(routes), 0, -1), routes, strict=True):
+        until = deadline
+        if deadline is not None:  # each that was not asked yet has an equal part of what is left
+            until = deadline - (deadline - tally.clock.monotonic()) * (left - 1) / left
+        turn = Turn(route, until, tally, has_next=left > 1)
         asked.append(turn)
-        asking = _ask(plan, call, turn)
+        asking = _ask(call, turn, first)
         if failures:
             tally.tell(events.FallbackTaken, route.target, error=failures[-1])
-            documents = len(call.documents)
-            asking = tally.part(asking, route.target, 0, documents, clock.monotonic)
+            asking = tally.part(asking, route.target, 0, len(call.documents))
         try:
             response = yield from asking
         except RerankError as error:
@@ -105,31 +89,23 @@ def _ask_in_turn(plan: Plan, call: Call, tally: Tally, deadline: float | None) -
                 raise
             failures.append(error)
         else:
-            return at, _with_history(response, failures) if failures else response
-    if plan.on_failure == "passthrough":
-        first = plan.routes[0].target
+            said = [shorten(f"a fallback answered: {error}") for error in failures]
+            warnings = (*said, *response.warnings)
+            return route.target, evolve(response, warnings=warnings) if said else response
+    if first.options.on_failure == "passthrough":
         tally.tell(events.PassedThrough, first, errors=tuple(failures))
         said = [shorten(f"not reranked: {error}") for error in failures]
-        warnings = [*said, *asked[0].warnings]
-        seconds = clock.monotonic() - tally.started
-        return 0, pass_through(call, first, warnings, tally.attempts, seconds)
+        warnings = (*said, *asked[0].warnings)
+        return first, pass_through(call, first, warnings, tally.attempts, tally.seconds())
     for later in failures[1:]:
         failures[0].add_note(f"The fallback failed as well: {later}")
     raise failures[0]
 
 
-def _share(deadline: float | None, left: int, clock: Clock) -> float | None:
-    """When a model's turn is over: each not asked yet has an equal part of what is left."""
-    if deadline is None or left == 1:
-        return deadline
-    now = clock.monotonic()
-    return now + (deadline - now) / left
-
-
-def _ask(plan: Plan, call: Call, turn: Turn) -> Flow:
+def _ask(call: Call, turn: Turn, first: Target) -> Flow:
     """One model: split where the list is too long for one request."""
-    route, tally, clock = turn.route, turn.tally, turn.clock
-    target, first, count = route.target, plan.routes[0].target, len(call.documents)
+    route, target, tally = turn.route, turn.target, turn.tally
+    count = len(call.documents)
     try:
         yield from look_up_options(route, turn.deadline)
         meant = None if target is first else first
@@ -138,26 +114,19 @@ def _ask(plan: Plan, call: Call, turn: Turn) -> Flow:
         held_back = bool(prepared.held_back)  # said last; it is not so in the caller's own order
         turn.warnings = prepared.warnings[: len(prepared.warnings) - held_back]
         flows = [run_exchange(part, turn) for part in prepared.parts]
-        if len(flows) == 1:
-            answers = [(yield from flows[0])]
-        elif flows:
+        if len(flows) > 1:
             told = [
-                tally.part(flow, target, at, len(part.indices), clock.monotonic)
-                for at, (flow, part) in enumerate(zip(flows, prepared.parts, strict=True), 1)
+                tally.part(flow, target, number, len(part.indices))
+                for number, (flow, part) in enumerate(zip(flows, prepared.parts, strict=True), 1)
             ]
             answers = yield Gather(told, target.options.max_concurrency)
         else:
             answers = []
+            for flow in flows:
+                answers.append((yield from flow))
         hide = turn.hide() if needs_hiding(answers) else None
-        seconds = clock.monotonic() - tally.started
-        finishing = partial(finish, prepared, answers, hide, tally.attempts, seconds)
+        finishing = partial(finish, prepared, answers, hide, tally.attempts, tally.seconds())
         return (yield from run_if_many(finishing, count))
     except RerankError as error:
         turn.describe(error)
         raise
-
-
-def _with_history(response: RerankResponse, failures: Sequence[RerankError]) -> RerankResponse:
-    """A fallback's answer, with what failed before it among the warnings."""
-    said = tuple(shorten(f"a fallback answered: {error}") for error in failures)
-    return evolve(response, warnings=(*said, *response.warnings))

@@ -49,7 +49,7 @@ async def finish(function: Callable[[], Awaitable[object]]) -> None:
         await task
 
 
-class OfLoop:
+class OfLoop(Stack):
     """The idle clients of one loop.
 
     They are closed with the loop, and before that when nobody holds their `Connections` any more.
@@ -58,7 +58,7 @@ class OfLoop:
     """
 
     def __init__(self, holder: Connections, loop: Any) -> None:
-        self.stack = Stack()
+        super().__init__()
         self.loop = loop
         self._holder = ref(holder)
         self._end = self._close_at_end()
@@ -78,7 +78,7 @@ class OfLoop:
         finally:
             self.let_go()
             with anyio.CancelScope(shield=True):
-                for client in self.stack.close():
+                for client in self.close():
                     await client.aclose()
 
     def let_go(self) -> None:
@@ -94,20 +94,18 @@ class OfLoop:
 
     def abandon(self) -> None:
         """Close the clients in their loop, from wherever this is called."""
-        if is_trio(self.loop):
-            wake(self.loop, self._close_under_trio)
-        elif self.loop.is_closed():
+        if not is_trio(self.loop) and self.loop.is_closed():
             self.let_go()
         else:
             wake(self.loop, self._start_closing)
 
-    def _close_under_trio(self) -> None:
-        import trio  # noqa: PLC0415 - here only where it runs
-
-        trio.lowlevel.spawn_system_task(self.aclose)
-
     def _start_closing(self) -> None:
-        self._task = self.loop.create_task(self.aclose())
+        if is_trio(self.loop):
+            import trio  # noqa: PLC0415 - here only where it runs
+
+            trio.lowlevel.spawn_system_task(self.aclose)
+        else:
+            self._task = self.loop.create_task(self.aclose())
 
 
 async def stack_of_loop(connections: Connections) -> Stack:
@@ -121,7 +119,7 @@ async def stack_of_loop(connections: Connections) -> Stack:
         found = OfLoop(connections, loop)
         await found.begin()
         connections.loops[loop] = found
-    return found.stack
+    return found
 
 
 async def aclose(connections: Connections) -> None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, NoReturn
 
 import anyio.lowlevel
 import httpx
 
-from rerank_core._send.bodies import ReplyBody, RequestBody, read_headers
+from rerank_core._send.bodies import ReplyBody, RequestBody
 from rerank_core._send.clients import ACCEPT_ENCODING, HEADERS, aborrowed, borrowed
 from rerank_core._send.effects import Send
-from rerank_core.auth import HeaderAuth
 from rerank_core.errors import (
     ConfigurationError,
     RequestTimeoutError,
@@ -29,20 +28,19 @@ _MAX_CHUNKS = 1000  # that are read before other tasks have their turn: they may
 _MAX_LEFT = 3  # chunks of what had arrived before a reply was closed
 # In the place of a reply's stream, with which it is in a cycle: so bodies are freed at once.
 _NOTHING = httpx.ByteStream(b"")
-_STEPS = ("connect", "read", "write", "pool")
 _SENDING = "http11.send_request_headers.started"
 
 
-def send(effect: Send, is_over: Callable[[], bool]) -> HTTPResponse:
+def send(effect: Send) -> HTTPResponse:
     """Send a request and read its reply."""
-    client: httpx.Client | None = None
     try:
         url = _parse(effect.url)
-        with borrowed(effect.route.connections, url, direct=effect.direct) as client:
+        with borrowed(effect, url) as client:
             request = _build(client, effect, url)
             if effect.deadline is not None:
-                request.extensions["trace"] = functools.partial(_refuse_if_over, is_over)
-            reply = client.send(request, **_policy(client, effect))
+                request.extensions["trace"] = functools.partial(_refuse_if_over, effect)
+            auth = _auth_of(client, effect)
+            reply = client.send(request, auth=auth, follow_redirects=False, stream=True)
             record = _read(reply, effect)
             if _may_lack_its_end(record, effect):
                 client.close()
@@ -50,17 +48,17 @@ def send(effect: Send, is_over: Callable[[], bool]) -> HTTPResponse:
     except httpx.HTTPStatusError as error:  # of an event hook that raises for a bad status
         return _of_hook(error.response)
     except Exception as error:  # noqa: BLE001 - sorted out there, and raised again
-        raise_ours(error, effect, client)
+        raise_ours(error, effect)
 
 
 async def asend(effect: Send) -> HTTPResponse:
     """`send`, awaited."""
-    client: httpx.AsyncClient | None = None
     try:
         url = _parse(effect.url)
-        async with aborrowed(effect.route.connections, url, direct=effect.direct) as client:
+        async with aborrowed(effect, url) as client:
             request = _build(client, effect, url)
-            reply = await client.send(request, **_policy(client, effect))
+            auth = _auth_of(client, effect)
+            reply = await client.send(request, auth=auth, follow_redirects=False, stream=True)
             record = await _aread(reply, effect)
             if _may_lack_its_end(record, effect):
                 await client.aclose()
@@ -68,12 +66,12 @@ async def asend(effect: Send) -> HTTPResponse:
     except httpx.HTTPStatusError as error:
         return _of_hook(error.response)
     except Exception as error:  # noqa: BLE001 - as above
-        raise_ours(error, effect, client)
+        raise_ours(error, effect)
 
 
-def _refuse_if_over(is_over: Callable[[], bool], event: str, _: Any) -> None:
+def _refuse_if_over(effect: Send, event: str, _: Any) -> None:
     """Refuse between connecting and sending: a look-up of a name heeds no timeout."""
-    if event == _SENDING and is_over():
+    if event == _SENDING and effect.is_over:
         message = "the deadline has passed"
         raise RequestTimeoutError(message)
 
@@ -130,14 +128,13 @@ def _timeouts(effect: Send) -> dict[str, float | None]:
     return {name: left if bound is None else min(bound, left) for name, bound in bounds.items()}
 
 
-def _policy(client: httpx.Client | httpx.AsyncClient, effect: Send) -> dict[str, Any]:
-    """The provider's authentication, unless the caller's client brings its own; no redirects."""
-    auth, url = client.auth or effect.auth, _parse(effect.url)
-    if isinstance(auth, tuple):
-        auth = HeaderAuth(*auth)
+def _auth_of(client: httpx.Client | httpx.AsyncClient, effect: Send) -> httpx.Auth | None:
+    """The provider's authentication, unless the caller's client brings its own."""
+    url: httpx.URL = _parse(effect.url)
+    auth: httpx.Auth | None = client.auth or effect.auth
     if auth is None and url.userinfo and "authorization" not in effect.headers:
         auth = httpx.BasicAuth(url.username, url.password)
-    return {"auth": auth, "follow_redirects": False, "stream": True}
+    return auth
 
 
 def _read(reply: httpx.Response, effect: Send) -> HTTPResponse:
@@ -211,12 +208,10 @@ def _of_hook(reply: httpx.Response) -> HTTPResponse:
 
 def to_record(reply: httpx.Response, content: bytes) -> HTTPResponse:
     """The reply with this body."""
-    return HTTPResponse(reply.status_code, read_headers(reply.headers.raw), content)
+    return HTTPResponse(reply.status_code, dict(reply.headers.items()), content)
 
 
-def raise_ours(
-    error: Exception, effect: Send, client: httpx.Client | httpx.AsyncClient | None
-) -> NoReturn:
+def raise_ours(error: Exception, effect: Send) -> NoReturn:
     """Raise our error for what went wrong."""
     where = f"{effect.method} {without_userinfo(effect.url)[:200]}"
     name = type(error).__name__
@@ -233,12 +228,12 @@ def raise_ours(
         message = f"{where}: no reply in time ({name}); raise timeout= if the service is slow"
         raise RequestTimeoutError(message) from error
     if not isinstance(error, httpx.HTTPError):
-        if client is not None and any(client.event_hooks.values()):
+        given, target = effect.route.connections.http_client, effect.route.target
+        if any(getattr(given, "event_hooks", {}).values()):
             raise error  # the caller's own hook raised it
-        given = effect.route.connections.http_client is not None
-        if not given and callable(effect.route.target.provider.auth):
+        if given is None and callable(target.provider.auth):
             message = f"authentication raised {name}: {error}"
-            raise effect.route.target.hooks.source.error(message) from error
+            raise target.hooks.source.error(message) from error
     raise TransportError(f"{where}: {name}: {_said(error)}".removesuffix(": ")) from error
 
 

@@ -7,15 +7,14 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import httpx
+from attrs import evolve
 
 from rerank_core._resolve.secrets import values_of
 from rerank_core._resolve.target import Target
 from rerank_core._send.effects import Send
 from rerank_core.auth import AuthOptions
 from rerank_core.records.exchange import HTTPResponse
-from rerank_core.tokens import Token, TokenAuth, is_direct
-
-__all__ = ["Token", "form_secrets", "make_auth", "to_reply", "to_send"]
+from rerank_core.tokens import TokenAuth, is_direct
 
 _OF_THE_BODY = frozenset({"content-length", "host", "transfer-encoding"})
 # What may be quoted of the form that was sent; anything else of it is hidden.
@@ -49,15 +48,13 @@ def to_send(request: httpx.Request, send: Send) -> Send:
         if "authorization" not in request.headers:
             next(httpx.BasicAuth(url.username, url.password).auth_flow(request))
         url = url.copy_with(username=None, password=None)
-    return Send(
-        route=send.route,
+    return evolve(
+        send,
         method=request.method,
         url=str(url),
         headers={k: v for k, v in request.headers.items() if k not in _OF_THE_BODY},
         content=request.read(),
         auth=None,
-        timeout=send.timeout,
-        deadline=send.deadline,
         direct=is_direct(request),
     )
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from typing import Any
 
 from attrs import define
 
 from rerank_core import events
-from rerank_core._conclude.reading import read_payload
+from rerank_core._conclude.reading import explain, read_payload
 from rerank_core._conclude.response import conclude
-from rerank_core._conclude.status import describe
+from rerank_core._conclude.status import describe, read_retry_after
 from rerank_core._prepare.fitting import check_encodable
 from rerank_core._prepare.requests import Part
 from rerank_core._resolve import observers
@@ -22,7 +22,7 @@ from rerank_core._resolve.secrets import Hide, client_secrets, named_secrets
 from rerank_core._resolve.target import Target
 from rerank_core._send.authorizing import guarded
 from rerank_core._send.effects import Clock, Flow, Route, Run, Send
-from rerank_core.errors import RerankError
+from rerank_core.errors import RerankError, ResponseParseError
 from rerank_core.records.exchange import Compute, HTTPResponse
 
 MANY = 1000
@@ -36,7 +36,6 @@ class Turn:
     route: Route
     deadline: float | None
     tally: Tally
-    clock: Clock
     has_next: bool
     warnings: tuple[str, ...] = ()
 
@@ -53,10 +52,31 @@ class Turn:
         return self.target.hider((*sent, *client, *(secret.value for secret in own)))
 
     def describe(
-        self, error: RerankError, reply: HTTPResponse | None = None, send: Send | None = None
-    ) -> None:
-        """Say on an error where it happened, without any secret."""
-        describe(error, self.target, self.hide(error, send), reply)
+        self,
+        error: RerankError,
+        part: Part | None = None,
+        reply: HTTPResponse | None = None,
+        send: Send | None = None,
+    ) -> RerankError:
+        """Say on an error where it happened, without any secret; what its reply says comes first.
+
+        Args:
+            error: What failed.
+            part: What an unreadable reply was to answer.
+            reply: What the service replied.
+            send: What was sent.
+
+        Returns:
+            The error, or the one that an unreadable reply is in truth.
+        """
+        target, hide, now = self.target, self.hide(error, send), self.tally.clock.time()
+        if isinstance(error, ResponseParseError) and part is not None and reply is not None:
+            error = explain(error, part, target, reply, now, hide)
+        if error.retry_after is None and (found := error.response or reply) is not None:
+            resets = target.provider.reset_headers if reply is not None else ()
+            error.retry_after = read_retry_after(found.headers, resets, now)
+        describe(error, target, hide, reply)
+        return error
 
 
 def run_if_many(function: Callable[[], Any], documents: int) -> Flow:
@@ -66,7 +86,6 @@ def run_if_many(function: Callable[[], Any], documents: int) -> Flow:
     return function()
 
 
-Observe = Callable[..., Any]
 _calls = itertools.count(1)
 
 
@@ -74,17 +93,22 @@ _calls = itertools.count(1)
 class Tally:
     """What is known of a call as a whole, and who is told about it."""
 
-    observers: tuple[Observe, ...]
+    clock: Clock
+    observers: tuple[Callable[..., Any], ...]
     call: str
     started: float
     attempts: int = 0
 
     @classmethod
-    def begin(cls, now: float) -> Tally:
+    def begin(cls, clock: Clock) -> Tally:
         """The tally of a call that begins now."""
         # Of little cost, for it is made in every call: log records and fallbacks have it, too.
         call = f"{os.getpid():x}-{next(_calls):x}"
-        return cls((*observers.registered.values(),), call, now)
+        return cls(clock, (*observers.registered.values(),), call, clock.monotonic())
+
+    def seconds(self) -> float:
+        """How long the call has taken so far."""
+        return self.clock.monotonic() - self.started
 
     def tell(self, kind: type[events.Event], target: Target, **fields: Any) -> None:
         """Make an event and tell it, where somebody listens."""
@@ -98,26 +122,25 @@ class Tally:
 
     def hears(self, kind: type[events.Event], target: Target) -> bool:
         """Whether anybody listens to such an event; else none is made."""
-        if self.observers or target.hooks.observe:
-            return True
-        level = observers.level_of(kind)
-        return level is not None and observers.LOGGER.isEnabledFor(level)
+        return bool(self.observers or target.hooks.observe) or observers.is_logged(kind)
 
-    def part(
-        self, flow: Flow, target: Target, number: int, documents: int, clock: Callable[[], float]
-    ) -> Generator[Any, Any, Any]:
-        """A flow that is one of several of its call, with its events around it."""
-        began = clock()
-        self.tell(events.PartStarted, target, number=number, documents=documents)
-        failed: BaseException | None = None
+    @contextlib.contextmanager
+    def telling(self, kind: type[events.Event], **fields: Any) -> Iterator[dict[str, Any]]:
+        """Tell the end of what happens inside, with what is put into the fields meanwhile."""
+        began, fields["error"] = self.clock.monotonic(), None
         try:
-            return (yield from flow)
+            yield fields
         except BaseException as error:
-            failed = error
+            fields["error"] = error
             raise
         finally:
-            seconds = clock() - began
-            self.tell(events.PartEnded, target, number=number, seconds=seconds, error=failed)
+            self.tell(kind, seconds=self.clock.monotonic() - began, **fields)
+
+    def part(self, flow: Flow, target: Target, number: int, documents: int) -> Flow:
+        """A flow that is one of several of its call, with its events around it."""
+        self.tell(events.PartStarted, target, number=number, documents=documents)
+        with self.telling(events.PartEnded, target=target, number=number):
+            return (yield from flow)
 
 
 def compute(part: Part, work: Compute, turn: Turn) -> Flow:
