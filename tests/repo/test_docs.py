@@ -362,7 +362,11 @@ def test_python_is_marked_text_only_where_it_cannot_be_run() -> None:
         if block.language == "text"
     ]
 
-    assert {name for names in imports for name in names} == {"sentence_transformers"}
+    assert {name for names in imports for name in names} == {
+        "httpx_aiohttp",
+        "pyreqwest",
+        "sentence_transformers",
+    }
 
 
 def test_the_index_names_every_page() -> None:
