@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import inspect
 import json
+import logging
 import re
 import shlex
 import subprocess
@@ -168,6 +169,17 @@ def services(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setenv(facts.base_url_env[0], "https://rerank.test")
 
 
+@pytest.fixture
+def loggers() -> Iterator[None]:
+    """What a page sets of logging ends with it."""
+    known = [logging.getLogger(name) for name in (None, "httpx", "rerank_core")]
+    before = [(logger, logger.level, logger.handlers[:]) for logger in known]
+    yield
+    for logger, level, handlers in before:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+
+
 def set_what_the_page_exports(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Set the variables of the page's `export` lines, as whoever follows it does."""
     for block in blocks_of(page):
@@ -177,7 +189,7 @@ def set_what_the_page_exports(page: Path, monkeypatch: pytest.MonkeyPatch) -> No
                     monkeypatch.setenv(*word.split("=", 1))
 
 
-@pytest.mark.usefixtures("services")
+@pytest.mark.usefixtures("services", "loggers")
 @pytest.mark.parametrize(
     "page",
     [page for page in pages_with("python") if not page.is_relative_to(RECIPES)],

@@ -995,12 +995,6 @@ def test_a_deployment_s_price_is_its_model_s(
     assert facts.max_tokens == tokens
 
 
-def test_a_retired_model_is_warned_of() -> None:
-    """Its name tells."""
-    with pytest.warns(FutureWarning, match="was switched off on 2025-06-30"):
-        Reranker("azure_ai/Cohere-rerank-v3-english", api_base=SERVERLESS, api_key="k")
-
-
 @pytest.mark.parametrize("variable", ["AZURE_CONFIG_DIR", "AZURE_FEDERATED_TOKEN_FILE"])
 def test_a_variable_that_leads_to_credentials_is_watched(
     variable: str, monkeypatch: pytest.MonkeyPatch

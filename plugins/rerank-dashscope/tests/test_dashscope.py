@@ -778,12 +778,6 @@ def test_what_is_stated_of_a_model(
     assert (known.score_kind, known.listwise) == ("probability", True)
 
 
-def test_a_model_that_was_switched_off_is_warned_of() -> None:
-    """With the day."""
-    with pytest.warns(FutureWarning, match="was switched off on 2026-05-30"):
-        ask(Service(rank_either), model="gte-rerank")
-
-
 def test_an_empty_key_is_for_hosts_of_one_s_own() -> None:
     """A gateway that adds the key, for example."""
     service = Service(rank_either)
