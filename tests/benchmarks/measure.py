@@ -1,4 +1,4 @@
-"""Measures everything that `docs/performance.md` says, and writes it there.
+"""Measures everything that `docs/performance.md` and the README's table say, and writes it there.
 
 `python tests/environments.py benchmarks` makes the environments, once. Then
 `python tests/benchmarks/measure.py` measures: half an hour on a machine with nothing else to do.
@@ -6,7 +6,8 @@ It writes the raw figures, the page's tables and its plots. Options:
     --only A,B     some of: blocking, concurrency, startup, counts, profiles;
                    the other figures stay; `--only none` writes tables and plots again
     --rounds N     a quick look with few rounds
-    --into FOLDER  another place than `docs`, for the figures, `performance.md` and the plots
+    --into FOLDER  another place than `docs`, for the figures, `performance.md` and the plots; the
+                   README then stays as it is
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from benchmarks.clients import OURS, TRANSPORTS
 from benchmarks.concurrency import measure_concurrency
 from benchmarks.plots import draw_all
 from benchmarks.profiles import sample
-from benchmarks.report import fill_page
+from benchmarks.report import fill_pages
 from benchmarks.server import MockServer
 from benchmarks.startup import measure_startup
 from benchmarks.workers import install_ours, python_of, run_module, say
@@ -116,6 +117,7 @@ def main() -> None:
     chosen = parser.parse_args()
     raw = chosen.into / "performance.json"
     found = json.loads(raw.read_text(encoding="utf-8")) if raw.exists() else {}
+    found = {name: found[name] for name in ("machine", *SECTIONS) if name in found}
     wanted = [name for name in SECTIONS if name in chosen.only.split(",")]
     if wanted:
         missing = [found.name for found in BENCHMARKS if not ENVIRONMENTS[found.name].is_installed]
@@ -131,7 +133,8 @@ def main() -> None:
         found[name] = measure(chosen.rounds or rounds)
         raw.write_text(json.dumps(found, separators=(",", ":")) + "\n", encoding="utf-8")
     draw_all(found, chosen.into)
-    fill_page(found, chosen.into / "performance.md")
+    readme = [ROOT / "README.md"] if chosen.into == ROOT / "docs" else []
+    fill_pages(found, chosen.into / "performance.md", *readme)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The tables of `docs/performance.md`: each stands between a pair of comments in the page."""
+"""The tables of `docs/performance.md` and of the README, each between a pair of comments."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import async_clients, clients
+from benchmarks.compared import list_compared
 from benchmarks.goals import Goal, divide, list_goals, list_shown
 from benchmarks.profiles import COLLECTING
 from benchmarks.startup import FIRST, IMPORTS
@@ -212,31 +213,38 @@ def tell_profile_concurrent(found: Mapping[str, Any]) -> str:
     return _tell_profiles("CPU \u00b5s of a call, 100 documents", columns)
 
 
-PARTS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
-    "machine": ("counts", tell_machine),
-    "goals": ("machine", tell_goals),
-    "blocking": ("blocking", tell_blocking),
-    "concurrency": ("concurrency", tell_concurrency),
-    "startup": ("startup", tell_startup),
-    "counts": ("counts", tell_counts),
-    "footprint": ("counts", tell_footprint),
-    "distributions": ("counts", tell_distributions),
-    "profile-blocking": ("profiles", tell_profile_blocking),
-    "profile-concurrent": ("profiles", tell_profile_concurrent),
+def tell_compared(found: Mapping[str, Any]) -> str:
+    """The README's table."""
+    when, head, rows = list_compared(found)
+    return f"{when}\n\n{make_table(head, rows)}"
+
+
+# What each part needs, and what writes it.
+PARTS: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, Any]], str]]] = {
+    "machine": (("machine", "counts"), tell_machine),
+    "goals": (("machine",), tell_goals),
+    "blocking": (("blocking",), tell_blocking),
+    "concurrency": (("concurrency",), tell_concurrency),
+    "startup": (("startup",), tell_startup),
+    "counts": (("counts",), tell_counts),
+    "footprint": (("counts",), tell_footprint),
+    "distributions": (("counts",), tell_distributions),
+    "profile-blocking": (("profiles",), tell_profile_blocking),
+    "profile-concurrent": (("profiles",), tell_profile_concurrent),
+    "compared": (("machine", "counts", "startup", "blocking", "concurrency"), tell_compared),
 }
 
 
-def fill_page(found: Mapping[str, Any], page: Path) -> None:
-    """Write every part for which there are figures between its comments, and print it."""
-    text = page.read_text(encoding="utf-8") if page.exists() else ""
-    for name, (needed, tell) in PARTS.items():
-        if needed not in found:
-            continue
-        part = tell(found)
+def fill_pages(found: Mapping[str, Any], *pages: Path) -> None:
+    """Print every part for which there are figures, and write it between its comments."""
+    parts = {name: tell(found) for name, (needs, tell) in PARTS.items() if {*needs} <= {*found}}
+    for part in parts.values():
         print(f"\n{part}")
-        before, begin, rest = text.partition(f"<!-- {name} -->\n")
-        _, end, after = rest.partition("<!-- end -->")
-        if begin and end:
-            text = f"{before}{begin}\n{part}\n\n{end}{after}"
-    if text:
+    for page in filter(Path.exists, pages):
+        text = page.read_text(encoding="utf-8")
+        for name, part in parts.items():
+            before, begin, rest = text.partition(f"<!-- {name} -->\n")
+            _, end, after = rest.partition("<!-- end -->")
+            if begin and end:
+                text = f"{before}{begin}\n{part}\n\n{end}{after}"
         page.write_text(text, encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 import xml.etree.ElementTree as ET
@@ -17,7 +18,7 @@ from benchmarks.goals import Goal
 from benchmarks.payloads import check_answer, documents
 from benchmarks.plots import Line, Plot
 from benchmarks.profiles import COLLECTING, Sampler
-from benchmarks.report import fill_page, tell_concurrency
+from benchmarks.report import PARTS, fill_pages, tell_concurrency
 
 IN_C = pytest.param(True, marks=pytest.mark.skipif(not server.find_compiler(), reason="no cc"))
 
@@ -111,10 +112,57 @@ def test_a_page_keeps_what_stands_outside_the_comments(tmp_path: Path) -> None:
     """Only what is between a pair of comments is written anew."""
     page = tmp_path / "performance.md"
     page.write_text("a\n<!-- blocking -->\nold\n<!-- end -->\nb\n", encoding="utf-8")
-    fill_page({"blocking": {"ours": {"10": {"cpu_us": [5.0], "wall_us": [7.0]}}}}, page)
+    fill_pages({"blocking": {"ours": {"10": {"cpu_us": [5.0], "wall_us": [7.0]}}}}, page)
     text = page.read_text(encoding="utf-8")
 
     assert text.startswith("a\n<!-- blocking -->\n")
     assert text.endswith("\n<!-- end -->\nb\n")
     assert "| **rerank-core** | 5 | 1 | 7 |" in text
     assert "old" not in text
+
+
+def test_every_part_has_one_place_in_the_pages() -> None:
+    """What is measured is told, and no figure stays behind that nobody measures any more."""
+    root = Path(__file__).parents[2]
+    pages = (root / "docs" / "performance.md", root / "README.md")
+    marks = [
+        mark
+        for page in pages
+        for mark in re.findall(r"^<!-- (\S+) -->$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+
+    assert sorted(mark for mark in marks if mark != "end") == sorted(PARTS)
+    assert marks[1::2] == ["end"] * len(PARTS)
+
+
+def test_the_readmes_table_has_date_versions_and_medians() -> None:
+    """Of the calls whose every result was read, and of the import without the interpreter."""
+    others = ("litellm", "rerankers", "cohere", "voyageai")
+    sizes = {"mb": 3.39, "distributions": 13, "versions": dict.fromkeys(others, "1.2.3")}
+    rates = {"64": {"requests_per_second": [900, 1_000, 1_700]}}
+    found = {
+        "machine": {
+            "date": "2026-11-28",
+            "cores": 2,
+            "processor": "Acme",
+            "system": "Linux",
+            "python": "3.11.7",
+        },
+        "counts": {"footprint": {f"bench_{name}": sizes for name in ("ours", *others)}},
+        "startup": {
+            f"{kind}:{name}": {"cpu_ms": [cpu]}
+            for name in ("ours", *others)
+            for kind, cpu in (("import", 24.5), ("bare", 14.1))
+        },
+        "blocking": {name: {"100": {"cpu_us": [1, 506, 9_000]}} for name in ("ours_read", *others)},
+        "concurrency": dict.fromkeys(("ours", *others), rates),
+    }
+    table = PARTS["compared"][1](found)
+
+    assert "Measured 2026-11-28 on 2 cores (Acme), Linux, Python 3.11.7." in table
+    assert "| rerank-core | litellm 1.2.3 | rerankers 1.2.3 |" in table
+    assert "| CPU of a call, \u00b5s | 506 | 506 |" in table
+    assert "| requests a second, 64 at once | 1,000 |" in table
+    assert "| CPU of the import, ms | 10.4 |" in table
+    assert "| installed, MB | 3.39 |" in table
+    assert "| distributions | 13 |" in table

@@ -254,6 +254,7 @@ def test_commands_run(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_first_command_of_the_readme_ranks_the_sample() -> None:
     """What `uv run` is told to run finds relevant abstracts first."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = [
         line
         for block in blocks_of(ROOT / "README.md")
@@ -270,6 +271,9 @@ def test_the_first_command_of_the_readme_ranks_the_sample() -> None:
     )
     found = [json.loads(line)["index"] for line in done.stdout.splitlines()]
 
+    venv = readme.index("\npython3 -m venv .venv && . .venv/bin/activate\n")
+
+    assert readme.index("`externally-managed-environment`") < venv < readme.index(commands[0])
     assert len(commands) == 2
     assert words[words.index("uv", 4) :][:5] == [
         "uv",
@@ -374,7 +378,11 @@ def test_python_is_marked_text_only_where_it_cannot_be_run() -> None:
         if block.language == "text"
     ]
 
-    assert {name for names in imports for name in names} == {"sentence_transformers"}
+    assert {name for names in imports for name in names} == {
+        "httpx_aiohttp",
+        "pyreqwest",
+        "sentence_transformers",
+    }
 
 
 def test_the_index_names_every_page() -> None:

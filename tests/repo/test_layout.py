@@ -113,6 +113,7 @@ def test_a_plugin_has_one_name(package: Path) -> None:
 def test_all_packages_have_one_version_and_allow_a_range_of_each_other() -> None:
     """Siblings share a version, and none pins another exactly."""
     projects = [_metadata(package) for package in PACKAGES]
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     dependencies = [
         dependency
         for project in projects
@@ -121,6 +122,7 @@ def test_all_packages_have_one_version_and_allow_a_range_of_each_other() -> None
     ]
 
     assert {project["version"] for project in projects} == {rerank_core.__version__}
+    assert re.findall(r"^version: (.+)$", citation, re.MULTILINE) == [rerank_core.__version__]
     assert len(dependencies) > len(PLUGINS)
     assert not [dependency for dependency in dependencies if "==" in dependency]
 

@@ -242,7 +242,17 @@ def test_fields_with_words_are_sent(call: Ask) -> None:
 # C23: fields that are no JSON.
 
 ABSENT = [None, math.nan, float("nan"), np.float32("nan"), np.datetime64("NaT", "s")]
+
+
+class ObjectId:
+    """As a database's identifier: no text itself, written by `str()`."""
+
+    def __str__(self) -> str:
+        return "65f0c0ffee"
+
+
 WRITTEN: list[tuple[Any, str]] = [
+    (ObjectId(), "65f0c0ffee"),
     (Decimal("12.50"), "12.50"),
     (dt.date(2026, 11, 28), "2026-11-28"),
     (dt.datetime(2026, 11, 28, 12, 30, tzinfo=dt.UTC), "2026-11-28 12:30:00+00:00"),

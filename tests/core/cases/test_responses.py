@@ -166,7 +166,7 @@ def test_other_unknown_names_are_plain_attribute_errors(response: RerankResponse
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ("jina_ia/m", ["pip install rerank-jina-ia", "jina_ai"]),
+        ("jina_ia/m", ["pip install rerank-jina-ia", "jina_ai", "docs/providers.md"]),
         ("coher/m", ["cohere"]),
         ("some_company/m", ["pip install rerank-some-company"]),
         ("rerank-v3.5", ["provider/rerank-v3.5"]),

@@ -148,4 +148,4 @@ def test_a_query_and_a_file_in_the_wrong_order(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["rank", "--model", "local/bm25", str(file), "red"])
 
     assert result.exit_code == 2
-    assert "QUERY comes first" in result.stderr
+    assert ". QUERY comes first" in " ".join(result.stderr.split())

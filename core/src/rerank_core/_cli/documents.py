@@ -41,7 +41,7 @@ class Readable(click.File):
             if not query or not Path(query).is_file():
                 raise
             advice = f"QUERY comes first, then FILE, and {query!r} is a file"
-            raise click.BadParameter(f"{error.message} {advice}", ctx, param) from None
+            raise click.BadParameter(f"{error.message.rstrip('.')}. {advice}", ctx, param) from None
 
 
 def read_documents(file: BinaryIO, form: str) -> list[Any]:

@@ -48,7 +48,8 @@ def not_found(name: str, installed: Collection[str]) -> str:
     package = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "<provider>"
     return (
         f"no installed plugin answers to the provider {name!r}{advice} Each provider comes with a"
-        f" package of its own, by convention: pip install rerank-{package}. Installed: {listed}."
+        f" package of its own, by convention: pip install rerank-{package}. docs/providers.md has"
+        f" the packages, and the other names that each answers to. Installed: {listed}."
     )
 
 
