@@ -141,17 +141,18 @@ def test_every_output_has_the_same_rankings(suffix: str, tmp_path: Path) -> None
     [
         ("in.txt", "x", "does not tell the format"),
         ("in.csv", "a,b\n1,2\n", "first line must name the columns"),
+        ("in.csv", b"query,document\na,caf\xe9\n", "UTF-8"),
         ("in.parquet", "x", "not Parquet"),
         ("in.run", "t1 Q0 d1 1 2 x\n", "give its corpus and its topics"),
         ("missing.jsonl", None, "no such file"),
     ],
 )
 def test_what_is_not_of_its_format_is_refused(
-    name: str, content: str | None, message: str, tmp_path: Path
+    name: str, content: str | bytes | None, message: str, tmp_path: Path
 ) -> None:
     """The message says what to do."""
     if content is not None:
-        (tmp_path / name).write_text(content)
+        (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
 
     with pytest.raises(JobError, match=message):
         Job(input=tmp_path / name, model=MODEL, output=tmp_path / "out.jsonl").run()
