@@ -53,7 +53,7 @@ class Job:
         requests_per_minute: The most requests, retries among them; `None` for no limit.
         tokens_per_minute: The most tokens; likewise.
         max_requests: The most requests over all runs; `None` for no cap.
-        max_tokens: The most tokens over all runs.
+        max_tokens: The most tokens over all runs; estimated where the service does not count them.
         max_usd: The most US dollars over all runs; needs a model whose price is known.
         cache: A store of scores, or the path of one; `None` for none.
         retry_failed: Rank the rows in `failed.jsonl` again.

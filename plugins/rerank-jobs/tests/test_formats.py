@@ -237,6 +237,23 @@ def test_status_tells_of_a_job_that_was_killed(tmp_path: Path) -> None:
     )
 
 
+def test_the_command_tells_of_a_full_disk_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What to do, and no traceback."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    settings = write_input(tmp_path, "jsonl")
+    words = ["run", str(settings["input"]), "--model", MODEL]
+    monkeypatch.setattr("rerank_jobs._journal.os.write", refuse)
+    told = CliRunner().invoke(job, [*words, "--output", str(tmp_path / "out.jsonl")])
+
+    assert told.exit_code == 4
+    assert "No space left on device; what was ranked is saved" in told.stderr
+
+
 def test_a_key_is_no_parameter(tmp_path: Path) -> None:
     """It would show in the list of processes."""
     words = ["run", "in.jsonl", "--model", MODEL, "--output", str(tmp_path / "out.jsonl")]

@@ -26,6 +26,7 @@ from rerank_jobs.ray import RerankRows, check_no_key
 
 ROWS = 225
 BAD = 100
+UNDER_WAY = 2 * 16  # two batches at once, as `rerank_dataset` has it
 MODEL = "local/bm25"
 
 RESUMED = """
@@ -160,4 +161,4 @@ def test_a_job_that_is_killed_twice_is_resumed_twice(tmp_path: Path) -> None:
 
     assert 0 < written[1] < written[2] < ROWS
     assert sorted(row["id"] for row in found) == sorted(row["id"] for row in rows())
-    assert asked <= ROWS - written[2]
+    assert asked <= ROWS - written[2] + UNDER_WAY  # a killed job's actor ends its batches
