@@ -1,22 +1,16 @@
-"""Rows per second and memory of a job, against a loop that a user would write, and Ray.
+"""The programs that `measure_jobs.py` measures: a job, a loop that a user would write, and Ray.
 
-`python tests/benchmarks/jobs.py engine` measures the engine and `asyncio.gather` in turn over a
-service of 20 ms on loopback; `million` ranks a million generated rows once, by a model in this
-process, since what grows with rows is the engine's; `ray`, with the
-environment `ray` of `tests/environments.py`, the same rows by one and two workers. Each job is a
-program of its own, so that its memory is its own.
+Each is a process of its own, so that its memory is its own.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
 import resource
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -124,7 +118,9 @@ def run_million(path: Path, output: Path, _: str, at_once: int) -> dict[str, Any
         def parse_response(self, payload: int) -> RerankResponse:
             return RerankResponse([RerankResult(at, 1 / (at + 1)) for at in range(payload)])
 
-    return _run_job(path, output, at_once, "any", {"provider": AsSent()})
+    found = _run_job(path, output, at_once, "any", {"provider": AsSent()})
+    check_rows(output, found["rows"])
+    return found
 
 
 def run_client(path: Path, output: Path, url: str, at_once: int) -> dict[str, Any]:
@@ -198,49 +194,17 @@ def _resident_mb() -> int:
     return int(pages) * resource.getpagesize() // 2**20
 
 
-def measure(kind: str, path: Path, url: str, amount: int) -> dict[str, Any]:
-    """Run one in a program of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        words = [kind, str(path), str(Path(folder) / "out.jsonl"), url, str(amount)]
-        done = subprocess.run(  # noqa: S603 - our own
-            [sys.executable, HERE, "one", *words], check=True, capture_output=True, text=True
-        )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    found["rate"] = found["rows"] / found["seconds"]
-    return found
-
-
-def main() -> None:
-    """Measure, and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["engine", "million", "ray"])
-    parser.add_argument("--rows", type=int, help="Rows, where it should be other than usual.")
-    parser.add_argument("--documents", type=int, default=DOCUMENTS)
-    parser.add_argument("--at-once", type=int, default=16, help="Of `million`.")
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, serving() as url:
-        path = Path(folder) / "in.jsonl"
-        if given.what == "million":
-            write_rows(path, given.rows or 1_000_000, given.documents)
-            print(json.dumps(measure("million", path, url, given.at_once)))
-        elif given.what == "ray":
-            write_rows(path, given.rows or 4_000, given.documents)
-            for workers in (1, 2):
-                print(f"ray, {workers} workers:", measure("ray", path, url, workers))
-        else:
-            for at_once in (1, 16, 64, 256):
-                write_rows(path, min(given.rows or 4_000, 200 * at_once), given.documents)
-                for kind in ("engine", "gather", "client"):
-                    found = measure(kind, path, url, at_once)
-                    cpu = found["cpu_ms_per_row"]
-                    print(f"{at_once} at once, {kind}: {found['rate']:.0f} rows/s, {cpu} ms CPU")
+def check_rows(output: Path, rows: int) -> None:
+    """See that each row is there once."""
+    seen = bytearray(rows)
+    with output.open("rb") as file:
+        for line in file:
+            seen[json.loads(line)["row"]] += 1
+    assert seen == b"\1" * rows, "a row is missing, or stands there twice"
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["one"]:
-        _, _, kind, source, target, base, amount = sys.argv
-        result = RUNS[kind](Path(source), Path(target), base, int(amount))
-        result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        print(json.dumps(result))
-    else:
-        main()
+    _, kind, source, target, base, amount = sys.argv
+    result = RUNS[kind](Path(source), Path(target), base, int(amount))
+    result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(json.dumps(result))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -36,6 +37,7 @@ from rerank_core import (
     hookimpl,
     wire,
 )
+from rerank_eval import evaluate
 
 FACTS = Provider(
     name="counted",
@@ -328,6 +330,22 @@ def test_tasks_with_one_question_ask_once(run: Callable[[Any], Any]) -> None:
     run(ask())
 
     assert len(model.asked) == 1
+
+
+def test_an_evaluation_with_a_cache_asks_once(tmp_path: Path) -> None:
+    """And finds what it found without one."""
+    log = tmp_path / "log.jsonl"
+    row = {"query": "q", "documents": ["a", "b", "c"], "relevance": [0, 1, 0]}
+    log.write_text(json.dumps(row) + "\n")
+    model = Counted()
+    plain, cached = make(model)
+    wanted, first, again = (
+        evaluate(log, {"it": one}, measures=["nDCG@3"]).mean("it", "nDCG@3")
+        for one in (plain, cached, cached)
+    )
+
+    assert len(model.asked) == 2
+    assert first == again == wanted
 
 
 def put_one(store: Store, key: int, value: bytes = b"1") -> None:

@@ -98,8 +98,12 @@ def run(ctx: click.Context, /, rows: Path, *, dry_run: bool, **given: Any) -> No
     if dry_run:
         click.echo(_describe_estimate(made.estimate()))
         return
-    with show_progress() as watch:
-        report = asyncio.run(_run(made, watch))
+    try:
+        with show_progress() as watch:
+            report = asyncio.run(_run(made, watch))
+    except OSError as error:
+        click.echo(f"error: {error}; what was ranked is saved: the same command goes on", err=True)
+        ctx.exit(_EXITS["aborted"])
     click.echo(_describe_end(report, made.output), err=True)
     ctx.exit(_EXITS[report.state])
 

@@ -22,9 +22,10 @@ from rerank_core import (
     RerankError,
     RerankResponse,
 )
+from rerank_jobs._limits import EndedError
 from rerank_jobs._rows import Row
 from rerank_jobs._send import Gate
-from rerank_jobs._sent import Sent, begin_row, tokens_of
+from rerank_jobs._sent import Sent, begin_row
 from rerank_jobs._spend import CapReachedError
 
 # What would fail alike for every further row.
@@ -105,9 +106,11 @@ class Engine:
             raise self.error
 
     def stop(self, why: Stop, reason: str) -> None:
-        """Begin no further row."""
+        """Begin no further row; those that wait for their first request stay pending."""
         if self.stopped is None:
             self.stopped, self.reason = why, reason
+            if why != "capped":  # there, what fits is still sent
+                self.gate.throttle.end()
         self._wake.set()
 
     def cancel(self) -> None:
@@ -131,6 +134,8 @@ class Engine:
             response = await self.asks.arerank(row.query, row.documents, **self.params)
         except CapReachedError:
             self.stop("capped", "the cap is reached")
+        except EndedError:
+            pass  # it was not sent: the row is pending
         except RerankError as error:
             self._sort_out(row, error, sent, time.monotonic() - started)
         else:
@@ -143,7 +148,7 @@ class Engine:
     def _line(
         self, row: Row, response: RerankResponse, sent: Sent, seconds: float
     ) -> dict[str, Any]:
-        more = self.gate.ledger.settle(sent, response.meta, response.cost)
+        tokens, cost, more = self.gate.ledger.settle(sent, response.meta, response.cost)
         self.gate.throttle.settle(more)
         results: list[dict[str, Any]] = [
             {"index": result.index, "relevance_score": result.relevance_score}
@@ -154,8 +159,7 @@ class Engine:
         line: dict[str, Any] = {"id": row.id, "row": row.number, "results": results}
         if response.warnings:
             line["warnings"] = list(response.warnings)
-        tokens = tokens_of(response.meta)
-        return line | {"usage": _usage(sent, tokens, response.cost, seconds)}
+        return line | {"usage": _usage(sent, tokens, cost, seconds)}
 
     def _sort_out(self, row: Row, error: RerankError, sent: Sent, seconds: float) -> None:
         if _is_spent(error):
@@ -176,7 +180,7 @@ class Engine:
     def _fail(self, row: Row, error: RerankError, sent: Sent, seconds: float) -> None:
         unsure = sent.unsure()
         tokens = sum(round(each.tokens) for each in unsure) or None
-        cost = sum(each.usd for each in unsure) or None
+        cost = sum(each.usd for each in unsure)
         line = {
             "id": row.id,
             "row": row.number,

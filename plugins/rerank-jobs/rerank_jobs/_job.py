@@ -18,7 +18,7 @@ from rerank_jobs._rows import Content, find_source, look_at, scan
 from rerank_jobs._run import Run, Watch
 from rerank_jobs._send import check_options
 from rerank_jobs._spend import Caps, Ledger
-from rerank_jobs._state import Folder, options_of_fingerprint
+from rerank_jobs._state import Folder, options_of_fingerprint, plain_url
 from rerank_jobs.errors import JobError
 
 _CHARS_PER_TOKEN = 4
@@ -53,7 +53,7 @@ class Job:
         requests_per_minute: The most requests, retries among them; `None` for no limit.
         tokens_per_minute: The most tokens; likewise.
         max_requests: The most requests over all runs; `None` for no cap.
-        max_tokens: The most tokens over all runs.
+        max_tokens: The most tokens over all runs; estimated where the service does not count them.
         max_usd: The most US dollars over all runs; needs a model whose price is known.
         cache: A store of scores, or the path of one; `None` for none.
         retry_failed: Rank the rows in `failed.jsonl` again.
@@ -110,11 +110,12 @@ class Job:
             price = reranker.facts.price
             check_cap(self.max_usd, price, self.model)
             content = self._scan(folder, reranker.facts.max_documents)
-        fingerprint = self._fingerprint(content)
+            fingerprint = self._fingerprint(content, reranker)
         check_output(self.output, documents_have_ids=content.documents_have_ids)
         folder.check(fingerprint)
         folder.acquire()
         try:
+            folder.check(fingerprint)  # another may have begun and ended in between
             ledger = Ledger(Caps(self.max_requests, self.max_tokens, self.max_usd), price)
             run = Run(self, folder, content, fingerprint, ledger)
             return await run.run(watch, begun)
@@ -165,14 +166,15 @@ class Job:
             return Content(**found["seen"])
         return scan(source, most)
 
-    def _fingerprint(self, content: Content) -> dict[str, Any]:
+    def _fingerprint(self, content: Content, reranker: Reranker) -> dict[str, Any]:
         """What makes it another job, where it changes."""
         return {
             "model": self.model,
             "top_n": self.top_n,
             "rank_fields": self.rank_fields and list(self.rank_fields),
             "params": dict(self.params),
-            "options": options_of_fingerprint(self.options),
+            "base_url": plain_url(reranker.base_url),
+            "options": options_of_fingerprint(self.options, reranker.facts),
             "rows": content.rows,
             "input": content.hash,
         }

@@ -6,13 +6,20 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from attrs import define, field, frozen
+
+from rerank_core import RerankError
 
 _MINUTE = 60.0
 _BURST = 0.01  # of a minute's amount: no minute holds more than its amount and this
 _JITTER = 0.1
 _LEAST_GATE = 1.0  # seconds that a 429 without Retry-After holds everyone back
+
+
+class EndedError(RerankError):
+    """The job stops, and this row has sent nothing yet: it stays pending."""
 
 
 @frozen
@@ -78,12 +85,19 @@ class Throttle:
         self._tokens = Rate(tokens_per_minute, now) if tokens_per_minute else None
         self._open_at = now()
         self._turn = asyncio.Lock()
+        self._ended = asyncio.Event()
 
-    async def enter(self, tokens: float) -> None:
-        """Wait until one request with so many tokens may be sent; first come, first served."""
+    async def enter(self, tokens: float, *, is_first: bool = False) -> None:
+        """Wait until one request with so many tokens may be sent; first come, first served.
+
+        Raises:
+            EndedError: The job stops, and this is the first request of its row.
+        """
         async with self._turn:
-            while (wait := self._wait(tokens)) > 0:
-                await self._clock.sleep(wait)
+            while not (is_first and self._ended.is_set()) and (wait := self._wait(tokens)) > 0:
+                await self._sleep(wait, is_first=is_first)
+            if is_first and self._ended.is_set():
+                raise EndedError("the job stops")
             if self._requests:
                 self._requests.take(1)
             if self._tokens:
@@ -98,6 +112,20 @@ class Throttle:
         """Let nobody through for so long: the service said that it is too much."""
         wait = max(_LEAST_GATE, seconds or 0.0) * (1 + _JITTER * self._clock.random())
         self._open_at = max(self._open_at, self._clock.now() + wait)
+
+    def end(self) -> None:
+        """Let no row begin any more: those that wait are told at once."""
+        self._ended.set()
+
+    async def _sleep(self, seconds: float, *, is_first: bool) -> None:
+        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._clock.sleep(seconds))]
+        if is_first:
+            waits.append(asyncio.ensure_future(self._ended.wait()))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
 
     def _wait(self, tokens: float) -> float:
         waits = [self._open_at - self._clock.now()]

@@ -85,7 +85,7 @@ def _write_parquet(path: Path, lines: Iterator[dict[str, Any]]) -> None:
 
 
 def _kept(line: dict[str, Any]) -> dict[str, Any]:
-    return {"id": line["id"], "results": line["results"]}
+    return {"id": str(line["id"]), "results": line["results"]}
 
 
 def _write_csv(path: Path, lines: Iterable[dict[str, Any]]) -> None:

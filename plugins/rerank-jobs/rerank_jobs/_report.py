@@ -20,8 +20,8 @@ class JobReport:
         ranked: Rows that are in the output.
         failed: Rows that are in `failed.jsonl`.
         requests: Requests that were sent, over all runs.
-        tokens: Tokens as the service counts them, over all runs.
-        usd: US dollars, as far as they are known, over all runs.
+        tokens: Tokens over all runs, estimated where the service does not count them.
+        usd: US dollars, as far as they are known, over all runs; likewise.
         unknown_costs: Ranked rows whose cost nobody knows.
         seconds: Seconds of this run.
         ranked_now: Rows that this run ranked.

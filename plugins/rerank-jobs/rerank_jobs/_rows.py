@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +33,7 @@ class Row:
 
     Attributes:
         number: Its position in the input, from 0; what a job that is resumed knows it by.
-        id: The one it was given, else its position and a hash of its content.
+        id: The one it was given, text or number, else its position and a hash of its content.
         query: What is looked for.
         documents: What is ranked.
         document_ids: Their names, where the input has some.
@@ -40,7 +41,7 @@ class Row:
     """
 
     number: int
-    id: str
+    id: str | int
     query: Any = None
     documents: Sequence[Any] = ()
     document_ids: Sequence[str] | None = None
@@ -79,7 +80,12 @@ class Source:
         """
         from rerank_jobs._readers import READERS  # noqa: PLC0415 - it needs the records here
 
-        return READERS[self.format](self, skip)
+        try:
+            yield from READERS[self.format](self, skip)
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise JobError(
+                f"{self.path.name}: UTF-8 text of its format is needed: {error}"
+            ) from None
 
 
 @frozen
@@ -153,7 +159,7 @@ def scan(source: Source, most: int | None = None) -> Content:
         ids.execute("CREATE TABLE ids (id TEXT PRIMARY KEY) WITHOUT ROWID")
         for row in source.read():
             try:
-                ids.execute("INSERT INTO ids VALUES (?)", (row.id,))
+                ids.execute("INSERT INTO ids VALUES (?)", (str(row.id),))
             except sqlite3.IntegrityError:
                 raise JobError(
                     f"{source.path.name}: the id {row.id!r} stands twice, the second time in row"
@@ -203,10 +209,10 @@ def make_row(number: int, given: Any, document_ids: Sequence[str] | None = None)
     elif not isinstance(documents, list):
         fault = "the row has no list of documents"
     if fault:
-        return Row(number, str(name), fault=fault)
+        return Row(number, name, fault=fault)
     if document_ids is None:
         document_ids = _ids_of(documents or [])
-    return Row(number, str(name), given["query"], documents or [], document_ids)
+    return Row(number, name, given["query"], documents or [], document_ids)
 
 
 def faulty(number: int, content: Any, fault: str) -> Row:

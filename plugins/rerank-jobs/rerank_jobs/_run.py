@@ -18,7 +18,7 @@ from rerank_jobs._journal import Journal, Marks, read_journal, replace_file
 from rerank_jobs._limits import Throttle, Window
 from rerank_jobs._output import write_output
 from rerank_jobs._report import JobReport
-from rerank_jobs._rows import Content, Row, find_source
+from rerank_jobs._rows import Content, Row, Source, find_source, look_at
 from rerank_jobs._send import Connections, Gate
 from rerank_jobs._spend import Ledger
 from rerank_jobs._state import Folder, options_of_fingerprint, plain
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Watch = Callable[[JobReport], None]
 
+_SPENT = {"attempts": "requests", "tokens": "tokens", "cost": "usd"}
 _TICK = 1.0  # seconds between two looks at the progress
 
 
@@ -45,7 +46,7 @@ class Run:
         done: Rows that are in the output.
         failed: Rows that are in `failed.jsonl`.
         ranked_now: Rows that this run ranked.
-        carried: What was spent on rows that `failed.jsonl` no longer lists.
+        listed: What the lines of both files say was spent.
         started: When it began.
     """
 
@@ -57,7 +58,7 @@ class Run:
     done: Marks = field(init=False)
     failed: Marks = field(init=False)
     ranked_now: int = 0
-    carried: dict[str, Any] = field(factory=dict)
+    listed: dict[str, float] = field(factory=lambda: dict.fromkeys(_SPENT, 0))
     started: float = field(factory=time.monotonic)
 
     async def run(self, watch: Watch, begun: Callable[[Engine], None]) -> JobReport:
@@ -67,23 +68,28 @@ class Run:
 
         def write(row: Row, line: dict[str, Any]) -> None:
             journal.append(line)
+            self._list(line)
             self.done.add(row.number)
             self.failed.discard(row.number)
             self.ranked_now += 1
 
         def write_failed(row: Row, line: dict[str, Any]) -> None:
             failures.append(line)
+            self._list(line)
             self.failed.add(row.number)
 
         throttle = Throttle(job.requests_per_minute, job.tokens_per_minute)
         gate = Gate(throttle, self.ledger, Window(job.concurrency))
         params = {**job.params, "top_n": job.top_n, "rank_fields": job.rank_fields}
         params["return_documents"] = False
-        settled = self.done if job.retry_failed else None
         source = find_source(job.input, job.format, job.corpus, job.topics)
-        rows = source.read(
-            lambda number: number in self.done or (settled is None and number in self.failed)
-        )
+        again = job.retry_failed
+
+        def skip(number: int) -> bool:
+            if number >= self.content.rows:  # it grew since it was counted
+                return True
+            return number in self.done or (number in self.failed and not again)
+
         async with AsyncExitStack() as stack:
             stack.callback(journal.close)
             stack.callback(failures.close)
@@ -91,11 +97,12 @@ class Run:
             asks = self._cached(connections, stack)
             engine = Engine(asks, gate, params, write, write_failed)
             begun(engine)
-            ticker = asyncio.create_task(self._tick(watch, engine, journal))
+            ticker = asyncio.create_task(self._tick(watch, engine, journal, source))
             stack.callback(ticker.cancel)
             self._save(self._report(engine))
             try:
-                await engine.run(rows)
+                await engine.run(source.read(skip))
+                self._check_input(source)
             finally:
                 journal.sync()
                 failures.sync()
@@ -113,19 +120,21 @@ class Run:
         if isinstance(cache, (str, Path)):
             cache = SQLiteStore(cache)
             stack.callback(cache.close)
-        return Cached(connections, cache, options=options_of_fingerprint(self.job.options))
+        options = options_of_fingerprint(self.job.options, connections.facts)
+        return Cached(connections, cache, options=options)
 
     def _restore(self) -> None:
         """What earlier runs ranked, failed to rank, and spent."""
         self.done, self.failed = Marks(self.content.rows), Marks(self.content.rows)
-        self.carried = (self.folder.read() or {}).get("progress", {}).get("carried", {})
-        self.ledger.restore(self.carried)
+        self.ledger.restore((self.folder.read() or {}).get("progress", {}).get("carried", {}))
         for line in read_journal(self.folder.journal):
             if not self.done.add(line["row"]):
                 raise JobError(f"{self.folder.journal.name}: row {line['row']} stands there twice")
             self.ledger.restore(line["usage"])
+            self._list(line)
         for line in read_journal(self.folder.failed):
             self.ledger.restore(line["usage"])
+            self._list(line)
             if line["row"] not in self.done:
                 self.failed.add(line["row"])
 
@@ -152,34 +161,51 @@ class Run:
     def _save(self, report: JobReport) -> None:
         names = ("state", "rows", "ranked", "failed", "requests", "tokens", "usd")
         progress = {name: getattr(report, name) for name in (*names, "unknown_costs", "reason")}
-        progress["carried"] = self.carried
+        # What no line tells of: rows that are pending again, and failures that are left out.
+        progress["carried"] = {
+            name: getattr(self.ledger, field) - self.listed[name] for name, field in _SPENT.items()
+        }
         self.folder.write(plain(self.fingerprint), asdict(self.content), progress)
 
-    async def _tick(self, watch: Watch, engine: Engine, journal: Journal) -> None:
-        while True:
-            await asyncio.sleep(_TICK)
-            journal.sync()
-            report = self._report(engine)
-            self._save(report)
-            watch(report)
+    async def _tick(self, watch: Watch, engine: Engine, journal: Journal, source: Source) -> None:
+        try:
+            while True:
+                await asyncio.sleep(_TICK)
+                journal.sync()
+                report = self._report(engine)
+                self._save(report)
+                watch(report)
+                self._check_input(source)
+        except (OSError, JobError) as error:
+            engine.error = engine.error or error
+            engine.stop("aborted", str(error))
+
+    def _check_input(self, source: Source) -> None:
+        """Refuse to go on where rows may be others than those that were counted.
+
+        Raises:
+            JobError: A file changed since then.
+        """
+        if look_at(source) != self.content.seen:
+            raise JobError(f"{source.path.name} changed while the job ran")
 
     def _finish(self, report: JobReport) -> None:
         """Leave in `failed.jsonl` what is failed, each row once, and write the output."""
         last: dict[int, dict[str, Any]] = {}
         for line in read_journal(self.folder.failed):
             if (earlier := last.pop(line["row"], None)) is not None:
-                self._carry(earlier)
+                self._list(earlier, -1)
             last[line["row"]] = line
         for number in [number for number in last if number not in self.failed]:
-            self._carry(last.pop(number))
+            self._list(last.pop(number), -1)
         self._save(report)
         written = (orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in last.values())
         replace_file(self.folder.failed, b"".join(written))
         if self.folder.journal != self.job.output or self.job.in_order:
             write_output(self.job.output, self.folder.journal, self.content.rows)
 
-    def _carry(self, line: Mapping[str, Any]) -> None:
-        """Remember what a line took that is left out of `failed.jsonl`."""
-        for name in ("attempts", "tokens", "cost"):
-            if line["usage"].get(name):
-                self.carried[name] = self.carried.get(name, 0) + line["usage"][name]
+    def _list(self, line: Mapping[str, Any], sign: int = 1) -> None:
+        """Count what a line says was spent, or that it says so no more."""
+        if line["usage"]["attempts"]:  # else nothing was: a cache or this process answered
+            for name in _SPENT:
+                self.listed[name] += sign * (line["usage"][name] or 0)

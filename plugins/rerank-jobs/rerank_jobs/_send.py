@@ -48,14 +48,19 @@ class CountingClient(httpx.AsyncClient):
 
         Raises:
             CapReachedError: Nothing more may be sent.
+            EndedError: The job stops before the first request of this row.
         """
         gate = self._gate
         sent = SENT.get() or Sent()
         size = int(request.headers.get("content-length") or 0)
         attempt = await gate.ledger.reserve(size, sent)
         try:
-            await gate.throttle.enter(attempt.tokens)
-            sent.attempts.append(attempt)
+            await gate.throttle.enter(attempt.tokens, is_first=not sent.attempts)
+        except BaseException:
+            gate.ledger.give_back(attempt)
+            raise
+        sent.attempts.append(attempt)
+        try:
             reply = await super().send(request, **options)
             attempt.status = reply.status_code
         finally:

@@ -21,7 +21,7 @@ class Caps:
 
     Attributes:
         requests: Attempts, retries among them.
-        tokens: As the service counts them.
+        tokens: As the service counts them; estimated where it does not.
         usd: US dollars.
     """
 
@@ -42,8 +42,8 @@ class Ledger:
         caps: The caps.
         price: The model's list price.
         requests: Attempts so far, those of earlier runs among them.
-        tokens: As counted so far.
-        usd: Dollars so far.
+        tokens: So far, estimated where the service does not count them.
+        usd: Dollars so far; likewise.
         unknown_costs: Rows that no cost is known of.
     """
 
@@ -118,21 +118,36 @@ class Ledger:
                 self._guess(attempt)
         self._tell()
 
-    def settle(self, sent: Sent, meta: Meta, cost: float | None) -> float:
-        """Count what a ranking took.
+    def give_back(self, attempt: Attempt) -> None:
+        """End a request that was not sent."""
+        self._under_way -= 1
+        self.requests -= 1
+        self._hold(attempt.reserved, -1)
+        self._tell()
+
+    def settle(
+        self, sent: Sent, meta: Meta, cost: float | None
+    ) -> tuple[int | None, float | None, float]:
+        """Count what a ranking took: a cap holds as well where the service does not say it.
 
         Returns:
-            How many more tokens than estimated; 0 where the service does not count them.
+            Tokens and dollars, both estimated where the service does not say them; and how many
+            more tokens than estimated.
         """
+        tokens = tokens_of(meta)
         answered = [each for each in sent.attempts if each.status in GOOD]
         if not answered:
-            return 0.0
+            return tokens, cost, 0.0
         sent.is_settled = True
-        tokens = tokens_of(meta)
-        self.tokens += tokens or 0
-        self._add_cost(cost)
         self._learn(answered, tokens, meta)
-        return 0.0 if tokens is None else tokens - sum(each.tokens for each in answered)
+        estimated = sum(each.tokens for each in answered)
+        if tokens is None:
+            tokens = round(estimated)
+        if cost is None and self.price is not None:
+            cost = sum(each.usd for each in answered)
+        self.tokens += tokens
+        self._add_cost(cost)
+        return tokens, cost, tokens - estimated
 
     def close(self, sent: Sent) -> None:
         """End a row: nothing is reserved for it any more."""

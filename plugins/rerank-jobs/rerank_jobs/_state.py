@@ -6,17 +6,20 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 from attrs import field, frozen
 from filelock import FileLock, Timeout
 
+from rerank_core import Provider
 from rerank_jobs._journal import replace_file
 from rerank_jobs.errors import JobError
 
 _VERSION = 1
 # Options of `Reranker` that move no score: these may change between runs.
 _MAY_CHANGE = {
+    "api_base",  # kept as the base URL that it makes
     "api_key",
     "timeout",
     "max_retries",
@@ -145,6 +148,15 @@ def _name_of(value: Any) -> str:
     return f"{getattr(named, '__module__', '')}.{named.__name__}".strip(".")
 
 
-def options_of_fingerprint(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that may move a score."""
-    return {name: value for name, value in options.items() if name not in _MAY_CHANGE}
+def options_of_fingerprint(options: Mapping[str, Any], facts: Provider) -> dict[str, Any]:
+    """The options that may move a score, the base URL apart; no secret is among them."""
+    left_out = {*_MAY_CHANGE, *facts.secret_options}
+    return {name: value for name, value in options.items() if name not in left_out}
+
+
+def plain_url(url: str | None) -> str | None:
+    """A base URL without what may be secret in it: user, password and query."""
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))

@@ -39,7 +39,7 @@ async def rank_row(asks: Any, row: Mapping[str, Any], params: Mapping[str, Any])
     ranked: dict[str, Any] = {"id": None if given is None else str(given)}
     try:
         response = await asks.arerank(
-            row["query"], row["documents"] or [], **params, return_documents=False
+            row["query"], row["documents"], **params, return_documents=False
         )
     except RerankError as error:
         return ranked | {"error": f"{type(error).__name__}: {error}"}

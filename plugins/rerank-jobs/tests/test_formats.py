@@ -141,17 +141,18 @@ def test_every_output_has_the_same_rankings(suffix: str, tmp_path: Path) -> None
     [
         ("in.txt", "x", "does not tell the format"),
         ("in.csv", "a,b\n1,2\n", "first line must name the columns"),
+        ("in.csv", b"query,document\na,caf\xe9\n", "UTF-8"),
         ("in.parquet", "x", "not Parquet"),
         ("in.run", "t1 Q0 d1 1 2 x\n", "give its corpus and its topics"),
         ("missing.jsonl", None, "no such file"),
     ],
 )
 def test_what_is_not_of_its_format_is_refused(
-    name: str, content: str | None, message: str, tmp_path: Path
+    name: str, content: str | bytes | None, message: str, tmp_path: Path
 ) -> None:
     """The message says what to do."""
     if content is not None:
-        (tmp_path / name).write_text(content)
+        (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
 
     with pytest.raises(JobError, match=message):
         Job(input=tmp_path / name, model=MODEL, output=tmp_path / "out.jsonl").run()
@@ -234,6 +235,23 @@ def test_status_tells_of_a_job_that_was_killed(tmp_path: Path) -> None:
     assert isinstance(
         CliRunner().invoke(job, ["status", str(tmp_path / "other.jsonl")]).exception, JobError
     )
+
+
+def test_the_command_tells_of_a_full_disk_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What to do, and no traceback."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    settings = write_input(tmp_path, "jsonl")
+    words = ["run", str(settings["input"]), "--model", MODEL]
+    monkeypatch.setattr("rerank_jobs._journal.os.write", refuse)
+    told = CliRunner().invoke(job, [*words, "--output", str(tmp_path / "out.jsonl")])
+
+    assert told.exit_code == 4
+    assert "No space left on device; what was ranked is saved" in told.stderr
 
 
 def test_a_key_is_no_parameter(tmp_path: Path) -> None:

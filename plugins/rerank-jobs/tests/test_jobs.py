@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -157,6 +158,34 @@ def test_an_interrupt_saves_what_is_under_way(
     )
 
 
+@pytest.mark.parametrize("why", ["limit", "refusal"])
+def test_an_interrupt_does_not_wait_for_what_was_not_sent(
+    tmp_path: Path, service: JobService, why: str
+) -> None:
+    """Rows that a limit or the service's 429 holds back stay pending, at once."""
+    write_rows(tmp_path / "in.jsonl", 20)
+    service.answer = lambda body: (
+        (429, {"retry-after": "100"}, {})
+        if why == "refusal" and len(service.bodies) > 5
+        else rank(body)
+    )
+    limits = {"requests_per_minute": 1} if why == "limit" else {}
+    job = make_job(tmp_path, service, **limits)
+
+    async def interrupt() -> Any:
+        engines: list[Any] = []
+        running = asyncio.create_task(job.arun(begun=engines.append))
+        await asyncio.to_thread(service.wait_for, 6 if why == "refusal" else 1)
+        await asyncio.sleep(0.3)
+        engines[0].stop("interrupted", "interrupted")
+        return await asyncio.wait_for(running, 20)
+
+    report = asyncio.run(interrupt())
+    assert report.state == "interrupted"
+    assert report.requests == len(service.bodies)
+    assert report.ranked == len(read_lines(tmp_path / "out.jsonl"))
+
+
 def test_an_unfinished_line_is_cut_off(tmp_path: Path, service: JobService) -> None:
     """A full disk or a power cut may leave half a line; its row is ranked again."""
     write_rows(tmp_path / "in.jsonl", 5)
@@ -252,6 +281,39 @@ def test_another_input_is_refused(tmp_path: Path, service: JobService) -> None:
         make_job(tmp_path, service).run()
 
 
+def test_a_base_url_of_the_environment_is_part_of_the_job(
+    tmp_path: Path, service: JobService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another server may have another model under the same name."""
+    write_rows(tmp_path / "in.jsonl", 3)
+    job = Job(input=tmp_path / "in.jsonl", model="infinity/any", output=tmp_path / "out.jsonl")
+    monkeypatch.setenv("INFINITY_API_BASE", service.url)
+    job.run()
+    monkeypatch.setenv("INFINITY_API_BASE", "http://127.0.0.1:9")
+
+    with pytest.raises(JobError, match="base_url"):
+        job.run()
+
+
+def test_an_input_that_changes_meanwhile_stops_the_job(tmp_path: Path, service: JobService) -> None:
+    """Rows that were not counted are not sent, and the job does not call itself done."""
+    rows = write_rows(tmp_path / "in.jsonl", 30)
+    content = rows.read_text()
+
+    def answer(body: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
+        if body["query"] == "q20":
+            rows.write_text(content + content.replace('"r', '"s'))
+        return rank(body)
+
+    service.answer = answer
+    with pytest.raises(JobError, match=r"in\.jsonl changed"):
+        make_job(tmp_path, service).run()
+
+    assert len(service.bodies) <= 30
+    with pytest.raises(JobError, match="another job"):
+        make_job(tmp_path, service).run()
+
+
 def test_what_moves_no_score_may_change(tmp_path: Path, service: JobService) -> None:
     """Concurrency, limits, caps, key and patience."""
     write_rows(tmp_path / "in.jsonl", 3)
@@ -313,6 +375,25 @@ def test_no_key_stands_in_any_file(tmp_path: Path, service: JobService) -> None:
         assert path.is_dir() or b"sk-secret" not in path.read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("elastic/any", {"password": "sk-secret-0123456789", "username": "me"}),
+        ("infinity/any", {"api_base": "http://me:sk-secret-0123456789@127.0.0.1:9"}),
+    ],
+)
+def test_no_other_secret_stands_in_any_file(
+    tmp_path: Path, service: JobService, model: str, options: dict[str, Any]
+) -> None:
+    """A provider's own secret options, and a password in a URL."""
+    write_rows(tmp_path / "in.jsonl", 1)
+    make_job(tmp_path, service, model=model, options=options).run()
+
+    assert (tmp_path / "out.jsonl.job" / "job.json").exists()
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or b"sk-secret" not in path.read_bytes()
+
+
 def test_rows_that_cannot_be_ranked_fail_alone(tmp_path: Path, service: JobService) -> None:
     """A line that is no JSON, no object, without a query, with a blank one."""
     lines = [
@@ -330,7 +411,7 @@ def test_rows_that_cannot_be_ranked_fail_alone(tmp_path: Path, service: JobServi
 
     assert (report.ranked, report.failed) == (2, 4)
     assert [each["index"] for each in out["a"]] == [0]
-    assert out["6"] == []
+    assert out[6] == []
     assert sorted(line["row"] for line in failed) == [1, 2, 3, 4]
     assert len(service.bodies) == 1
 
@@ -455,6 +536,41 @@ def test_a_cap_is_never_passed_by_more_than_one_request(
         assert len(sizes) == most
     else:
         assert sum(sizes) - 90 < 1_000 <= sum(sizes)
+
+
+@pytest.mark.parametrize("caps", [{"max_tokens": 600}, {"max_usd": 0.00003}])
+def test_a_cap_holds_where_the_service_counts_nothing(
+    tmp_path: Path, service: JobService, caps: dict[str, Any]
+) -> None:
+    """What it does not say is estimated; the next run knows it, too."""
+    write_rows(tmp_path / "in.jsonl", 60)
+
+    def answer(body: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
+        status, headers, payload = rank(body)
+        return status, headers, {name: payload[name] for name in payload if name != "usage"}
+
+    service.answer = answer
+    for _ in range(2):
+        report = make_job(tmp_path, service, model="voyage/rerank-2.5", **caps).run()
+    of_a_row = {"max_tokens": report.tokens, "max_usd": report.usd}
+    spent = {name: of_a_row[name] for name in caps}
+    one = {name: amount / report.requests for name, amount in spent.items()}
+
+    assert (report.state, report.requests) == ("capped", len(service.bodies))
+    assert all(caps[name] <= spent[name] <= caps[name] + 1.2 * one[name] for name in caps)
+
+
+def test_a_cap_counts_the_requests_of_rows_that_are_pending_again(
+    tmp_path: Path, service: JobService
+) -> None:
+    """A refused request was sent, whatever became of its row; the next run knows of it."""
+    write_rows(tmp_path / "in.jsonl", 40)
+    service.answer = lambda body: rank(body) if len(service.bodies) <= 10 else (402, {}, {})
+    states = [make_job(tmp_path, service, max_requests=16).run().state for _ in range(9)]
+
+    assert states[0] == "paused"
+    assert states[-1] == "capped"
+    assert len(service.bodies) == 16
 
 
 def test_a_cap_in_dollars_needs_a_price(tmp_path: Path, service: JobService) -> None:
