@@ -91,8 +91,10 @@ def headline(content: Content) -> str:
         return f"The candidates allow {name} of {ceiling:.4f} at most."
     best = max(models, key=lambda row: row["measures"][name]["mean"])
     mean = best["measures"][name]["mean"]
+    first = content["rows"][0]["measures"][name]["mean"]
     text = (
-        f"{best['label']} has the highest {name}, {mean:.4f}; the candidates allow {ceiling:.4f}."
+        f"Of the models, {best['label']} has the highest {name}, {mean:.4f}; the first stage has"
+        f" {first:.4f}, and the candidates allow {ceiling:.4f}."
     )
     against = content["against"]
     pairs = {(each["model"], each["against"]): each for each in content["comparisons"]}
