@@ -20,6 +20,7 @@ from rerank_eval._calibration import (
     Method,
     fit_isotonic,
     fit_platt,
+    name_data,
 )
 from rerank_eval._data import Collection, Topic
 from rerank_eval._entrants import Entrant, parse_entrant, split_spec
@@ -145,7 +146,7 @@ def calibrate(  # noqa: PLR0913 - each is one of the user's decisions
         model=name,
         params=params,
         method=method,
-        data=f"{collection.name}: {collection.candidates}, checksum {collection.checksum}",
+        data=name_data(collection),
         queries=len(by_topic),
         relevant=relevant,
         base_rate=relevant / len(pairs),

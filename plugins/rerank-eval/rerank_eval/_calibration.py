@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import exp, isfinite
 from pathlib import Path
 from typing import Any, Literal
@@ -12,12 +12,14 @@ import numpy as np
 from attrs import asdict, field, frozen
 
 from rerank_core import ConfigurationError
+from rerank_eval._data import Collection
 
 Method = Literal["platt", "isotonic"]
 LEAST_RELEVANT = {"platt": 200, "isotonic": 1_000}
 """How many relevant documents a method needs before its curve means something."""
 
 _STEPS = 100
+_CHECKSUM = ", checksum "
 
 
 @frozen(kw_only=True)
@@ -71,6 +73,18 @@ class Calibration:
                 f" {_shown(model, params)}: make one with `rerank calibrate`"
             )
 
+    def find_caveat(self, collection: Collection) -> str:
+        """What is to be known where it is used on these queries; empty where nothing is."""
+        here = name_data(collection)
+        if self.data == here:
+            return "its calibration was fitted on these very queries, which flatters it"
+        if self.data and self.data.rpartition(_CHECKSUM)[0] != here.rpartition(_CHECKSUM)[0]:
+            return (
+                f"its calibration was fitted on other candidates ({self.data}), of which another"
+                " share is relevant: probabilities and thresholds may be off"
+            )
+        return ""
+
     def save(self, path: str | Path) -> None:
         """Write it as JSON."""
         text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
@@ -87,6 +101,19 @@ class Calibration:
             return cls(**json.loads(Path(path).read_text(encoding="utf-8")))
         except (OSError, TypeError, ValueError) as error:
             raise ConfigurationError(f"{path} holds no calibration: {error}") from error
+
+
+def find_probability(reranker: Any) -> Callable[[float], float] | None:
+    """What makes a probability of a reranker's score; `None` where it is not meant as one."""
+    if (calibration := getattr(reranker, "calibration", None)) is not None:
+        return calibration.apply  # type: ignore[no-any-return]  # of a `Calibration`
+    facts = getattr(reranker, "facts", None)
+    return float if facts is not None and facts.score_kind == "probability" else None
+
+
+def name_data(collection: Collection) -> str:
+    """What a calibration holds for, in words: collection, first stage, depth, and a checksum."""
+    return f"{collection.name}: {collection.candidates}{_CHECKSUM}{collection.checksum}"
 
 
 def _shown(model: str, params: Mapping[str, Any]) -> str:

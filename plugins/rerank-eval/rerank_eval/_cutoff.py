@@ -71,6 +71,7 @@ class Cutoff:
         force: bool = False,
     ) -> None:
         self.reranker = Reranker(reranker) if isinstance(reranker, str) else reranker
+        self.calibration = calibration
         self._keep = partial(
             keep_above, min_score=min_score, min_results=min_results, calibration=calibration
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 from rerank_core import ConfigurationError
 from rerank_eval._ask import Progress, ask, describe_entrant, open_questions
+from rerank_eval._calibration import find_probability
 from rerank_eval._compare_rows import compare_rows, find_extremes
 from rerank_eval._data import Collection
 from rerank_eval._entrants import Entrant, Fused, parse_fused, to_entrants
@@ -78,7 +79,6 @@ def evaluate(  # noqa: PLR0913 - each is one of the user's decisions
     entrants = to_entrants(models)
     fused = [parse_fused(each) if isinstance(each, str) else each for each in fuse]
     parsed = [parse_measure(name) for name in measures]
-    labels = [entrant.label for entrant in entrants]
     path = None if responses is None else Path(responses)
     with Responses.open(path, collection) as kept:
         questions = open_questions(
@@ -86,9 +86,13 @@ def evaluate(  # noqa: PLR0913 - each is one of the user's decisions
         )
         about = {"candidates": collection.candidates, "checksum": collection.checksum}
         ask(questions, kept, concurrency=concurrency, about=about, progress=progress)
-        rows = make_rows(collection, labels, fused, kept, repeats=repeat, measure=parsed[0])
+        rows = make_rows(collection, entrants, fused, kept, repeats=repeat, measure=parsed[0])
         runs = [dict(run) for run in kept.runs]
-    described = [describe_row(collection, row, parsed, seed=seed) for row in rows]
+    meant = {entrant.label: find_probability(entrant.reranker) for entrant in entrants}
+    described = [
+        describe_row(collection, row, parsed, seed=seed, to_probability=meant.get(row.label))
+        for row in rows
+    ]
     comparisons = compare_rows(described, parsed[0], baseline, seed=seed, alpha=alpha)
     queries = [{"query_id": topic.query_id, "query": topic.query} for topic in collection.topics]
     by_label = {row["label"]: row for row in described}

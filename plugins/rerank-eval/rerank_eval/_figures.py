@@ -102,4 +102,9 @@ _FIGURES: tuple[tuple[str, str, Callable[[Axes, Content], bool]], ...] = (
         _plots.plot_over_depth,
     ),
     ("grades", "Scores by grade: median, middle half, 5 to 95 %", _plots.plot_by_grade),
+    (
+        "reliability",
+        "Share of relevant documents over the probability; dashed, where the two are equal",
+        _plots.plot_reliability,
+    ),
 )

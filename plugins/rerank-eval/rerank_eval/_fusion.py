@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any, Literal
 
 from rerank_core import ConfigurationError, RerankResponse, RerankResult
@@ -44,7 +45,8 @@ def fuse(
         known.
 
     Raises:
-        ConfigurationError: There is no ranking to fuse, or an argument makes no sense.
+        ConfigurationError: There is no ranking to fuse, a score is no finite number, or an
+            argument makes no sense.
     """
     shares = [1.0] * len(responses) if weights is None else [*weights]
     if method not in METHODS:
@@ -70,6 +72,8 @@ def fuse(
     documents: dict[int, Any] = {}
     for response, share in votes:
         scored = {result.index: result.relevance_score for result in reversed(response.results)}
+        if not all(score is None or isfinite(score) for score in scored.values()):
+            raise ConfigurationError("a score is not a finite number: nothing can be fused with it")
         documents |= {result.index: result.document for result in response.results}
         parts = _ranks(scored, k) if method == "rrf" else _scaled(scored)
         for index in scored:

@@ -180,3 +180,19 @@ def plot_by_grade(axes: Axes, content: Content) -> bool:
     axes.set_xticks(range(len(ticks)), ticks, fontsize=6, rotation=30, ha="right")
     axes.set_ylabel("score, scaled within its model")
     return bool(ticks)
+
+
+def plot_reliability(axes: Axes, content: Content) -> bool:
+    """The share of relevant documents over the probability that was said."""
+    drawn = [(row, colour) for row, colour in _models(content) if row["reliability"]]
+    for row, colour in drawn:
+        said, seen, counts = zip(*row["reliability"], strict=True)
+        most = max(counts)
+        axes.plot(said, seen, color=colour, label=row["label"], linewidth=1)
+        axes.scatter(said, seen, [10 + 90 * count / most for count in counts], color=colour)
+    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle="--")
+    axes.set_xlabel("probability of relevance, as said")
+    axes.set_ylabel("share of relevant documents, as judged")
+    if drawn:
+        axes.legend(frameon=False)
+    return bool(drawn)

@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from rerank_core import ConfigurationError, RerankResponse, RerankResult
 from rerank_eval._data import Collection, Topic
-from rerank_eval._entrants import CEILING, FIRST_STAGE, TUNED, Fused
+from rerank_eval._entrants import CEILING, FIRST_STAGE, TUNED, Entrant, Fused
 from rerank_eval._fusion import fuse
 from rerank_eval._measures import Measure, score_orders
 from rerank_eval._responses import Answer, Responses
@@ -56,7 +56,7 @@ class Row:
 
 def make_rows(
     collection: Collection,
-    labels: Sequence[str],
+    entrants: Sequence[Entrant],
     fused: Sequence[Fused],
     responses: Responses,
     *,
@@ -69,7 +69,7 @@ def make_rows(
         ConfigurationError: A fusion names a row that there is not.
     """
     first = Row(FIRST_STAGE, FIRST_STAGE, [[_first(topic)] for topic in collection.topics])
-    rows = [first, *(_asked(collection, label, responses, repeats) for label in labels)]
+    rows = [first, *(_asked(collection, entrant, responses, repeats) for entrant in entrants)]
     by_label = {row.label: row for row in rows}
     for each in fused:
         if missing := [member for member in each.members if member not in by_label]:
@@ -97,13 +97,16 @@ def _ideal(topic: Topic) -> Ranking:
     return _rank(topic, order, [-float(at) for at in range(len(order))])
 
 
-def _asked(collection: Collection, label: str, responses: Responses, repeats: int) -> Row:
+def _asked(collection: Collection, entrant: Entrant, responses: Responses, repeats: int) -> Row:
+    label = entrant.label
     rankings, answers = [], []
     for topic in collection.topics:
         mine = [*responses.of(label, topic.query_id, repeats)] if topic.ids else []
         answers += [answer for answer in mine if answer]
         rankings.append([_ranking_of(topic, answer) for answer in mine] or [_first(topic)])
-    return Row(label, "model", rankings, answers)
+    calibration = getattr(entrant.reranker, "calibration", None)
+    note = calibration.find_caveat(collection) if calibration else ""
+    return Row(label, "model", rankings, answers, note)
 
 
 def _ranking_of(topic: Topic, answer: Answer | None) -> Ranking | None:

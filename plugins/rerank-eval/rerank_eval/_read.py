@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from attrs import frozen
@@ -11,7 +11,7 @@ from rerank_eval import _first_stage
 from rerank_eval._data import Collection, DataError, Topic, refuse
 from rerank_eval._read_own import describe_judgements, read_own
 from rerank_eval._rows import Row, find_files, need_files, read_rows, read_text
-from rerank_eval._trec import add_grade, read_qrels, read_run, read_topics
+from rerank_eval._trec import add_grade, read_lines, read_qrels, read_run, read_topics
 
 _WHAT = "what is there: a folder with corpus, queries and qrels, or a JSON Lines file"
 Candidates = dict[str, list[tuple[str, float | None]]]
@@ -175,17 +175,36 @@ def _read_candidates(
     ranked: Candidates = {}
     if paths:
         ranked = {name: [*best] for name, best in read_run(paths[0]).items()}
+        for name, best in ranked.items():
+            if unknown := _find_unknown(best, corpus):
+                number = _line_in_run(paths[0], name, unknown)
+                raise refuse(paths[0], number, _lacking(name, unknown))
     else:
         paths = find_files(folder, "top_ranked", split)
-        for number, row in (pair for path in paths for pair in read_rows(path)):
-            name = read_text(row, "query-id", where=(paths[0], number))
+        found = ((path, *numbered) for path in paths for numbered in read_rows(path))
+        for path, number, row in found:
+            name = read_text(row, "query-id", where=(path, number))
             listed = row.get("corpus-ids")
             if not isinstance(listed, list) or len({*map(str, listed)}) < len(listed):
-                raise refuse(paths[0], number, "'corpus-ids' must be a list of ids, each once")
+                raise refuse(path, number, "'corpus-ids' must be a list of ids, each once")
+            if name in ranked:
+                raise refuse(path, number, f"query {name!r} stands twice")
             ranked[name] = [(str(each), None) for each in listed]
-    for name, best in ranked.items():
-        for document_id, _ in best:
-            if document_id not in corpus:
-                message = f"query {name!r} has document {document_id!r}, which the corpus lacks"
-                raise refuse(paths[0], None, message)
+            if unknown := _find_unknown(ranked[name], corpus):
+                raise refuse(path, number, _lacking(name, unknown))
     return (ranked, f"as {paths[0].name} has them") if paths else (None, "")
+
+
+def _find_unknown(
+    best: Sequence[tuple[str, float | None]], corpus: Mapping[str, str]
+) -> str | None:
+    return next((document_id for document_id, _ in best if document_id not in corpus), None)
+
+
+def _lacking(query_id: str, document_id: str) -> str:
+    return f"query {query_id!r} has document {document_id!r}, which the corpus lacks"
+
+
+def _line_in_run(path: Path, query_id: str, document_id: str) -> int:
+    wanted = [query_id, document_id]
+    return next(number for number, line in read_lines(path) if line.split()[:3:2] == wanted)

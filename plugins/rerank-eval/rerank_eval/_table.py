@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from rerank_eval._by_score import ToProbability, find_reliability, scores_by_grade
 from rerank_eval._data import Collection
 from rerank_eval._measures import (
     Measure,
@@ -24,7 +25,12 @@ _PLACES = (1, 2, 3, 5, 10, 20, 50, 100)
 
 
 def describe_row(
-    collection: Collection, row: Row, measures: Sequence[Measure], *, seed: int
+    collection: Collection,
+    row: Row,
+    measures: Sequence[Measure],
+    *,
+    seed: int,
+    to_probability: ToProbability | None = None,
 ) -> dict[str, Any]:
     """Everything that the report says of one row."""
     answered = [all(rankings) for rankings in row.rankings]
@@ -51,7 +57,8 @@ def describe_row(
         "warnings": dict(Counter(text for answer in row.answers for text in answer.warnings)),
         "over_places": _over_places(collection, row),
         "over_depth": _over_depth(collection, row, measures[0]),
-        "scores_by_grade": _scores_by_grade(collection, row) if row.kind == "model" else {},
+        "scores_by_grade": scores_by_grade(collection, row) if row.kind == "model" else {},
+        "reliability": find_reliability(collection, row, to_probability),
     }
     return described
 
@@ -207,18 +214,3 @@ def _cut(ids: Sequence[str], ranking: Ranking, depth: int) -> Ranking:
     head = [at for at in ranking.indices if at < depth]
     order = [*head, *range(depth, len(ids))]
     return Ranking([ids[at] for at in order], [None] * len(order), order)
-
-
-def _scores_by_grade(collection: Collection, row: Row) -> Mapping[str, list[float]]:
-    """Five points of the scores of each grade; `unjudged` for documents without one."""
-    scores: dict[str, list[float]] = {}
-    for topic, ranking in zip(collection.topics, _firsts(row), strict=True):
-        pairs = zip(ranking.ids, ranking.scores, strict=True) if ranking else ()
-        for name, score in pairs:
-            if score is not None:
-                grade = topic.grades.get(name)
-                scores.setdefault("unjudged" if grade is None else str(grade), []).append(score)
-    return {
-        grade: np.percentile(scores[grade], [5, 25, 50, 75, 95]).tolist()
-        for grade in sorted(scores)
-    }

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from itertools import chain, zip_longest
 from typing import Any
 
 Content = Mapping[str, Any]
 Cells = tuple[list[str], list[list[str]]]
 
 _NOTHING = "-"
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_MOST_WARNINGS = 5
 
 
 def table(content: Content) -> Cells:
@@ -87,8 +91,10 @@ def headline(content: Content) -> str:
         return f"The candidates allow {name} of {ceiling:.4f} at most."
     best = max(models, key=lambda row: row["measures"][name]["mean"])
     mean = best["measures"][name]["mean"]
+    first = content["rows"][0]["measures"][name]["mean"]
     text = (
-        f"{best['label']} has the highest {name}, {mean:.4f}; the candidates allow {ceiling:.4f}."
+        f"Of the models, {best['label']} has the highest {name}, {mean:.4f}; the first stage has"
+        f" {first:.4f}, and the candidates allow {ceiling:.4f}."
     )
     against = content["against"]
     pairs = {(each["model"], each["against"]): each for each in content["comparisons"]}
@@ -134,8 +140,29 @@ def _about_row(row: Content, name: str) -> Iterator[str]:
         yield f"{row['empty']} queries came back empty."
     if row["note"]:
         yield f"{row['note']}."
-    for text, count in row["warnings"].items():
-        yield f"in {count} responses: {text}"
+    merged = merge_warnings(row["warnings"])
+    yield from (f"in {count} responses: {text}" for text, count in merged[:_MOST_WARNINGS])
+    if len(merged) > _MOST_WARNINGS:
+        yield f"{len(merged) - _MOST_WARNINGS} further warnings stand in report.json."
+
+
+def merge_warnings(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Warnings that differ in their numbers alone as one, with the range of each number."""
+    alike: dict[str, list[str]] = {}
+    for text in counts:
+        alike.setdefault(_NUMBER.sub("#", text), []).append(text)
+    merged = []
+    for texts in alike.values():
+        words = _NUMBER.split(texts[0])
+        columns = zip(*map(_NUMBER.findall, texts), strict=True)
+        numbers = [_show_range(*sorted(each, key=float)[:: len(each) - 1 or 1]) for each in columns]
+        text = "".join(chain.from_iterable(zip_longest(words, numbers, fillvalue="")))
+        merged.append((text, sum(counts[each] for each in texts)))
+    return merged
+
+
+def _show_range(low: str, high: str = "") -> str:
+    return low if high in {"", low} else f"{low} to {high}"
 
 
 def conditions(content: Content) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,16 @@ import pytest
 from attrs import evolve
 
 from rerank_core import ConfigurationError
-from rerank_eval import Calibration, Collection, Cutoff, Entrant, Topic, calibrate, keep_above
+from rerank_eval import (
+    Calibration,
+    Collection,
+    Cutoff,
+    Entrant,
+    Topic,
+    calibrate,
+    evaluate,
+    keep_above,
+)
 from rerank_eval._calibration import fit_isotonic, fit_platt
 from rerank_eval._threshold import choose_threshold
 
@@ -39,13 +48,13 @@ def test_isotonic_steps_equal_those_of_scikit_learn() -> None:
 
 
 def test_platt_equals_scikit_learn() -> None:
-    """As near as that one's own optimiser goes."""
+    """To nine places, with his smoothed targets."""
     module, expected = _peers()
     points = [fit_platt(*module.make_pairs(expected["seed"]))]
     calibration = Calibration(model="m", method="platt", points=points)
 
     ours = [calibration.apply(point) for point in expected["points"]]
-    assert ours == pytest.approx(expected["platt"], abs=1e-4)
+    assert ours == pytest.approx(expected["platt"], abs=1e-9)
 
 
 def test_platt_is_at_the_minimum() -> None:
@@ -283,3 +292,16 @@ def test_two_queries_cannot_be_held_back(make_fake: Any) -> None:
         calibrate(collection, _entrant(make_fake, scores), force=True)
     with pytest.raises(ConfigurationError, match="two numbers"):
         choose_threshold(SCORED, "cost=a:b")
+
+
+def test_a_calibration_says_where_it_does_not_hold(make_fake: Any) -> None:
+    """In the report: fitted on these very queries, or on other candidates; else nothing."""
+    collection, scores = _collection(60, 0.7)
+    calibration = calibrate(collection, _entrant(make_fake, scores)).calibration
+    cutoff = Cutoff(_entrant(make_fake, scores).reranker, 0.5, calibration=calibration)
+    held_back = evolve(collection, topics=collection.topics[:30])
+    deeper = evolve(collection, candidates="made, deeper")
+
+    assert "on these very queries" in evaluate(collection, {"m": cutoff}).markdown()
+    assert "fitted on other candidates" in evaluate(deeper, {"m": cutoff}).markdown()
+    assert "calibration was fitted" not in evaluate(held_back, {"m": cutoff}).markdown()

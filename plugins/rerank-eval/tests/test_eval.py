@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -539,3 +540,36 @@ def test_a_bar_is_shown_on_a_terminal(
 
     assert "model a" in stream.getvalue()
     assert "40/40" in stream.getvalue()
+
+
+def test_a_copy_is_no_difference_and_a_shuffled_one_is_found(
+    collection: Collection, make_fake: Any, scorers: Any
+) -> None:
+    """Whatever the documents are called."""
+
+    def shuffled(query: str, documents: Any) -> list[float]:
+        scores = scorers["by_grade"](query, documents)
+        random.Random(query).shuffle(scores)  # noqa: S311 - no secret
+        return list(scores)
+
+    models = {"model": scorers["by_grade"], "copy": scorers["by_grade"], "shuffled": shuffled}
+    renamed = evolve(
+        collection,
+        topics=[
+            evolve(
+                topic,
+                ids=[name[::-1] for name in topic.ids],
+                grades={name[::-1]: grade for name, grade in topic.grades.items()},
+            )
+            for topic in collection.topics
+        ],
+    )
+    found, again = (
+        evaluate(each, {name: make_fake(scorer) for name, scorer in models.items()})
+        for each in (collection, renamed)
+    )
+
+    assert _pair(found, "copy", "model")["verdict"] == "no difference"
+    assert _pair(found, "shuffled", "model")["verdict"] == "worse"
+    assert 0 < _pair(found, "shuffled", "model")["p"] < 0.001
+    assert again.content["comparisons"] == found.content["comparisons"]

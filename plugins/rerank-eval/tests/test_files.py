@@ -196,7 +196,7 @@ def test_what_is_written_has_the_same_order_for_trec_eval(tmp_path: Path) -> Non
         ("corpus.jsonl", "[]", "corpus.jsonl:1: a line is a JSON object"),
         ("corpus.jsonl", '{"_id": 1.5, "text": ""}', "corpus.jsonl:1: '_id'"),
         ("queries.jsonl", '{"_id": "1"}', "queries.jsonl:1: 'text'"),
-        ("run.trec", "q1 Q0 77 1 1.0 x", "77.*corpus lacks"),
+        ("run.trec", "q1 Q0 1 1 2.0 x\nq1 Q0 77 2 1.0 x", r"run\.trec:2: .*77.*corpus lacks"),
         ("top_ranked.jsonl", '{"query-id": "q1", "corpus-ids": ["1", "1"]}', "each once"),
     ],
 )
@@ -315,3 +315,16 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ConfigurationError, match=r"rerank-eval\[parquet\]"):
         read_collection(tmp_path, files=files)
+
+
+def test_a_part_in_several_files_names_the_right_one(tmp_path: Path) -> None:
+    """As the Hub's data sets are cut."""
+    folder = _folder(tmp_path) / "top_ranked"
+    _write(folder / "test-0.jsonl", '{"query-id": "q1", "corpus-ids": ["1"]}')
+    second = _write(folder / "test-1.jsonl", "", '{"query-id": "q2", "corpus-ids": ["8"]}')
+
+    with pytest.raises(DataError, match=r"test-1\.jsonl:2: .*'8', which the corpus lacks"):
+        read_collection(tmp_path)
+    _write(second, '{"query-id": "q1", "corpus-ids": ["2"]}')
+    with pytest.raises(DataError, match=r"test-1\.jsonl:1: query 'q1' stands twice"):
+        read_collection(tmp_path)

@@ -120,3 +120,11 @@ def test_arguments_that_make_no_sense_are_refused(named: dict[str, object]) -> N
 def test_top_n_cuts() -> None:
     """After fusing, not before."""
     assert [each.index for each in fuse([_response({0: 0.0, 1: 1.0})], top_n=1).results] == [1]
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+@pytest.mark.parametrize("method", ["rrf", "weighted"])
+def test_a_score_that_is_no_number_is_refused(method: Any, score: float) -> None:
+    """It would be sorted somewhere, or make every scaled score of its list one."""
+    with pytest.raises(ConfigurationError, match="not a finite number"):
+        fuse([_response({0: 1.0, 1: score}), _response({0: 1.0, 1: 0.0})], method)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import sys
 from html.parser import HTMLParser
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from attrs import evolve
 
-from rerank_eval import Collection, Report, evaluate
+from rerank_eval import Calibration, Collection, Cutoff, Report, evaluate
 from rerank_eval._figures import draw_figures
+from rerank_eval._text import merge_warnings
 
 NASTY = '<script>alert(1)</script> & "q" |pipe| `tick` $x$ \x1b[31m\u202e'
 
@@ -127,3 +129,57 @@ def test_worst_and_best_queries_are_told_by_text(report: Report) -> None:
 def test_a_notebook_gets_the_table(report: Report) -> None:
     """Alone."""
     assert report._repr_html_().startswith('<div class="scroll"><table>')
+
+
+def test_warnings_that_differ_in_numbers_are_one(
+    collection: Collection, make_fake: Any, scorers: Any
+) -> None:
+    """With the range of each number; many that differ in words do not bury the report."""
+    numbers = {"3 of 10 were cut": 2, "12 of 10 were cut": 1, "none was 1.5": 1, "a": 1}
+    assert merge_warnings(numbers) == [
+        ("3 to 12 of 10 were cut", 3),
+        ("none was 1.5", 1),
+        ("a", 1),
+    ]
+
+    class Wordy(make_fake):  # type: ignore[misc]  # a fixture is no base that mypy knows
+        def rerank(self, query: str, *args: Any, **named: Any) -> Any:
+            letter = chr(ord("a") + len(self.calls))
+            return evolve(super().rerank(query, *args, **named), warnings=[f"only {letter}"])
+
+    text = evaluate(collection.first(9), {"m": Wordy(scorers["same"])}).markdown()
+
+    assert text.count("in 1 responses: only") == 5
+    assert "m: 4 further warnings stand in report.json." in text
+
+
+def test_probabilities_are_drawn_against_what_came_true(
+    collection: Collection, make_fake: Any
+) -> None:
+    """Of models that claim them, and of calibrated ones; never of scores that leave 0 to 1."""
+    facts = SimpleNamespace(score_kind="probability", listwise=False, price=None)
+
+    def half(_: str, documents: Any) -> list[float]:
+        return [0.95 if str(each)[-1] != "0" else 0.25 for each in documents]
+
+    calibration = Calibration(model="fake/model", method="isotonic", points=[[0, 0.1], [1, 0.9]])
+    models = {
+        "honest": make_fake(half, facts=facts),
+        "raw": make_fake(lambda *each: [2.0 * s for s in half(*each)], facts=facts),
+        "plain": make_fake(half),
+        "calibrated": Cutoff(make_fake(half), 0.0, calibration=calibration),
+    }
+    found = {
+        row["label"]: row["reliability"] for row in evaluate(collection, models).content["rows"]
+    }
+
+    relevant = sum(sum(grade > 0 for grade in t.grades.values()) for t in collection.topics)
+    assert found["honest"] == [
+        (pytest.approx(0.25), 0.0, 320 - relevant),
+        (pytest.approx(0.95), 1.0, relevant),
+    ]
+    assert [said for said, _, _ in found["calibrated"]] == pytest.approx([0.3, 0.86])
+    assert found["raw"] == found["plain"] == found["first stage"] == []
+    pytest.importorskip("matplotlib")
+    figures = draw_figures(evaluate(collection, models).content) or ()
+    assert [each.name for each in figures].count("reliability") == 1

@@ -199,8 +199,8 @@ def _show_estimate(
 def _write_trec(collection: Collection, entrants: list[Entrant], output: Path) -> list[Path]:
     """A run for each row, and the judgements, in files that trec_eval reads."""
     responses = Responses.open(output / "responses.jsonl", collection)
-    labels = [entrant.label for entrant in entrants]
-    rows = make_rows(collection, labels, [], responses, repeats=1, measure=parse_measure("nDCG@10"))
+    measure = parse_measure("nDCG@10")
+    rows = make_rows(collection, entrants, [], responses, repeats=1, measure=measure)
     paths = [output / "qrels.trec"]
     write_qrels(paths[0], {topic.query_id: topic.grades for topic in collection.topics})
     for row in rows:
