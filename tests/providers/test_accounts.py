@@ -5,11 +5,9 @@ from __future__ import annotations
 import pytest
 
 from rerank_core import APIKeyHeader, ConfigurationError, Reranker
-from rerank_core._resolve import keys
 from service import Service
 
-from .plugins import ALL, BY_NAME, KEY, Plugin
-from .test_dossiers import MODELS
+from .plugins import ALL, BY_NAME, Plugin
 
 WATCHED = {
     "azure_ai": ("AZURE_CONFIG_DIR", "AZURE_FEDERATED_TOKEN_FILE"),
@@ -67,12 +65,3 @@ def test_a_variable_that_leads_to_credentials_is_watched(
     monkeypatch.setenv(variable, "another")
 
     assert not reranker.is_current()
-
-
-@pytest.mark.parametrize(("model", "gone"), [(row[0], row[4]) for row in MODELS if row[4]])
-def test_a_model_that_was_switched_off_is_warned_of(model: str, gone: str) -> None:
-    """With the day, once in a process."""
-    keys._warn_once.cache_clear()  # noqa: SLF001 - of our own; another test may have been warned
-    options = dict(BY_NAME[model.partition("/")[0]].case.options)
-    with pytest.warns(FutureWarning, match=f"was switched off on {gone}"):
-        Reranker(model, **{"api_key": KEY, **options})

@@ -34,6 +34,7 @@ ASKED: Mapping[str, set[str]] = {
     "azure_ai": {"top_n"},
     "cloudflare": {"top_k"},
     "cohere": {"top_n", "max_tokens_per_doc"},
+    "compatible": {"top_n"},
     "contextual": {"top_n", "instruction"},
     "dashscope": {"top_n"},
     "deepinfra": {"instruction"},
