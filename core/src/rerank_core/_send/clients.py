@@ -46,7 +46,9 @@ def borrowed(effect: Send, url: httpx.URL) -> Iterator[httpx.Client]:
     client = stack.take(origin) or _make(httpx.Client, url, direct=direct)
     try:
         yield client
-    except BaseException:
+    # An interrupt is not among these: it may have left a lock of httpcore's held, on which `close`
+    # would wait for ever. The socket is closed with the client, when that is collected.
+    except Exception:
         client.close()
         raise
     for old in () if client.is_closed else stack.give_back(origin, client):
