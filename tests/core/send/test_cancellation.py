@@ -527,3 +527,29 @@ def test_a_call_within_a_cancelled_task_is_cancelled_again(server: Loopback) -> 
                 await task
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_reranker_that_is_dropped_while_its_loop_ends_harms_nobody(
+    server: Loopback, backend: str
+) -> None:
+    """When no task can be started any more; the loop closes the connections itself."""
+    late: list[AsyncIterator[None]] = []
+
+    async def drop(reranker: Reranker) -> AsyncIterator[None]:
+        connections = reranker._connections  # noqa: SLF001 - of our own class
+        (clients,) = connections.loops.values()
+        try:
+            yield
+        finally:  # the loop closes what is left of generators after its last task
+            clients.abandon()
+
+    async def main() -> None:
+        reranker = Reranker("m", provider=ScriptedPlugin(), api_base=server.url)
+        await reranker.arerank("q", DOCUMENTS)
+        late.append(drop(reranker))
+        await anext(late[0])
+
+    anyio.run(main, backend=backend)
+
+    assert comes_true(lambda: not server.open_connections)

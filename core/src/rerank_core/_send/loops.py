@@ -103,7 +103,8 @@ class OfLoop(Stack):
         if is_trio(self.loop):
             import trio  # noqa: PLC0415 - here only where it runs
 
-            trio.lowlevel.spawn_system_task(self.aclose)
+            with contextlib.suppress(RuntimeError):  # at its end, where it closes them itself
+                trio.lowlevel.spawn_system_task(self.aclose)
         else:
             self._task = self.loop.create_task(self.aclose())
 
