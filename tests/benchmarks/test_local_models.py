@@ -30,6 +30,7 @@ def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 PROGRAMS = ("local_models.py", "measure.py", "minilm_reference.py")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_program_says_how_it_is_used(program: str) -> None:
     """So what it imports is found, whatever the working directory is."""

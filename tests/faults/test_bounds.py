@@ -151,6 +151,7 @@ ENDLESS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ENDLESS)
 def test_a_deadline_bounds_what_a_timeout_does_not(call: MakeCalls, fault: Step) -> None:
     """A service that never ends, but always says something soon, is left at the deadline."""
@@ -161,6 +162,7 @@ def test_a_deadline_bounds_what_a_timeout_does_not(call: MakeCalls, fault: Step)
         assert len(server.requests) <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [step(stall), step(reply()[:-5], stall), at_once(stall)])
 def test_a_timeout_bounds_each_attempt(call: MakeCalls, fault: Step) -> None:
     """Without a deadline, time is bounded by attempts that each are."""

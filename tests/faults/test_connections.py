@@ -196,6 +196,7 @@ EARLY = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("found", [*BREAKS, *SLOWNESS, *FRAMING, *HEADS, *EARLY])
 def test_a_call_comes_to_what_is_promised(call: MakeCalls, found: Fault) -> None:
     """Whatever the connection does; and the next call gets its own answer in one request."""

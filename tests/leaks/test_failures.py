@@ -25,7 +25,7 @@ from .failures import Answer, answering, failures
 from .places import PROVIDERS, Place, clear_environment, model_of, needed_options, places_of
 
 ALL = os.environ.get("RERANK_LEAKS") == "all"
-SHARE = 1 if ALL else 13
+SHARE = 1 if ALL else 31
 """In the ordinary run a place tries one in so many failures; all places together try all."""
 FAILURES = [(name, answering(answer)) for name, answer in failures()]
 FAILURES.append(("token refused", answering(lambda _: httpx.Response(401), refuse_tokens=True)))

@@ -138,6 +138,7 @@ def outcome(ask: Callable[..., RerankResponse], call: Mapping[str, Any]) -> Any:
         return type(error), str(error)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(calls, min_size=1, max_size=8),

@@ -79,6 +79,7 @@ def test_with_a_baseline_only_it_is_compared_with(
         evaluate(collection, models, baseline="nobody")
 
 
+@pytest.mark.slow
 def test_failed_queries_are_listed_and_count_nothing(
     collection: Collection, make_fake: Any, scorers: Any
 ) -> None:
@@ -219,6 +220,7 @@ def test_a_cascade_is_a_row_like_any(collection: Collection, make_fake: Any, sco
     assert _row(report, "cascade")["cost"]["per_1000"] == pytest.approx(3.0)
 
 
+@pytest.mark.slow
 def test_what_is_answered_is_never_asked_again(
     collection: Collection, make_fake: Any, scorers: Any, tmp_path: Path
 ) -> None:
@@ -406,6 +408,7 @@ def _lines(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_command_writes_reports_and_runs(tmp_path: Path) -> None:
     """And makes the same bytes again from what it kept."""
     output = tmp_path / "out"
@@ -506,6 +509,7 @@ def test_ties_empty_answers_and_warnings_are_told(
     assert scorers
 
 
+@pytest.mark.slow
 def test_gates_say_what_is_missing(
     collection: Collection, make_fake: Any, scorers: Any, tmp_path: Path
 ) -> None:

@@ -69,6 +69,7 @@ def test_mteb_candidates_are_used_as_they_are(tmp_path: Path) -> None:
     assert topic.scores is None
 
 
+@pytest.mark.slow
 def test_parquet_as_the_hub_has_it(tmp_path: Path) -> None:
     """A folder for each part, with a file for the split."""
     pa = pytest.importorskip("pyarrow")
@@ -249,6 +250,7 @@ def test_queries_that_are_documents_are_told(tmp_path: Path) -> None:
     assert "3" not in dropped.topics[0].ids
 
 
+@pytest.mark.slow
 def test_cranfield_has_the_known_ceiling() -> None:
     """BM25 over the corpus is deterministic, and its candidates allow what was seen before."""
     collection = read_collection(CRANFIELD, depth=20)

@@ -55,6 +55,7 @@ class _Seen(HTMLParser):
         assert self.open.pop() == tag
 
 
+@pytest.mark.slow
 def test_the_page_is_whole_and_runs_nothing(report: Report) -> None:
     """No script, no address but names of XML, every tag ended, no id twice."""
     page = report.html()
@@ -80,6 +81,7 @@ def test_the_page_has_its_figures(report: Report) -> None:
     assert report.html().count("<svg") == 7
 
 
+@pytest.mark.slow
 def test_figures_are_the_same_bytes_each_time(report: Report) -> None:
     """No date, no random names."""
     pytest.importorskip("matplotlib")
@@ -153,6 +155,7 @@ def test_warnings_that_differ_in_numbers_are_one(
     assert "m: 4 further warnings stand in report.json." in text
 
 
+@pytest.mark.slow
 def test_probabilities_are_drawn_against_what_came_true(
     collection: Collection, make_fake: Any
 ) -> None:

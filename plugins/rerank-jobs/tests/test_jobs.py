@@ -493,6 +493,7 @@ def test_a_spent_quota_pauses(
     assert make_job(tmp_path, service).run().state == "done"
 
 
+@pytest.mark.slow
 def test_rows_that_meet_a_rate_limit_are_ranked_all_the_same(
     tmp_path: Path, service: JobService
 ) -> None:

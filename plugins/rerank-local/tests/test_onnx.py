@@ -1256,6 +1256,7 @@ def test_minilm_is_checked_before_it_runs(
         rerank("local/minilm", "fox", ["fox"])
 
 
+@pytest.mark.slow
 def test_minilm_scores_the_same_in_any_batch() -> None:
     """Only its weights are quantised."""
     path = Path(__file__).with_name("minilm.json")
@@ -1270,6 +1271,7 @@ def test_minilm_scores_the_same_in_any_batch() -> None:
     assert found[2] == pytest.approx(found[0], rel=0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_minilm_agrees_with_an_independent_computation() -> None:
     """Cosines of the unquantised weights, computed by numpy alone, to 0.02."""
     path = Path(__file__).with_name("minilm.json")

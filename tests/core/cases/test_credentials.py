@@ -19,6 +19,7 @@ from recorder import Reply, recording
 # C6: a fork is a new start.
 
 
+@pytest.mark.slow
 def test_a_child_forked_while_a_token_is_fetched_gets_its_own() -> None:
     """Nothing that another thread of the parent holds is held in the child."""
     done = run_program(
@@ -50,6 +51,7 @@ def test_a_child_forked_while_a_token_is_fetched_gets_its_own() -> None:
     assert done.stdout.split() == ["child:", "done"], done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", ["rerank", "list"])
 def test_a_child_forked_while_a_plugin_is_imported_can_import_it(tmp_path: Any, work: str) -> None:
     """The import in the parent goes on, and the child has the plugin, too."""

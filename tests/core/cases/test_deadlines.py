@@ -70,6 +70,7 @@ def _hanging(name: str, silent: Silent, **options: Any) -> Reranker:
 # C3: the fallback answers within the deadline.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("retries", [0, 2])
 def test_a_fallback_answers_where_the_first_hangs(call: Ask, silent: Silent, retries: int) -> None:
     """The first has its part of the time, and no more."""
@@ -90,6 +91,7 @@ def test_a_fallback_answers_where_the_first_hangs(call: Ask, silent: Silent, ret
     assert [result.index for result in response.results][:1] == [0]
 
 
+@pytest.mark.slow
 def test_the_last_of_several_fallbacks_answers(call: Ask, silent: Silent) -> None:
     """Each that hangs uses up only its own part."""
     others = [_hanging("second", silent), _hanging("third", silent)]
@@ -178,6 +180,7 @@ def test_a_short_wait_is_waited_where_another_can_be_asked(call: Ask) -> None:
     assert len(service.requests) == 2
 
 
+@pytest.mark.slow
 def test_a_long_wait_is_waited_by_the_last(call: Ask) -> None:
     """Where nobody else can be asked, an announced wait is honoured."""
     busy = httpx.Response(429, headers={"retry-after": "1.2"}, json={})
@@ -191,6 +194,7 @@ def test_a_long_wait_is_waited_by_the_last(call: Ask) -> None:
 # C4: after the deadline nothing is sent, and long work stops.
 
 
+@pytest.mark.slow
 def test_nothing_is_sent_after_a_slow_look_up(
     call: Ask, monkeypatch: pytest.MonkeyPatch, released: threading.Event
 ) -> None:
@@ -333,6 +337,7 @@ def test_announced_waits_are_jittered_upwards(call: Ask) -> None:
 # C24: the event loop is left free.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mappings", "split"])
 def test_long_lists_leave_the_event_loop_free(kind: str) -> None:
     """The longest turn that others had to wait is the smaller part of the call."""

@@ -95,6 +95,7 @@ def test_a_look_up_that_failed_is_not_kept(vertex: Any, call: Ask, failure: Repl
     assert server.paths(":rank")[-1].path.startswith("/v1/projects/the-project/")
 
 
+@pytest.mark.slow
 def test_a_late_reply_is_no_answer_for_ever(vertex: Any, call: Ask) -> None:
     """What did not come in time once, comes in time the next time."""
 

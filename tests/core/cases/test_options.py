@@ -273,6 +273,7 @@ def _by_a_reranker(model: str, *args: Any, provider: Any, **options: Any) -> Any
 # C15: what steers a terminal is escaped, in JSON too.
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no terminals of this kind")
 @pytest.mark.parametrize("options", [["--json"], []], ids=["json", "table"])
 def test_nothing_steers_the_terminal(tmp_path: Path, options: list[str]) -> None:

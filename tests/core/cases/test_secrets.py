@@ -170,6 +170,7 @@ FORMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["plain", "url", "json", "base64"])
 def test_no_piece_of_a_key_is_shown_wherever_a_text_is_cut(form: str) -> None:
     """A key that lies across the end of what is shown is replaced before the text is cut."""

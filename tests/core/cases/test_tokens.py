@@ -55,6 +55,7 @@ def _vertex(_: httpx.Request) -> httpx.Response:
 # C1: what was obtained for a request is sent with it.
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_eager_switches")
 @pytest.mark.parametrize(
     ("options", "reply"),
@@ -174,6 +175,7 @@ class TokenService(httpx.MockTransport):
 REFUSED = {"errorCode": "BXNIM0415E", "errorMessage": "no such key"}
 
 
+@pytest.mark.slow
 @threads_or_tasks
 @pytest.mark.parametrize(
     ("reply", "answered"),
@@ -203,6 +205,7 @@ def test_those_who_wait_for_a_token_share_the_outcome(
     assert len(failed) == AT_ONCE - answered
 
 
+@pytest.mark.slow
 @threads_or_tasks
 def test_a_silent_token_service_is_waited_for_once(way: str, released: threading.Event) -> None:
     """With a timeout, all who wait fail together; the next call asks anew."""
@@ -258,6 +261,7 @@ class Hanging:
             connection.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["timeout", "deadline"])
 @pytest.mark.parametrize(
     "place", ["azure_ai function", "azure_ai credential", "vertex_ai function"]

@@ -743,6 +743,7 @@ def test_without_a_command_importing_the_module_needs_no_click() -> None:
     assert run_process(python=("-c", code)).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_broken_plugin_fails_for_whoever_names_it_and_for_nobody_else(tmp_path: Path) -> None:
     """A distribution whose module cannot be imported, seen by each of the commands."""
     info = tmp_path / "rerank_rotten-1.0.dist-info"

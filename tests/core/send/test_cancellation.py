@@ -317,6 +317,7 @@ def test_a_call_goes_the_way_that_is_meant(
     assert [seen.path for seen in server.seen] == list(KINDS[kind].asks_for)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize("deadline", [None, LONG])
 @pytest.mark.parametrize("kind", KINDS)
@@ -362,6 +363,7 @@ def test_a_call_can_be_cancelled_after_any_step(
     assert comes_true(lambda: not server.open_connections)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -211,6 +211,7 @@ def _ask_to_wait(connection: Connection, _: Any) -> None:
     connection.answer(429, {}, retry_after="1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("behave", [_stall, _drip, _drip_head])
 @pytest.mark.parametrize("most", [None, 1])
 def test_a_deadline_holds_in_wall_time(
@@ -248,6 +249,7 @@ def test_a_deadline_ends_a_computation(call: Call) -> None:
     assert took < SOON
 
 
+@pytest.mark.slow
 def test_a_timeout_bounds_one_attempt(server: Loopback, call: Call) -> None:
     """`timeout` is for each attempt: two of them take twice as long."""
     server.behave = _stall

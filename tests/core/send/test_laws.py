@@ -206,6 +206,7 @@ def _check_laws(history: History) -> None:
     _check_bounds(history, driver)
 
 
+@pytest.mark.slow
 @many
 @given(histories())
 def test_every_history_ends_as_promised(history: History) -> None:
@@ -213,6 +214,7 @@ def test_every_history_ends_as_promised(history: History) -> None:
     _check_laws(history)
 
 
+@pytest.mark.slow
 @settings(many, max_examples=300)
 @given(waiting_histories())
 def test_every_wait_is_as_long_as_promised(history: History) -> None:
@@ -263,6 +265,7 @@ PLANTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plant", PLANTS)
 def test_every_planted_fault_breaks_a_law(plant: str) -> None:
     """Each law can fail: a fault put into core is found by some history."""
@@ -312,6 +315,7 @@ class StoppedClock(VirtualClock):
         return self.epoch
 
 
+@pytest.mark.slow
 @settings(many, max_examples=200)
 @given(histories(timed=False))
 def test_all_drivers_come_to_the_same_end(loop: asyncio.Runner, history: History) -> None:
