@@ -28,7 +28,7 @@ from rerank_core import (
     ResponseParseError,
 )
 
-pytestmark = TWO_DRIVERS
+pytestmark = [TWO_DRIVERS, pytest.mark.slow]
 BODY = ranking()
 PACKED = gzip.compress(BODY, mtime=0)
 GZIP = "Content-Encoding: gzip"

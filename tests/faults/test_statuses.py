@@ -31,7 +31,7 @@ from rerank_core import (
     ServerError,
 )
 
-pytestmark = TWO_DRIVERS
+pytestmark = [TWO_DRIVERS, pytest.mark.slow]
 SOON = "Retry-After-Ms: 1"
 SAID = b'{"message": "no such luck"}'
 HTML = b"<html><body><h1>no such luck</h1>" + b"<p>nginx</p>" * 5000 + b"</body></html>"

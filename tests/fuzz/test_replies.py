@@ -42,7 +42,9 @@ from rerank_core import (
 from rerank_core._resolve.secrets import clean
 from rerank_core.records import _text
 
-ORDINARY = 20
+pytestmark = pytest.mark.slow
+
+ORDINARY = 40
 STATUSES = (*range(200, 209), *range(300, 309), *range(400, 432), *range(500, 512), 529, 599)
 
 

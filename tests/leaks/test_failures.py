@@ -25,7 +25,7 @@ from .failures import Answer, answering, failures
 from .places import PROVIDERS, Place, clear_environment, model_of, needed_options, places_of
 
 ALL = os.environ.get("RERANK_LEAKS") == "all"
-SHARE = 1 if ALL else 31
+SHARE = 1 if ALL else 13
 """In the ordinary run a place tries one in so many failures; all places together try all."""
 FAILURES = [(name, answering(answer)) for name, answer in failures()]
 FAILURES.append(("token refused", answering(lambda _: httpx.Response(401), refuse_tokens=True)))
@@ -109,6 +109,7 @@ def leaks_of(name: str, place: Place, turn: int, patch: pytest.MonkeyPatch) -> d
     return {**leaks, "log": found_in(log, switch.secrets)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("turn", "provider", "place"),
     [(turn, *where) for turn, where in enumerate(PLACES)],
@@ -164,6 +165,7 @@ def test_every_failure_is_tried_with_both_drivers() -> None:
     assert tried == {(failure, awaited) for failure, _ in FAILURES for awaited in (False, True)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_keys_are_sent(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the tests above would prove nothing."""

@@ -31,6 +31,8 @@ from service import Service, in_turn
 
 from .plugins import ALL, BY_NAME, FINAL_500, Plugin, every_plugin
 
+pytestmark = pytest.mark.slow
+
 Said = tuple[Any, type[APIStatusError], str]
 
 # An error inside a good status.

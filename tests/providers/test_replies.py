@@ -61,6 +61,7 @@ def _ranking(plugin: Plugin, reply: Any) -> list[int] | ResponseParseError:
         return error
 
 
+@pytest.mark.slow
 @every_plugin
 @pytest.mark.parametrize("field", _BESIDE)
 def test_what_stands_beside_a_ranking_never_costs_it(plugin: Plugin, field: str) -> None:
@@ -73,6 +74,7 @@ def test_what_stands_beside_a_ranking_never_costs_it(plugin: Plugin, field: str)
     assert lost == []
 
 
+@pytest.mark.slow
 @every_plugin
 @pytest.mark.parametrize("field", ["warnings", "billed_units", "tokens", "api_version"])
 def test_what_stands_in_meta_never_costs_a_ranking(plugin: Plugin, field: str) -> None:

@@ -134,6 +134,7 @@ def test_the_name_stands_in_every_spelling() -> None:
     assert "import rerank_my_2nd_service\n" in files["tests/test_my_2nd_service.py"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "mutant"), MUTANTS, ids=[f"{shape}-{mutant}" for shape, mutant in MUTANTS]
 )

@@ -310,6 +310,7 @@ def test_many_calls_at_once_give_the_same_order(
     assert _row(alone, "a")["measures"] == _row(together, "a")["measures"]
 
 
+@pytest.mark.slow
 def test_gates(collection: Collection, make_fake: Any, scorers: Any, tmp_path: Path) -> None:
     """A mean that is too low, a row that is lost to, a kept report that is lost to."""
     good = evaluate(collection, {"a": make_fake(scorers["by_grade"])})

@@ -77,6 +77,7 @@ def _call_vertex(*arguments: Any, call: Ask, **options: Any) -> RerankResponse:
 NAMED = Reply(body=b"the-project")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "failure", [Reply(status=503, body=b""), Reply(status=404, body=b"?"), Reply(body=b"")]
 )

@@ -395,6 +395,7 @@ def test_the_first_call_of_a_loop_can_be_cancelled_after_any_step(
     assert sum(cancelled) >= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(

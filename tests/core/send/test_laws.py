@@ -46,6 +46,8 @@ from rerank_core._send.drivers import AsyncDriver, BlockingDriver
 from rerank_core._send.effects import Clock, Flow, Gather
 from rerank_core._send.exchange import choose_wait
 
+pytestmark = pytest.mark.slow
+
 LATER = 1e-6
 many = settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 Outcome = RerankResponse | RerankError
