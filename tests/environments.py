@@ -3,8 +3,8 @@
 Run `python tests/environments.py infinity litellm_proxy sdks`, or name others of them: it takes
 minutes and gigabytes once, and nothing the second time. `benchmarks` names all those that
 `benchmarks/measure.py` compares, `gates` those of `benchmarks/gates.py`, `frameworks` those that
-`.ci/frameworks` uses. It uses pip rather than uv, so that pip's own configuration decides where the
-CPU build of torch comes from.
+`.ci/frameworks` uses. Where torch is needed it uses pip rather than uv, so that pip's own
+configuration decides where the CPU build comes from; else uv, where it is there.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -65,10 +66,12 @@ class Environment:
         if not python:
             sys.exit(f"{self.name} needs Python 3.11: run this file with it, or put it on PATH.")
         subprocess.run([python, "-m", "venv", "--clear", self.home], check=True)  # noqa: S603 - our own
+        inside = str(self.bin / "python")
+        pip = [inside, "-m", "pip", "install"]
+        if "torch" not in self._stamp and find_spec("uv"):
+            pip = [sys.executable, "-m", "uv", "pip", "install", "--python", inside]
         for step in self.steps:
-            subprocess.run(  # noqa: S603 - our own
-                [self.bin / "python", "-m", "pip", "install", *step], check=True
-            )
+            subprocess.run([*pip, *step], check=True)  # noqa: S603 - our own
         (self.home / "installed.txt").write_text(self._stamp, encoding="utf-8")
 
 
