@@ -70,8 +70,8 @@ class Environment:
         pip = [inside, "-m", "pip", "install"]
         if "torch" not in self._stamp and find_spec("uv"):
             pip = [sys.executable, "-m", "uv", "pip", "install", "--python", inside]
-        for step in self.steps:
-            subprocess.run([*pip, *step], check=True)  # noqa: S603 - our own
+        for step in self.steps:  # away from here, where the workspace leaves Ray and torch out
+            subprocess.run([*pip, *step], check=True, cwd=self.home)  # noqa: S603 - our own
         (self.home / "installed.txt").write_text(self._stamp, encoding="utf-8")
 
 

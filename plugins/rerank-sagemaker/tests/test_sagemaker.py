@@ -237,14 +237,15 @@ def test_a_proxy_at_aws_states_no_region() -> None:
 def test_partitions_and_domains_are_those_of_botocore() -> None:
     """AWS's isolated ones, too."""
     partitions = json.loads(json.dumps(Loader().load_data("endpoints")))["partitions"]
-    for partition in partitions:
+    known = [partition for partition in partitions if partition["regions"]]
+    for partition in known:
         region = next(iter(partition["regions"]))
         service = Service(answer)
         ask(service, aws_region_name=region)
 
         host = f"runtime.sagemaker.{region}.{partition['dnsSuffix']}"
         assert service.requests[0].url.host == host
-    assert len(partitions) > 5
+    assert len(known) >= 4
 
 
 def test_the_region_may_be_the_profile_s(tmp_path: Path) -> None:
