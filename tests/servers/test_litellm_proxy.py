@@ -146,7 +146,7 @@ def test_no_key_is_an_error_that_says_so(
     """A proxy without its database package answers 500, as to any failure of its own."""
     monkeypatch.delenv("LITELLM_PROXY_API_KEY", raising=False)
 
-    with pytest.raises(ServerError, match="missing or wrong key: check api_key="):
+    with pytest.raises(ServerError, match=r"missing or wrong.*check api_key="):
         rerank(**connect(proxy, api_key=None))
 
 
