@@ -44,7 +44,7 @@ SECTIONS: dict[str, tuple[Callable[[], dict[str, Any]], int]] = {
 # What was reached at the worst, beside ten other programs under way: whatever falls behind
 # this is refused. Where it is short of what `goals.py` says must hold, that is still owed.
 REACHED = {
-    "blocking": (1.75, 1.95, 2.6, 1.65, 1.25, 0.75, 0.7, 0.7, 0.75),
+    "blocking": (1.75, 1.95, 3.0, 1.65, 1.25, 0.75, 0.7, 0.7, 0.75),
     "concurrency": (1.0, 0.7, 1.4, 1.8, 1.8),
     "startup": (0.04, 2.0),
     "counts": (0, 1.2),
