@@ -50,6 +50,7 @@ from rerank_core import (
     hookimpl,
     tokens,
 )
+from rerank_core._send.connections import Connections
 
 # httpcore leaves its own generator behind where a call through a proxy is cancelled, and only trio
 # minds.
@@ -539,8 +540,7 @@ def test_a_reranker_that_is_dropped_while_its_loop_ends_harms_nobody(
     """When no task can be started any more; the loop closes the connections itself."""
     late: list[AsyncIterator[None]] = []
 
-    async def drop(reranker: Reranker) -> AsyncIterator[None]:
-        connections = reranker._connections  # noqa: SLF001 - of our own class
+    async def drop(connections: Connections) -> AsyncIterator[None]:
         (clients,) = connections.loops.values()
         try:
             yield
@@ -548,9 +548,10 @@ def test_a_reranker_that_is_dropped_while_its_loop_ends_harms_nobody(
             clients.abandon()
 
     async def main() -> None:
-        reranker = Reranker("m", provider=ScriptedPlugin(), api_base=server.url)
-        await reranker.arerank("q", DOCUMENTS)
-        late.append(drop(reranker))
+        held = Connections()
+        options: dict[str, Any] = {"api_base": server.url, "_connections": held}
+        await Reranker("m", provider=ScriptedPlugin(), **options).arerank("q", DOCUMENTS)
+        late.append(drop(held))
         await anext(late[0])
 
     anyio.run(main, backend=backend)

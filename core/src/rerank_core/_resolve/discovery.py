@@ -6,6 +6,7 @@ own: whatever it breaks, it breaks for whoever named it.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import threading
@@ -43,6 +44,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_wait_for_imports, after_in_child=_locks.clear)
 
 
+@functools.cache
 def import_late(name: str) -> Any:
     """A module that is not imported before it is needed; a fork waits for its import to end."""
     with _locks.setdefault(f"module {name}", threading.Lock()):
