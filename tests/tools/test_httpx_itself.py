@@ -104,6 +104,20 @@ def test_a_clients_own_authentication_and_headers_are_used() -> None:
     assert request.headers["authorization"].startswith("Basic ")
 
 
+def test_over_a_transport_of_the_caller_s_the_request_says_who_sends_it() -> None:
+    """As over connections of core's own; a client of the caller's has its own name."""
+    agents: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        agents.append(request.headers["user-agent"])
+        return httpx.Response(200, json=RANKING)
+
+    options: dict[str, Any] = {"api_base": BASE, "api_key": KEY}
+    rerank(MODEL, "q", DOCUMENTS, http_client=httpx.MockTransport(answer), **options)
+
+    assert agents[0].startswith("rerank-core/")
+
+
 def _requests_logged(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == "httpx"]
 

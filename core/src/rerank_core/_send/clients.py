@@ -93,7 +93,7 @@ def _make(kind: type[Client], url: httpx.URL, *, direct: bool) -> Client:
 def _without_cookies(kind: type[Client], **options: Any) -> Client:
     """A client that does not send a service's cookies back."""
     nowhere = http.cookiejar.DefaultCookiePolicy(allowed_domains=[])
-    return kind(cookies=http.cookiejar.CookieJar(nowhere), **options)
+    return kind(cookies=http.cookiejar.CookieJar(nowhere), headers=HEADERS, **options)
 
 
 @functools.lru_cache(maxsize=4)
