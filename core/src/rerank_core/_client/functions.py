@@ -11,7 +11,7 @@ from rerank_core.records.response import RerankResponse
 
 _MAX_KEPT = 256
 _MAX_KEY_CHARS = 10_000
-_PLAIN = (str, int, float, bool, type(None), type(...))
+_PLAIN = {str, int, float, bool, type(None), type(...)}
 _kept: dict[str, Reranker] = {}
 
 
@@ -158,7 +158,8 @@ def _find_reranker(model: str, *, http_client: Any, **options: Any) -> Reranker:
     """The `Reranker` for these options: a kept one, where all of them are plain values."""
     if http_client is not None:
         return Reranker(model, http_client=http_client, **options)
-    if not _is_plain((model, options)):
+    kinds = {type(model), *map(type, options.values())}
+    if not kinds <= _PLAIN and not _is_plain((model, options)):
         return Reranker(model, _connections=SHARED, **options)
     key = repr((model, options))  # of plain values, it tells all, types among it
     kept = _kept.get(key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import define, field
+from attrs import define
 
 from rerank_core._conclude.status import find_error
 from rerank_core._prepare.requests import Part
@@ -21,13 +21,13 @@ from rerank_core.wire import decode_json
 _PYTHON_S_OWN = (TypeError, IndexError, AttributeError)  # whose words say nothing of a reply
 
 
-@define
+@define(eq=False, repr=False)
 class Page:
     """What a plugin read from one reply, with the reply."""
 
     response: RerankResponse | None
-    payload: JSON = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
+    payload: JSON
+    headers: Mapping[str, str]
     size: int = 0
     following: HTTPRequest | None = None
 

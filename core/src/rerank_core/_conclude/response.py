@@ -28,7 +28,7 @@ _WARNING_CHARS = 500
 _MAX_SHOWN = 40  # characters of a wrong value
 
 
-@define
+@define(eq=False, repr=False)
 class Answer:
     """What came of one part of a call: its pages, and their results in the caller's list."""
 
@@ -43,9 +43,13 @@ def is_complete(part: Part, pages: Sequence[Page]) -> bool:
 
 def conclude(part: Part, pages: Sequence[Page]) -> Answer:
     """Put the pages of one exchange together, and check what core promises of every ranking."""
-    results = [result for page in pages for result in page.results]
-    if len(pages) > 1 or not isinstance(pages[0].results, Fresh):
-        results = [RerankResult(r.index, r.relevance_score, extra=r.extra) for r in results]
+    results = pages[0].results
+    if len(pages) > 1 or not isinstance(results, Fresh):
+        results = [
+            RerankResult(r.index, r.relevance_score, extra=r.extra)
+            for page in pages
+            for r in page.results
+        ]
     check_results(results, len(part.request.documents))
     if len(results) < part.expected:
         message = f"the reply ranks {len(results)} documents where {part.expected} were asked for"
@@ -224,8 +228,9 @@ def complete(
     if not call.return_documents:
         return ranked
     if call.given is call.documents:
-        for result in ranked:
-            result.document = Document(call.given[result.index])
+        chosen = [call.given[result.index] for result in ranked]
+        for result, document in zip(ranked, map(Document, chosen), strict=True):
+            result.document = document
     else:
         for result in ranked:
             result.document = document_at(call, result.index)

@@ -15,7 +15,7 @@ from rerank_core.errors import InvalidRequestError
 from rerank_core.records._text import shown
 
 
-@define
+@define(eq=False, repr=False)
 class Call:
     """What the caller asks: the same for every provider that is tried.
 
@@ -32,9 +32,9 @@ class Call:
         warnings: What of the documents is not ranked.
     """
 
-    query: str = field(repr=False)
-    given: Sequence[Any] = field(repr=False)
-    documents: Sequence[str | Mapping[str, Any]] = field(repr=False)
+    query: str
+    given: Sequence[Any]
+    documents: Sequence[str | Mapping[str, Any]]
     top_n: int | None = None
     rank_fields: tuple[str, ...] | None = None
     return_documents: bool = True

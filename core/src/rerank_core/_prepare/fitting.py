@@ -15,7 +15,7 @@ from rerank_core.facts import Provider
 from rerank_core.wire import encode_json, render_documents
 
 
-@define
+@define(eq=False, repr=False)
 class Fitted:
     """Documents ready to be sent."""
 

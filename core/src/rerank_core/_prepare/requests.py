@@ -32,7 +32,7 @@ _SCHEMES = ("https://", "http://")
 _PORTS = {"http": 80, "https": 443}
 
 
-@define
+@define(eq=False, repr=False)
 class Part:
     """One request's share of a call."""
 
@@ -43,7 +43,7 @@ class Part:
     params: Mapping[str, Any] = field(factory=dict)
 
 
-@define
+@define(eq=False, repr=False)
 class Prepared:
     """A call made ready for one target."""
 

@@ -12,7 +12,7 @@ from attrs.validators import optional
 
 from rerank_core.errors import ConfigurationError, InvalidRequestError
 from rerank_core.facts import APIKeyHeader, Provider
-from rerank_core.records._text import must_be, shown_url
+from rerank_core.records._text import must_be
 
 DEFAULT_TIMEOUT = 60.0
 CONNECT_TIMEOUT = 10.0
@@ -138,24 +138,20 @@ _flag = _of_kind(bool, "True or False")
 _mapping = _of_kind(Mapping, "a mapping")
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class Options:
     """How to reach a provider; see `Reranker` for what each means."""
 
-    api_key: str | None = field(default=None, repr=False, validator=_of_kind(str, "a string"))
-    api_base: str | None = field(
-        default=None, repr=shown_url, validator=_of_kind(str, "a URL as a string")
-    )
+    api_key: str | None = field(default=None, validator=_of_kind(str, "a string"))
+    api_base: str | None = field(default=None, validator=_of_kind(str, "a URL as a string"))
     timeout: Timeout = field(default=Timeout(), converter=to_timeout, validator=_positive)
     max_retries: int = field(default=None, converter=_retries, validator=_at_least(0))
     deadline: float | None = field(default=None, validator=_positive)
     on_failure: Literal["raise", "passthrough"] = field(default="raise", validator=_policy)
     extra_headers: Mapping[str, str] = field(
-        default=None, converter=_copied, repr=False, validator=[_mapping, _headers]
+        default=None, converter=_copied, validator=[_mapping, _headers]
     )
-    extra_body: Mapping[str, Any] = field(
-        default=None, converter=_copied, repr=False, validator=_mapping
-    )
+    extra_body: Mapping[str, Any] = field(default=None, converter=_copied, validator=_mapping)
     drop_params: bool = field(default=False, validator=_flag)
     split_listwise: bool = field(default=False, validator=_flag)
     max_concurrency: int = field(default=4, validator=_at_least(1))
@@ -164,7 +160,7 @@ class Options:
         default=DEFAULT_MAX_RESPONSE_BYTES, validator=optional(_at_least(1))
     )
     client_authorizes: bool = False
-    extra: Mapping[str, Any] = field(factory=dict, repr=False)
+    extra: Mapping[str, Any] = field(factory=dict)
 
     def authorizes(self, facts: Provider) -> bool:
         """Whether the caller takes care of authentication: a header, or the client's own.

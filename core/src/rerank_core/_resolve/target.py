@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from rerank_core._resolve.discovery import find_plugin, hooks_of, still_answers
 from rerank_core._resolve.hints import CALL_PARAMS, leave_out
@@ -26,7 +26,7 @@ from rerank_core.errors import ConfigurationError, RerankError, UnsupportedParam
 from rerank_core.facts import Provider
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Target:
     """One model of one provider: where to, with whose key, by which facts.
 
@@ -44,16 +44,16 @@ class Target:
         warnings: What was left out.
     """
 
-    hooks: ProviderHooks = field(repr=False)
+    hooks: ProviderHooks
     provider: Provider
     model: str
     options: Options
-    provider_options: Mapping[str, Any] = field(repr=False)
+    provider_options: Mapping[str, Any]
     secrets: Mapping[str, Secret]
     params: Mapping[str, Any]
     api_key: Secret | None
     given: frozenset[str]
-    environment: Mapping[str, str | None] = field(repr=False)
+    environment: Mapping[str, str | None]
     warnings: tuple[str, ...] = ()
 
     @property

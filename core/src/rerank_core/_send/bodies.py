@@ -11,6 +11,7 @@ import httpx
 from rerank_core.errors import ResponseParseError
 
 _STEP = 64 * 1024
+_PIECE = 1024 * 1024  # of a request: more of them take more system calls
 _GZIP_BEGINS = 0x1F
 _GZIP = 16 + zlib.MAX_WBITS
 _MAX_ERROR_BYTES = 2**20  # nobody reads more of an error
@@ -27,7 +28,7 @@ class RequestBody(httpx.SyncByteStream, httpx.AsyncByteStream):
         self._whole = whole
 
     def __iter__(self) -> Iterator[bytes]:
-        return (self._whole[at : at + _STEP] for at in range(0, len(self._whole), _STEP))
+        return (self._whole[at : at + _PIECE] for at in range(0, len(self._whole), _PIECE))
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return _Pieces(iter(self))

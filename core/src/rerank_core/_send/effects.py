@@ -13,12 +13,11 @@ from attrs import define, field, frozen
 from rerank_core._resolve.options import Timeout
 from rerank_core._resolve.target import Target
 from rerank_core._send.connections import Connections
-from rerank_core.records._text import shown_url
 
 Flow = Generator[Any, Any, Any]
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Clock:
     """What time it is, and chance; tests bring their own."""
 
@@ -30,16 +29,16 @@ class Clock:
 CLOCK = Clock(time.monotonic, time.time, random.random)
 
 
-@define
+@define(eq=False, repr=False)
 class Route:
     """A target with the connections to it, and what is looked up for it on first use."""
 
     target: Target
     connections: Connections
-    found: dict[str, Any] = field(factory=dict, repr=False)
+    found: dict[str, Any] = field(factory=dict)
 
 
-@define
+@define(eq=False, repr=False)
 class Send:
     """The effect of one HTTP request; its outcome is an `HTTPResponse`, or a `TransportError`.
 
@@ -59,18 +58,18 @@ class Send:
 
     route: Route
     method: str
-    url: str = field(repr=shown_url)
-    headers: Mapping[str, str] = field(repr=False)
-    content: bytes = field(repr=False)
-    auth: Any = field(repr=False)
+    url: str
+    headers: Mapping[str, str]
+    content: bytes
+    auth: Any
     timeout: Timeout
     deadline: float | None
     direct: bool = False
-    sent: Mapping[str, str] | None = field(default=None, repr=False)
+    sent: Mapping[str, str] | None = None
     is_over: bool = False
 
 
-@define
+@define(eq=False, repr=False)
 class Run:
     """The effect of work in this process; its outcome is what the function returns."""
 
@@ -78,7 +77,7 @@ class Run:
     deadline: float | None = None
 
 
-@define
+@define(eq=False, repr=False)
 class Await:
     """The effect of waiting for what another flow does; its outcome is the future's result."""
 
@@ -86,14 +85,14 @@ class Await:
     deadline: float | None
 
 
-@define
+@define(eq=False, repr=False)
 class Sleep:
     """The effect of waiting."""
 
     seconds: float
 
 
-@define
+@define(eq=False, repr=False)
 class Gather:
     """The effect of running flows side by side; its outcome is the list of what they return.
 

@@ -14,8 +14,8 @@ from rerank_core._conclude.status import status_error
 from rerank_core._prepare.requests import Part, encode, follow
 from rerank_core._resolve.secrets import Secret
 from rerank_core._send.authorizing import authorized
-from rerank_core._send.effects import Clock, Flow, Send, Sleep
-from rerank_core._send.turn import Turn, compute, run_if_many
+from rerank_core._send.effects import Clock, Flow, Run, Send, Sleep
+from rerank_core._send.turn import MANY, Turn, compute
 from rerank_core.errors import (
     APIStatusError,
     RateLimitError,
@@ -40,13 +40,13 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
         return (yield from compute(part, part.work, turn))
     request, target, count = part.work, turn.target, len(part.request.documents)
     pages: list[Page] = []
-    asked: set[Secret] = set()
+    asked: list[Secret] = []  # no set: a hash of the first body would be made in vain
     polled, reply = 0.0, None
     try:
         for _ in range(MAX_REPLIES):
             encoding = partial(encode, request, part, target)
             # No local name for the body: frames are shown.
-            question = Secret((request.url, (yield from run_if_many(encoding, count))))
+            question = Secret((request.url, (yield Run(encoding)) if count > MANY else encoding()))
             if request.delay > 0:
                 polled += request.delay
                 yield from _poll(request.delay, polled, turn)
@@ -59,8 +59,8 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
             # A service may point to one page more than there is.
             if page.following is None or is_complete(part, pages):
                 finish = partial(_conclude, part, pages, turn, reply)
-                return (yield from run_if_many(finish, count))
-            asked.add(question)
+                return (yield Run(finish)) if count > MANY else finish()
+            asked.append(question)
             request = follow(page.following, target, request)
         raise ResponseParseError("the service says without end that there is more")  # noqa: TRY301 - described below
     except (ResponseParseError, RequestTimeoutError) as error:
@@ -119,7 +119,8 @@ def _send(part: Part, request: HTTPRequest, question: Secret, turn: Turn) -> Flo
             if not 200 <= reply.status_code < 300:  # noqa: PLR2004 - the good ones
                 raise status_error(target, reply, clock.time(), turn.hide(send=send))
             reading = partial(read_reply, part, target, reply)
-            return reply, (yield from run_if_many(reading, len(part.request.documents)))
+            many = len(part.request.documents) > MANY
+            return reply, (yield Run(reading)) if many else reading()
         except RerankError as error:  # of the way there, authentication included, or in the reply
             failure = turn.describe(error, part, reply, send)
         if attempt > target.options.max_retries or not is_retryable(failure, target.provider):

@@ -26,10 +26,10 @@ from rerank_core.errors import RerankError, ResponseParseError
 from rerank_core.records.exchange import Compute, HTTPResponse
 
 MANY = 1000
-"""Documents; work on more than so many does not run in an event loop."""
+"""Documents; work on more than so many is an effect, so that it does not hold up an event loop."""
 
 
-@define
+@define(eq=False, repr=False)
 class Turn:
     """One model's turn in a call."""
 
@@ -79,17 +79,10 @@ class Turn:
         return error
 
 
-def run_if_many(function: Callable[[], Any], documents: int) -> Flow:
-    """Do work at once, or as an effect where it would hold up an event loop."""
-    if documents > MANY:
-        return (yield Run(function))
-    return function()
-
-
 _calls = itertools.count(1)
 
 
-@define
+@define(eq=False, repr=False)
 class Tally:
     """What is known of a call as a whole, and who is told about it."""
 
@@ -150,7 +143,8 @@ def compute(part: Part, work: Compute, turn: Turn) -> Flow:
     page = read_payload(part, turn.target, payload, HTTPResponse(200))
     if page.following is not None:
         raise turn.target.hooks.source.error("parse_response asked to send after Compute")
-    return (yield from run_if_many(partial(conclude, part, [page]), len(part.request.documents)))
+    finish = partial(conclude, part, [page])
+    return (yield Run(finish)) if len(part.request.documents) > MANY else finish()
 
 
 def _take_steps(work: Compute, turn: Turn) -> Flow:

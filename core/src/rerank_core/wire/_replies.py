@@ -13,6 +13,7 @@ from rerank_core.records.exchange import JSON
 from rerank_core.records.results import BilledUnits, Fresh, Meta, RerankResult, Tokens
 
 _NO_META = Meta()
+_NUMBERS = {int, float}
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -104,8 +105,11 @@ def read_meta(payload: JSON) -> Meta:
 
 def _first(places: Sequence[Mapping[str, Any]], *names: str) -> float | None:
     """The first number under one of the names, the better name before the better place."""
-    found = (place.get(name) for name in names for place in places)
-    return next((value for value in found if type(value) in {int, float}), None)
+    for name in names:
+        for place in places:
+            if type(value := place.get(name)) in _NUMBERS:
+                return value
+    return None
 
 
 def _mapping(value: JSON, name: str) -> Mapping[str, Any]:
