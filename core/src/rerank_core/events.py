@@ -16,7 +16,7 @@ from rerank_core.records._text import shown_url
 from rerank_core.records.response import RerankResponse
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class Event:
     """What all events have.
 
@@ -31,7 +31,7 @@ class Event:
     model: str
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class CallStarted(Event):
     """A call begins; provider and model are the first that it will ask.
 
@@ -50,7 +50,7 @@ class CallStarted(Event):
     inputs: Sequence[Any] = field(repr=False)
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class CallEnded(Event):
     """A call has ended; provider and model are those that answered, where one did.
 
@@ -67,7 +67,7 @@ class CallEnded(Event):
     error: BaseException | None
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class PartStarted(Event):
     """A part of a call begins: one request's share of a split list, or a fallback's turn.
 
@@ -82,7 +82,7 @@ class PartStarted(Event):
     documents: int
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class PartEnded(Event):
     """A part of a call has ended.
 
@@ -97,7 +97,7 @@ class PartEnded(Event):
     error: BaseException | None
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class AttemptStarted(Event):
     """A request is sent.
 
@@ -114,7 +114,7 @@ class AttemptStarted(Event):
     url: str
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class AttemptEnded(Event):
     """A request was answered, or failed.
 
@@ -137,7 +137,7 @@ class AttemptEnded(Event):
     error: BaseException | None
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class Waited(Event):
     """A failed request will be sent again after a wait, which begins now.
 
@@ -152,7 +152,7 @@ class Waited(Event):
     error: BaseException
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class FallbackTaken(Event):
     """Another model is asked; provider and model are its.
 
@@ -163,7 +163,7 @@ class FallbackTaken(Event):
     error: BaseException
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class PassedThrough(Event):
     """All models have failed, and the caller's own order is returned.
 
