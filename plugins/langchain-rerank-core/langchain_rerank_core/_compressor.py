@@ -39,30 +39,36 @@ class RerankCompressor(BaseDocumentCompressor):
         score_threshold: Documents with a lower score are left out; those without one stay.
         metadata_fields: Fields of the metadata that are ranked together with the text, where a
             document has them.
+        reranker: What ranks, instead of `model`, `api_key` and `options`: a `Reranker`, or what
+            is called like one, for example a `rerank_cache.Cached`. It is never closed here, and
+            left out of `model_dump`; only parameters of a call may stand in `options` beside it.
         options: Any option of `rerank_core.Reranker`, and any parameter that this provider knows,
             `{"priority": 10}` for example. Not shown by `repr`.
         **more: Further options, written as keywords: `timeout=5`.
 
     Raises:
         pydantic.ValidationError: A setting of another type, or out of range.
+        ValueError: Neither `model` nor `reranker`, or `reranker` beside settings of another one.
     """
 
-    model: str = Field(frozen=True)
+    model: str | None = Field(default=None, frozen=True)
     top_n: int | None = Field(default=None, ge=1)
     api_key: SecretStr | None = Field(default=None, frozen=True)
     score_threshold: float | None = None
     metadata_fields: tuple[str, ...] = ()
+    reranker: Any = Field(default=None, frozen=True, exclude=True)
     options: dict[str, Any] = Field(default_factory=dict, frozen=True, repr=False)
     _lazy: LazyReranker = PrivateAttr(default_factory=LazyReranker)
 
     def __init__(
         self,
-        model: str,
+        model: str | None = None,
         *,
         top_n: int | None = None,
         api_key: SecretStr | str | None = None,
         score_threshold: float | None = None,
         metadata_fields: Sequence[str] = (),
+        reranker: Any = None,
         options: Mapping[str, Any] | None = None,
         **more: Any,
     ) -> None:
@@ -72,8 +78,10 @@ class RerankCompressor(BaseDocumentCompressor):
             api_key=api_key,
             score_threshold=score_threshold,
             metadata_fields=metadata_fields,
+            reranker=reranker,
             options={**(options or {}), **more},
         )
+        self._check()
 
     def compress_documents(
         self,
@@ -100,7 +108,7 @@ class RerankCompressor(BaseDocumentCompressor):
             return []
 
         def rank(_: object) -> list[Document]:
-            reranker = self._lazy.get(self._make_reranker)
+            reranker = self._asked()
             response = reranker.rerank(query, self._texts(documents), **self._params(params))
             return self._ranked(documents, response)
 
@@ -119,7 +127,7 @@ class RerankCompressor(BaseDocumentCompressor):
             return []
 
         async def rank(_: object) -> list[Document]:
-            reranker = self._lazy.get(self._make_reranker)
+            reranker = self._asked()
             response = await reranker.arerank(query, self._texts(documents), **self._params(params))
             return self._ranked(documents, response)
 
@@ -139,11 +147,28 @@ class RerankCompressor(BaseDocumentCompressor):
         copied._lazy = LazyReranker()  # noqa: SLF001 - of this class
         return copied
 
+    def _asked(self) -> Any:
+        """What ranks: the caller's own reranker, or one that is made on first use."""
+        self._check()
+        return self._lazy.get(self._make_reranker) if self.reranker is None else self.reranker
+
+    def _check(self) -> None:
+        """Refuse a reranker beside what another one would be made of, and neither."""
+        if self.reranker is None and self.model is None:
+            raise ValueError("Give model, or reranker.")
+        others = {"model": self.model, "api_key": self.api_key, **self.options}
+        given = [name for name in others if name not in _OF_A_CALL and others[name] is not None]
+        if self.reranker is not None and given:
+            raise ValueError(
+                f"reranker comes with its own settings: leave out {', '.join(given)} here, "
+                "and make the reranker with them"
+            )
+
     def _make_reranker(self) -> Reranker:
         options = {name: value for name, value in self.options.items() if name not in _OF_A_CALL}
         if self.api_key is not None:
             options["api_key"] = self.api_key.get_secret_value()
-        return Reranker(self.model, **options)
+        return Reranker(self.model or "", **options)
 
     def _params(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters of one call: those of the configuration, and what the caller gave."""

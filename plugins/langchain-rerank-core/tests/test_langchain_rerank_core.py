@@ -22,7 +22,8 @@ from langchain_tests.integration_tests import RetrieversIntegrationTests
 from pydantic import SecretStr, ValidationError
 
 from langchain_rerank_core import RerankCompressor
-from rerank_core import MissingAPIKeyError, RateLimitError
+from rerank_cache import Cached, MemoryStore
+from rerank_core import MissingAPIKeyError, RateLimitError, Reranker
 from service import Service
 
 KEY = "sk-test-0123456789"
@@ -324,6 +325,56 @@ def test_a_copy_with_another_model_asks_that_model() -> None:
     assert service.body["model"] == "rerank-v4.0-pro"
     with pytest.raises(ValidationError, match="frozen"):
         ranker.model = "cohere/rerank-v4.0-pro"
+
+
+def cached(service: Service) -> Cached:
+    """A reranker of the caller's own, with scores kept in front of it."""
+    sends = Reranker("cohere/rerank-v3.5", api_key=KEY, max_retries=0, http_client=service)
+    return Cached(sends, MemoryStore())
+
+
+@both_ways
+def test_what_is_cached_is_not_sent_again(compress: Compress) -> None:
+    """By a reranker that is handed over; what a call takes may stand in the options."""
+    service = Service(backwards)
+    ranker = RerankCompressor(reranker=cached(service), top_n=1, max_tokens_per_doc=64)
+
+    first = compress(ranker, DOCUMENTS[:2], "capital")
+    again = compress(ranker, DOCUMENTS[:2], "capital")
+
+    assert [document.id for document in first] == ["2"]
+    assert again == first
+    assert len(service.requests) == 1
+    assert service.body["max_tokens_per_doc"] == 64
+    assert ranker.reranker.info.cached_calls == 1
+
+
+def test_a_reranker_that_is_handed_over_is_not_closed() -> None:
+    """Nor is it taken into a dump or a pickle."""
+    with Reranker("local/bm25") as reranker:
+        ranker = RerankCompressor(reranker=reranker, top_n=1)
+        ranker.close()
+        asyncio.run(ranker.aclose())
+
+        assert ranker.compress_documents(DOCUMENTS, "Paris")[0].id == "2"
+        assert copy.copy(ranker).reranker is reranker
+        assert "reranker" not in ranker.model_dump()
+        with pytest.raises(TypeError, match="cannot be pickled"):
+            pickle.dumps(ranker)
+
+
+def test_a_reranker_is_not_given_beside_what_another_is_made_of() -> None:
+    """Nor is neither given; the error says what to do."""
+    reranker = cached(Service())
+    settings: dict[str, Any] = {"api_key": KEY, "timeout": 5}
+
+    with pytest.raises(ValueError, match="leave out model, api_key, timeout here"):
+        RerankCompressor("cohere/rerank-v3.5", reranker=reranker, **settings)
+    with pytest.raises(ValueError, match="Give model, or reranker"):
+        RerankCompressor()
+    late = RerankCompressor(reranker=reranker).model_copy(update={"model": "local/bm25"})
+    with pytest.raises(ValueError, match="leave out model here"):
+        late.compress_documents(DOCUMENTS, "capital")
 
 
 def test_nothing_secret_is_shown() -> None:

@@ -32,7 +32,8 @@ from llama_index.core.schema import (
 from pydantic import SecretStr, ValidationError
 
 from llama_index.postprocessor.rerank_core import RerankPostprocessor
-from rerank_core import MissingAPIKeyError, RateLimitError
+from rerank_cache import Cached, MemoryStore
+from rerank_core import MissingAPIKeyError, RateLimitError, Reranker
 from service import Service
 
 KEY = "sk-test-0123456789"
@@ -400,6 +401,64 @@ def test_a_copy_with_another_model_asks_that_model() -> None:
     assert service.body["model"] == "rerank-v4.0-pro"
     with pytest.raises(ValidationError, match="frozen"):
         ranker.model = "cohere/rerank-v4.0-pro"
+
+
+def cached(service: Service) -> Cached:
+    """A reranker of the caller's own, with scores kept in front of it."""
+    sends = Reranker("cohere/rerank-v3.5", api_key=KEY, max_retries=0, http_client=service)
+    return Cached(sends, MemoryStore())
+
+
+@both_ways
+def test_what_is_cached_is_not_sent_again(process: Process) -> None:
+    """By a reranker that is handed over; events name its model."""
+    service, callbacks = Service(backwards), Callbacks()
+    ranker = RerankPostprocessor(
+        reranker=cached(service),
+        top_n=2,
+        max_tokens_per_doc=64,
+        callback_manager=CallbackManager([callbacks]),
+    )
+
+    first = process(ranker, some_nodes(), query_str="capital")
+    again = process(ranker, some_nodes(), query_str="capital")
+
+    assert [(node.node_id, node.score) for node in first] == [("2", 0.9), ("1", 0.8)]
+    assert [(node.node_id, node.score) for node in again] == [("2", 0.9), ("1", 0.8)]
+    assert len(service.requests) == 1
+    assert service.body["max_tokens_per_doc"] == 64
+    [payload, *_] = [seen for when, _, seen in callbacks.seen if when == "start"]
+    assert payload is not None
+    assert payload[EventPayload.MODEL_NAME] == "cohere/rerank-v3.5"
+
+
+def test_a_reranker_that_is_handed_over_is_not_closed() -> None:
+    """Nor is it taken into a dictionary or a pickle; a dictionary is read back beside one."""
+    with Reranker("local/bm25") as reranker:
+        ranker = RerankPostprocessor(reranker=reranker, top_n=1)
+        ranker.close()
+        asyncio.run(ranker.aclose())
+        read = RerankPostprocessor.from_dict(ranker.to_dict(), reranker=reranker)
+
+        for each in (ranker, copy.copy(ranker), read):
+            assert each.postprocess_nodes(some_nodes(), query_str="Paris")[0].node_id == "1"
+        assert "reranker" not in ranker.to_dict()
+        with pytest.raises(TypeError, match="cannot be pickled"):
+            pickle.dumps(ranker)
+
+
+def test_a_reranker_is_not_given_beside_what_another_is_made_of() -> None:
+    """Nor is neither given; the error says what to do."""
+    reranker = cached(Service())
+    settings: dict[str, Any] = {"api_key": KEY, "http_client": Service(), "timeout": 5}
+
+    with pytest.raises(ValueError, match="leave out model, api_key, http_client, timeout here"):
+        RerankPostprocessor("cohere/rerank-v3.5", reranker=reranker, **settings)
+    with pytest.raises(ValueError, match="Give model, or reranker"):
+        RerankPostprocessor()
+    late = RerankPostprocessor(reranker=reranker).model_copy(update={"model": "local/bm25"})
+    with pytest.raises(ValueError, match="leave out model here"):
+        late.postprocess_nodes(some_nodes(), query_str="capital")
 
 
 def test_the_key_is_not_shown() -> None:

@@ -17,7 +17,8 @@ from haystack.document_stores.in_memory import InMemoryDocumentStore
 from haystack.utils import Secret
 
 from haystack_integrations.components.rankers.rerank_core import RerankCoreRanker
-from rerank_core import MissingAPIKeyError, RateLimitError
+from rerank_cache import Cached, MemoryStore
+from rerank_core import MissingAPIKeyError, RateLimitError, Reranker
 from service import Service
 
 KEY = "sk-test-0123456789"
@@ -304,6 +305,65 @@ def test_a_used_ranker_is_copied_with_all_its_settings(copied: Any) -> None:
 
     assert other.run("capital", DOCUMENTS)["documents"][0].id == "3"
     assert used.run("Paris", DOCUMENTS)["documents"][0].id == "2"
+
+
+def cached(service: Service) -> Cached:
+    """A reranker of the caller's own, with scores kept in front of it."""
+    sends = Reranker("cohere/rerank-v3.5", api_key=KEY, max_retries=0, http_client=service)
+    return Cached(sends, MemoryStore())
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_what_is_cached_is_not_sent_again(*, is_async: bool) -> None:
+    """By a reranker that is handed over, in a pipeline."""
+    service = Service(backwards)
+    pipeline = Pipeline()
+    pipeline.add_component(
+        "ranker", RerankCoreRanker(reranker=cached(service), top_k=1, max_tokens_per_doc=64)
+    )
+    asked = {"ranker": {"query": "capital", "documents": DOCUMENTS[:2]}}
+
+    first, again = (
+        asyncio.run(pipeline.run_async(asked)) if is_async else pipeline.run(asked)
+        for _ in range(2)
+    )
+
+    assert [document.id for document in first["ranker"]["documents"]] == ["2"]
+    assert again["ranker"]["documents"] == first["ranker"]["documents"]
+    assert (first["ranker"]["meta"]["cost"], again["ranker"]["meta"]["cost"]) == (0.002, 0.0)
+    assert len(service.requests) == 1
+    assert service.body["max_tokens_per_doc"] == 64
+
+
+def test_a_reranker_that_is_handed_over_is_not_closed() -> None:
+    """Nor is it written or pickled, and whoever tries is told."""
+    with Reranker("local/bm25") as reranker:
+        handed = RerankCoreRanker(reranker=reranker, top_k=1)
+        handed.warm_up()
+        handed.close()
+        asyncio.run(handed.close_async())
+
+        for each in (handed, copy.copy(handed)):
+            assert each.run("Paris", DOCUMENTS)["documents"][0].id == "2"
+        with pytest.raises(ValueError, match="give model and options instead"):
+            handed.to_dict()
+        with pytest.raises(TypeError, match="cannot be pickled"):
+            pickle.dumps(handed)
+
+
+def test_a_reranker_is_not_given_beside_what_another_is_made_of() -> None:
+    """Nor is neither given; the error says what to do."""
+    reranker = cached(Service())
+    key = Secret.from_token(KEY)
+
+    with pytest.raises(ValueError, match="leave out model, api_key, timeout here"):
+        RerankCoreRanker("cohere/rerank-v3.5", api_key=key, reranker=reranker, timeout=5)
+    with pytest.raises(ValueError, match="Give model, or reranker"):
+        RerankCoreRanker()
+    late = RerankCoreRanker(reranker=reranker)
+    late.model = "local/bm25"
+    with pytest.raises(ValueError, match="leave out model here"):
+        late.run("capital", DOCUMENTS)
 
 
 def test_the_key_is_not_shown() -> None:

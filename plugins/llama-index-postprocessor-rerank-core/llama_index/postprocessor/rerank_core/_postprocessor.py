@@ -47,6 +47,10 @@ class RerankPostprocessor(BaseNodePostprocessor):
         keep_retrieval_score: Whether to keep the score that a node came with under
             `metadata["retrieval_score"]`, of a copy of the node.
         http_client: A client or transport to send with. Left out of `to_dict` and of pickles.
+        reranker: What ranks, instead of `model`, `api_key`, `http_client` and `options`: a
+            `Reranker`, or what is called like one, for example a `rerank_cache.Cached`. It is
+            never closed here, and left out of `to_dict`; with one, nothing can be pickled. Only
+            parameters of a call may stand in `options` beside it.
         options: Any other option of `rerank_core.Reranker`, and any parameter that this provider
             knows, `{"priority": 10}` for example. Not shown by `repr`.
         callback_manager: Told of a `RERANKING` event.
@@ -54,27 +58,30 @@ class RerankPostprocessor(BaseNodePostprocessor):
 
     Raises:
         pydantic.ValidationError: A setting of another type, or out of range.
+        ValueError: Neither `model` nor `reranker`, or `reranker` beside settings of another one.
     """
 
-    model: str = Field(frozen=True)
+    model: str | None = Field(default=None, frozen=True)
     top_n: int | None = Field(default=None, ge=1)
     api_key: SecretStr | None = Field(default=None, frozen=True, exclude=True)
     metadata_mode: MetadataMode = MetadataMode.EMBED
     keep_retrieval_score: bool = False
     options: dict[str, Any] = Field(default_factory=dict, frozen=True, repr=False)
-    # No field: pickling would take one that cannot be pickled away from the original.
+    # No fields: pickling would take one that cannot be pickled away from the original.
     _http_client: Any = PrivateAttr(default=None)
+    _reranker: Any = PrivateAttr(default=None)
     _lazy: LazyReranker = PrivateAttr(default_factory=LazyReranker)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one of the user's decisions
         self,
-        model: str,
+        model: str | None = None,
         *,
         top_n: int | None = None,
         api_key: SecretStr | str | None = None,
         metadata_mode: MetadataMode = MetadataMode.EMBED,
         keep_retrieval_score: bool = False,
         http_client: Any = None,
+        reranker: Any = None,
         options: Mapping[str, Any] | None = None,
         callback_manager: CallbackManager | None = None,
         **more: Any,
@@ -90,6 +97,8 @@ class RerankPostprocessor(BaseNodePostprocessor):
         }
         super().__init__(**fields)
         self._http_client = http_client
+        self._reranker = reranker
+        self._check()
 
     @classmethod
     def class_name(cls) -> str:
@@ -109,13 +118,18 @@ class RerankPostprocessor(BaseNodePostprocessor):
         copied._lazy = LazyReranker()  # noqa: SLF001 - of this class
         return copied
 
+    def __getstate__(self) -> dict[str, Any]:
+        if self._reranker is not None:  # which LlamaIndex would leave out, so that nothing ranks
+            raise TypeError("what has a reranker cannot be pickled: make another one instead")
+        return super().__getstate__()
+
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
         query = _required(query_bundle)
         with self._telling(nodes, query_bundle) as ranked:
             if nodes:
-                reranker = self._lazy.get(self._make_reranker)
+                reranker = self._asked()
                 response = reranker.rerank(query, self._texts(nodes), **self._params())
                 self._conclude(nodes, response, ranked)
         return ranked.nodes
@@ -127,7 +141,7 @@ class RerankPostprocessor(BaseNodePostprocessor):
         query = _required(query_bundle)
         with self._telling(nodes, query_bundle) as ranked:
             if nodes:
-                reranker = self._lazy.get(self._make_reranker)
+                reranker = self._asked()
                 response = await reranker.arerank(query, self._texts(nodes), **self._params())
                 self._conclude(nodes, response, ranked)
         return ranked.nodes
@@ -141,12 +155,12 @@ class RerankPostprocessor(BaseNodePostprocessor):
         top_n = len(nodes) if self.top_n is None else self.top_n
         payload: dict[str, Any] = {
             EventPayload.NODES: nodes,
-            EventPayload.MODEL_NAME: self.model,
+            EventPayload.MODEL_NAME: self._name,
             EventPayload.QUERY_STR: query_bundle and query_bundle.query_str,
             EventPayload.TOP_K: top_n,
         }
         dispatcher.event(
-            ReRankStartEvent(query=query_bundle, nodes=nodes, top_n=top_n, model_name=self.model)
+            ReRankStartEvent(query=query_bundle, nodes=nodes, top_n=top_n, model_name=self._name)
         )
         try:
             with self.callback_manager.event(CBEventType.RERANKING, payload=payload) as event:
@@ -155,11 +169,38 @@ class RerankPostprocessor(BaseNodePostprocessor):
         finally:
             dispatcher.event(ReRankEndEvent(nodes=ranked.nodes, tags=ranked.tags))
 
+    @property
+    def _name(self) -> str:
+        """What events and the log call the model."""
+        return self.model or f"{self._reranker.provider}/{self._reranker.model}"
+
+    def _asked(self) -> Any:
+        """What ranks: the caller's own reranker, or one that is made on first use."""
+        self._check()
+        return self._lazy.get(self._make_reranker) if self._reranker is None else self._reranker
+
+    def _check(self) -> None:
+        """Refuse a reranker beside what another one would be made of, and neither."""
+        if self._reranker is None and self.model is None:
+            raise ValueError("Give model, or reranker.")
+        others = {
+            "model": self.model,
+            "api_key": self.api_key,
+            "http_client": self._http_client,
+            **self.options,
+        }
+        given = [name for name in others if name not in _OF_A_CALL and others[name] is not None]
+        if self._reranker is not None and given:
+            raise ValueError(
+                f"reranker comes with its own settings: leave out {', '.join(given)} here, "
+                "and make the reranker with them"
+            )
+
     def _make_reranker(self) -> Reranker:
         options = {name: value for name, value in self.options.items() if name not in _OF_A_CALL}
         if self.api_key is not None:
             options["api_key"] = self.api_key.get_secret_value()
-        return Reranker(self.model, http_client=self._http_client, **options)
+        return Reranker(self.model or "", http_client=self._http_client, **options)
 
     def _params(self) -> dict[str, Any]:
         usual = {name: self.options[name] for name in _OF_A_CALL if name in self.options}
@@ -174,7 +215,7 @@ class RerankPostprocessor(BaseNodePostprocessor):
     ) -> None:
         """Put the nodes into the order of the response, and say what else it says."""
         for warning in response.warnings:
-            _logger.warning("%s: %s", self.model, warning)
+            _logger.warning("%s: %s", self._name, warning)
         ranked.tags.update(
             provider=response.provider,
             model=response.model,

@@ -35,22 +35,27 @@ class RerankCoreRanker:
         meta_fields_to_embed: Fields of the meta that stand before the content in what is ranked,
             where a document has them.
         meta_data_separator: What stands between these fields and the content.
+        reranker: What ranks, instead of `model`, `api_key` and `options`: a `Reranker`, or what
+            is called like one, for example a `rerank_cache.Cached`. It is never closed here, and
+            `to_dict` refuses; only parameters of a call may stand in `options` beside it.
         **options: Any option of `rerank_core.Reranker`, and any parameter that this provider
             knows: `timeout=5`, `priority=10`. A `Secret` among them is resolved on first use.
 
     Raises:
-        ValueError: `top_k` is below 1.
+        ValueError: `top_k` is below 1; neither `model` nor `reranker`; or `reranker` beside
+            settings of another one.
     """
 
     def __init__(
         self,
-        model: str,
+        model: str | None = None,
         *,
         top_k: int | None = None,
         api_key: Secret | None = None,
         score_threshold: float | None = None,
         meta_fields_to_embed: Sequence[str] | None = None,
         meta_data_separator: str = "\n",
+        reranker: Any = None,
         **options: Any,
     ) -> None:
         _check_top_k(top_k)
@@ -60,12 +65,14 @@ class RerankCoreRanker:
         self.score_threshold = score_threshold
         self.meta_fields_to_embed = list(meta_fields_to_embed or ())
         self.meta_data_separator = meta_data_separator
+        self.reranker = reranker
         self.options = options
+        self._check()
         self._lazy = LazyReranker()
 
     def warm_up(self) -> None:
         """Resolve the model and its key; nothing the second time."""
-        self._lazy.get(self._make_reranker)
+        self._asked()
 
     def close(self) -> None:
         """Close the connections of blocking calls."""
@@ -76,7 +83,16 @@ class RerankCoreRanker:
         await self._lazy.aclose()
 
     def to_dict(self) -> dict[str, Any]:
-        """Write the configuration; a `Secret` as the variables it comes from."""
+        """Write the configuration; a `Secret` as the variables it comes from.
+
+        Raises:
+            ValueError: There is a `reranker`, or a `Secret` that is a token.
+        """
+        if self.reranker is not None:
+            raise ValueError(
+                "what has a reranker cannot be serialized: give model and options instead, or "
+                "add it to the pipeline in code"
+            )
         return default_to_dict(
             self,
             model=self.model,
@@ -115,7 +131,7 @@ class RerankCoreRanker:
         _check_top_k(top_k)
         if not documents:
             return {"documents": [], "meta": {}}
-        reranker = self._lazy.get(self._make_reranker)
+        reranker = self._asked()
         response = reranker.rerank(query, self._texts(documents), **self._params(top_k))
         return self._ranked(documents, response)
 
@@ -127,7 +143,7 @@ class RerankCoreRanker:
         _check_top_k(top_k)
         if not documents:
             return {"documents": [], "meta": {}}
-        reranker = self._lazy.get(self._make_reranker)
+        reranker = self._asked()
         response = await reranker.arerank(query, self._texts(documents), **self._params(top_k))
         return self._ranked(documents, response)
 
@@ -135,13 +151,30 @@ class RerankCoreRanker:
         """What copies and pickles take along: everything but the `Reranker`."""
         return {**self.__dict__, "_lazy": LazyReranker()}
 
+    def _asked(self) -> Any:
+        """What ranks: the caller's own reranker, or one that is made on first use."""
+        self._check()
+        return self._lazy.get(self._make_reranker) if self.reranker is None else self.reranker
+
+    def _check(self) -> None:
+        """Refuse a reranker beside what another one would be made of, and neither."""
+        if self.reranker is None and self.model is None:
+            raise ValueError("Give model, or reranker.")
+        others = {"model": self.model, "api_key": self.api_key, **self.options}
+        given = [name for name in others if name not in _OF_A_CALL and others[name] is not None]
+        if self.reranker is not None and given:
+            raise ValueError(
+                f"reranker comes with its own settings: leave out {', '.join(given)} here, "
+                "and make the reranker with them"
+            )
+
     def _make_reranker(self) -> Reranker:
         options: dict[str, Any] = {
             name: value.resolve_value() if isinstance(value, Secret) else value
             for name, value in {**self.options, "api_key": self.api_key}.items()
             if name not in _OF_A_CALL
         }
-        return Reranker(self.model, **options)
+        return Reranker(self.model or "", **options)
 
     def _params(self, top_k: int | None) -> dict[str, Any]:
         usual = {name: self.options[name] for name in _OF_A_CALL if name in self.options}
