@@ -36,11 +36,6 @@ class Answer:
     results: list[RerankResult]
 
 
-def is_complete(part: Part, pages: Sequence[Page]) -> bool:
-    """Whether the pages have all the results that the service owes."""
-    return sum(len(page.results) for page in pages) >= part.expected
-
-
 def conclude(part: Part, pages: Sequence[Page]) -> Answer:
     """Put the pages of one exchange together, and check what core promises of every ranking."""
     results = pages[0].results

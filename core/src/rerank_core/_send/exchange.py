@@ -9,7 +9,7 @@ from typing import Any
 
 from rerank_core import events
 from rerank_core._conclude.reading import Page, read_reply
-from rerank_core._conclude.response import Answer, conclude, is_complete
+from rerank_core._conclude.response import Answer, conclude
 from rerank_core._conclude.status import status_error
 from rerank_core._prepare.requests import Part, encode, follow
 from rerank_core._resolve.secrets import Secret
@@ -57,7 +57,8 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
                 pages.append(page)
                 _bound(pages, turn)
             # A service may point to one page more than there is.
-            if page.following is None or is_complete(part, pages):
+            found = sum(len(page.results) for page in pages)
+            if page.following is None or found >= part.expected:
                 finish = partial(_conclude, part, pages, turn, reply)
                 return (yield Run(finish)) if count > MANY else finish()
             asked.append(question)
