@@ -41,12 +41,12 @@ SECTIONS: dict[str, tuple[Callable[[], dict[str, Any]], int]] = {
 }
 
 
-# What was reached at the worst, beside ten other programs under way: whatever falls behind
-# this is refused. Where it is short of what `goals.py` says must hold, that is still owed.
+# What was reached, and a fifth more for a machine that does something else beside: whatever
+# falls behind this is refused. Where it is short of what `goals.py` says must hold, that is owed.
 REACHED = {
-    "blocking": (1.75, 1.95, 3.0, 1.65, 1.25, 0.75, 0.7, 0.7, 0.75),
-    "concurrency": (1.0, 0.7, 1.4, 1.8, 1.8),
-    "startup": (0.04, 2.0),
+    "blocking": (1.5, 1.7, 2.7, 1.4, 0.95, 0.6, 0.5, 0.5, 0.6),
+    "concurrency": (1.3, 1.0, 2.2, 2.2, 2.0),
+    "startup": (0.035, 1.65),
     "counts": (0, 1.2),
 }
 
