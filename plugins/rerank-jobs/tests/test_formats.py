@@ -294,6 +294,16 @@ def test_a_table_comes_out_in_its_order_with_errors_as_a_column() -> None:
     assert [row["error"] for row in others] == [None] * 3
 
 
+@pytest.mark.parametrize("name", ["query", "documents"])
+def test_a_null_in_a_table_is_an_error_of_its_row(name: str) -> None:
+    """A column of a table may hold nothing: the other rows are ranked all the same."""
+    row = {"id": "null", "query": "q", "documents": ["x"], name: None}
+    bad, good = rerank_table(pa.Table.from_pylist([row, *rows()[:1]]), MODEL).to_pylist()
+
+    assert f"InvalidRequestError: {MODEL}: {name} must be" in bad["error"]
+    assert good["error"] is None
+
+
 def test_nothing_of_a_row_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Neither query nor documents."""
     caplog.set_level(logging.DEBUG)

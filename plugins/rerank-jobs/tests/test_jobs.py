@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 from job_service import JobService, rank, score
 from rerank_core import AuthenticationError, RerankError, rerank
 from rerank_jobs import Job, JobError
+from rerank_jobs._state import Folder
 
 COMMAND = "import click, rerank_jobs._command as c; g = click.Group(); g.add_command(c.job); g()"
 AT_ONCE = 4
@@ -269,6 +271,26 @@ def test_another_job_is_refused(
     with pytest.raises(JobError, match=named):
         make_job(tmp_path, service, **changed).run()
     assert len(service.bodies) == 3
+
+
+def test_a_job_that_began_in_between_is_not_mixed_with(
+    tmp_path: Path, service: JobService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program may take the output between the look at it and the lock."""
+    write_rows(tmp_path / "in.jsonl", 3)
+    acquire = Folder.acquire
+
+    def after_another(folder: Folder) -> None:
+        monkeypatch.setattr(Folder, "acquire", acquire)
+        with ThreadPoolExecutor() as elsewhere:  # this one has an event loop already
+            elsewhere.submit(make_job(tmp_path, service).run).result()
+        acquire(folder)
+
+    monkeypatch.setattr(Folder, "acquire", after_another)
+    with pytest.raises(JobError, match=r"belongs to another job .*params"):
+        make_job(tmp_path, service, params={"top_n": 1}).run()
+
+    assert [len(row["results"]) for row in read_lines(tmp_path / "out.jsonl")] == [3, 3, 3]
 
 
 def test_another_input_is_refused(tmp_path: Path, service: JobService) -> None:

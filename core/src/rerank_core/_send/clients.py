@@ -96,7 +96,7 @@ def _without_cookies(kind: type[Client], **options: Any) -> Client:
 
 
 class _NoCookies(http.cookiejar.CookieJar):
-    """Keeps no cookie; what takes a tenth of httpx's time, to look for some, is left out."""
+    """Keeps no cookies, and does not look for any."""
 
     def extract_cookies(self, response: Any, request: Any) -> None:
         """Take none."""
