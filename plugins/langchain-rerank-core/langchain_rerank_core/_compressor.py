@@ -13,13 +13,11 @@ from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from pydantic import Field, PrivateAttr, SecretStr
 
-from langchain_rerank_core._lazy import LazyReranker
+from langchain_rerank_core._lazy import OF_A_CALL, LazyReranker, check_settings
 from rerank_core import Reranker, RerankResponse
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import Callbacks
-
-_OF_A_CALL = ("max_chunks_per_doc", "max_tokens_per_doc", "rank_fields")
 
 
 class RerankCompressor(BaseDocumentCompressor):
@@ -154,25 +152,18 @@ class RerankCompressor(BaseDocumentCompressor):
 
     def _check(self) -> None:
         """Refuse a reranker beside what another one would be made of, and neither."""
-        if self.reranker is None and self.model is None:
-            raise ValueError("Give model, or reranker.")
-        others = {"model": self.model, "api_key": self.api_key, **self.options}
-        given = [name for name in others if name not in _OF_A_CALL and others[name] is not None]
-        if self.reranker is not None and given:
-            raise ValueError(
-                f"reranker comes with its own settings: leave out {', '.join(given)} here, "
-                "and make the reranker with them"
-            )
+        others = {"api_key": self.api_key, **self.options}
+        check_settings(self.reranker, self.model, others)
 
     def _make_reranker(self) -> Reranker:
-        options = {name: value for name, value in self.options.items() if name not in _OF_A_CALL}
+        options = {name: value for name, value in self.options.items() if name not in OF_A_CALL}
         if self.api_key is not None:
             options["api_key"] = self.api_key.get_secret_value()
         return Reranker(self.model or "", **options)
 
     def _params(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters of one call: those of the configuration, and what the caller gave."""
-        usual = {name: self.options[name] for name in _OF_A_CALL if name in self.options}
+        usual = {name: self.options[name] for name in OF_A_CALL if name in self.options}
         return {"top_n": self.top_n, "return_documents": False, **usual, **params}
 
     def _texts(self, documents: Sequence[Document]) -> list[str | dict[str, Any]]:

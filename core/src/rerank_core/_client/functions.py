@@ -158,8 +158,7 @@ def _find_reranker(model: str, *, http_client: Any, **options: Any) -> Reranker:
     """The `Reranker` for these options: a kept one, where all of them are plain values."""
     if http_client is not None:
         return Reranker(model, http_client=http_client, **options)
-    kinds = {type(model), *map(type, options.values())}
-    if not kinds <= _PLAIN and not _is_plain((model, options)):
+    if not _is_plain((model, options)):
         return Reranker(model, _connections=SHARED, **options)
     key = repr((model, options))  # of plain values, it tells all, types among it
     kept = _kept.get(key)
@@ -177,7 +176,7 @@ def _is_plain(value: Any) -> bool:
     """Whether a value is made of plain ones, which `repr` tells apart."""
     kind = type(value)
     if kind in {list, tuple}:
-        return all(map(_is_plain, value))
+        return _PLAIN.issuperset(map(type, value)) or all(map(_is_plain, value))
     if kind is dict:
-        return all(type(name) is str and _is_plain(inner) for name, inner in value.items())
+        return {str}.issuperset(map(type, value)) and _is_plain([*value.values()])
     return kind in _PLAIN

@@ -38,13 +38,9 @@ class Answer:
 
 def conclude(part: Part, pages: Sequence[Page]) -> Answer:
     """Put the pages of one exchange together, and check what core promises of every ranking."""
-    results = pages[0].results
-    if len(pages) > 1 or not isinstance(results, Fresh):
-        results = [
-            RerankResult(r.index, r.relevance_score, extra=r.extra)
-            for page in pages
-            for r in page.results
-        ]
+    results = [result for page in pages for result in page.results]
+    if len(pages) > 1 or not isinstance(pages[0].results, Fresh):
+        results = [RerankResult(r.index, r.relevance_score, extra=r.extra) for r in results]
     check_results(results, len(part.request.documents))
     if len(results) < part.expected:
         message = f"the reply ranks {len(results)} documents where {part.expected} were asked for"

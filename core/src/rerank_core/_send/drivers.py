@@ -101,9 +101,6 @@ def _result_of(effect: Await) -> Any:
         raise deadline_passed() from None
 
 
-_NO_SCOPE = contextlib.nullcontext()
-
-
 class AsyncDriver:
     """Runs flows in the running event loop, under asyncio or trio."""
 
@@ -123,8 +120,7 @@ class AsyncDriver:
             flow.close()
 
     async def _carry_out(self, effect: Any) -> Any:
-        deadline = getattr(effect, "deadline", None)
-        with _NO_SCOPE if deadline is None else _deadline_scope(deadline):
+        with _deadline_scope(getattr(effect, "deadline", None)):
             match effect:
                 case Send():
                     return await asend(effect)
@@ -174,8 +170,11 @@ async def _until_done(future: Future[Any]) -> None:
 
 
 @contextlib.contextmanager
-def _deadline_scope(deadline: float) -> Iterator[None]:
+def _deadline_scope(deadline: float | None) -> Iterator[None]:
     """Cancel what is awaited inside at the deadline."""
+    if deadline is None:
+        yield
+        return
     with anyio.move_on_after(remaining(deadline)) as scope:
         yield
     if scope.cancelled_caught:

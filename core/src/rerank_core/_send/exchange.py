@@ -14,8 +14,8 @@ from rerank_core._conclude.status import status_error
 from rerank_core._prepare.requests import Part, encode, follow
 from rerank_core._resolve.secrets import Secret
 from rerank_core._send.authorizing import authorized
-from rerank_core._send.effects import Clock, Flow, Run, Send, Sleep
-from rerank_core._send.turn import MANY, Turn, compute
+from rerank_core._send.effects import Clock, Flow, Send, Sleep
+from rerank_core._send.turn import Turn, compute, run_if_many
 from rerank_core.errors import (
     APIStatusError,
     RateLimitError,
@@ -46,7 +46,7 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
         for _ in range(MAX_REPLIES):
             encoding = partial(encode, request, part, target)
             # No local name for the body: frames are shown.
-            question = Secret((request.url, (yield Run(encoding)) if count > MANY else encoding()))
+            question = Secret((request.url, (yield from run_if_many(encoding, count))))
             if request.delay > 0:
                 polled += request.delay
                 yield from _poll(request.delay, polled, turn)
@@ -60,7 +60,7 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
             found = sum(len(page.results) for page in pages)
             if page.following is None or found >= part.expected:
                 finish = partial(_conclude, part, pages, turn, reply)
-                return (yield Run(finish)) if count > MANY else finish()
+                return (yield from run_if_many(finish, count))
             asked.append(question)
             request = follow(page.following, target, request)
         raise ResponseParseError("the service says without end that there is more")  # noqa: TRY301 - described below
@@ -120,8 +120,7 @@ def _send(part: Part, request: HTTPRequest, question: Secret, turn: Turn) -> Flo
             if not 200 <= reply.status_code < 300:  # noqa: PLR2004 - the good ones
                 raise status_error(target, reply, clock.time(), turn.hide(send=send))
             reading = partial(read_reply, part, target, reply)
-            many = len(part.request.documents) > MANY
-            return reply, (yield Run(reading)) if many else reading()
+            return reply, (yield from run_if_many(reading, len(part.request.documents)))
         except RerankError as error:  # of the way there, authentication included, or in the reply
             failure = turn.describe(error, part, reply, send)
         if attempt > target.options.max_retries or not is_retryable(failure, target.provider):

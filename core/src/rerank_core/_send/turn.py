@@ -26,7 +26,7 @@ from rerank_core.errors import RerankError, ResponseParseError
 from rerank_core.records.exchange import Compute, HTTPResponse
 
 MANY = 1000
-"""Documents; work on more than so many is an effect, so that it does not hold up an event loop."""
+"""Documents; work on more than so many does not run in an event loop."""
 
 
 @define(eq=False, repr=False)
@@ -77,6 +77,13 @@ class Turn:
             error.retry_after = read_retry_after(found.headers, resets, now)
         describe(error, target, hide, reply)
         return error
+
+
+def run_if_many(function: Callable[[], Any], documents: int) -> Flow:
+    """Do work at once, or as an effect where it would hold up an event loop."""
+    if documents > MANY:
+        return (yield Run(function))
+    return function()
 
 
 _calls = itertools.count(1)
@@ -143,8 +150,7 @@ def compute(part: Part, work: Compute, turn: Turn) -> Flow:
     page = read_payload(part, turn.target, payload, HTTPResponse(200))
     if page.following is not None:
         raise turn.target.hooks.source.error("parse_response asked to send after Compute")
-    finish = partial(conclude, part, [page])
-    return (yield Run(finish)) if len(part.request.documents) > MANY else finish()
+    return (yield from run_if_many(partial(conclude, part, [page]), len(part.request.documents)))
 
 
 def _take_steps(work: Compute, turn: Turn) -> Flow:

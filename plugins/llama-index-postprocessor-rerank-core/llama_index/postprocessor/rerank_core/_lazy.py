@@ -1,11 +1,37 @@
-"""A `Reranker` that is made on first use."""
+"""What ranks: a reranker that is handed over, or a `Reranker` that is made on first use."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from rerank_core import Reranker
+
+OF_A_CALL = ("max_chunks_per_doc", "max_tokens_per_doc", "rank_fields")
+"""The options that are parameters of each call, so that they may stand beside a reranker."""
+
+
+def check_settings(reranker: Any, model: str | None, others: Mapping[str, Any]) -> None:
+    """Refuse a reranker beside what another one would be made of, and neither.
+
+    Args:
+        reranker: What was handed over, or `None`.
+        model: Which model is asked, where no reranker was handed over.
+        others: What else a `Reranker` would be made of; `None` is not given.
+
+    Raises:
+        ValueError: It says what to leave out, or to give.
+    """
+    if reranker is None and model is None:
+        raise ValueError("Give model, or reranker.")
+    settings = {"model": model, **others}
+    given = [name for name in settings if name not in OF_A_CALL and settings[name] is not None]
+    if reranker is not None and given:
+        raise ValueError(
+            f"reranker comes with its own settings: leave out {', '.join(given)} here, "
+            "and make the reranker with them"
+        )
 
 
 class LazyReranker:

@@ -19,10 +19,9 @@ from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRan
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 
-from llama_index.postprocessor.rerank_core._lazy import LazyReranker
+from llama_index.postprocessor.rerank_core._lazy import OF_A_CALL, LazyReranker, check_settings
 from rerank_core import Reranker, RerankResponse
 
-_OF_A_CALL = ("max_chunks_per_doc", "max_tokens_per_doc", "rank_fields")
 _logger = logging.getLogger(__name__)
 dispatcher = get_dispatcher(__name__)
 
@@ -181,29 +180,17 @@ class RerankPostprocessor(BaseNodePostprocessor):
 
     def _check(self) -> None:
         """Refuse a reranker beside what another one would be made of, and neither."""
-        if self._reranker is None and self.model is None:
-            raise ValueError("Give model, or reranker.")
-        others = {
-            "model": self.model,
-            "api_key": self.api_key,
-            "http_client": self._http_client,
-            **self.options,
-        }
-        given = [name for name in others if name not in _OF_A_CALL and others[name] is not None]
-        if self._reranker is not None and given:
-            raise ValueError(
-                f"reranker comes with its own settings: leave out {', '.join(given)} here, "
-                "and make the reranker with them"
-            )
+        others = {"api_key": self.api_key, "http_client": self._http_client, **self.options}
+        check_settings(self._reranker, self.model, others)
 
     def _make_reranker(self) -> Reranker:
-        options = {name: value for name, value in self.options.items() if name not in _OF_A_CALL}
+        options = {name: value for name, value in self.options.items() if name not in OF_A_CALL}
         if self.api_key is not None:
             options["api_key"] = self.api_key.get_secret_value()
         return Reranker(self.model or "", http_client=self._http_client, **options)
 
     def _params(self) -> dict[str, Any]:
-        usual = {name: self.options[name] for name in _OF_A_CALL if name in self.options}
+        usual = {name: self.options[name] for name in OF_A_CALL if name in self.options}
         return {"top_n": self.top_n, "return_documents": False, **usual}
 
     def _texts(self, nodes: Sequence[NodeWithScore]) -> list[str]:

@@ -13,10 +13,12 @@ from typing import Any, Self
 from haystack import Document, component, default_from_dict, default_to_dict
 from haystack.utils import Secret
 
-from haystack_integrations.components.rankers.rerank_core._lazy import LazyReranker
+from haystack_integrations.components.rankers.rerank_core._lazy import (
+    OF_A_CALL,
+    LazyReranker,
+    check_settings,
+)
 from rerank_core import Reranker, RerankResponse
-
-_OF_A_CALL = ("max_chunks_per_doc", "max_tokens_per_doc", "rank_fields")
 
 
 @component
@@ -158,26 +160,19 @@ class RerankCoreRanker:
 
     def _check(self) -> None:
         """Refuse a reranker beside what another one would be made of, and neither."""
-        if self.reranker is None and self.model is None:
-            raise ValueError("Give model, or reranker.")
-        others = {"model": self.model, "api_key": self.api_key, **self.options}
-        given = [name for name in others if name not in _OF_A_CALL and others[name] is not None]
-        if self.reranker is not None and given:
-            raise ValueError(
-                f"reranker comes with its own settings: leave out {', '.join(given)} here, "
-                "and make the reranker with them"
-            )
+        others = {"api_key": self.api_key, **self.options}
+        check_settings(self.reranker, self.model, others)
 
     def _make_reranker(self) -> Reranker:
         options: dict[str, Any] = {
             name: value.resolve_value() if isinstance(value, Secret) else value
             for name, value in {**self.options, "api_key": self.api_key}.items()
-            if name not in _OF_A_CALL
+            if name not in OF_A_CALL
         }
         return Reranker(self.model or "", **options)
 
     def _params(self, top_k: int | None) -> dict[str, Any]:
-        usual = {name: self.options[name] for name in _OF_A_CALL if name in self.options}
+        usual = {name: self.options[name] for name in OF_A_CALL if name in self.options}
         return {"top_n": self.top_k if top_k is None else top_k, "return_documents": False, **usual}
 
     def _texts(self, documents: Sequence[Document]) -> list[str]:
