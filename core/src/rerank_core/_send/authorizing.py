@@ -9,19 +9,24 @@ from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
+from urllib.parse import parse_qsl
 
-from attrs import field, frozen
+import httpx
+from attrs import evolve, field, frozen
 
 from rerank_core._resolve.secrets import Secret, values_of
 from rerank_core._resolve.target import Target
-from rerank_core._send.effects import Await, Clock, Flow, Route, Run, Send
-from rerank_core._send.signing import form_secrets, make_auth, to_reply, to_send
-from rerank_core.auth import HeaderAuth
+from rerank_core._send.effects import Await, Clock, Flow, Route, Run, Send, guarded
+from rerank_core.auth import AuthOptions, HeaderAuth
 from rerank_core.errors import ConfigurationError, RerankError
 from rerank_core.facts import APIKeyHeader
-from rerank_core.tokens import Step, Token, TokenAuth
+from rerank_core.records.exchange import HTTPResponse
+from rerank_core.tokens import Step, Token, TokenAuth, is_direct
 
 _UNAUTHORIZED = 401
+_OF_THE_BODY = frozenset({"content-length", "host", "transfer-encoding"})
+# What may be quoted of the form that was sent; anything else of it is hidden.
+_NOT_SECRET = frozenset({"audience", "client_id", "grant_type", "resource", "scope"})
 
 
 def look_up_options(route: Route, deadline: float | None) -> Flow:
@@ -30,7 +35,7 @@ def look_up_options(route: Route, deadline: float | None) -> Flow:
     for name, source in target.provider.option_sources.items():
         if name in target.provider_options or name in route.found:
             continue
-        key = identity_of(target, name, _hashable(source))
+        key = _identity_of(target, name, _hashable(source))
         value = _options.get(key)
         if value is None:
             look_up = partial(source, values_of(target.secrets))
@@ -39,76 +44,54 @@ def look_up_options(route: Route, deadline: float | None) -> Flow:
             route.found[name] = _options.put(key, value)
 
 
-@frozen
-class _Itself:
-    """An object that has no value to be looked up by; it is kept, so that no other is like it."""
-
-    value: Any = field(eq=id)
-
-
-def _hashable(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return tuple((name, _hashable(inner)) for name, inner in value.items())
-    if isinstance(value, (list, tuple)):
-        return tuple(map(_hashable, value))
-    try:
-        hash(value)
-    except TypeError:
-        return _Itself(value)
-    return value
-
-
-def guarded(function: Callable[[], Any], target: Target, what: str) -> Callable[[], Any]:
-    """The function, with whatever else it raises as the plugin's error."""
-
-    def call() -> Any:
-        try:
-            return function()
-        except RerankError:
-            raise
-        except Exception as error:
-            message = f"{what} raised {type(error).__name__}: {error}"
-            raise target.hooks.source.error(message) from error
-
-    return call
-
-
-def find_auth(route: Route, deadline: float | None) -> Flow:
-    """What authorizes requests: an `httpx.Auth`, a `TokenAuth`, or `None`."""
-    target = route.target
-    how, key = target.provider.auth, target.api_key
-    if how is None or target.options.authorizes(target.provider):
-        return None
-    if isinstance(how, APIKeyHeader):
-        return None if key is None else HeaderAuth(how.header, f"{how.scheme} {key.value}".strip())
-    identity = identity_of(target, how, target.provider.base_url, _hashable(route.found))
-    kept = _auths.get(identity)
-    if kept is None:
-        make = partial(make_auth, target, {**target.provider_options, **route.found})
-        made = yield Run(guarded(make, target, "auth"), deadline)
-        kept = None if made is None else _auths.put(identity, made)
-    return kept
-
-
-def _bearer(token: Token) -> HeaderAuth:
-    return HeaderAuth("Authorization", f"Bearer {token.value}")
-
-
 def authorized(send: Send, clock: Clock, transmit: Callable[[Send], Flow]) -> Flow:
     """Send a request with what its target's authentication asks for; returns the reply."""
-    send.auth = yield from find_auth(send.route, send.deadline)  # no local name: frames are shown
-    if not isinstance(send.auth, TokenAuth):
+    auth = yield from _find_auth(send.route, send.deadline)
+    if not isinstance(auth, TokenAuth):
+        send.auth = auth
         return (yield from transmit(send))
-    auth = send.auth
     token = yield from _find_token(auth, send, clock, None)
-    send.auth = _bearer(token)
+    send.auth = HeaderAuth("Authorization", f"Bearer {token.value}")
     reply = yield from transmit(send)
     if reply.status_code == _UNAUTHORIZED:
         fresh = yield from _find_token(auth, send, clock, token)
         if fresh.value != token.value:  # the same once more would change nothing
-            send.auth = _bearer(fresh)
+            send.auth = HeaderAuth("Authorization", f"Bearer {fresh.value}")
             reply = yield from transmit(send)
     return reply
+
+
+def _find_auth(route: Route, deadline: float | None) -> Flow:
+    """What authorizes requests: an `httpx.Auth`, a `TokenAuth`, or `None`."""
+    target = route.target
+    how, key = target.provider.auth, target.api_key
+    if route.auth is not None or how is None or target.options.authorizes(target.provider):
+        return route.auth
+    if isinstance(how, APIKeyHeader):
+        if key is not None:
+            route.auth = HeaderAuth(how.header, f"{how.scheme} {key.value}".strip())
+        return route.auth
+    identity = _identity_of(target, how, target.provider.base_url, _hashable(route.found))
+    route.auth = _auths.get(identity)
+    if route.auth is None:
+        made = yield Run(guarded(partial(_make_auth, how, route), target, "auth"), deadline)
+        route.auth = None if made is None else _auths.put(identity, made)
+    return route.auth
+
+
+def _make_auth(how: Any, route: Route) -> Any:
+    target = route.target
+    auth = how(
+        target.api_key.value if target.api_key else None,
+        target.provider,
+        AuthOptions(
+            {**target.provider_options, **route.found, **values_of(target.secrets)}, target.given
+        ),
+    )
+    if auth is None or isinstance(auth, (httpx.Auth, TokenAuth)):
+        return auth
+    message = f"auth returned {type(auth).__name__}, not an httpx.Auth or a TokenAuth"
+    raise target.hooks.source.error(message)
 
 
 def _find_token(auth: TokenAuth, send: Send, clock: Clock, refused: Token | None) -> Flow:
@@ -175,17 +158,43 @@ def _exchange(auth: TokenAuth, send: Send, clock: Clock) -> Flow:
 
 
 def _carry_out(step: Step, send: Send, clock: Clock, asked: list[Secret]) -> Flow:
-    if callable(step):
-        found = yield Run(step, _bound(send, clock))
-        if inspect.iscoroutine(found):
-            found.close()
-        if inspect.isawaitable(found):
-            message = "what gives the token is async: use arerank, or give one that blocks"
-            raise ConfigurationError(message)
-        return found
-    asked += map(Secret, form_secrets(step))
-    reply = yield to_send(step, send)
-    return to_reply(reply, step)
+    if isinstance(step, httpx.Request):
+        asked += [
+            Secret(text)
+            for name, text in parse_qsl(step.read().decode(errors="replace"))
+            if name not in _NOT_SECRET
+        ]
+        reply: HTTPResponse = yield _to_send(step, send)
+        headers = {**reply.headers}
+        headers.pop("content-encoding", None)  # it is decompressed
+        return httpx.Response(
+            reply.status_code, headers=headers, content=reply.content, request=step
+        )
+    found = yield Run(step, _bound(send, clock))
+    if inspect.iscoroutine(found):
+        found.close()
+    if inspect.isawaitable(found):
+        message = "what gives the token is async: use arerank, or give one that blocks"
+        raise ConfigurationError(message)
+    return found
+
+
+def _to_send(request: httpx.Request, send: Send) -> Send:
+    """The request for a token, within the bounds of the request that it is for."""
+    url = request.url
+    if url.userinfo:  # sent as a header: httpx logs the URL
+        if "authorization" not in request.headers:
+            next(httpx.BasicAuth(url.username, url.password).auth_flow(request))
+        url = url.copy_with(username=None, password=None)
+    return evolve(
+        send,
+        method=request.method,
+        url=str(url),
+        headers={k: v for k, v in request.headers.items() if k not in _OF_THE_BODY},
+        content=request.read(),
+        auth=None,
+        direct=is_direct(request),
+    )
 
 
 def _bound(send: Send, clock: Clock) -> float | None:
@@ -196,21 +205,21 @@ def _bound(send: Send, clock: Clock) -> float | None:
     return until if send.deadline is None else min(until, send.deadline)
 
 
-_MAX_KEPT = 64
-
-
 class Kept(dict[Hashable, Any]):
-    """A bounded table; the oldest entry makes room for a new one."""
+    """A table of at most 64 entries; the oldest makes room for a new one."""
 
     def put(self, key: Hashable, value: Any) -> Any:
         """Keep the value; return what stands under the key, another thread's if it was first."""
         kept = self.setdefault(key, value)
-        while len(self) > _MAX_KEPT:
+        while len(self) > 64:  # noqa: PLR2004 - as the class says
             self.pop(next(iter(self)), None)
         return kept
 
 
-def identity_of(target: Target, *more: Hashable) -> Hashable:
+_auths, _options = Kept(), Kept()
+
+
+def _identity_of(target: Target, *more: Hashable) -> Hashable:
     """What identifies credentials."""
     key = target.api_key.value if target.api_key else None
     secrets = _hashable(values_of(target.secrets))
@@ -218,4 +227,20 @@ def identity_of(target: Target, *more: Hashable) -> Hashable:
     return (target.given, tuple(target.environment.items()), key, secrets, options, *more)
 
 
-_auths, _options = Kept(), Kept()
+@frozen
+class _Itself:
+    """An object that has no value to be looked up by; it is kept, so that no other is like it."""
+
+    value: Any = field(eq=id)
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return tuple((name, _hashable(inner)) for name, inner in value.items())
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_hashable, value))
+    try:
+        hash(value)
+    except TypeError:
+        return _Itself(value)
+    return value

@@ -10,22 +10,23 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
+import anyio
 import httpx
 
 from rerank_core._send.connections import KEEPALIVE_SECONDS, Connections
 from rerank_core._send.effects import Send
-from rerank_core._send.loops import finish, stack_of_loop
+from rerank_core._send.loops import stack_of_loop
 from rerank_core._version import __version__
 from rerank_core.errors import ConfigurationError
 
 ACCEPT_ENCODING = "gzip"  # what `bodies` unpacks
+HEADERS = {"accept-encoding": ACCEPT_ENCODING, "user-agent": f"rerank-core/{__version__}"}
 _LIMITS = httpx.Limits(
     max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS
 )
-HEADERS = {"accept-encoding": ACCEPT_ENCODING, "user-agent": f"rerank-core/{__version__}"}
 _REFUSED = "no HTTP client can be made ({}): look at the proxy variables, HTTPS_PROXY for example"
 # What may be handed over, and what is said of anything else.
-_GIVEN: dict[type, tuple[type, str]] = {
+_GIVEN: dict[type, tuple[Any, str]] = {
     httpx.Client: (httpx.BaseTransport, "an httpx.Client or a transport that blocks for rerank()"),
     httpx.AsyncClient: (
         httpx.AsyncBaseTransport,
@@ -35,9 +36,19 @@ _GIVEN: dict[type, tuple[type, str]] = {
 Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
 
 
+class _NoCookies(http.cookiejar.CookieJar):
+    """Keeps no cookies: what a service sets is not sent back."""
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        """Take none."""
+
+
+_USUAL: dict[str, Any] = {"cookies": _NoCookies(), "headers": HEADERS}
+
+
 @contextmanager
 def borrowed(effect: Send, url: httpx.URL) -> Iterator[httpx.Client]:
-    """A client to send one request with; it is closed whole where that fails, and kept if open."""
+    """A client to send one request with; it is kept, or closed whole where that fails."""
     connections, direct = effect.route.connections, effect.direct
     if connections.http_client is not None and not direct:
         yield _adopted(connections, httpx.Client)
@@ -51,7 +62,7 @@ def borrowed(effect: Send, url: httpx.URL) -> Iterator[httpx.Client]:
     except Exception:
         client.close()
         raise
-    for old in () if client.is_closed else stack.give_back(origin, client):
+    for old in stack.give_back(origin, client):
         old.close()
 
 
@@ -67,10 +78,17 @@ async def aborrowed(effect: Send, url: httpx.URL) -> AsyncIterator[httpx.AsyncCl
     try:
         yield client
     except BaseException:
-        await finish(client.aclose)
+        await _close(client)
         raise
-    for old in () if client.is_closed else stack.give_back(origin, client):
-        await finish(old.aclose)
+    if old := stack.give_back(origin, client):
+        await _close(*old)
+
+
+async def _close(*clients: httpx.AsyncClient) -> None:
+    """Close them although the task be cancelled."""
+    with anyio.CancelScope(shield=True):
+        for client in clients:
+            await client.aclose()
 
 
 def _origin(url: httpx.URL, *, direct: bool) -> str:
@@ -82,24 +100,12 @@ def _make(kind: type[Client], url: httpx.URL, *, direct: bool) -> Client:
     places = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     verify = _tls_context(*places) if url.scheme == "https" else _no_context()
     try:
-        return _without_cookies(kind, verify=verify, limits=_LIMITS, trust_env=not direct)
+        return kind(verify=verify, limits=_LIMITS, trust_env=not direct, **_USUAL)
     except httpx.InvalidURL:
         failed = "InvalidURL"  # raised below, without it: its text may hold a piece of a password
     except (OSError, ValueError, ImportError) as error:
         raise ConfigurationError(_REFUSED.format(type(error).__name__)) from error
     raise ConfigurationError(_REFUSED.format(failed))
-
-
-def _without_cookies(kind: type[Client], **options: Any) -> Client:
-    """A client that does not send a service's cookies back."""
-    return kind(cookies=_NoCookies(), headers=HEADERS, **options)
-
-
-class _NoCookies(http.cookiejar.CookieJar):
-    """Keeps no cookies, and does not look for any."""
-
-    def extract_cookies(self, response: Any, request: Any) -> None:
-        """Take none."""
 
 
 @functools.lru_cache(maxsize=4)
@@ -132,5 +138,5 @@ def _adopt(given: Any, kind: type[Client]) -> Client:
     if isinstance(given, kind):
         return given
     if isinstance(given, transport):
-        return _without_cookies(kind, transport=given)
+        return kind(transport=given, **_USUAL)
     raise ConfigurationError(f"http_client must be {wanted}, not {type(given).__name__}")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
 import inspect
-import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Awaitable, Callable
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from functools import partial
 from typing import Any
 
@@ -50,14 +48,14 @@ class BlockingDriver:
         match effect:
             case Send():
                 try:
-                    return within(effect.deadline, partial(send, effect))
+                    return _within(effect.deadline, partial(send, effect))
                 except BaseException:
                     effect.is_over = True
                     raise
             case Run():
-                return within(effect.deadline, effect.function)
+                return _within(effect.deadline, effect.function)
             case Await():
-                return _result_of(effect)
+                return _result_of(effect.future, effect.deadline)
             case Gather():
                 return self._gather(effect)
             case Sleep():
@@ -66,39 +64,28 @@ class BlockingDriver:
                 raise TypeError(effect)
 
     def _gather(self, effect: Gather) -> list[Any]:
-        waiting = deque(enumerate(effect.flows))
-        ended: queue.SimpleQueue[tuple[int, Any, BaseException | None]] = queue.SimpleQueue()
         runner = BlockingDriver()
+        futures: list[Future[Any]] = [Future() for _ in effect.flows]
+        waiting = deque(zip(effect.flows, futures, strict=True))
 
         def work() -> None:
             while waiting and not runner.is_over:
                 try:
-                    at, flow = waiting.popleft()
+                    flow, future = waiting.popleft()
                 except IndexError:  # another thread took the last
                     return
-                outcome, error = outcome_of(partial(runner.run, flow))
-                if error is not None:
+                _settle(future, partial(runner.run, flow))
+                if future.exception() is not None:
                     runner.is_over = True  # at once: what follows would be paid for in vain
-                ended.put((at, outcome, error))
 
-        outcomes: list[Any] = [None] * len(effect.flows)
         try:
-            for _ in range(min(effect.limit, len(effect.flows))):
-                start_thread(work)
-            for _ in effect.flows:
-                at, outcomes[at], error = ended.get()
-                if error is not None:
-                    raise error
+            for _ in range(min(effect.limit, len(futures))):
+                _start_thread(work)
+            for ended in wait(futures, return_when=FIRST_EXCEPTION).done:
+                ended.result()  # raises what failed
+            return [future.result() for future in futures]
         finally:
             runner.is_over = True
-        return outcomes
-
-
-def _result_of(effect: Await) -> Any:
-    try:
-        return effect.future.result(None if effect.deadline is None else remaining(effect.deadline))
-    except TimeoutError:
-        raise deadline_passed() from None
 
 
 class AsyncDriver:
@@ -120,21 +107,19 @@ class AsyncDriver:
             flow.close()
 
     async def _carry_out(self, effect: Any) -> Any:
-        with _deadline_scope(getattr(effect, "deadline", None)):
-            match effect:
-                case Send():
-                    return await asend(effect)
-                case Run():
-                    return await _run(effect.function)
-                case Await():
-                    await _until_done(effect.future)
-                    return effect.future.result()
-                case Gather():
-                    return await self._gather(effect)
-                case Sleep():
-                    return await anyio.sleep(effect.seconds)
-                case _:
-                    raise TypeError(effect)
+        match effect:
+            case Send():
+                return await _awithin(effect.deadline, partial(asend, effect))
+            case Run():
+                return await _awithin(effect.deadline, partial(_run, effect.function))
+            case Await():
+                return await _awithin(effect.deadline, partial(_until_done, effect.future))
+            case Gather():
+                return await self._gather(effect)
+            case Sleep():
+                return await anyio.sleep(effect.seconds)
+            case _:
+                raise TypeError(effect)
 
     async def _gather(self, effect: Gather) -> list[Any]:
         outcomes: list[Any] = [None] * len(effect.flows)
@@ -163,33 +148,51 @@ async def _run(function: Callable[[], Any]) -> Any:
     return await found if inspect.isawaitable(found) else found
 
 
-async def _until_done(future: Future[Any]) -> None:
+async def _until_done(future: Future[Any]) -> Any:
     loop, done = anyio.lowlevel.current_token().native_token, anyio.Event()
     future.add_done_callback(lambda _: wake(loop, done.set))
     await done.wait()
+    return future.result()
 
 
-@contextlib.contextmanager
-def _deadline_scope(deadline: float | None) -> Iterator[None]:
-    """Cancel what is awaited inside at the deadline."""
+async def _awithin(deadline: float | None, function: Callable[[], Awaitable[Any]]) -> Any:
+    """Await what the function returns, and cancel it at the deadline."""
     if deadline is None:
-        yield
-        return
-    with anyio.move_on_after(remaining(deadline)) as scope:
-        yield
-    if scope.cancelled_caught:
-        raise deadline_passed()
+        return await function()
+    with anyio.move_on_after(_remaining(deadline)):
+        return await function()
+    raise _deadline_passed()
 
 
-def outcome_of(function: Callable[[], Any]) -> tuple[Any, BaseException | None]:
-    """What a function returns or raises, to be handed to another thread."""
+def _within(deadline: float | None, function: Callable[[], Any]) -> Any:
+    """Call the function, and stop waiting for it at the deadline.
+
+    A look-up of a name, a trickling reply and a long computation heed no timeout, so with a
+    deadline they run in a thread that is left behind when it passes.
+    """
+    if deadline is None:
+        return function()
+    _remaining(deadline)
+    future: Future[Any] = Future()
+    _start_thread(partial(_settle, future, function))
+    return _result_of(future, deadline)
+
+
+def _result_of(future: Future[Any], deadline: float | None) -> Any:
+    if not wait([future], None if deadline is None else _remaining(deadline)).done:
+        raise _deadline_passed()
+    return future.result()
+
+
+def _settle(future: Future[Any], function: Callable[[], Any]) -> None:
+    """Call the function, for whoever waits in another thread."""
     try:
-        return function(), None
+        future.set_result(function())
     except BaseException as error:  # noqa: BLE001 - raised again by whoever waits for it
-        return None, error
+        future.set_exception(error)
 
 
-def start_thread(function: Callable[[], None]) -> None:
+def _start_thread(function: Callable[[], None]) -> None:
     """Start a thread that no exit waits for, with the caller's context variables."""
     context = contextvars.copy_context()
     thread = threading.Thread(target=context.run, args=(function,), name="rerank", daemon=True)
@@ -202,34 +205,13 @@ def start_thread(function: Callable[[], None]) -> None:
         raise
 
 
-def within(deadline: float | None, function: Callable[[], Any]) -> Any:
-    """Call the function, and stop waiting for it at the deadline.
-
-    A look-up of a name, a trickling reply and a long computation heed no timeout, so with a
-    deadline they run in a thread that is left behind when it passes.
-    """
-    if deadline is None:
-        return function()
-    seconds = remaining(deadline)
-    box: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
-    try:
-        start_thread(lambda: box.put(outcome_of(function)))
-        outcome, error = box.get(timeout=seconds)
-    except queue.Empty:
-        raise deadline_passed() from None
-    if error is not None:
-        raise error
-    return outcome
-
-
-def remaining(deadline: float) -> float:
+def _remaining(deadline: float) -> float:
     """The seconds until then."""
     seconds = deadline - time.monotonic()
     if seconds <= 0:
-        raise deadline_passed()
+        raise _deadline_passed()
     return seconds
 
 
-def deadline_passed() -> RequestTimeoutError:
-    """What is raised then."""
+def _deadline_passed() -> RequestTimeoutError:
     return RequestTimeoutError("the deadline has passed")

@@ -13,6 +13,7 @@ from attrs import define, field, frozen
 from rerank_core._resolve.options import Timeout
 from rerank_core._resolve.target import Target
 from rerank_core._send.connections import Connections
+from rerank_core.errors import RerankError
 
 Flow = Generator[Any, Any, Any]
 
@@ -31,42 +32,29 @@ CLOCK = Clock(time.monotonic, time.time, random.random)
 
 @define(eq=False, repr=False)
 class Route:
-    """A target with the connections to it, and what is looked up for it on first use."""
+    """A target with the connections to it, and what is looked up or made for it on first use."""
 
     target: Target
     connections: Connections
     found: dict[str, Any] = field(factory=dict)
+    auth: Any = None
 
 
 @define(eq=False, repr=False)
 class Send:
-    """The effect of one HTTP request; its outcome is an `HTTPResponse`, or a `TransportError`.
-
-    Attributes:
-        route: Where to, and what to send with.
-        method: The HTTP method.
-        url: Absolute.
-        headers: All headers but authentication.
-        content: The encoded body.
-        auth: An `httpx.Auth`, or `None`.
-        timeout: Bounds of this attempt.
-        deadline: When everything must be over, by the clock's `monotonic`; `None` for never.
-        direct: Whether no proxy and no client of the caller's is to be used.
-        sent: The headers as they were sent, once they were.
-        is_over: Whether nobody waits for it any longer; then it is not sent.
-    """
+    """The effect of one HTTP request; its outcome is an `HTTPResponse`, or a `TransportError`."""
 
     route: Route
     method: str
     url: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str]  # all but authentication
     content: bytes
-    auth: Any
     timeout: Timeout
     deadline: float | None
-    direct: bool = False
-    sent: Mapping[str, str] | None = None
-    is_over: bool = False
+    auth: Any = None
+    direct: bool = False  # by no proxy, and no client of the caller's
+    sent: Mapping[str, str] | None = None  # the headers with authentication, once they are known
+    is_over: bool = False  # nobody waits for it any longer, so that it is not to be sent
 
 
 @define(eq=False, repr=False)
@@ -75,6 +63,21 @@ class Run:
 
     function: Callable[[], Any]
     deadline: float | None = None
+
+
+def guarded(function: Callable[[], Any], target: Target, what: str) -> Callable[[], Any]:
+    """The function, with whatever else it raises as the plugin's error."""
+
+    def call() -> Any:
+        try:
+            return function()
+        except RerankError:
+            raise
+        except Exception as error:
+            message = f"{what} raised {type(error).__name__}: {error}"
+            raise target.hooks.source.error(message) from error
+
+    return call
 
 
 @define(eq=False, repr=False)

@@ -109,7 +109,6 @@ def _send(part: Part, request: HTTPRequest, question: Secret, turn: Turn) -> Flo
             request.url,
             _headers_of(request),  # no local name: frames are shown
             question.value[1],
-            None,
             target.options.timeout,
             turn.deadline,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 from weakref import ref
 
@@ -24,29 +24,6 @@ def wake(loop: Any, function: Callable[[], object]) -> None:
     """Call a function in a loop, from any thread; a loop that has ended calls nothing."""
     with contextlib.suppress(RuntimeError):  # trio's RunFinishedError is one
         (loop.run_sync_soon if is_trio(loop) else loop.call_soon_threadsafe)(function)
-
-
-async def finish(function: Callable[[], Awaitable[object]]) -> None:
-    """Await something short to its end; a cancellation is raised after it.
-
-    anyio's shield is not enough: `Task.cancel` of asyncio goes through it.
-    """
-    with anyio.CancelScope(shield=True):
-        if is_trio(anyio.lowlevel.current_token().native_token):
-            await function()
-            return
-        import asyncio  # noqa: PLC0415 - nothing of asyncio's under trio
-
-        task = asyncio.ensure_future(function())
-        cancelled: asyncio.CancelledError | None = None
-        while not task.done():
-            try:
-                await asyncio.wait([task])
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if cancelled is not None:
-            raise cancelled
-        await task
 
 
 class OfLoop(Stack):

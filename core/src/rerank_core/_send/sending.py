@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import time
-from collections.abc import AsyncIterator
 from typing import Any, NoReturn
 
 import anyio.lowlevel
 import httpx
+from attrs import asdict
 
 from rerank_core._send.bodies import ReplyBody, RequestBody
 from rerank_core._send.clients import ACCEPT_ENCODING, HEADERS, aborrowed, borrowed
@@ -18,14 +17,12 @@ from rerank_core.errors import (
     ConfigurationError,
     RequestTimeoutError,
     RerankError,
-    ResponseParseError,
     TransportError,
 )
 from rerank_core.records._text import without_userinfo
 from rerank_core.records.exchange import HTTPResponse
 
 _MAX_CHUNKS = 1000  # that are read before other tasks have their turn: they may have come at once
-_MAX_LEFT = 3  # chunks of what had arrived before a reply was closed
 # In the place of a reply's stream, with which it is in a cycle: so bodies are freed at once.
 _NOTHING = httpx.ByteStream(b"")
 _SENDING = "http11.send_request_headers.started"
@@ -34,39 +31,33 @@ _SENDING = "http11.send_request_headers.started"
 def send(effect: Send) -> HTTPResponse:
     """Send a request and read its reply."""
     try:
-        url = _parse(effect.url)
-        with borrowed(effect, url) as client:
-            request = _build(client, effect, url)
+        with borrowed(effect, _parse(effect.url)) as client:
+            request, auth = _build(client, effect)
             if effect.deadline is not None:
                 request.extensions["trace"] = functools.partial(_refuse_if_over, effect)
-            auth = _auth_of(client, effect)
             reply = client.send(request, auth=auth, follow_redirects=False, stream=True)
-            record = _read(reply, effect)
-            if _may_lack_its_end(record, effect):
-                client.close()
-            return record
-    except httpx.HTTPStatusError as error:  # of an event hook that raises for a bad status
-        return _of_hook(error.response)
+            try:
+                return _read_already(reply) or _read(reply, effect)
+            finally:
+                reply.close()
+                reply.stream = _NOTHING
     except Exception as error:  # noqa: BLE001 - sorted out there, and raised again
-        raise_ours(error, effect)
+        return _settle(error, effect)
 
 
 async def asend(effect: Send) -> HTTPResponse:
     """`send`, awaited."""
     try:
-        url = _parse(effect.url)
-        async with aborrowed(effect, url) as client:
-            request = _build(client, effect, url)
-            auth = _auth_of(client, effect)
+        async with aborrowed(effect, _parse(effect.url)) as client:
+            request, auth = _build(client, effect)
             reply = await client.send(request, auth=auth, follow_redirects=False, stream=True)
-            record = await _aread(reply, effect)
-            if _may_lack_its_end(record, effect):
-                await client.aclose()
-            return record
-    except httpx.HTTPStatusError as error:
-        return _of_hook(error.response)
+            try:
+                return _read_already(reply) or await _aread(reply, effect)
+            finally:
+                await reply.aclose()
+                reply.stream = _NOTHING
     except Exception as error:  # noqa: BLE001 - as above
-        raise_ours(error, effect)
+        return _settle(error, effect)
 
 
 def _refuse_if_over(effect: Send, event: str, _: Any) -> None:
@@ -87,9 +78,14 @@ def _parse(url: str) -> httpx.URL:
     return parsed
 
 
-def _build(client: httpx.Client | httpx.AsyncClient, effect: Send, url: httpx.URL) -> httpx.Request:
-    """The request, which has its body at hand for mocks and hooks."""
-    if url.userinfo:  # httpx logs the URL, and would put this into a header
+def _build(
+    client: httpx.Client | httpx.AsyncClient, effect: Send
+) -> tuple[httpx.Request, httpx.Auth | None]:
+    """The request, which has its body at hand for mocks and hooks, and what authorizes it."""
+    url, auth = _parse(effect.url), client.auth or effect.auth  # the caller's client has its own
+    if url.userinfo:  # httpx logs the URL
+        if auth is None and "authorization" not in effect.headers:
+            auth = httpx.BasicAuth(url.username, url.password)
         url = url.copy_with(username=None, password=None)
     given = client is effect.route.connections.http_client  # has headers and cookies of its own
     make: Any = client.build_request if given else httpx.Request
@@ -103,7 +99,7 @@ def _build(client: httpx.Client | httpx.AsyncClient, effect: Send, url: httpx.UR
     if effect.content:
         request.stream = RequestBody(effect.content)
     effect.sent = request.headers  # as it will be, authentication included
-    return request
+    return request, auth
 
 
 @functools.lru_cache(maxsize=256)
@@ -115,79 +111,30 @@ def _head(headers: tuple[tuple[str, str], ...], *, own: bool) -> httpx.Headers:
 
 def _timeouts(effect: Send) -> dict[str, float | None]:
     """The attempt's bounds as httpx takes them."""
-    given = effect.timeout
-    bounds = {
-        "connect": given.connect,
-        "read": given.read,
-        "write": given.write,
-        "pool": given.pool,
-    }
+    bounds = asdict(effect.timeout)
     if effect.deadline is None:
         return bounds
     left = max(effect.deadline - time.monotonic(), 0.001)
     return {name: left if bound is None else min(bound, left) for name, bound in bounds.items()}
 
 
-def _auth_of(client: httpx.Client | httpx.AsyncClient, effect: Send) -> httpx.Auth | None:
-    """The provider's authentication, unless the caller's client brings its own."""
-    url: httpx.URL = _parse(effect.url)
-    auth: httpx.Auth | None = client.auth or effect.auth
-    if auth is None and url.userinfo and "authorization" not in effect.headers:
-        auth = httpx.BasicAuth(url.username, url.password)
-    return auth
-
-
 def _read(reply: httpx.Response, effect: Send) -> HTTPResponse:
-    try:
-        if (record := _read_already(reply)) is not None:
-            return record
-        body = _begin(reply, effect)
-        for chunk in reply.iter_raw():
-            if not body.add(chunk):
-                break
-        return to_record(reply, body.whole())
-    finally:
-        reply.close()
-        reply.stream = _NOTHING
+    body = _begin(reply, effect)
+    for chunk in reply.iter_raw():
+        if not body.add(chunk):
+            break
+    return to_record(reply, body.whole())
 
 
 async def _aread(reply: httpx.Response, effect: Send) -> HTTPResponse:
-    chunks, taken = reply.aiter_raw(), 0
-    try:
-        if (record := _read_already(reply)) is not None:
-            return record
-        body = _begin(reply, effect)
-        async for chunk in chunks:
-            if not body.add(chunk):
-                await _end(reply, chunks, effect)
-                break
-            taken += 1
-            if not taken % _MAX_CHUNKS:
-                await anyio.lowlevel.checkpoint()
-        return to_record(reply, body.whole())
-    except ResponseParseError:
-        await _end(reply, chunks, effect)
-        raise
-    finally:
-        await reply.aclose()
-        reply.stream = _NOTHING
-
-
-async def _end(reply: httpx.Response, chunks: AsyncIterator[bytes], effect: Send) -> None:
-    """Close a reply that is not read to its end, and have httpx's generators see it: trio warns."""
-    await reply.aclose()
-    if effect.route.connections.http_client is not None:
-        return  # a stream of the caller's may go on although it is closed
-    with contextlib.suppress(Exception):  # what it says of reading on, or that it was at its end
-        for _ in range(_MAX_LEFT):
-            await anext(chunks)
-
-
-def _may_lack_its_end(record: HTTPResponse, effect: Send) -> bool:
-    """Whether a good reply is no whole JSON: what its length left out is no next reply."""
-    ours = effect.route.connections.http_client is None
-    whole = record.content[-16:].rstrip().endswith((b"}", b"]"))
-    return ours and not whole and 200 <= record.status_code < 300  # noqa: PLR2004 - the good ones
+    body, taken = _begin(reply, effect), 0
+    async for chunk in reply.aiter_raw():
+        if not body.add(chunk):
+            break
+        taken += 1
+        if not taken % _MAX_CHUNKS:
+            await anyio.lowlevel.checkpoint()
+    return to_record(reply, body.whole())
 
 
 def _begin(reply: httpx.Response, effect: Send) -> ReplyBody:
@@ -196,19 +143,23 @@ def _begin(reply: httpx.Response, effect: Send) -> ReplyBody:
 
 
 def _read_already(reply: httpx.Response) -> HTTPResponse | None:
-    try:  # an event hook, a mock or the authentication may have read it
+    """The reply that an event hook, a mock or the authentication has read."""
+    try:
         return to_record(reply, reply.content)
     except httpx.ResponseNotRead:
         return None
 
 
-def _of_hook(reply: httpx.Response) -> HTTPResponse:
-    return _read_already(reply) or to_record(reply, b"")  # a hook raised, maybe before it was read
-
-
 def to_record(reply: httpx.Response, content: bytes) -> HTTPResponse:
     """The reply with this body."""
     return HTTPResponse(reply.status_code, dict(reply.headers.items()), content)
+
+
+def _settle(error: Exception, effect: Send) -> HTTPResponse:
+    """The reply for which an event hook raised; else the error, as ours."""
+    if not isinstance(error, httpx.HTTPStatusError):
+        raise_ours(error, effect)
+    return _read_already(error.response) or to_record(error.response, b"")
 
 
 def raise_ours(error: Exception, effect: Send) -> NoReturn:
@@ -237,9 +188,8 @@ def raise_ours(error: Exception, effect: Send) -> NoReturn:
     raise TransportError(f"{where}: {name}: {_said(error)}".removesuffix(": ")) from error
 
 
-def _said(error: BaseException) -> str:
+def _said(error: BaseException | None) -> str:
     """An error's words, or else those of what led to it: under trio, httpx has none of its own."""
-    seen: BaseException | None = error
-    while seen is not None and not str(seen):
-        seen = seen.__cause__ or seen.__context__
-    return "" if seen is None else str(seen)
+    while error is not None and not str(error):
+        error = error.__cause__ or error.__context__
+    return "" if error is None else str(error)

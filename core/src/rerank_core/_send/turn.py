@@ -20,8 +20,7 @@ from rerank_core._prepare.requests import Part
 from rerank_core._resolve import observers
 from rerank_core._resolve.secrets import Hide, client_secrets, named_secrets
 from rerank_core._resolve.target import Target
-from rerank_core._send.authorizing import guarded
-from rerank_core._send.effects import Clock, Flow, Route, Run, Send
+from rerank_core._send.effects import Clock, Flow, Route, Run, Send, guarded
 from rerank_core.errors import RerankError, ResponseParseError
 from rerank_core.records.exchange import Compute, HTTPResponse
 
