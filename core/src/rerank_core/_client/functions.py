@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from rerank_core._client.reranker import Documents, Reranker
+from rerank_core._resolve.hints import CALL_PARAMS
 from rerank_core._send.connections import SHARED
 from rerank_core.records.response import RerankResponse
 
@@ -75,31 +76,8 @@ def rerank(  # noqa: PLR0913, PLR0917 - litellm's signature
         ResponseParseError: The reply is no ranking.
         PluginError: The plugin is broken.
     """
-    reranker = _find_reranker(
-        model,
-        custom_llm_provider=custom_llm_provider,
-        api_key=api_key,
-        api_base=api_base,
-        timeout=timeout,
-        max_retries=max_retries,
-        deadline=deadline,
-        extra_headers=extra_headers,
-        extra_body=extra_body,
-        drop_params=drop_params,
-        fallbacks=fallbacks,
-        on_failure=on_failure,
-        http_client=http_client,
-        **extra,
-    )
-    return reranker.rerank(
-        query,
-        documents,
-        top_n,
-        rank_fields,
-        return_documents,
-        max_chunks_per_doc,
-        max_tokens_per_doc,
-    )
+    reranker, arguments = _find_reranker(locals())
+    return reranker.rerank(**arguments)
 
 
 async def arerank(  # noqa: PLR0913, PLR0917 - litellm's signature
@@ -127,49 +105,29 @@ async def arerank(  # noqa: PLR0913, PLR0917 - litellm's signature
     **extra: Any,
 ) -> RerankResponse:
     """`rerank`, awaited: with its arguments, results and errors, under asyncio or trio."""
-    reranker = _find_reranker(
-        model,
-        custom_llm_provider=custom_llm_provider,
-        api_key=api_key,
-        api_base=api_base,
-        timeout=timeout,
-        max_retries=max_retries,
-        deadline=deadline,
-        extra_headers=extra_headers,
-        extra_body=extra_body,
-        drop_params=drop_params,
-        fallbacks=fallbacks,
-        on_failure=on_failure,
-        http_client=http_client,
-        **extra,
-    )
-    return await reranker.arerank(
-        query,
-        documents,
-        top_n,
-        rank_fields,
-        return_documents,
-        max_chunks_per_doc,
-        max_tokens_per_doc,
-    )
+    reranker, arguments = _find_reranker(locals())
+    return await reranker.arerank(**arguments)
 
 
-def _find_reranker(model: str, *, http_client: Any, **options: Any) -> Reranker:
-    """The `Reranker` for these options: a kept one, where all of them are plain values."""
-    if http_client is not None:
-        return Reranker(model, http_client=http_client, **options)
-    if not _is_plain((model, options)):
-        return Reranker(model, _connections=SHARED, **options)
-    key = repr((model, options))  # of plain values, it tells all, types among it
+def _find_reranker(given: dict[str, Any]) -> tuple[Reranker, dict[str, Any]]:
+    """The `Reranker` for these options, a kept one where all are plain; and a call's arguments."""
+    options = {**given, **given["extra"]}
+    del options["extra"]
+    arguments = {name: options.pop(name) for name in ("query", "documents", *CALL_PARAMS)}
+    if options["http_client"] is not None:
+        return Reranker(**options), arguments
+    if not _is_plain(options):
+        return Reranker(**options, _connections=SHARED), arguments
+    key = repr(options)  # of plain values, it tells all, types among it
     kept = _kept.get(key)
     if kept is not None and kept.is_current():
-        return kept
-    made = Reranker(model, _connections=SHARED, **options)
+        return kept, arguments
+    made = Reranker(**options, _connections=SHARED)
     if len(key) <= _MAX_KEY_CHARS:
         while len(_kept) >= _MAX_KEPT:
             _kept.pop(next(iter(_kept)), None)
         _kept[key] = made
-    return made
+    return made, arguments
 
 
 def _is_plain(value: Any) -> bool:

@@ -51,7 +51,7 @@ def borrowed(effect: Send, url: httpx.URL) -> Iterator[httpx.Client]:
     """A client to send one request with; it is kept, or closed whole where that fails."""
     connections, direct = effect.route.connections, effect.direct
     if connections.http_client is not None and not direct:
-        yield _adopted(connections, httpx.Client)
+        yield _adopt(connections, httpx.Client)
         return
     stack, origin = connections.blocking, _origin(url, direct=direct)
     client = stack.take(origin) or _make(httpx.Client, url, direct=direct)
@@ -71,7 +71,7 @@ async def aborrowed(effect: Send, url: httpx.URL) -> AsyncIterator[httpx.AsyncCl
     """`borrowed`, for the running event loop."""
     connections, direct = effect.route.connections, effect.direct
     if connections.http_client is not None and not direct:
-        yield _adopted(connections, httpx.AsyncClient)
+        yield _adopt(connections, httpx.AsyncClient)
         return
     stack, origin = await stack_of_loop(connections), _origin(url, direct=direct)
     client = stack.take(origin) or _make(httpx.AsyncClient, url, direct=direct)
@@ -125,18 +125,14 @@ def _no_context() -> ssl.SSLContext:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def _adopted(connections: Connections, kind: type[Client]) -> Client:
+def _adopt(connections: Connections, kind: type[Client]) -> Client:
     """The caller's own client, or a client around the caller's transport."""
-    found: Client | None = connections.adopted.get(kind)
-    if found is None:
-        found = connections.adopted[kind] = _adopt(connections.http_client, kind)
-    return found
-
-
-def _adopt(given: Any, kind: type[Client]) -> Client:
-    transport, wanted = _GIVEN[kind]
+    given, (transport, wanted) = connections.http_client, _GIVEN[kind]
     if isinstance(given, kind):
         return given
-    if isinstance(given, transport):
-        return kind(transport=given, **_USUAL)
-    raise ConfigurationError(f"http_client must be {wanted}, not {type(given).__name__}")
+    if not isinstance(given, transport):
+        raise ConfigurationError(f"http_client must be {wanted}, not {type(given).__name__}")
+    if kind not in connections.adopted:
+        connections.adopted[kind] = kind(transport=given, **_USUAL)
+    adopted: Client = connections.adopted[kind]
+    return adopted

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from rerank_core import events
 from rerank_core._conclude.reading import Page, read_reply
-from rerank_core._conclude.response import Answer, conclude
+from rerank_core._conclude.response import conclude
 from rerank_core._conclude.status import status_error
 from rerank_core._prepare.requests import Part, encode, follow
 from rerank_core._resolve.secrets import Secret
@@ -39,6 +38,7 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
     if isinstance(part.work, Compute):
         return (yield from compute(part, part.work, turn))
     request, target, count = part.work, turn.target, len(part.request.documents)
+    most = target.options.max_response_bytes
     pages: list[Page] = []
     asked: list[Secret] = []  # no set: a hash of the first body would be made in vain
     polled, reply = 0.0, None
@@ -55,71 +55,61 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
             reply, page = yield from _send(part, request, question, turn)
             if page.response is not None:
                 pages.append(page)
-                _bound(pages, turn)
+            if len(pages) > 1 and most is not None and sum(page.size for page in pages) > most:
+                message = f"the reply's pages have more than {most:,} bytes"
+                raise ResponseParseError(f"{message}: raise max_response_bytes")  # noqa: TRY301 - described below
             # A service may point to one page more than there is.
-            found = sum(len(page.results) for page in pages)
-            if page.following is None or found >= part.expected:
-                finish = partial(_conclude, part, pages, turn, reply)
-                return (yield from run_if_many(finish, count))
+            if page.following is None or sum(len(p.results) for p in pages) >= part.expected:
+                return (yield from _conclude(part, pages, turn, reply))
             asked.append(question)
             request = follow(page.following, target, request)
-        raise ResponseParseError("the service says without end that there is more")  # noqa: TRY301 - described below
+        raise ResponseParseError("the service says without end that there is more")  # noqa: TRY301 - likewise
     except (ResponseParseError, RequestTimeoutError) as error:
         turn.describe(error, None, reply)
         raise
 
 
-def _conclude(part: Part, pages: list[Page], turn: Turn, reply: HTTPResponse) -> Answer:
+def _conclude(part: Part, pages: list[Page], turn: Turn, reply: HTTPResponse) -> Flow:
     """Put the pages together; where they are no ranking, say what the reply is instead."""
     try:
-        return conclude(part, pages)
+        return (yield from run_if_many(partial(conclude, part, pages), len(part.request.documents)))
     except ResponseParseError as error:
         better = turn.describe(error, part, reply)
         raise better from better.__cause__
 
 
-def _bound(pages: list[Page], turn: Turn) -> None:
-    most = turn.target.options.max_response_bytes
-    if len(pages) > 1 and most is not None and sum(page.size for page in pages) > most:
-        message = f"the reply's pages have more than {most:,} bytes: raise max_response_bytes"
-        raise ResponseParseError(message)
-
-
 def _poll(delay: float, polled: float, turn: Turn) -> Flow:
     """Wait because the service says "come back later"."""
     if turn.deadline is None and polled > MAX_POLLING_SECONDS:
-        message = (
-            f"the service says for {MAX_POLLING_SECONDS:.0f} s that it is not ready: give deadline="
-            " to wait longer"
-        )
-        raise RequestTimeoutError(message)
+        message = f"the service says for {MAX_POLLING_SECONDS:.0f} s that it is not ready"
+        raise RequestTimeoutError(f"{message}: give deadline= to wait longer")
     if not is_in_time(delay, turn):
-        message = "the deadline would pass while waiting for the service"
-        raise RequestTimeoutError(message)
+        raise RequestTimeoutError("the deadline would pass while waiting for the service")
     yield Sleep(delay)
 
 
 def _send(part: Part, request: HTTPRequest, question: Secret, turn: Turn) -> Flow:
     """One request: sent and its reply read, and sent again after failures that may pass."""
-    target, clock = turn.target, turn.tally.clock
+    target, clock, count = turn.target, turn.tally.clock, len(part.request.documents)
+    usual = JSON_HEADERS if request.body is not None else {"accept": JSON_HEADERS["accept"]}
     for attempt in itertools.count(1):
         send = Send(
             turn.route,
             request.method,
             request.url,
-            _headers_of(request),  # no local name: frames are shown
+            # No local name: frames are shown.
+            {**usual, **{name.lower(): value for name, value in request.headers.items()}},
             question.value[1],
             target.options.timeout,
             turn.deadline,
         )
         reply: HTTPResponse | None = None
         try:
-            transmit = partial(_transmit, turn=turn, number=attempt, part=part)
+            transmit = partial(_transmit, turn=turn, number=attempt, documents=count)
             reply = yield from authorized(send, clock, transmit)
             if not 200 <= reply.status_code < 300:  # noqa: PLR2004 - the good ones
                 raise status_error(target, reply, clock.time(), turn.hide(send=send))
-            reading = partial(read_reply, part, target, reply)
-            return reply, (yield from run_if_many(reading, len(part.request.documents)))
+            return reply, (yield from run_if_many(partial(read_reply, part, target, reply), count))
         except RerankError as error:  # of the way there, authentication included, or in the reply
             failure = turn.describe(error, part, reply, send)
         if attempt > target.options.max_retries or not is_retryable(failure, target.provider):
@@ -136,28 +126,19 @@ def _send(part: Part, request: HTTPRequest, question: Secret, turn: Turn) -> Flo
     raise failure from failure.__cause__
 
 
-def _transmit(send: Send, turn: Turn, number: int, part: Part) -> Flow:
+def _transmit(send: Send, turn: Turn, number: int, documents: int) -> Flow:
     """Send once, and tell so."""
-    target, tally = turn.target, turn.tally
+    tally = turn.tally
+    about: dict[str, Any] = {"target": turn.target, "number": number, "documents": documents}
     tally.attempts += 1
-    if not tally.hears(events.AttemptEnded, target):
+    if not tally.hears(events.AttemptEnded, turn.target):
         return (yield send)
-    about: dict[str, Any] = {
-        "target": target,
-        "number": number,
-        "documents": len(part.request.documents),
-    }
     tally.tell(events.AttemptStarted, **about, method=send.method, url=without_userinfo(send.url))
     sent = {"sent_bytes": len(send.content), "status_code": None, "received_bytes": 0}
     with tally.telling(events.AttemptEnded, **about, **sent) as end:
         reply: HTTPResponse = yield send
         end |= {"status_code": reply.status_code, "received_bytes": len(reply.content)}
     return reply
-
-
-def _headers_of(request: HTTPRequest) -> Mapping[str, str]:
-    usual = JSON_HEADERS if request.body is not None else {"accept": JSON_HEADERS["accept"]}
-    return {**usual, **{name.lower(): value for name, value in request.headers.items()}}
 
 
 def is_in_time(seconds: float, turn: Turn) -> bool:

@@ -57,16 +57,9 @@ class Turn:
         reply: HTTPResponse | None = None,
         send: Send | None = None,
     ) -> RerankError:
-        """Say on an error where it happened, without any secret; what its reply says comes first.
+        """Say on an error where it happened, without any secret.
 
-        Args:
-            error: What failed.
-            part: What an unreadable reply was to answer.
-            reply: What the service replied.
-            send: What was sent.
-
-        Returns:
-            The error, or the one that an unreadable reply is in truth.
+        Returns the error, or the one that an unreadable reply to this part is in truth.
         """
         target, hide, now = self.target, self.hide(error, send), self.tally.clock.time()
         if isinstance(error, ResponseParseError) and part is not None and reply is not None:
@@ -157,22 +150,20 @@ def _take_steps(work: Compute, turn: Turn) -> Flow:
     outcome = yield Run(guarded(work.function, turn.target, "the computation"), turn.deadline)
     if not isinstance(outcome, Generator):
         return outcome
-    step = guarded(partial(_advance, outcome), turn.target, "the computation")
+
+    def advance() -> tuple[Any] | None:
+        try:
+            next(outcome)
+        except StopIteration as end:
+            return (end.value,)
+        return None
+
     try:
         while True:
-            ended = yield Run(step, turn.deadline)
-            if ended is not None:
+            step = guarded(advance, turn.target, "the computation")
+            if (ended := (yield Run(step, turn.deadline))) is not None:
                 return ended[0]
     finally:
         # An abandoned step may still be running in its thread: then it is the last one.
         with contextlib.suppress(ValueError):
             outcome.close()
-
-
-def _advance(steps: Generator[Any, None, Any]) -> tuple[Any] | None:
-    """Take one step; behind the last, return the value."""
-    try:
-        next(steps)
-    except StopIteration as end:
-        return (end.value,)
-    return None
