@@ -75,11 +75,11 @@ def loopback_in_between() -> Iterator[None]:
         recorder = stack.enter_context(recording())
         wire = stack.enter_context(httpx.HTTPTransport())
 
-        def adopt_behind(connections: Any, kind: Any) -> Any:
+        def adopt_behind(connections: Any, *kinds: Any) -> Any:
             given = connections.http_client
             if isinstance(given, httpx.MockTransport):
                 connections.http_client = OverLoopback(given, recorder, wire)
-            return adopt(connections, kind)
+            return adopt(connections, *kinds)
 
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setattr(clients, "_adopt", adopt_behind)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -100,6 +101,44 @@ def test_every_driver_ranks(server: Loopback, call: Call) -> None:
 
     assert _order(response) == RIGHT
     assert [result.relevance_score for result in response.results] == [3.0, 2.0, 1.0]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_service_s_cookies_are_not_sent_back(server: Loopback, backend: str) -> None:
+    """Calls know nothing of each other."""
+    server.behave = lambda connection, body: connection.answer(
+        200, ranking(body), set_cookie="session=1; Path=/"
+    )
+
+    async def main() -> None:
+        async with Reranker("m", provider=ScriptedPlugin(), api_base=server.url) as reranker:
+            for _ in range(2):
+                await reranker.arerank("q", DOCUMENTS)
+                reranker.rerank("q", DOCUMENTS)
+
+    anyio.run(main, backend=backend)
+
+    assert len(server.seen) == 4
+    assert all("cookie" not in seen.headers for seen in server.seen)
+
+
+def test_a_service_s_cookies_are_not_sent_back_by_the_caller_s_transport() -> None:
+    """They are kept by a client alone, and the caller gave none."""
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        body = ranking(json.loads(request.content))
+        return httpx.Response(200, json=body, headers={"set-cookie": "session=1; Path=/"})
+
+    transport = httpx.MockTransport(answer)
+    reranker = Reranker("m", provider=ScriptedPlugin(), http_client=transport)
+    for _ in range(2):
+        reranker.rerank("q", DOCUMENTS)
+        asyncio.run(reranker.arerank("q", DOCUMENTS))
+
+    assert len(seen) == 4
+    assert all("cookie" not in request.headers for request in seen)
 
 
 def test_the_functions_outlive_event_loops(server: Loopback, scripted: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import http.cookiejar
 import os
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -25,25 +24,26 @@ _LIMITS = httpx.Limits(
     max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS
 )
 _REFUSED = "no HTTP client can be made ({}): look at the proxy variables, HTTPS_PROXY for example"
-# What may be handed over, and what is said of anything else.
-_GIVEN: dict[type, tuple[Any, str]] = {
-    httpx.Client: (httpx.BaseTransport, "an httpx.Client or a transport that blocks for rerank()"),
-    httpx.AsyncClient: (
-        httpx.AsyncBaseTransport,
-        "an httpx.AsyncClient or an async transport for arerank()",
-    ),
-}
+_NO_CLIENT = (
+    "http_client must be an httpx.Client or a transport that blocks for rerank(), and an"
+    " httpx.AsyncClient or an async transport for arerank(), not {}"
+)
 Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
 
 
-class _NoCookies(http.cookiejar.CookieJar):
+class _NoCookies(httpx.Cookies):
     """Keeps no cookies: what a service sets is not sent back."""
 
-    def extract_cookies(self, response: Any, request: Any) -> None:
+    def extract_cookies(self, response: httpx.Response) -> None:
         """Take none."""
 
 
-_USUAL: dict[str, Any] = {"cookies": _NoCookies(), "headers": HEADERS}
+class _Client(httpx.Client):
+    cookies: Any = _NoCookies()  # a property there
+
+
+class _AsyncClient(httpx.AsyncClient):
+    cookies: Any = _NoCookies()
 
 
 @contextmanager
@@ -51,10 +51,10 @@ def borrowed(effect: Send, url: httpx.URL) -> Iterator[httpx.Client]:
     """A client to send one request with; it is kept, or closed whole where that fails."""
     connections, direct = effect.route.connections, effect.direct
     if connections.http_client is not None and not direct:
-        yield _adopt(connections, httpx.Client)
+        yield _adopt(connections, httpx.Client, httpx.BaseTransport, _Client)
         return
     stack, origin = connections.blocking, _origin(url, direct=direct)
-    client = stack.take(origin) or _make(httpx.Client, url, direct=direct)
+    client = stack.take(origin) or _make(_Client, url, direct=direct)
     try:
         yield client
     # An interrupt is not among these: it may have left a lock of httpcore's held, on which `close`
@@ -71,10 +71,10 @@ async def aborrowed(effect: Send, url: httpx.URL) -> AsyncIterator[httpx.AsyncCl
     """`borrowed`, for the running event loop."""
     connections, direct = effect.route.connections, effect.direct
     if connections.http_client is not None and not direct:
-        yield _adopt(connections, httpx.AsyncClient)
+        yield _adopt(connections, httpx.AsyncClient, httpx.AsyncBaseTransport, _AsyncClient)
         return
     stack, origin = await stack_of_loop(connections), _origin(url, direct=direct)
-    client = stack.take(origin) or _make(httpx.AsyncClient, url, direct=direct)
+    client = stack.take(origin) or _make(_AsyncClient, url, direct=direct)
     try:
         yield client
     except BaseException:
@@ -100,7 +100,7 @@ def _make(kind: type[Client], url: httpx.URL, *, direct: bool) -> Client:
     places = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     verify = _tls_context(*places) if url.scheme == "https" else _no_context()
     try:
-        return kind(verify=verify, limits=_LIMITS, trust_env=not direct, **_USUAL)
+        return kind(verify=verify, limits=_LIMITS, trust_env=not direct, headers=HEADERS)
     except httpx.InvalidURL:
         failed = "InvalidURL"  # raised below, without it: its text may hold a piece of a password
     except (OSError, ValueError, ImportError) as error:
@@ -125,14 +125,13 @@ def _no_context() -> ssl.SSLContext:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def _adopt(connections: Connections, kind: type[Client]) -> Client:
+def _adopt(connections: Connections, own: Any, transport: Any, kind: type[Client]) -> Any:
     """The caller's own client, or a client around the caller's transport."""
-    given, (transport, wanted) = connections.http_client, _GIVEN[kind]
-    if isinstance(given, kind):
+    given = connections.http_client
+    if isinstance(given, own):
         return given
     if not isinstance(given, transport):
-        raise ConfigurationError(f"http_client must be {wanted}, not {type(given).__name__}")
+        raise ConfigurationError(_NO_CLIENT.format(type(given).__name__))
     if kind not in connections.adopted:
-        connections.adopted[kind] = kind(transport=given, **_USUAL)
-    adopted: Client = connections.adopted[kind]
-    return adopted
+        connections.adopted[kind] = kind(transport=given, headers=HEADERS)
+    return connections.adopted[kind]
