@@ -32,7 +32,7 @@ Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
 
 
 class _NoCookies(httpx.Cookies):
-    """Keeps no cookies: what a service sets is not sent back."""
+    """Keeps no cookies, for none are sent; to look for them, httpx parses the URL once more."""
 
     def extract_cookies(self, response: httpx.Response) -> None:
         """Take none."""
