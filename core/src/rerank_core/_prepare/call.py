@@ -7,7 +7,7 @@ from numbers import Integral
 from types import MappingProxyType
 from typing import Any
 
-from attrs import define, field
+from attrs import define
 
 from rerank_core._prepare.documents import read_documents
 from rerank_core._resolve.options import check_text
@@ -22,25 +22,22 @@ class Call:
     Attributes:
         query: Never blank.
         given: The caller's own documents, in a list of ours.
-        documents: The same as strings and as mappings of what is text.
+        documents: The same list where all are strings; else strings, and mappings of what is text.
         top_n: At least 1, or `None` for all.
-        rank_fields: Field names in order, or `None`.
+        rank_fields: Field names in order; `None` where none are given, or no document is a mapping.
         return_documents: Whether results carry their documents.
-        params: What the caller set of these and of other parameters, but for `return_documents`,
-            which core honours.
-        has_mappings: Whether any document is a mapping.
-        warnings: What of the documents is not ranked.
+        params: What is set of these and of other parameters, but for `return_documents`.
+        warnings: What is not ranked, or has no effect.
     """
 
     query: str
     given: Sequence[Any]
     documents: Sequence[str | Mapping[str, Any]]
-    top_n: int | None = None
-    rank_fields: tuple[str, ...] | None = None
-    return_documents: bool = True
-    params: Mapping[str, Any] = field(factory=dict)
-    has_mappings: bool = False
-    warnings: tuple[str, ...] = ()
+    top_n: int | None
+    rank_fields: tuple[str, ...] | None
+    return_documents: bool
+    params: Mapping[str, Any]
+    warnings: Sequence[str]
 
 
 def make_call(
@@ -68,36 +65,37 @@ def make_call(
         "max_chunks_per_doc": max_chunks_per_doc,
         "max_tokens_per_doc": max_tokens_per_doc,
     }
-    params: dict[str, Any] = {
-        name: _checked_count(name, value) for name, value in counts.items() if value is not None
+    params = {
+        name: _check_count(name, count) for name, count in counts.items() if count is not None
     }
     if rank_fields is not None:
-        params["rank_fields"] = rank_fields = _checked_fields(rank_fields)
+        rank_fields = _check_fields(rank_fields)
     read, warnings = read_documents(listed, rank_fields)
+    if rank_fields and listed:
+        mappings = [document for document in read if isinstance(document, Mapping)]
+        if not mappings:
+            warnings.append("rank_fields has no effect: no document is a mapping")
+            rank_fields = None
+        elif unknown := set(rank_fields).difference(*mappings):
+            message = f"rank_fields names {min(unknown)!r}, a field that no document has"
+            raise InvalidRequestError(message)
+        else:
+            params["rank_fields"] = rank_fields
     params |= {name: value for name, value in extra.items() if value is not None}
+    with_documents = return_documents is not False
     return Call(
-        query,
-        listed,
-        read,
-        params.get("top_n"),
-        rank_fields,
-        return_documents is not False,
-        params,
-        read is not listed and not all(isinstance(document, str) for document in read),
-        warnings,
+        query, listed, read, params.get("top_n"), rank_fields, with_documents, params, warnings
     )
 
 
-def _checked_count(name: str, value: Any) -> int:
-    if type(value) is int and value > 0:
-        return value
-    # An integer of numpy's, for example; its booleans are none.
+def _check_count(name: str, value: Any) -> int:
+    # An integer of numpy's is one, too; its booleans are none.
     if type(value) is not bool and isinstance(value, Integral) and int(value) > 0:
         return int(value)
     raise InvalidRequestError(f"{name} must be an integer from 1, not {shown(value)}")
 
 
-def _checked_fields(rank_fields: Any) -> tuple[str, ...]:
+def _check_fields(rank_fields: Any) -> tuple[str, ...]:
     if isinstance(rank_fields, (str, bytes)) or not isinstance(rank_fields, Iterable):
         message = f"rank_fields must be a list of field names, not {shown(rank_fields)}"
         raise InvalidRequestError(message)

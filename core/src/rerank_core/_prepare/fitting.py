@@ -6,59 +6,32 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from attrs import define
-
 from rerank_core._prepare.call import Call
-from rerank_core._resolve.options import Options, check_text
+from rerank_core._resolve.options import check_text
+from rerank_core._resolve.target import Target
 from rerank_core.errors import InvalidRequestError
 from rerank_core.facts import Provider
 from rerank_core.wire import encode_json, render_documents
 
 
-@define(eq=False, repr=False)
-class Fitted:
-    """Documents ready to be sent."""
-
-    sent: Sequence[str | Mapping[str, Any]]
-    indices: Sequence[int]
-    held_back: Sequence[int]
-    rank_fields: tuple[str, ...] | None
-
-
-def fit_documents(call: Call, provider: Provider) -> Fitted:
-    """Render, hold back blanks, and check lengths."""
-    rank_fields = call.rank_fields if call.has_mappings else None
-    for name in rank_fields or ():
-        if not any(isinstance(each, Mapping) and name in each for each in call.documents):
-            raise InvalidRequestError(f"rank_fields names {name!r}, a field that no document has")
+def fit_documents(call: Call, provider: Provider) -> tuple[Sequence[Any], Sequence[int]]:
+    """The documents to send, without those held back as blank, and their indices."""
     _check_length(call.query, "query", provider.max_query_chars)
-    texts: Sequence[Any] = call.documents
-    if call.has_mappings:
+    texts: Sequence[str] = call.given
+    if call.documents is not call.given:
         try:
-            texts = render_documents(call.documents, rank_fields)
+            texts = render_documents(call.documents, call.rank_fields)
         except InvalidRequestError:
             check_encodable(call.documents, range(len(call.documents)))
             raise
     if provider.max_document_chars is not None:
         for at, text in enumerate(texts):
             _check_length(text, f"documents[{at}]", provider.max_document_chars)
-    source = call.documents if provider.takes_mappings else texts
+    documents = call.documents if provider.takes_mappings else texts
     if provider.takes_blank_documents or not ("" in texts or any(map(str.isspace, texts))):
-        return Fitted(source, range(len(texts)), (), rank_fields)
-    blank = {at for at, text in enumerate(texts) if not text or text.isspace()}
-    indices = [at for at in range(len(texts)) if at not in blank]
-    return Fitted([source[at] for at in indices], indices, sorted(blank), rank_fields)
-
-
-def say_held_back(call: Call, fitted: Fitted) -> str:
-    """What is to be said of the documents that are not sent: why they are as good as blank."""
-    held, total = fitted.held_back, len(call.documents)
-    bare = [at for at in held if fitted.rank_fields and isinstance(call.documents[at], Mapping)]
-    why = f"{len(held)} of {total} documents are blank"
-    if bare:
-        lacks = f"have no text under {', '.join(map(repr, fitted.rank_fields or ()))}"
-        why = why.replace("are blank", lacks) if len(bare) == len(held) else f"{why}, or {lacks}"
-    return f"{why}: not sent, they come last without a score"
+        return documents, range(len(texts))
+    indices = [at for at, text in enumerate(texts) if text and not text.isspace()]
+    return [documents[at] for at in indices], indices
 
 
 def check_encodable(documents: Sequence[str | Mapping[str, Any]], indices: Sequence[int]) -> None:
@@ -82,50 +55,52 @@ def _check_length(text: str, where: str, most: int | None) -> None:
 
 
 def split_documents(
-    query: str, fitted: Fitted, provider: Provider, options: Options
-) -> list[range]:
-    """Ranges that cover the documents in order, each small enough for one request."""
-    documents, indices = fitted.sent, fitted.indices
+    query: str, documents: Sequence[Any], indices: Sequence[int], target: Target
+) -> list[slice]:
+    """Slices that cover the documents in order, each small enough for one request."""
     if not documents:
         return []
+    provider, options = target.provider, target.options
     most = options.max_documents or provider.max_documents or len(documents)
     if provider.max_request_bytes is None and len(documents) <= most:
-        return [range(len(documents))]
+        return [slice(None)]
     # Parts are sent side by side, so that all must be in order before the first is sent.
     check_encodable(documents, indices)
-    spans = _split_by_bytes(query, fitted, provider.max_request_bytes)
-    spans = [part for span in spans for part in _split_evenly(span, most)]
-    if len(spans) > 1 and provider.listwise and not options.split_listwise:
+    spans = _split_by_bytes(query, documents, indices, provider.max_request_bytes)
+    parts = [part for span in spans for part in _split_evenly(span, most)]
+    if len(parts) > 1 and provider.listwise and not options.split_listwise:
         message = (
             f"{len(documents):,} documents are too many for one request, and this model scores a"
             " document by the others beside it, so that a split list is ranked differently: send"
             " fewer, or allow it with split_listwise=True"
         )
         raise InvalidRequestError(message)
-    return spans
+    return parts
 
 
-def _split_evenly(span: range, most: int) -> list[range]:
-    """Ranges of at most `most` and of even size."""
+def _split_evenly(span: range, most: int) -> list[slice]:
+    """Slices of at most `most` and of even size."""
     parts = -(-len(span) // most)
     bounds = [span.start + len(span) * at // parts for at in range(parts + 1)]
-    return [range(*pair) for pair in pairwise(bounds)]
+    return [slice(*pair) for pair in pairwise(bounds)]
 
 
-def _split_by_bytes(query: str, fitted: Fitted, most: int | None) -> list[range]:
+def _split_by_bytes(
+    query: str, documents: Sequence[Any], indices: Sequence[int], most: int | None
+) -> list[range]:
     """Ranges of at most `most` bytes of JSON together with the query, filled in turn."""
     if most is None:
-        return [range(len(fitted.sent))]
+        return [range(len(documents))]
     used = first = len(encode_json(query))
     starts = [0]
-    for at, document in enumerate(fitted.sent):
+    for at, document in enumerate(documents):
         size = len(encode_json(document)) + 1
         if first + size > most:
-            where = fitted.indices[at]
-            message = f"documents[{where}] is too large: a request takes at most {most:,} bytes"
+            where = f"documents[{indices[at]}]"
+            message = f"{where} is too large: a request takes at most {most:,} bytes"
             raise InvalidRequestError(message)
         if used + size > most:
             starts.append(at)
             used = first
         used += size
-    return [range(*pair) for pair in pairwise([*starts, len(fitted.sent)])]
+    return [range(*pair) for pair in pairwise([*starts, len(documents)])]
