@@ -15,7 +15,7 @@ from rerank_core.errors import RerankError, ResponseParseError
 from rerank_core.records._text import kind_of
 from rerank_core.records.exchange import JSON, HTTPRequest, HTTPResponse, NextRequest
 from rerank_core.records.response import RerankResponse
-from rerank_core.records.results import RerankResult
+from rerank_core.records.results import Fresh, RerankResult
 from rerank_core.wire import decode_json
 
 _PYTHON_S_OWN = (TypeError, IndexError, AttributeError)  # whose words say nothing of a reply
@@ -26,15 +26,11 @@ class Page:
     """What a plugin read from one reply, with the reply."""
 
     response: RerankResponse | None
+    results: Sequence[RerankResult]
+    following: HTTPRequest | None
     payload: JSON
     headers: Mapping[str, str]
-    size: int = 0
-    following: HTTPRequest | None = None
-
-    @property
-    def results(self) -> Sequence[RerankResult]:
-        """The results that the plugin read."""
-        return () if self.response is None else self.response.results
+    size: int
 
 
 def read_reply(part: Part, target: Target, reply: HTTPResponse) -> Page:
@@ -50,10 +46,13 @@ def read_payload(part: Part, target: Target, payload: Any, reply: HTTPResponse) 
     answer = target.hooks.parse_response(
         target.provider, part.request, payload, reply.headers, reply.status_code
     )
-    size = len(reply.content)
-    if isinstance(answer, NextRequest):
-        return Page(answer.response, payload, reply.headers, size, answer.request)
-    return Page(answer, payload, reply.headers, size)
+    response, following = (
+        (answer.response, answer.request) if isinstance(answer, NextRequest) else (answer, None)
+    )
+    results = [] if response is None else response.results
+    if not isinstance(results, Fresh):  # somebody else may hold them
+        results = [RerankResult(r.index, r.relevance_score, extra=r.extra) for r in results]
+    return Page(response, results, following, payload, reply.headers, len(reply.content))
 
 
 def explain(
@@ -69,24 +68,20 @@ def explain(
         payload = decode_json(reply.content)
     except ResponseParseError:
         return error
-    if (said := find_error(target, reply, payload, now, hide)) is not None:
-        said.__cause__ = error
-        return said
-    of_python = isinstance(error.__cause__, _PYTHON_S_OWN)
-    if isinstance(payload, dict) and (error.path or not of_python):
-        return error
-    expected = _find_expected(part, target, reply)
-    if not expected:
-        return error
-    if isinstance(payload, dict):
-        message = f"what the reply has as {expected!r} is not what the service documents"
-    else:
+    better: RerankError | None = find_error(target, reply, payload, now, hide)
+    if better is None:
         kind = kind_of(payload) if reply.content else "empty"
+        if isinstance(payload, dict):
+            if error.path or not isinstance(error.__cause__, _PYTHON_S_OWN):
+                return error
+            kind = "an object of another shape"
+        if not (expected := _find_expected(part, target, reply)):
+            return error
         message = (
             f"the reply is {kind}, an object with {expected!r} was expected: docs/servers.md says"
             " which plugin speaks to which server"
         )
-    better = ResponseParseError(message, path=error.path or expected)
+        better = ResponseParseError(message, path=error.path or expected)
     better.__cause__ = error
     return better
 

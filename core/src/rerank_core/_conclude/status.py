@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
-from urllib.parse import urljoin
+from typing import Any
 
 from attrs import evolve
 
@@ -26,9 +25,7 @@ from rerank_core.records._text import (
 )
 from rerank_core.records.exchange import JSON, HTTPResponse
 
-T = TypeVar("T")
 _SAID_CHARS = 500  # of what a service says
-_ERROR_CHARS = 1000
 _URL_CHARS = 200
 _BEGINNING_CHARS = 100
 _KEPT_BYTES = 2**16  # of a reply that is kept in an error
@@ -62,13 +59,7 @@ def status_error(target: Target, reply: HTTPResponse, now: float, hide: Hide) ->
     """The error that a reply's bad status stands for."""
     status, what = reply.status_code, f"status {reply.status_code}"
     if 300 <= status < 400 and "location" in reply.headers:  # noqa: PLR2004 - redirects
-        try:
-            where = without_userinfo(
-                urljoin(target.provider.base_url or "", reply.headers["location"])
-            )
-        except ValueError:
-            where = "what is no URL"
-        where = hide(where, _URL_CHARS)
+        where = hide(without_userinfo(reply.headers["location"]), _URL_CHARS)
         what += f" (redirects are not followed; it points to {where}: correct api_base)"
     return _make_error(what, status, read_json(reply.content), target, reply, now, hide)
 
@@ -130,7 +121,7 @@ def _make_error(
     return error
 
 
-def _first(table: Mapping[Any, T], words: Sequence[Any], said: str) -> T | None:
+def _first(table: Mapping[Any, Any], words: Sequence[Any], said: str) -> Any:
     """What the table has for a phrase of the message, or for the first of the words it knows."""
     text = said.lower()
     phrases = [key for key in table if isinstance(key, str) and " " in key and key in text]
@@ -183,9 +174,8 @@ def describe(
     error._described = True  # noqa: SLF001 - of our own class
     reply = error.response or reply
     if isinstance(error, errors.ResponseParseError) and reply is not None:
-        error.args = (f"{error.message}; {_beginning(reply, hide)}", *error.args[1:])
-    # Of a connection's failure, httpx may quote all that came.
-    clean(error, hide, _SAID_CHARS if isinstance(error, errors.TransportError) else _ERROR_CHARS)
+        error.args = (f"{error.message}; {_beginning(reply, hide)}",)
+    clean(error, hide)
     error._secrets = ()  # noqa: SLF001 - of our own class; whoever pickles the error has none
     error.provider = error.provider or target.provider.name
     error.model = error.model or target.model

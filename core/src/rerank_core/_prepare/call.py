@@ -19,15 +19,9 @@ from rerank_core.records._text import shown
 class Call:
     """What the caller asks: the same for every provider that is tried.
 
-    Attributes:
-        query: Never blank.
-        given: The caller's own documents, in a list of ours.
-        documents: The same list where all are strings; else strings, and mappings of what is text.
-        top_n: At least 1, or `None` for all.
-        rank_fields: Field names in order; `None` where none are given, or no document is a mapping.
-        return_documents: Whether results carry their documents.
-        params: What is set of these and of other parameters, but for `return_documents`.
-        warnings: What is not ranked, or has no effect.
+    `documents` is `given` itself where all are strings; else strings, and mappings of what is text.
+    `rank_fields` is `None`, too, where no document is a mapping. `params` has all that was set, but
+    for `return_documents`.
     """
 
     query: str

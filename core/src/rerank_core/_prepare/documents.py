@@ -18,7 +18,6 @@ _PLAIN = {str, int, bool}
 _NUMBERS = {int, float}
 _TEXT_NAMES = ("page_content", "content", "text")
 _ROWS = ("iterrows", "to_dicts", "to_pylist")  # what tables of pandas, polars and pyarrow have
-_ABSENT: Any = object()  # what stands for a value that is none
 
 
 def list_documents(documents: Any) -> list[Any]:
@@ -95,22 +94,22 @@ class _Reader:
                 raise InvalidRequestError(f"{where} has a field whose name is not a string")
             if self.rank_fields is None or name in self.rank_fields:
                 plain = self._to_plain(value, name, f"{where}[{name!r}]")
-                if plain is not _ABSENT:
+                if plain is not None:
                     read[name] = plain
         return read
 
     def _to_plain(self, value: Any, name: str, where: str) -> Any:
-        """A field's value as JSON has it; what is absent and what is no text by a mark."""
+        """A field's value as JSON has it; `None` for what is absent or left out."""
         if type(value) in _PLAIN or (type(value) is float and isfinite(value)):
             return value
         if _is_missing(value):
-            return _ABSENT
+            return None
         if isinstance(value, Mapping):
             inner = {
                 str(key): self._to_plain(item, f"{name}.{key}", where)
                 for key, item in value.items()
             }
-            return {key: item for key, item in inner.items() if item is not _ABSENT}
+            return {key: item for key, item in inner.items() if item is not None}
         is_array = hasattr(value, "tolist") and bool(getattr(value, "ndim", 0))
         if is_array or isinstance(value, (list, tuple)):
             return self._to_list(value.tolist() if is_array else value, name, where)
@@ -133,10 +132,10 @@ class _Reader:
                 message = f"{where} is a list of numbers, which is no text to rank by"
                 raise InvalidRequestError(message)
             self.vectors[name] = self.vectors.get(name, 0) + 1
-            return _ABSENT
+            return None
         inner = [self._to_plain(item, name, where) for item in value]
-        left = [item for item in inner if item is not _ABSENT]
-        return left if left or not inner else _ABSENT
+        left = [item for item in inner if item is not None]
+        return left if left or not inner else None
 
 
 def _fields_of(document: Any, where: str) -> str | Mapping[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rerank_core import events
 from rerank_core._conclude.reading import Page, read_reply
-from rerank_core._conclude.response import Answer, conclude
+from rerank_core._conclude.response import conclude
 from rerank_core._conclude.status import status_error
 from rerank_core._prepare.requests import Part, encode, follow
 from rerank_core._resolve.secrets import Secret
@@ -69,7 +69,7 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
         raise
 
 
-def _conclude(part: Part, pages: list[Page], turn: Turn, reply: HTTPResponse) -> Answer:
+def _conclude(part: Part, pages: list[Page], turn: Turn, reply: HTTPResponse) -> list[Page]:
     """Put the pages together; where they are no ranking, say what the reply is instead."""
     try:
         return conclude(part, pages)
