@@ -1,4 +1,4 @@
-"""The caller's response, out of what was read from one or more replies."""
+"""The caller's response, out of what the plugin reads from one or more replies."""
 
 from __future__ import annotations
 
@@ -9,21 +9,56 @@ from sys import float_info
 from typing import Any
 from uuid import uuid4
 
-from attrs import astuple
+from attrs import astuple, define
 
-from rerank_core._conclude.reading import Page
 from rerank_core._prepare.call import Call
 from rerank_core._prepare.requests import Part, Prepared
 from rerank_core._resolve.secrets import Hide
+from rerank_core._resolve.target import Target
 from rerank_core.errors import ResponseParseError
 from rerank_core.facts import Price
 from rerank_core.records._text import shown
+from rerank_core.records.exchange import JSON, HTTPRequest, HTTPResponse, NextRequest
 from rerank_core.records.response import RerankResponse
-from rerank_core.records.results import BilledUnits, Document, Meta, RerankResult, Tokens
-from rerank_core.wire import render_document
+from rerank_core.records.results import BilledUnits, Document, Fresh, Meta, RerankResult, Tokens
+from rerank_core.wire import decode_json, render_document
 
 _MAX_WARNINGS = 20  # of a service's
 _WARNING_CHARS = 500
+
+
+@define(eq=False, repr=False)
+class Page:
+    """What a plugin read from one reply, with the reply."""
+
+    response: RerankResponse | None
+    results: Sequence[RerankResult]
+    following: HTTPRequest | None
+    payload: JSON
+    headers: Mapping[str, str]
+    size: int
+
+
+def read_reply(part: Part, target: Target, reply: HTTPResponse) -> Page:
+    """Read the ranking from a reply with a good status."""
+    payload = decode_json(reply.content)
+    if isinstance(payload, dict) and payload.get("error"):
+        raise ResponseParseError("the reply has an error", path="error")
+    return read_payload(part, target, payload, reply)
+
+
+def read_payload(part: Part, target: Target, payload: Any, reply: HTTPResponse) -> Page:
+    """Have the plugin read a decoded reply, and keep the reply beside what it read."""
+    answer = target.hooks.parse_response(
+        target.provider, part.request, payload, reply.headers, reply.status_code
+    )
+    response, following = (
+        (answer.response, answer.request) if isinstance(answer, NextRequest) else (answer, None)
+    )
+    results = [] if response is None else response.results
+    if not isinstance(results, Fresh):  # somebody else may hold them
+        results = [RerankResult(r.index, r.relevance_score, extra=r.extra) for r in results]
+    return Page(response, results, following, payload, reply.headers, len(reply.content))
 
 
 def conclude(part: Part, pages: list[Page]) -> list[Page]:

@@ -11,19 +11,23 @@ from typing import Any
 from attrs import evolve
 
 from rerank_core import errors
+from rerank_core._conclude.response import read_payload
+from rerank_core._prepare.requests import Part
 from rerank_core._resolve.secrets import Hide, clean
 from rerank_core._resolve.target import Target
-from rerank_core.errors import APIStatusError, RerankError
+from rerank_core.errors import APIStatusError, RerankError, ResponseParseError
 from rerank_core.records._text import (
     beginning_of,
     codes_in,
     find_message,
+    kind_of,
     message_in,
     read_json,
     status_in,
     without_userinfo,
 )
 from rerank_core.records.exchange import JSON, HTTPResponse
+from rerank_core.wire import decode_json
 
 _SAID_CHARS = 500  # of what a service says
 _URL_CHARS = 200
@@ -51,6 +55,7 @@ _WORDS: Mapping[str, type[APIStatusError]] = {
     "api_?error|internal|overloaded|server_?error|unavailable": errors.ServerError,
     "bad_?request|invalid|validation": errors.BadRequestError,
 }
+_PYTHON_S_OWN = (TypeError, IndexError, AttributeError)  # whose words say nothing of a reply
 _FAILED = {"error", "fail", "failed", "failure"}
 _GOOD_CODES = (0, 200, "0", "200", "ok", "success")
 
@@ -88,6 +93,46 @@ def _says_failure(payload: Mapping[str, Any]) -> bool | None:
     words = (payload.get("object"), payload.get("status"))
     failed = any(isinstance(word, str) and word.lower() in _FAILED for word in words)
     return failed or success is False or None
+
+
+def explain(
+    error: ResponseParseError,
+    part: Part,
+    target: Target,
+    reply: HTTPResponse,
+    now: float,
+    hide: Hide,
+) -> RerankError:
+    """The error that an unreadable reply is in truth: what it says, or what it lacks."""
+    try:
+        payload = decode_json(reply.content)
+    except ResponseParseError:
+        return error
+    better: RerankError | None = find_error(target, reply, payload, now, hide)
+    if better is None:
+        kind = kind_of(payload) if reply.content else "empty"
+        if isinstance(payload, dict):
+            if error.path or not isinstance(error.__cause__, _PYTHON_S_OWN):
+                return error
+            kind = "an object of another shape"
+        if not (expected := _find_expected(part, target, reply)):
+            return error
+        message = (
+            f"the reply is {kind}, an object with {expected!r} was expected: docs/servers.md says"
+            " which plugin speaks to which server"
+        )
+        better = ResponseParseError(message, path=error.path or expected)
+    better.__cause__ = error
+    return better
+
+
+def _find_expected(part: Part, target: Target, reply: HTTPResponse) -> str:
+    """The field that the plugin looks for first: what it misses in an empty object."""
+    try:
+        read_payload(part, target, {}, reply)
+    except RerankError as error:
+        return getattr(error, "path", "")
+    return ""
 
 
 def _make_error(
@@ -173,7 +218,7 @@ def describe(
         return
     error._described = True  # noqa: SLF001 - of our own class
     reply = error.response or reply
-    if isinstance(error, errors.ResponseParseError) and reply is not None:
+    if isinstance(error, ResponseParseError) and reply is not None:
         error.args = (f"{error.message}; {_beginning(reply, hide)}",)
     clean(error, hide)
     error._secrets = ()  # noqa: SLF001 - of our own class; whoever pickles the error has none

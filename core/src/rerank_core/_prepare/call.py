@@ -1,8 +1,9 @@
-"""One call, checked before anything is sent."""
+"""One call: its arguments checked, its documents as one provider takes them, in parts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from numbers import Integral
 from types import MappingProxyType
 from typing import Any
@@ -11,8 +12,11 @@ from attrs import define
 
 from rerank_core._prepare.documents import read_documents
 from rerank_core._resolve.options import check_text
+from rerank_core._resolve.target import Target
 from rerank_core.errors import InvalidRequestError
+from rerank_core.facts import Provider
 from rerank_core.records._text import shown
+from rerank_core.wire import encode_json, render_documents
 
 
 @define(eq=False, repr=False)
@@ -97,3 +101,95 @@ def _check_fields(rank_fields: Any) -> tuple[str, ...]:
     if not names or not all(isinstance(name, str) and name for name in names):
         raise InvalidRequestError("rank_fields must name at least one field, each as a string")
     return tuple(dict.fromkeys(names))
+
+
+def fit_documents(call: Call, provider: Provider) -> tuple[Sequence[Any], Sequence[int]]:
+    """The documents to send, without those held back as blank, and their indices."""
+    _check_length(call.query, "query", provider.max_query_chars)
+    texts: Sequence[str] = call.given
+    if call.documents is not call.given:
+        try:
+            texts = render_documents(call.documents, call.rank_fields)
+        except InvalidRequestError:
+            check_encodable(call.documents, range(len(call.documents)))
+            raise
+    if provider.max_document_chars is not None:
+        for at, text in enumerate(texts):
+            _check_length(text, f"documents[{at}]", provider.max_document_chars)
+    documents = call.documents if provider.takes_mappings else texts
+    if provider.takes_blank_documents or not ("" in texts or any(map(str.isspace, texts))):
+        return documents, range(len(texts))
+    indices = [at for at, text in enumerate(texts) if text and not text.isspace()]
+    return [documents[at] for at in indices], indices
+
+
+def check_encodable(documents: Sequence[str | Mapping[str, Any]], indices: Sequence[int]) -> None:
+    """Refuse documents that cannot be written as JSON, by their place in the caller's list."""
+    for at, document in zip(indices, documents, strict=True):
+        where = f"documents[{at}]"
+        if isinstance(document, str):
+            check_text(document, where)
+            continue
+        for name, value in document.items():
+            try:
+                encode_json({name: value})
+            except InvalidRequestError as error:
+                raise InvalidRequestError(f"{where}[{name!r}]: {error.message}") from error
+
+
+def _check_length(text: str, where: str, most: int | None) -> None:
+    if most is not None and len(text) > most:
+        message = f"{where} has {len(text):,} characters; at most {most:,} are taken: shorten it"
+        raise InvalidRequestError(message)
+
+
+def split_documents(
+    query: str, documents: Sequence[Any], indices: Sequence[int], target: Target
+) -> list[slice]:
+    """Slices that cover the documents in order, each small enough for one request."""
+    if not documents:
+        return []
+    provider, options = target.provider, target.options
+    most = options.max_documents or provider.max_documents or len(documents)
+    if provider.max_request_bytes is None and len(documents) <= most:
+        return [slice(None)]
+    # Parts are sent side by side, so that all must be in order before the first is sent.
+    check_encodable(documents, indices)
+    spans = _split_by_bytes(query, documents, indices, provider.max_request_bytes)
+    parts = [part for span in spans for part in _split_evenly(span, most)]
+    if len(parts) > 1 and provider.listwise and not options.split_listwise:
+        message = (
+            f"{len(documents):,} documents are too many for one request, and this model scores a"
+            " document by the others beside it, so that a split list is ranked differently: send"
+            " fewer, or allow it with split_listwise=True"
+        )
+        raise InvalidRequestError(message)
+    return parts
+
+
+def _split_evenly(span: range, most: int) -> list[slice]:
+    """Slices of at most `most` and of even size."""
+    parts = -(-len(span) // most)
+    bounds = [span.start + len(span) * at // parts for at in range(parts + 1)]
+    return [slice(*pair) for pair in pairwise(bounds)]
+
+
+def _split_by_bytes(
+    query: str, documents: Sequence[Any], indices: Sequence[int], most: int | None
+) -> list[range]:
+    """Ranges of at most `most` bytes of JSON together with the query, filled in turn."""
+    if most is None:
+        return [range(len(documents))]
+    used = first = len(encode_json(query))
+    starts = [0]
+    for at, document in enumerate(documents):
+        size = len(encode_json(document)) + 1
+        if first + size > most:
+            where = f"documents[{indices[at]}]"
+            message = f"{where} is too large: a request takes at most {most:,} bytes"
+            raise InvalidRequestError(message)
+        if used + size > most:
+            starts.append(at)
+            used = first
+        used += size
+    return [range(*pair) for pair in pairwise([*starts, len(documents)])]
