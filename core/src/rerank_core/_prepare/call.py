@@ -88,7 +88,7 @@ def make_call(
 
 def _check_count(name: str, value: Any) -> int:
     # An integer of numpy's is one, too; its booleans are none.
-    if type(value) is not bool and isinstance(value, Integral) and int(value) > 0:
+    if type(value) is not bool and isinstance(value, (int, Integral)) and int(value) > 0:
         return int(value)
     raise InvalidRequestError(f"{name} must be an integer from 1, not {shown(value)}")
 
