@@ -110,8 +110,8 @@ def add_extras(work: HTTPRequest, target: Target) -> HTTPRequest:
             " base_url from resolve_provider, or api_base= from the caller"
         )
         raise target.hooks.source.error(message)
-    extra_body, extra_headers = target.options.extra_body, target.options.extra_headers
-    if not (extra_body or extra_headers or work.headers):
+    options = target.options  # no local name for what is in it: frames are shown
+    if not (options.extra_body or options.extra_headers or work.headers):
         return work
     try:
         check_headers("the request's headers", work.headers)
@@ -121,20 +121,21 @@ def add_extras(work: HTTPRequest, target: Target) -> HTTPRequest:
             raise  # the caller's to mend
         raise target.hooks.source.error(error.message) from error
     body = work.body
-    if extra_body and body is not None:
+    if options.extra_body and body is not None:
         if not isinstance(body, Mapping):
             message = "extra_body cannot be added: this request's body is not an object"
             raise InvalidRequestError(message)
-        if clash := sorted(extra_body.keys() & body.keys()):
+        if clash := sorted(options.extra_body.keys() & body.keys()):
             message = f"extra_body repeats {', '.join(clash)}: give it as a parameter instead"
             raise InvalidRequestError(message)
-        body = {**body, **extra_body}
-    return evolve(work, body=body, headers={**work.headers, **extra_headers})
+        body = {**body, **options.extra_body}
+    return evolve(work, body=body, headers={**work.headers, **options.extra_headers})
 
 
 def follow(following: HTTPRequest, target: Target, before: HTTPRequest) -> HTTPRequest:
     """The next request of an exchange, fit to be sent like the first."""
-    origin = scheme, host, _ = _origin(following.url)
+    origin = _origin(following.url)
+    scheme, host, _ = origin
     known = scheme == "https" and host in target.provider.further_hosts
     if origin != _origin(before.url) and not known:
         where = without_userinfo(following.url)
