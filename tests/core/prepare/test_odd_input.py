@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -13,7 +13,17 @@ import numpy as np
 import pytest
 
 from core.conftest import KEY, Ask, Plugin, Service, refuse
-from rerank_core import ConfigurationError, InvalidRequestError, Reranker, RerankError
+from rerank_core import (
+    ConfigurationError,
+    HTTPRequest,
+    InvalidRequestError,
+    PluginError,
+    Provider,
+    Reranker,
+    RerankError,
+    RerankRequest,
+    hookimpl,
+)
 
 MEGABYTE = 1_000_000
 PARAMS = {"top_n": "top_n", "max_chunks_per_doc": "chunks", "max_tokens_per_doc": "tokens"}
@@ -282,3 +292,25 @@ def test_an_error_can_always_be_printed(call: Ask, options: dict[str, Any]) -> N
         call("m\ud800", "q", ["a"], api_key=KEY, http_client=Service(), **options)
 
     assert str(caught.value).encode()
+
+
+class Titled(Plugin):
+    """Sends a header: an option's value, or its own."""
+
+    @hookimpl
+    def build_request(
+        self, provider: Provider, request: RerankRequest, params: Mapping[str, Any]
+    ) -> HTTPRequest:
+        """Build a request that is all header."""
+        del provider, params
+        title = request.options.get("title", "its own \n")
+        return HTTPRequest("https://rerank.test", headers={"x-title": title})
+
+
+def test_a_header_that_an_option_spoils_is_the_callers_to_mend() -> None:
+    """Any other is the plugin's; its value is not shown."""
+    plugin = Titled(options={"title": ()})
+    with pytest.raises(ConfigurationError, match="'x-title' or its value has a character"):
+        Reranker("m", provider=plugin, api_key=KEY, title="ä \n").rerank("q", ["a"])
+    with pytest.raises(PluginError, match="'x-title' or its value has a character"):
+        Reranker("m", provider=plugin, api_key=KEY).rerank("q", ["a"])

@@ -1,46 +1,69 @@
-"""The caller's response, out of what was read from one or more replies."""
+"""The caller's response, out of what the plugin reads from one or more replies."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
 from operator import attrgetter, gt
 from sys import float_info
-from typing import Any, NoReturn
+from typing import Any
 from uuid import uuid4
 
 from attrs import astuple, define
 
-from rerank_core._conclude.reading import Page
 from rerank_core._prepare.call import Call
 from rerank_core._prepare.requests import Part, Prepared
 from rerank_core._resolve.secrets import Hide
 from rerank_core._resolve.target import Target
 from rerank_core.errors import ResponseParseError
 from rerank_core.facts import Price
-from rerank_core.records._text import shorten
+from rerank_core.records._text import shown
+from rerank_core.records.exchange import JSON, HTTPRequest, HTTPResponse, NextRequest
 from rerank_core.records.response import RerankResponse
 from rerank_core.records.results import BilledUnits, Document, Fresh, Meta, RerankResult, Tokens
-from rerank_core.wire import render_document
+from rerank_core.wire import decode_json, render_document
 
 _MAX_WARNINGS = 20  # of a service's
 _WARNING_CHARS = 500
-_MAX_SHOWN = 40  # characters of a wrong value
 
 
 @define(eq=False, repr=False)
-class Answer:
-    """What came of one part of a call: its pages, and their results in the caller's list."""
+class Page:
+    """What a plugin read from one reply, with the reply."""
 
-    pages: Sequence[Page]
-    results: list[RerankResult]
+    response: RerankResponse | None
+    results: Sequence[RerankResult]
+    following: HTTPRequest | None
+    payload: JSON
+    headers: Mapping[str, str]
+    size: int
 
 
-def conclude(part: Part, pages: Sequence[Page]) -> Answer:
-    """Put the pages of one exchange together, and check what core promises of every ranking."""
-    results = [result for page in pages for result in page.results]
-    if len(pages) > 1 or not isinstance(pages[0].results, Fresh):
+def read_reply(part: Part, target: Target, reply: HTTPResponse) -> Page:
+    """Read the ranking from a reply with a good status."""
+    payload = decode_json(reply.content)
+    if isinstance(payload, dict) and payload.get("error"):
+        raise ResponseParseError("the reply has an error", path="error")
+    return read_payload(part, target, payload, reply)
+
+
+def read_payload(part: Part, target: Target, payload: Any, reply: HTTPResponse) -> Page:
+    """Have the plugin read a decoded reply, and keep the reply beside what it read."""
+    answer = target.hooks.parse_response(
+        target.provider, part.request, payload, reply.headers, reply.status_code
+    )
+    response, following = (
+        (answer.response, answer.request) if isinstance(answer, NextRequest) else (answer, None)
+    )
+    results = [] if response is None else response.results
+    if not isinstance(results, Fresh):  # somebody else may hold them
         results = [RerankResult(r.index, r.relevance_score, extra=r.extra) for r in results]
+    return Page(response, results, following, payload, reply.headers, len(reply.content))
+
+
+def conclude(part: Part, pages: list[Page]) -> list[Page]:
+    """Check what core promises of every ranking, and count in the caller's list."""
+    results = [result for page in pages for result in page.results]
     check_results(results, len(part.request.documents))
     if len(results) < part.expected:
         message = f"the reply ranks {len(results)} documents where {part.expected} were asked for"
@@ -48,65 +71,37 @@ def conclude(part: Part, pages: Sequence[Page]) -> Answer:
     if type(part.indices) is not range or part.indices.start:
         for result in results:
             result.index = part.indices[result.index]
-    return Answer(pages, results)
+    return pages
 
 
 def finish(
-    prepared: Prepared, answers: Sequence[Answer], hide: Hide | None, attempts: int, seconds: float
+    prepared: Prepared,
+    answers: Sequence[Sequence[Page]],
+    make_hider: Callable[[], Hide],
+    attempts: int,
+    seconds: float,
 ) -> RerankResponse:
     """Make the caller's response: sorted, cut, with the caller's own documents."""
     call, target = prepared.call, prepared.target
-    pages = [page for answer in answers for page in answer.pages]
+    pages = [page for answer in answers for page in answer]
     responses = [page.response for page in pages if page.response is not None]
-    results = [result for answer in answers for result in answer.results]
+    results = [result for page in pages for result in page.results]
     meta = _add_up([response.meta for response in responses])
     cost = _total(response.cost for response in responses) if responses else None
     payloads = [page.payload for page in pages]
-    said = dict.fromkeys(text for response in responses for text in response.warnings)
-    said |= dict.fromkeys(_other_model(target, responses))
+    said = _find_warnings(target.model, responses, make_hider)
     return RerankResponse(
         complete(results, call, prepared.held_back),
         id=(responses and responses[0].id) or str(uuid4()),
         model=target.model,
         provider=target.provider.name,
         meta=meta,
-        warnings=prepared.warnings + _show_warnings([*said], hide),
+        warnings=(*prepared.warnings, *said),
         cost=_cost_of(meta, target.provider.price) if cost is None else cost,
         reranked=all(response.reranked for response in responses)
         and bool(responses or not call.documents),
         payload=payloads[0] if len(payloads) == 1 else payloads or None,
         headers=pages[-1].headers if pages else {},
-        attempts=attempts,
-        seconds=seconds,
-    )
-
-
-def needs_hiding(answers: Sequence[Answer]) -> bool:
-    """Whether a service says something that is to be shown."""
-    return any(
-        page.response is not None and (page.response.warnings or page.response.model)
-        for answer in answers
-        for page in answer.pages
-    )
-
-
-def pass_through(
-    call: Call, target: Target, warnings: Sequence[str], attempts: int, seconds: float
-) -> RerankResponse:
-    """The caller's own order, which claims nothing about relevance."""
-    listed = range(len(call.documents))[: call.top_n]
-    missing: Any = None
-    results = [
-        RerankResult(at, missing, document_at(call, at) if call.return_documents else missing)
-        for at in listed
-    ]
-    return RerankResponse(
-        results,
-        id=str(uuid4()),
-        model=target.model,
-        provider=target.provider.name,
-        warnings=tuple(warnings),
-        reranked=False,
         attempts=attempts,
         seconds=seconds,
     )
@@ -135,29 +130,28 @@ def _cost_of(meta: Meta, price: Price | None) -> float | None:
     return units * price.usd if price and units is not None else None
 
 
-def _other_model(target: Target, responses: Sequence[RerankResponse]) -> list[str]:
-    """A warning where another model answered than was asked for, as far as replies say."""
-    asked = _bare(target.model)
-    return [
-        f"the service answered with the model {response.model!r}, not {target.model!r}"
+def _find_warnings(
+    asked: str, responses: Sequence[RerankResponse], make_hider: Callable[[], Hide]
+) -> Sequence[str]:
+    """What services say beside their rankings: few, short and without secrets."""
+    said = [text for response in responses for text in response.warnings]
+    said += [
+        f"the service answered with the model {response.model!r}, not {asked!r}"
         for response in responses
-        if response.model and _bare(response.model) != asked
+        if response.model and _bare(response.model) != _bare(asked)
     ]
+    if not said:
+        return ()
+    hide, said = make_hider(), list(dict.fromkeys(said))
+    few = [hide(text, _WARNING_CHARS) for text in said[:_MAX_WARNINGS]]
+    if left := len(said) - len(few):
+        few.append(f"the service has {left} more warnings: payload has them all")
+    return few
 
 
 def _bare(model: str) -> str:
-    """A model's name without whatever a service puts before it."""
+    """A model's name without whatever a service puts around it."""
     return model.strip().lower().rstrip("/").rpartition("/")[2].partition(":")[0]
-
-
-def _show_warnings(warnings: Sequence[str], hide: Hide | None) -> tuple[str, ...]:
-    """The service's warnings, few, short and without secrets."""
-    if not warnings or hide is None:
-        return ()
-    shown = [hide(text, _WARNING_CHARS) for text in warnings[:_MAX_WARNINGS]]
-    if left := len(warnings) - len(shown):
-        shown.append(f"the service has {left} more warnings: payload has them all")
-    return tuple(shown)
 
 
 _INT, _FLOAT = {int}, {float}
@@ -185,25 +179,22 @@ def _check_each(indices: Sequence[Any], scores: Sequence[Any], sent: int) -> Non
     seen: set[int] = set()
     for at, (index, score) in enumerate(zip(indices, scores, strict=True)):
         if type(index) is not int:
-            _reject(at, "index", index, "is not an integer")
+            raise _fault(at, "index", "is not an integer", index)
         if not 0 <= index < sent:
-            _reject(at, "index", index, f"is outside the {sent} documents sent")
+            raise _fault(at, "index", f"is outside the {sent} documents sent", index)
         if index in seen:
-            _reject(at, "index", index, "stands twice")
+            raise _fault(at, "index", "stands twice", index)
         seen.add(index)
         if isinstance(score, bool) or not isinstance(score, (int, float)):
-            _reject(at, "relevance_score", score, "is not a number")
+            raise _fault(at, "relevance_score", "is not a number", score)
         # Compared, not converted: an integer may be too large for a float, and NaN is never less.
         if not abs(score) <= float_info.max:
-            _reject(at, "relevance_score", score, "is not finite")
+            raise _fault(at, "relevance_score", "is not finite", score)
 
 
-def _reject(at: int, name: str, value: object, fault: str) -> NoReturn:
+def _fault(at: int, name: str, fault: str, value: object) -> ResponseParseError:
     path = f"results[{at}].{name}"
-    # What is nested may be too deep for a repr; of a text, a piece may be that of a secret.
-    hidden = isinstance(value, (dict, list)) or (isinstance(value, str) and len(value) > _MAX_SHOWN)
-    shown = type(value).__name__ if hidden else shorten(repr(value), _MAX_SHOWN)
-    raise ResponseParseError(f"{path} {fault}: {shown}", path=path)
+    return ResponseParseError(f"{path} {fault}: {shown(value)}", path=path)
 
 
 def complete(
@@ -224,11 +215,11 @@ def complete(
             result.document = document
     else:
         for result in ranked:
-            result.document = document_at(call, result.index)
+            result.document = _document_at(call, result.index)
     return ranked
 
 
-def document_at(call: Call, at: int) -> Document:
+def _document_at(call: Call, at: int) -> Document:
     """One of the caller's documents as a record, with the caller's own object."""
     given, read = call.given[at], call.documents[at]
     if isinstance(read, str):

@@ -3,41 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC
-from typing import Any, TypeVar
-from urllib.parse import urljoin
+from email.utils import parsedate_to_datetime
+from typing import Any
 
 from attrs import evolve
 
+from rerank_core import errors
+from rerank_core._conclude.response import read_payload
+from rerank_core._prepare.requests import Part
 from rerank_core._resolve.secrets import Hide, clean
 from rerank_core._resolve.target import Target
-from rerank_core.errors import (
-    APIStatusError,
-    AuthenticationError,
-    BadRequestError,
-    NotFoundError,
-    PermissionDeniedError,
-    RateLimitError,
-    RerankError,
-    ResponseParseError,
-    ServerError,
-    TransportError,
-)
+from rerank_core.errors import APIStatusError, RerankError, ResponseParseError
 from rerank_core.records._text import (
     beginning_of,
     codes_in,
     find_message,
+    kind_of,
     message_in,
     read_json,
     status_in,
     without_userinfo,
 )
 from rerank_core.records.exchange import JSON, HTTPResponse
+from rerank_core.wire import decode_json
 
-T = TypeVar("T")
 _SAID_CHARS = 500  # of what a service says
-_ERROR_CHARS = 1000
 _URL_CHARS = 200
 _BEGINNING_CHARS = 100
 _KEPT_BYTES = 2**16  # of a reply that is kept in an error
@@ -45,124 +37,136 @@ _UNIX_TIME_FROM = 1_000_000_000
 _MAX_SECONDS = 4e9  # of 126 years; clocks count to it, as Unix time it is long to come
 
 _TYPES: Mapping[int, type[APIStatusError]] = {
-    400: BadRequestError,
-    401: AuthenticationError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    413: BadRequestError,
-    422: BadRequestError,
-    429: RateLimitError,
+    400: errors.BadRequestError,
+    401: errors.AuthenticationError,
+    403: errors.PermissionDeniedError,
+    404: errors.NotFoundError,
+    413: errors.BadRequestError,
+    422: errors.BadRequestError,
+    429: errors.RateLimitError,
+    **dict.fromkeys(range(500, 600), errors.ServerError),
 }
 # What the words of services of many kinds have in them, where no status says it.
 _WORDS: Mapping[str, type[APIStatusError]] = {
-    "auth|api_?key": AuthenticationError,
-    "forbidden|permission": PermissionDeniedError,
-    "not_?found": NotFoundError,
-    "rate_?limit|resource_?exhausted|too_?many": RateLimitError,
-    "api_?error|internal|overloaded|server_?error|unavailable": ServerError,
-    "bad_?request|invalid|validation": BadRequestError,
+    "auth|api_?key": errors.AuthenticationError,
+    "forbidden|permission": errors.PermissionDeniedError,
+    "not_?found": errors.NotFoundError,
+    "rate_?limit|resource_?exhausted|too_?many": errors.RateLimitError,
+    "api_?error|internal|overloaded|server_?error|unavailable": errors.ServerError,
+    "bad_?request|invalid|validation": errors.BadRequestError,
 }
-_FAILED = frozenset({"error", "fail", "failed", "failure"})
+_PYTHON_S_OWN = (TypeError, IndexError, AttributeError)  # whose words say nothing of a reply
+_FAILED = {"error", "fail", "failed", "failure"}
 _GOOD_CODES = (0, 200, "0", "200", "ok", "success")
 
 
 def status_error(target: Target, reply: HTTPResponse, now: float, hide: Hide) -> APIStatusError:
     """The error that a reply's bad status stands for."""
-    status, payload = reply.status_code, read_json(reply.content)
-    words: list[int | str] = [*codes_in(payload, reply.headers), status]
-    said = find_message(payload, reply.content)
-    message = f"status {status}: {hide(said, _SAID_CHARS)}".removesuffix(": ")
+    status, what = reply.status_code, f"status {reply.status_code}"
     if 300 <= status < 400 and "location" in reply.headers:  # noqa: PLR2004 - redirects
-        where = hide(_location(target, reply.headers["location"]), _URL_CHARS)
-        message += f" (redirects are not followed; it points to {where}: correct api_base)"
-    return _make(_type_of(status), message, target, reply, words, said, status, now)
+        where = hide(without_userinfo(reply.headers["location"]), _URL_CHARS)
+        what += f" (redirects are not followed; it points to {where}: correct api_base)"
+    return _make_error(what, status, read_json(reply.content), target, reply, now, hide)
 
 
 def find_error(
     target: Target, reply: HTTPResponse, payload: JSON, now: float, hide: Hide
 ) -> APIStatusError | None:
     """The error that a reply with a good status carries instead of a ranking, if it does."""
-    if not isinstance(payload, dict) or _says_success(payload):
+    if not isinstance(payload, dict) or (failed := _says_failure(payload)) is False:
         return None
-    said = message_in(payload)
     status = status_in(payload)
-    words: list[int | str] = [*codes_in(payload, reply.headers)]
-    known = any(word in target.provider.error_types for word in words)
-    if not (said or status or known or _says_failure(payload)):
+    known = target.provider.error_types.keys() & codes_in(payload, reply.headers)
+    if not (failed or status or known or message_in(payload)):
         return None
-    words += [status] if status else []
-    usual = _type_of(status) if status else _type_named(words)
-    said = said or beginning_of(reply.content, _SAID_CHARS)
-    shown = hide(said, _SAID_CHARS)
-    message = f"status {reply.status_code}, but the reply is an error: {shown}"
-    return _make(usual, message, target, reply, words, said, status, now)
+    what = f"status {reply.status_code}, but the reply is an error"
+    return _make_error(what, status, payload, target, reply, now, hide)
 
 
-def _says_success(payload: Mapping[str, Any]) -> bool:
-    code = payload.get("code")
-    return not payload.get("error") and (
-        payload.get("success") is True or (type(code) in {int, str} and code in _GOOD_CODES)
-    )
-
-
-def _says_failure(payload: Mapping[str, Any]) -> bool:
+def _says_failure(payload: Mapping[str, Any]) -> bool | None:
+    """Whether a reply says that something failed; `False` where it says that all is well."""
+    if payload.get("error"):
+        return True
+    code, success = payload.get("code"), payload.get("success")
+    if success is True or (type(code) in {int, str} and code in _GOOD_CODES):
+        return False
     words = (payload.get("object"), payload.get("status"))
     failed = any(isinstance(word, str) and word.lower() in _FAILED for word in words)
-    return failed or payload.get("success") is False or bool(payload.get("error"))
+    return failed or success is False or None
 
 
-def _type_of(status: int) -> type[APIStatusError]:
-    usual = ServerError if 500 <= status < 600 else APIStatusError  # noqa: PLR2004 - the 5xx
-    return _TYPES.get(status, usual)
-
-
-def _type_named(words: Iterable[int | str]) -> type[APIStatusError]:
-    found = (
-        kind
-        for word in words
-        for inside, kind in _WORDS.items()
-        if re.search(inside, str(word).lower())
-    )
-    return next(found, APIStatusError)
-
-
-def _make(
-    usual: type[APIStatusError],
-    message: str,
+def explain(
+    error: ResponseParseError,
+    part: Part,
     target: Target,
     reply: HTTPResponse,
-    words: Iterable[int | str],
-    said: str,
-    code: int | None,
     now: float,
+    hide: Hide,
+) -> RerankError:
+    """The error that an unreadable reply is in truth: what it says, or what it lacks."""
+    try:
+        payload = decode_json(reply.content)
+    except ResponseParseError:
+        return error
+    better: RerankError | None = find_error(target, reply, payload, now, hide)
+    if better is None:
+        kind = kind_of(payload) if reply.content else "empty"
+        if isinstance(payload, dict):
+            if error.path or not isinstance(error.__cause__, _PYTHON_S_OWN):
+                return error
+            kind = "an object of another shape"
+        if not (expected := _find_expected(part, target, reply)):
+            return error
+        message = (
+            f"the reply is {kind}, an object with {expected!r} was expected: docs/servers.md says"
+            " which plugin speaks to which server"
+        )
+        better = ResponseParseError(message, path=error.path or expected)
+    better.__cause__ = error
+    return better
+
+
+def _find_expected(part: Part, target: Target, reply: HTTPResponse) -> str:
+    """The field that the plugin looks for first: what it misses in an empty object."""
+    try:
+        read_payload(part, target, {}, reply)
+    except RerankError as error:
+        return getattr(error, "path", "")
+    return ""
+
+
+def _make_error(
+    what: str,
+    code: int | None,
+    payload: JSON,
+    target: Target,
+    reply: HTTPResponse,
+    now: float,
+    hide: Hide,
 ) -> APIStatusError:
-    if hint := _first(target.provider.hints, words, said):
+    """An error with the service's words, of the kind that these or the status stand for."""
+    facts, said = target.provider, find_message(payload, reply.content)
+    words: list[Any] = [*codes_in(payload, reply.headers)]
+    if code is None:
+        named = (_WORDS[part] for word in words for part in _WORDS if re.search(part, word.lower()))
+        usual = next(named, APIStatusError)
+    else:
+        usual = _TYPES.get(code, APIStatusError)
+        words.append(code)
+    message = f"{what}: {hide(said, _SAID_CHARS)}".removesuffix(": ")
+    if hint := _first(facts.hints, words, said):
         message += f" ({hint})"
-    kind = _first(target.provider.error_types, words, said) or usual
-    error = kind(message, response=reply, retry_after=_find_wait(target, reply, said, now))
+    kind = _first(facts.error_types, words, said) or usual
+    wait = read_retry_after(reply.headers, facts.reset_headers, now)
+    if wait is None and facts.retry_after_pattern:
+        found = re.search(facts.retry_after_pattern, said)
+        wait = read_seconds(found[1]) if found else None
+    error = kind(message, response=reply, retry_after=wait)
     error.code = code
     return error
 
 
-def _find_wait(target: Target, reply: HTTPResponse, said: str, now: float) -> float | None:
-    """Seconds that the service asks to wait: in headers, else in its message."""
-    provider = target.provider
-    wait = read_retry_after(reply.headers, provider.reset_headers, now)
-    if wait is None and provider.retry_after_pattern:
-        found = re.search(provider.retry_after_pattern, said)
-        wait = read_seconds(found[1]) if found else None
-    return wait
-
-
-def _location(target: Target, location: str) -> str:
-    """Where a redirect points to, in full."""
-    try:
-        return without_userinfo(urljoin(target.provider.base_url or "", location))
-    except ValueError:
-        return "what is no URL"
-
-
-def _first(table: Mapping[Any, T], words: Iterable[int | str], said: str) -> T | None:
+def _first(table: Mapping[Any, Any], words: Sequence[Any], said: str) -> Any:
     """What the table has for a phrase of the message, or for the first of the words it knows."""
     text = said.lower()
     phrases = [key for key in table if isinstance(key, str) and " " in key and key in text]
@@ -170,32 +174,24 @@ def _first(table: Mapping[Any, T], words: Iterable[int | str], said: str) -> T |
 
 
 def read_retry_after(
-    headers: Mapping[str, str], reset_headers: tuple[str, ...], now: float
+    headers: Mapping[str, str], reset_headers: Sequence[str], now: float
 ) -> float | None:
     """Seconds that the service asks to wait; `None` where it does not say, or unreadably."""
     milliseconds = read_seconds(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
     stated = headers.get("retry-after")
-    if stated is not None:
-        seconds = read_seconds(stated)
-        if seconds is not None:
-            return seconds
-        until = _timestamp(stated)
-        if until is not None:
-            return min(max(0.0, until - _own_time(headers, now)), _MAX_SECONDS)
+    if (seconds := read_seconds(stated)) is not None:
+        return seconds
+    # By the service's own clock where it states one: ours may be wrong by minutes.
+    own = _timestamp(headers.get("date"))
+    now = now if own is None else own
+    if (until := _timestamp(stated)) is not None:
+        return min(max(0.0, until - now), _MAX_SECONDS)
     for name in reset_headers:
-        reset = read_seconds(headers.get(name))
-        if reset is not None:
-            unix = reset >= _UNIX_TIME_FROM
-            return max(0.0, reset - _own_time(headers, now)) if unix else reset
+        if (reset := read_seconds(headers.get(name))) is not None:
+            return max(0.0, reset - now) if reset >= _UNIX_TIME_FROM else reset
     return None
-
-
-def _own_time(headers: Mapping[str, str], now: float) -> float:
-    """The service's own clock where it states one: ours may be wrong by minutes."""
-    stated = _timestamp(headers.get("date", ""))
-    return now if stated is None else stated
 
 
 def read_seconds(text: str | None) -> float | None:
@@ -205,15 +201,13 @@ def read_seconds(text: str | None) -> float | None:
     return min(float(text), _MAX_SECONDS)
 
 
-def _timestamp(text: str) -> float | None:
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - slow to import, rarely needed
-
+def _timestamp(text: str | None) -> float | None:
+    """Unix time from a date as headers have it."""
     try:
-        moment = parsedate_to_datetime(text)
+        moment = parsedate_to_datetime(text or "")
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return float(aware.timestamp())
 
 
 def describe(
@@ -225,9 +219,8 @@ def describe(
     error._described = True  # noqa: SLF001 - of our own class
     reply = error.response or reply
     if isinstance(error, ResponseParseError) and reply is not None:
-        error.args = (f"{error.message}; {_beginning(reply, hide)}", *error.args[1:])
-    # Of a connection's failure, httpx may quote all that came.
-    clean(error, hide, _SAID_CHARS if isinstance(error, TransportError) else _ERROR_CHARS)
+        error.args = (f"{error.message}; {_beginning(reply, hide)}",)
+    clean(error, hide)
     error._secrets = ()  # noqa: SLF001 - of our own class; whoever pickles the error has none
     error.provider = error.provider or target.provider.name
     error.model = error.model or target.model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from math import isfinite
+from math import isfinite, isinf
 from typing import Any
 
 import attrs
@@ -15,47 +15,27 @@ from rerank_core.records.results import Document, RerankResult
 
 _STRINGS = {str}
 _PLAIN = {str, int, bool}
-_TEXT_NAMES = ("page_content", "content", "text")
 _NUMBERS = {int, float}
-_ABSENT: Any = object()  # what stands for a value that is none
+_TEXT_NAMES = ("page_content", "content", "text")
+_ROWS = ("iterrows", "to_dicts", "to_pylist")  # what tables of pandas, polars and pyarrow have
 
 
 def list_documents(documents: Any) -> list[Any]:
     """The caller's documents in a list of ours: theirs may change while a request is under way."""
-    return documents[:] if type(documents) is list else list(_checked(documents))
-
-
-def read_documents(
-    listed: list[Any], rank_fields: Sequence[str] | None
-) -> tuple[list[str | Mapping[str, Any]], tuple[str, ...]]:
-    """The documents as text and fields, and warnings; the same list where all are strings."""
-    if set(map(type, listed)) <= _STRINGS:
-        return listed, ()
-    reader = _Reader(rank_fields)
-    read = [
-        document if type(document) is str else reader.read(at, document)
-        for at, document in enumerate(listed)
-    ]
-    return read, reader.warnings()
-
-
-def _checked(documents: Any) -> Iterable[Any]:
-    """Refuse what has no order, or iterates over something else than documents."""
+    if type(documents) is list:
+        return documents[:]
     advice = ""
     if isinstance(documents, (set, frozenset)):
         advice = "; a set has no order, so that an index would mean nothing: write sorted(...)"
-    elif hasattr(documents, "columns") and hasattr(documents, "iterrows"):
-        advice = "; write df['text'].tolist(), or df.to_dict('records') for all columns"
-    elif hasattr(documents, "to_dicts") and hasattr(documents, "columns"):
-        advice = "; write df['text'].to_list(), or df.to_dicts() for all columns"
-    elif hasattr(documents, "to_pylist") and hasattr(documents, "column_names"):
-        advice = "; write table['text'].to_pylist(), or table.to_pylist() for all columns"
-    elif isinstance(documents, Mapping):
-        advice = "; write [document] for a single one, or list(documents.values())"
-    elif isinstance(documents, (str, bytes)):
+    elif hasattr(documents, "columns") and any(hasattr(documents, name) for name in _ROWS):
+        advice = (
+            "; of a table, write df['text'].tolist(), or the rows for all columns:"
+            " df.to_dict('records') in pandas, df.to_dicts() in polars, to_pylist() in pyarrow"
+        )
+    elif isinstance(documents, (str, bytes, Mapping)):
         advice = "; write [document] for a single one"
-    elif isinstance(documents, Iterable) and not _is_record(documents):
-        return documents
+    elif isinstance(documents, Iterable) and not _is_model(documents):
+        return list(documents)
     message = (
         "documents must be a list (or another iterable that has an order) of strings, mappings or"
         f" objects with text, not {shown(documents)}{advice}"
@@ -63,47 +43,46 @@ def _checked(documents: Any) -> Iterable[Any]:
     raise InvalidRequestError(message)
 
 
-def _is_record(value: Any) -> bool:
-    """Whether an iterable is one document: pydantic's models iterate over their fields."""
-    return hasattr(type(value), "model_fields")
+def read_documents(
+    listed: list[Any], rank_fields: Sequence[str] | None
+) -> tuple[list[str | Mapping[str, Any]], list[str]]:
+    """The documents as text and fields, and warnings; the same list where all are strings."""
+    if set(map(type, listed)) <= _STRINGS:
+        return listed, []
+    reader = _Reader(rank_fields)
+    read = [
+        document if type(document) is str else reader.read(f"documents[{at}]", document)
+        for at, document in enumerate(listed)
+    ]
+    warnings = [
+        f"{name!r} is a list of numbers, which is no text, in {count} documents: left out"
+        for name, count in reader.vectors.items()
+    ]
+    return read, warnings
 
 
 class _Reader:
-    """Reads documents that are no strings, and remembers what of them is no text."""
+    """Reads documents that are no strings, and counts the lists of numbers in them."""
 
     def __init__(self, rank_fields: Sequence[str] | None) -> None:
-        self._chosen = rank_fields
-        self._vectors: dict[str, int] = {}
+        self.rank_fields = rank_fields
+        self.vectors: dict[str, int] = {}
 
-    def warnings(self) -> tuple[str, ...]:
-        """What was left out, and of how many documents."""
-        return tuple(
-            f"{name!r} is a list of numbers, which is no text, in {count} documents: left out"
-            for name, count in self._vectors.items()
-        )
-
-    def read(self, at: int, document: Any) -> str | Mapping[str, Any]:
+    def read(self, where: str, document: Any) -> str | Mapping[str, Any]:
         """One document as a string, or as a mapping of its fields that are text."""
         if isinstance(document, RerankResult) and document.document is not None:
             document = document.document  # of an earlier ranking
         if isinstance(document, Document):
             document = document.original
+        if not isinstance(document, (str, Mapping)):
+            document = _fields_of(document, where)
         if isinstance(document, str):
             return str(document)
-        fields = document if isinstance(document, Mapping) else _fields_of(document)
-        if isinstance(fields, Mapping):
-            try:
-                return self._read_fields(f"documents[{at}]", fields)
-            except RecursionError:
-                message = f"documents[{at}] is nested too deeply, or holds itself"
-                raise InvalidRequestError(message) from None
-        if fields is not None:
-            return fields
-        message = (
-            f"documents[{at}] must be a string, a mapping, or an object with text under"
-            f" page_content, content or text, not {shown(document)}"
-        )
-        raise InvalidRequestError(message)
+        try:
+            return self._read_fields(where, document)
+        except RecursionError:
+            message = f"{where} is nested too deeply, or holds itself"
+            raise InvalidRequestError(message) from None
 
     def _read_fields(self, where: str, fields: Mapping[Any, Any]) -> dict[str, Any]:
         read = {}
@@ -113,63 +92,59 @@ class _Reader:
                 continue
             if not isinstance(name, str):
                 raise InvalidRequestError(f"{where} has a field whose name is not a string")
-            if self._chosen is not None and name not in self._chosen:
-                continue
-            plain = self._to_plain(value, name, f"{where}[{name!r}]")
-            if plain is not _ABSENT:
-                read[name] = plain
+            if self.rank_fields is None or name in self.rank_fields:
+                plain = self._to_plain(value, name, f"{where}[{name!r}]")
+                if plain is not None:
+                    read[name] = plain
         return read
 
     def _to_plain(self, value: Any, name: str, where: str) -> Any:
-        """A field's value as JSON has it; what is absent and what is no text by a mark."""
-        if type(value) in _PLAIN:
+        """A field's value as JSON has it; `None` for what is absent or left out."""
+        if type(value) in _PLAIN or (type(value) is float and isfinite(value)):
             return value
-        if value is None or _is_missing(value):
-            return _ABSENT
-        if isinstance(value, float) and isfinite(value):
-            return value if type(value) is float else str(value)
+        if _is_missing(value):
+            return None
         if isinstance(value, Mapping):
             inner = {
                 str(key): self._to_plain(item, f"{name}.{key}", where)
                 for key, item in value.items()
             }
-            return {key: item for key, item in inner.items() if item is not _ABSENT}
-        if isinstance(value, (list, tuple)) or _is_array(value):
-            return self._to_list(value, name, where)
+            return {key: item for key, item in inner.items() if item is not None}
+        is_array = hasattr(value, "tolist") and bool(getattr(value, "ndim", 0))
+        if is_array or isinstance(value, (list, tuple)):
+            return self._to_list(value.tolist() if is_array else value, name, where)
         says_itself: Any = type(value).__str__
         if isinstance(value, str) or (
             says_itself is not object.__str__
-            and not isinstance(value, (bytes, bytearray, memoryview, float))
             and not hasattr(value, "__iter__")
+            and not (isinstance(value, float) and isinf(value))
         ):
             return str(value)
         message = (
-            f"{where} is {value}, which has no JSON form"
-            if isinstance(value, float)
-            else f"{where} is of type {type(value).__name__}, which is no text"
+            f"{where} is {shown(value)}, which is no text: leave it out, or choose fields with"
+            " rank_fields="
         )
-        raise InvalidRequestError(f"{message}: leave it out, or choose fields with rank_fields=")
+        raise InvalidRequestError(message)
 
-    def _to_list(self, value: Any, name: str, where: str) -> Any:
-        listed = value.tolist() if _is_array(value) else list(value)
-        if listed and set(map(type, listed)) <= _NUMBERS:
-            if self._chosen is not None:
+    def _to_list(self, value: Sequence[Any], name: str, where: str) -> Any:
+        if value and set(map(type, value)) <= _NUMBERS:
+            if self.rank_fields is not None:
                 message = f"{where} is a list of numbers, which is no text to rank by"
                 raise InvalidRequestError(message)
-            self._vectors[name] = self._vectors.get(name, 0) + 1
-            return _ABSENT
-        inner = [self._to_plain(item, name, where) for item in listed]
-        left = [item for item in inner if item is not _ABSENT]
-        return left if left or not inner else _ABSENT
+            self.vectors[name] = self.vectors.get(name, 0) + 1
+            return None
+        inner = [self._to_plain(item, name, where) for item in value]
+        left = [item for item in inner if item is not None]
+        return left if left or not inner else None
 
 
-def _fields_of(document: Any) -> str | Mapping[str, Any] | None:
-    """The text of an object that has one, or else its fields; `None` where it has neither."""
+def _fields_of(document: Any, where: str) -> str | Mapping[str, Any]:
+    """The text of an object that has one, or else its fields."""
     for name in _TEXT_NAMES:
         if isinstance(text := getattr(document, name, None), str):
             return text
-    if callable(dump := getattr(document, "model_dump", None)) and _is_record(document):
-        dumped: Mapping[str, Any] = dump()
+    if _is_model(document):
+        dumped: Mapping[str, Any] = document.model_dump()
         return dumped
     kind = type(document)
     if dataclasses.is_dataclass(kind):
@@ -177,19 +152,24 @@ def _fields_of(document: Any) -> str | Mapping[str, Any] | None:
     elif attrs.has(kind):
         names = [field.name for field in attrs.fields(kind)]
     else:
-        return None
+        message = (
+            f"{where} must be a string, a mapping, or an object with text under page_content,"
+            f" content or text, not {shown(document)}"
+        )
+        raise InvalidRequestError(message)
     return {name: getattr(document, name) for name in names if not name.startswith("_")}
 
 
+def _is_model(value: Any) -> bool:
+    """Whether an object is a model of pydantic's, which iterates over its fields."""
+    return hasattr(type(value), "model_dump")
+
+
 def _is_missing(value: Any) -> bool:
-    """Whether a value says that there is none: NaN, pandas' NaT and NA."""
-    if type(value).__name__ in {"NAType", "NaTType"}:
+    """Whether a value says that there is none: `None`, NaN, pandas' NaT and NA."""
+    if value is None or type(value).__name__ == "NAType":
         return True
     try:
         return bool(value != value)  # noqa: PLR0124 - of a number, NaN alone differs from itself
     except (TypeError, ValueError):  # an array compares each of its items
         return False
-
-
-def _is_array(value: Any) -> bool:
-    return hasattr(value, "tolist") and bool(getattr(value, "ndim", 0))

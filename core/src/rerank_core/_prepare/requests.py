@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from attrs import define, evolve, field
 
-from rerank_core._prepare.call import Call
-from rerank_core._prepare.fitting import (
-    check_encodable,
-    fit_documents,
-    say_held_back,
-    split_documents,
-)
+from rerank_core._prepare.call import Call, check_encodable, fit_documents, split_documents
 from rerank_core._resolve.hints import CALL_PARAMS, HONOURED, leave_out
-from rerank_core._resolve.options import Options, check_headers
+from rerank_core._resolve.options import check_headers
 from rerank_core._resolve.target import Target
 from rerank_core.errors import (
     ConfigurationError,
@@ -25,10 +19,9 @@ from rerank_core.errors import (
     UnsupportedParamError,
 )
 from rerank_core.records._text import without_userinfo
-from rerank_core.records.exchange import JSON, Compute, HTTPRequest, RerankRequest
+from rerank_core.records.exchange import Compute, HTTPRequest, RerankRequest
 from rerank_core.wire import encode_json
 
-_SCHEMES = ("https://", "http://")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -61,31 +54,30 @@ def prepare(
     drop = first is not None or target.options.drop_params
     warnings = [*target.warnings, *call.warnings]
     params = choose_params(call, target, first or target, warnings, drop=drop)
-    fitted = fit_documents(call, target.provider)
-    if call.rank_fields and fitted.rank_fields is None and call.documents:
-        warnings.append("rank_fields has no effect: no document is a mapping")
-        params.pop("rank_fields", None)
-    options = {**target.provider_options, **found}
-    count, parts = len(fitted.sent), []
-    for span in split_documents(call.query, fitted, target.provider, target.options):
-        top_n = None if call.top_n is None else min(call.top_n, len(span))
-        whole = len(span) == count
+    documents, indices = fit_documents(call, target.provider)
+    options, parts = {**target.provider_options, **found}, []
+    for span in split_documents(call.query, documents, indices, target):
+        sent = documents[span]
+        top_n = None if call.top_n is None else min(call.top_n, len(sent))
         request = RerankRequest(
             model=target.model,
             query=call.query,
-            documents=fitted.sent if whole else fitted.sent[span.start : span.stop],
+            documents=sent,
             top_n=top_n,
-            rank_fields=fitted.rank_fields,
+            rank_fields=call.rank_fields,
             options=options,
         )
-        own = params if "top_n" not in params else {**params, "top_n": top_n}
+        own = {**params, "top_n": top_n} if "top_n" in params else params
         work = _translate(target, request, own, warnings, drop=drop)
-        indices = fitted.indices if whole else fitted.indices[span.start : span.stop]
-        expected = top_n if top_n and "top_n" in params else len(span)
-        parts.append(Part(request, indices, expected, work, own))
-    if fitted.held_back:
-        warnings.append(say_held_back(call, fitted))
-    return Prepared(call, target, parts, fitted.held_back, tuple(dict.fromkeys(warnings)))
+        parts.append(Part(request, indices[span], own.get("top_n") or len(sent), work, own))
+    held_back: Sequence[int] = ()
+    if len(indices) < len(call.documents):
+        held_back = sorted(set(range(len(call.documents))).difference(indices))
+        names = ", ".join(map(repr, call.rank_fields or ()))
+        why = f"have no text under {names}" if names else "are blank"
+        said = f"{len(held_back)} of {len(call.documents)} documents {why}"
+        warnings.append(f"{said}: not sent, they come last without a score")
+    return Prepared(call, target, parts, held_back, tuple(dict.fromkeys(warnings)))
 
 
 def _translate(
@@ -112,59 +104,52 @@ def _translate(
 
 def add_extras(work: HTTPRequest, target: Target) -> HTTPRequest:
     """The request with the caller's `extra_body` and `extra_headers`."""
-    if not work.url.startswith(_SCHEMES):
+    if not work.url.startswith(("https://", "http://")):
         message = (
             f"build_request made no absolute URL, but {without_userinfo(work.url)!r}; it needs"
             " base_url from resolve_provider, or api_base= from the caller"
         )
         raise target.hooks.source.error(message)
-    options = target.options
+    options = target.options  # no local name for what is in it: frames are shown
     if not (options.extra_body or options.extra_headers or work.headers):
         return work
     try:
         check_headers("the request's headers", work.headers)
     except ConfigurationError as error:
         chosen = target.provider_options.values()
-        given = {name: text for name, text in work.headers.items() if text in chosen}
-        check_headers("what an option says", given)  # which is the caller's to mend
+        if any(text in chosen for text in work.headers.values()):
+            raise  # the caller's to mend
         raise target.hooks.source.error(error.message) from error
     body = work.body
     if options.extra_body and body is not None:
-        body = _with_extras(body, options)
+        if not isinstance(body, Mapping):
+            message = "extra_body cannot be added: this request's body is not an object"
+            raise InvalidRequestError(message)
+        if clash := sorted(options.extra_body.keys() & body.keys()):
+            message = f"extra_body repeats {', '.join(clash)}: give it as a parameter instead"
+            raise InvalidRequestError(message)
+        body = {**body, **options.extra_body}
     return evolve(work, body=body, headers={**work.headers, **options.extra_headers})
-
-
-def _with_extras(body: JSON, options: Options) -> dict[str, Any]:
-    if not isinstance(body, Mapping):
-        message = "extra_body cannot be added: this request's body is not an object"
-        raise InvalidRequestError(message)
-    if clash := sorted(options.extra_body.keys() & body.keys()):
-        message = f"extra_body repeats {', '.join(clash)}: give it as a parameter instead"
-        raise InvalidRequestError(message)
-    return {**body, **options.extra_body}
 
 
 def follow(following: HTTPRequest, target: Target, before: HTTPRequest) -> HTTPRequest:
     """The next request of an exchange, fit to be sent like the first."""
-    there, here = _split(following.url), _split(before.url)
-    known = there.hostname in target.provider.further_hosts and there.scheme == "https"
-    if _origin(there) != _origin(here) and not known:
+    origin = _origin(following.url)
+    scheme, host, _ = origin
+    known = scheme == "https" and host in target.provider.further_hosts
+    if origin != _origin(before.url) and not known:
         where = without_userinfo(following.url)
         raise ResponseParseError(f"the reply points to another place, {where}, which is not asked")
     return add_extras(following, target)
 
 
-def _split(url: str) -> SplitResult:
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port of a URL."""
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - read when it is asked for
+        return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
     except ValueError as error:
         raise ResponseParseError(f"the reply points to what is no URL: {error}") from error
-    return parts
-
-
-def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
-    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
 
 
 def encode(request: HTTPRequest, part: Part, target: Target) -> bytes:
@@ -183,19 +168,14 @@ def choose_params(
     call: Call, target: Target, first: Target, warnings: list[str], *, drop: bool
 ) -> dict[str, Any]:
     """The parameters that a provider takes; what nobody can honour is refused or left out."""
-    if target.provider.name == first.provider.name:
-        given = {**first.params, **target.params, **call.params}
-    else:
-        # What only the first knows may mean something else to another, whatever its name.
-        meant = {**first.params, **call.params}
-        warnings += [
-            f"{name!r} was meant for {first.provider.name}: left out"
-            for name in meant
-            if name not in CALL_PARAMS
-        ]
-        shared = {name: value for name, value in meant.items() if name in CALL_PARAMS}
-        given = {**target.params, **shared}
     facts = target.provider
+    given = {**first.params, **target.params, **call.params}
+    if facts.name != first.provider.name:
+        # What only the first knows may mean something else to another, whatever its name.
+        foreign = [name for name in (*first.params, *call.params) if name not in CALL_PARAMS]
+        warnings += [f"{name!r} was meant for {first.provider.name}: left out" for name in foreign]
+        shared = {name: value for name, value in call.params.items() if name in CALL_PARAMS}
+        given = {**target.params, **shared}
     params = {}
     for name, value in given.items():
         if name in facts.params or name in facts.extra_params:

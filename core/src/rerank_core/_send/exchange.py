@@ -7,8 +7,7 @@ from functools import partial
 from typing import Any
 
 from rerank_core import events
-from rerank_core._conclude.reading import Page, read_reply
-from rerank_core._conclude.response import conclude
+from rerank_core._conclude.response import Page, conclude, read_reply
 from rerank_core._conclude.status import status_error
 from rerank_core._prepare.requests import Part, encode, follow
 from rerank_core._resolve.secrets import Secret

@@ -13,10 +13,10 @@ from typing import Any
 from attrs import evolve
 
 from rerank_core import events
-from rerank_core._conclude.response import finish, needs_hiding, pass_through
+from rerank_core._conclude.response import finish
 from rerank_core._prepare.call import Call, make_call
 from rerank_core._prepare.documents import list_documents
-from rerank_core._prepare.requests import prepare
+from rerank_core._prepare.requests import Prepared, prepare
 from rerank_core._resolve.target import Target
 from rerank_core._send.authorizing import look_up_options
 from rerank_core._send.effects import CLOCK, Clock, Flow, Gather, Route
@@ -96,7 +96,9 @@ def _ask_in_turn(call: Call, routes: Sequence[Route], tally: Tally, deadline: fl
         tally.tell(events.PassedThrough, first, errors=tuple(failures))
         said = [shorten(f"not reranked: {error}") for error in failures]
         warnings = (*said, *asked[0].warnings)
-        return first, pass_through(call, first, warnings, tally.attempts, tally.seconds())
+        unranked = Prepared(call, first, (), range(len(call.documents)), warnings)
+        response = finish(unranked, (), asked[0].hide, tally.attempts, tally.seconds())
+        return first, evolve(response, reranked=False)
     for later in failures[1:]:
         failures[0].add_note(f"The fallback failed as well: {later}")
     raise failures[0]
@@ -124,8 +126,7 @@ def _ask(call: Call, turn: Turn, first: Target) -> Flow:
             answers = []
             for flow in flows:
                 answers.append((yield from flow))
-        hide = turn.hide() if needs_hiding(answers) else None
-        finishing = partial(finish, prepared, answers, hide, tally.attempts, tally.seconds())
+        finishing = partial(finish, prepared, answers, turn.hide, tally.attempts, tally.seconds())
         return (yield from run_if_many(finishing, count))
     except RerankError as error:
         turn.describe(error)

@@ -12,10 +12,9 @@ from typing import Any
 from attrs import define
 
 from rerank_core import events
-from rerank_core._conclude.reading import explain, read_payload
-from rerank_core._conclude.response import conclude
-from rerank_core._conclude.status import describe, read_retry_after
-from rerank_core._prepare.fitting import check_encodable
+from rerank_core._conclude.response import conclude, read_payload
+from rerank_core._conclude.status import describe, explain, read_retry_after
+from rerank_core._prepare.call import check_encodable
 from rerank_core._prepare.requests import Part
 from rerank_core._resolve import observers
 from rerank_core._resolve.secrets import Hide, client_secrets, named_secrets
