@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from typing import TypedDict, Unpack
 
-from rerank_core.records.exchange import HTTPResponse
+from rerank_core.records import HTTPResponse
 
 
 class _Context(TypedDict, total=False):

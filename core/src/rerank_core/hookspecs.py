@@ -21,7 +21,7 @@ import pluggy
 
 from rerank_core.events import Event
 from rerank_core.facts import Provider
-from rerank_core.records.exchange import JSON, Compute, HTTPRequest, NextRequest, RerankRequest
+from rerank_core.records import JSON, Compute, HTTPRequest, NextRequest, RerankRequest
 from rerank_core.records.response import RerankResponse
 
 hookspec = pluggy.HookspecMarker("rerank_core")

@@ -34,8 +34,8 @@ from rerank_core.errors import (
     ResponseParseError,
     TransportError,
 )
+from rerank_core.records import HTTPResponse
 from rerank_core.records._text import find_message, read_json, shorten
-from rerank_core.records.exchange import HTTPResponse
 from rerank_core.wire import decode_json
 
 __all__ = [

@@ -12,8 +12,8 @@ from rerank_core._prepare.requests import Part
 from rerank_core._resolve.secrets import Hide
 from rerank_core._resolve.target import Target
 from rerank_core.errors import RerankError, ResponseParseError
+from rerank_core.records import JSON, HTTPRequest, HTTPResponse, NextRequest
 from rerank_core.records._text import kind_of
-from rerank_core.records.exchange import JSON, HTTPRequest, HTTPResponse, NextRequest
 from rerank_core.records.response import RerankResponse
 from rerank_core.records.results import RerankResult
 from rerank_core.wire import decode_json

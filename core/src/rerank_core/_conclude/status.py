@@ -24,6 +24,7 @@ from rerank_core.errors import (
     ServerError,
     TransportError,
 )
+from rerank_core.records import JSON, HTTPResponse
 from rerank_core.records._text import (
     beginning_of,
     codes_in,
@@ -33,7 +34,6 @@ from rerank_core.records._text import (
     status_in,
     without_userinfo,
 )
-from rerank_core.records.exchange import JSON, HTTPResponse
 
 T = TypeVar("T")
 _SAID_CHARS = 500  # of what a service says

@@ -24,8 +24,8 @@ from rerank_core.errors import (
     ResponseParseError,
     UnsupportedParamError,
 )
+from rerank_core.records import JSON, Compute, HTTPRequest, RerankRequest
 from rerank_core.records._text import without_userinfo
-from rerank_core.records.exchange import JSON, Compute, HTTPRequest, RerankRequest
 from rerank_core.wire import encode_json
 
 _SCHEMES = ("https://", "http://")

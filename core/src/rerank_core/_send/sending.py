@@ -21,8 +21,8 @@ from rerank_core.errors import (
     ResponseParseError,
     TransportError,
 )
+from rerank_core.records import HTTPResponse
 from rerank_core.records._text import without_userinfo
-from rerank_core.records.exchange import HTTPResponse
 
 _MAX_CHUNKS = 1000  # that are read before other tasks have their turn: they may have come at once
 _MAX_LEFT = 3  # chunks of what had arrived before a reply was closed

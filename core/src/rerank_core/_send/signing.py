@@ -13,7 +13,7 @@ from rerank_core._resolve.secrets import values_of
 from rerank_core._resolve.target import Target
 from rerank_core._send.effects import Send
 from rerank_core.auth import AuthOptions
-from rerank_core.records.exchange import HTTPResponse
+from rerank_core.records import HTTPResponse
 from rerank_core.tokens import TokenAuth, is_direct
 
 _OF_THE_BODY = frozenset({"content-length", "host", "transfer-encoding"})

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit, urlunsplit
 import orjson
 
 from rerank_core.errors import InvalidRequestError, ResponseParseError
+from rerank_core.records import JSON
 from rerank_core.records._text import shorten
-from rerank_core.records.exchange import JSON
 from rerank_core.wire._replies import (
     add_extra,
     read_meta,

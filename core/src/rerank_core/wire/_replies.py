@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 from rerank_core.errors import ResponseParseError
+from rerank_core.records import JSON
 from rerank_core.records._text import kind_of
-from rerank_core.records.exchange import JSON
 from rerank_core.records.results import BilledUnits, Fresh, Meta, RerankResult, Tokens
 
 _NO_META = Meta()
