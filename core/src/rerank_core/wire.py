@@ -188,7 +188,7 @@ def read_results(
 def add_extra(
     results: list[RerankResult], rows: Sequence[Mapping[str, Any]], name: str
 ) -> list[RerankResult]:
-    """Add the rows' field `name`, where it is not null, to the `extra` of what was read from them."""
+    """Add a field of the rows, where it is not null, to the `extra` of what was read from them."""
     for result, row in zip(results, rows, strict=True):
         if (value := row.get(name)) is not None:
             result.extra = {**(result.extra or {}), name: value}
