@@ -13,10 +13,10 @@ from math import isfinite
 from typing import Any, Literal
 
 from attrs import field, frozen
-from attrs.validators import deep_iterable, deep_mapping, in_, instance_of, is_callable, optional
+from attrs.validators import deep_iterable, in_, instance_of, is_callable, optional
 
 from rerank_core.errors import APIStatusError
-from rerank_core.records._text import is_url, must_be, shown_url
+from rerank_core.records._text import is_url, mapping_of, must_be, shown_url
 
 _must_be = partial(must_be, ValueError)
 _name = _must_be("a name", lambda value: value and value.isprintable())
@@ -32,14 +32,9 @@ _strings = deep_iterable(instance_of(str), instance_of(tuple))
 _statuses = deep_iterable(instance_of(int), instance_of(frozenset))
 
 
-def _mapping(of: Any, key: Any = str) -> Any:
-    kind: Any = Mapping
-    return deep_mapping(instance_of(key), of, instance_of(kind))
-
-
-_names, _variables = _mapping(instance_of(str)), _mapping(_strings)
-_sources, _kinds = _mapping(is_callable()), _mapping(_kind, (int, str))
-_texts = _mapping(instance_of(str), (int, str))
+_names, _variables = mapping_of(instance_of(str)), mapping_of(_strings)
+_sources, _kinds = mapping_of(is_callable()), mapping_of(_kind, (int, str))
+_texts = mapping_of(instance_of(str), (int, str))
 
 
 @frozen

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
-from attrs.validators import deep_mapping, ge, instance_of, is_callable, matches_re, optional
+from attrs.validators import ge, instance_of, is_callable, matches_re, optional
 
-from rerank_core.records._text import shown_url
+from rerank_core.records._text import mapping_of, shown_url
 from rerank_core.records.response import RerankResponse
 from rerank_core.records.results import BilledUnits, Document, Meta, RerankResult, Tokens
 
@@ -32,8 +32,6 @@ __all__ = [
 
 JSON = Any
 """A decoded JSON value."""
-
-_MAPPING: Any = Mapping
 
 
 @frozen
@@ -73,9 +71,7 @@ class HTTPRequest:
     body: JSON = field(default=None, repr=False)
     method: str = field(default="POST", validator=[instance_of(str), matches_re("[A-Za-z]+")])
     headers: Mapping[str, str] = field(
-        factory=dict,
-        validator=deep_mapping(instance_of(str), instance_of(str), instance_of(_MAPPING)),
-        repr=lambda headers: repr(list(headers)),
+        factory=dict, validator=mapping_of(instance_of(str)), repr=lambda headers: repr([*headers])
     )
     delay: float = field(default=0.0, validator=[instance_of((int, float)), ge(0)])
 

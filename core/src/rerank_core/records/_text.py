@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import orjson
+from attrs.validators import deep_mapping, instance_of
 
 MESSAGE_CHARS = 500
 _MAX_CHARS = 20_000  # of a body that is read for its message
@@ -72,6 +73,12 @@ def kind_of(value: object) -> str:
     """What a decoded JSON value is, in words."""
     kinds = {dict: "an object", list: "a list", str: "a string", bool: "a boolean"}
     return "null" if value is None else kinds.get(type(value), "a number")
+
+
+def mapping_of(values: Any, keys: Any = str) -> Any:
+    """A validator of a field that is a mapping of such keys to values that fit a validator."""
+    kind: Any = Mapping
+    return deep_mapping(instance_of(keys), values, instance_of(kind))
 
 
 def must_be(error: type[Exception], what: str, fits: Callable[[Any], object]) -> Any:

@@ -10,7 +10,6 @@ from attrs.validators import instance_of
 
 from rerank_core.records._text import shorten
 
-_UNSET: Any = object()
 _MAX_SHOWN = 200  # characters of a document in a `repr`
 _MAX_COUNT = 2**53  # more is no count; sums of such numbers may be too large for a float
 
@@ -60,19 +59,17 @@ class Document(Subscriptable):
     Attributes:
         text: The string; a mapping's `text`, or else the text that was ranked for the mapping.
         fields: The caller's own mapping, where one was given.
-        original: The caller's own object, whatever its kind.
     """
 
     text: str = field(repr=_show)
     fields: Mapping[str, Any] | None = field(default=None, repr=_show)
-    _original: Any = field(default=_UNSET, repr=False, eq=False)
+    _original: Any = field(default=None, repr=False, eq=False)
 
     @property
     def original(self) -> Any:
         """The caller's own object, whatever its kind."""
-        if self._original is not _UNSET:
-            return self._original
-        return self.text if self.fields is None else self.fields
+        given = self.fields if self._original is None else self._original
+        return self.text if given is None else given
 
     def __iter__(self) -> Iterator[str]:
         """The names of what says something, the caller's own among them."""
