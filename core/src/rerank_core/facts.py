@@ -85,15 +85,13 @@ class Provider:
             stands for any sub-domain.
         api_key_hosts: For a variable, the hosts that its key may go to, over https alone; a key of
             a variable that is not listed may go to any.
-        further_hosts: Hosts beside the base URL's that the key may go to, where the service sends
-            a client on: for the status of a request that takes long, for example.
+        further_hosts: Further hosts that the key may go to, where a service sends a client on.
         auth: How the key is sent; for what a header cannot do, a function from key, provider and
             options (`auth.AuthOptions`, secret ones among them) to an `httpx.Auth` or a
             `tokens.TokenAuth`; `None` where there is no key. Core calls it off the event loop.
         params: The call's parameters that the service takes, each with its name on the wire.
         extra_params: Parameters that only this provider knows, each with its name on the wire.
-        options: Options of the connection that only this provider knows, each with the variables
-            that supply it.
+        options: Options of the connection that only this provider knows, each with its variables.
         shaping_options: Names in `options` that `resolve_provider` gets from their variables, too,
             because facts follow from them. The same names for every model.
         secret_options: Options that are secrets, each with its variables: only `auth` and
@@ -101,8 +99,7 @@ class Provider:
         option_sources: For an option that nobody gives, a function from the secret options to its
             value: a profile's region, for example. Called before the first request, off the event
             loop; it may read files and ask services.
-        watched_env: Variables that `auth` and `option_sources` read for themselves: where one
-            changes, `rerank` resolves anew.
+        watched_env: Variables that `auth` and `option_sources` read; a change resolves anew.
         takes_mappings: Whether mapping documents travel as they are; if not, as text.
         takes_blank_documents: Whether a document may be blank; if not, core holds blank ones back.
         max_documents: The most documents in one request, from 1; a longer list is split.
@@ -112,15 +109,13 @@ class Provider:
         max_tokens: The model's context in tokens, for query and document; for documentation.
         score_kind: What a score is: in 0..1 (`probability`), any real number from the model's
             last layer (`logit`), or something else (`opaque`).
-        listwise: Whether a document's score depends on the others in the request, so that
-            splitting a list changes it.
+        listwise: Whether a document's score depends on the others, so that a split changes it.
         error_types: Statuses, codes in the body of an error, or phrases of its message (lower
             case, with a space), that mean another error than usual. A mistake of the caller's is
             not retried, although its status be a 5xx.
         retry_statuses: Statuses that are worth a retry beyond 408, 425, 429 and 5xx.
         final_statuses: Statuses that no retry mends although they are 5xx.
-        retry_after_pattern: A regular expression whose first group is the seconds to wait, where
-            the error's message says them.
+        retry_after_pattern: Finds the seconds to wait, its first group, in an error's message.
         reset_headers: Headers that say when a rate limit ends: seconds, or Unix time.
         hints: What a person should try, by status, code or phrase; added to the error's message.
         price: The list price of the model, where one is known.

@@ -94,9 +94,8 @@ Exchange: TypeAlias = Callable[[], Steps]
 class TokenAuth:
     """Sends a token: core asks for it first, again shortly before it ends, and once after a 401.
 
-    Whoever needs it while somebody asks waits for that outcome, a failure too: one exchange serves
-    all threads and tasks. What the exchange raises goes to the caller, after the attempts that
-    core makes for an error that may pass.
+    One exchange serves all threads and tasks that wait for it, by a failure, too. What it raises
+    goes to the caller, after the attempts that core makes for an error that may pass.
 
     Args:
         exchange: Makes the steps to one token; called each time that one is needed.
@@ -112,8 +111,7 @@ class TokenAuth:
 def ask_directly(request: httpx.Request) -> httpx.Request:
     """Have a request sent without any proxy, and not by the caller's own client.
 
-    For a metadata server, whose address means this machine: what it answers is a secret that no
-    proxy should see.
+    For a metadata server, whose answer is a secret of this machine that no proxy should see.
     """
     request.extensions[_DIRECT] = True
     return request

@@ -95,10 +95,9 @@ def must_be(error: type[Exception], what: str, fits: Callable[[Any], object]) ->
 
 def read_json(content: bytes) -> Any:
     """The decoded JSON of an error reply, or `None` where it is none."""
-    try:
+    with contextlib.suppress(ValueError):
         return orjson.loads(content)
-    except ValueError:
-        return None
+    return None
 
 
 def find_message(payload: Any, content: bytes, most: int = _MAX_CHARS) -> str:

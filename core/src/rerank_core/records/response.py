@@ -35,15 +35,13 @@ class RerankResponse:
         model: The model that was asked for, without its provider.
         provider: The provider that answered.
         meta: Usage and version, as far as the service reports them.
-        warnings: What the caller should know: a parameter left out, a fallback that answered,
-            the service's own warnings.
-        cost: US dollars, as the service reports them or by its list price; `None` where neither is
-            known.
+        warnings: A parameter left out, a fallback that answered, the service's own warnings.
+        cost: US dollars, as the service reports them or by its list price; `None` without either.
         reranked: False where `results` is only the caller's order.
         payload: The decoded reply; a list of them where it took several.
         headers: The reply's headers, names in lower case; the last reply's where it took several.
-        attempts: Requests sent to the ranking service, repeated ones, pages and parts included; 0
-            for a model in this process.
+        attempts: Requests sent to the ranking service, pages and parts included; 0 for a model in
+            this process.
         seconds: How long the call took, waits included.
     """
 

@@ -91,10 +91,9 @@ class RerankResult(Subscriptable):
 
     Attributes:
         index: Its position in the caller's list, from 0.
-        relevance_score: The service's score, finite; higher is more relevant. Its range differs
-            from model to model (`Provider.score_kind`), so compare within one response only.
-            `None` where nothing is claimed: for a blank document that was held back, and in a
-            response with `reranked=False`.
+        relevance_score: The service's score, finite; higher is more relevant. Ranges differ from
+            model to model (`Provider.score_kind`): compare within one response only. `None` for a
+            blank document that was held back, and in a response with `reranked=False`.
         document: The caller's own document; `None` with `return_documents=False`.
         extra: What else the service said about this document, by the service's own names.
     """
