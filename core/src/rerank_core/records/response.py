@@ -17,8 +17,11 @@ _OF_LITELLM = {"model_dump", "model_dump_json", "dict", "json", "_hidden_params"
 
 
 def _to_text(value: Any) -> str:
-    """Text as a reply has it: some services number their calls; what else is none is left out."""
-    return str(value) if type(value) is int or isinstance(value, str) else ""
+    return value if isinstance(value, str) else ""
+
+
+def _to_id(value: Any) -> str:
+    return str(value) if type(value) is int else _to_text(value)  # some services count their calls
 
 
 @frozen(repr=False)
@@ -46,7 +49,7 @@ class RerankResponse:
     """
 
     results: list[RerankResult] = field(validator=instance_of(list))
-    id: str = field(default="", converter=_to_text)
+    id: str = field(default="", converter=_to_id)
     model: str = field(default="", converter=_to_text)
     provider: str = field(default="", validator=instance_of(str))
     meta: Meta = field(default=Meta(), validator=instance_of(Meta))
