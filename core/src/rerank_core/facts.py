@@ -99,7 +99,7 @@ class Provider:
         option_sources: For an option that nobody gives, a function from the secret options to its
             value: a profile's region, for example. Called before the first request, off the event
             loop; it may read files and ask services.
-        watched_env: Variables that `auth` and `option_sources` read; a change resolves anew.
+        watched_env: Variables that `auth` and `option_sources` read; `rerank` notices their change.
         takes_mappings: Whether mapping documents travel as they are; if not, as text.
         takes_blank_documents: Whether a document may be blank; if not, core holds blank ones back.
         max_documents: The most documents in one request, from 1; a longer list is split.
@@ -115,7 +115,8 @@ class Provider:
             not retried, although its status be a 5xx.
         retry_statuses: Statuses that are worth a retry beyond 408, 425, 429 and 5xx.
         final_statuses: Statuses that no retry mends although they are 5xx.
-        retry_after_pattern: Finds the seconds to wait, its first group, in an error's message.
+        retry_after_pattern: A regular expression whose first group is the seconds to wait, where
+            the error's message says them.
         reset_headers: Headers that say when a rate limit ends: seconds, or Unix time.
         hints: What a person should try, by status, code or phrase; added to the error's message.
         price: The list price of the model, where one is known.

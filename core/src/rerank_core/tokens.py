@@ -94,8 +94,8 @@ Exchange: TypeAlias = Callable[[], Steps]
 class TokenAuth:
     """Sends a token: core asks for it first, again shortly before it ends, and once after a 401.
 
-    One exchange serves all threads and tasks that wait for it, by a failure, too. What it raises
-    goes to the caller, after the attempts that core makes for an error that may pass.
+    One exchange serves all threads and tasks that wait for it, whether it succeeds or fails. What
+    it raises goes to the caller, after the attempts that core makes for an error that may pass.
 
     Args:
         exchange: Makes the steps to one token; called each time that one is needed.
