@@ -1,5 +1,6 @@
 """One call for every rerank service: `rerank()` and `arerank()`, providers as plugins."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from rerank_core._client.functions import arerank, rerank
@@ -96,8 +97,6 @@ if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
         """`rerank_core.testing`, which is imported when it is asked for."""
-        if name != "testing":
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
-        import rerank_core.testing as asked_for  # noqa: PLC0415 - not with core
-
-        return asked_for
+        if name == "testing":
+            return import_module("rerank_core.testing")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)

@@ -1,12 +1,6 @@
 """`rerank` and `python -m rerank_core`: the command line, or how to get it."""
 
-from __future__ import annotations
-
 import sys
-
-_EXTRA = ("click", "rich")
-_MISSING = 3
-_INTERRUPTED = 130
 
 
 def main() -> None:
@@ -14,12 +8,12 @@ def main() -> None:
     try:
         from rerank_core._cli.plugins import cli  # noqa: PLC0415 - click is an extra
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in _EXTRA:
+        if (error.name or "").partition(".")[0] not in {"click", "rich"}:
             raise
         sys.stderr.write("The command line needs an extra: pip install 'rerank-core[cli]'\n")
-        sys.exit(_MISSING)
+        sys.exit(3)  # a mistake of configuration, as of every command
     except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
+        sys.exit(130)  # interrupted
     cli(prog_name="rerank")
 
 

@@ -14,8 +14,8 @@ class AuthOptions(dict[str, Any]):
     """The provider's options, secret ones among them, as `auth` gets them.
 
     Attributes:
-        given: The names of those that the caller gave, `api_key` among them; the environment has
-            the others. What is given comes before all that the environment has.
+        given: The names of those that the caller gave, `api_key` among them: they come before all
+            that the environment has.
     """
 
     def __init__(self, options: Mapping[str, Any], given: Iterable[str] = ()) -> None:
@@ -28,12 +28,7 @@ class AuthOptions(dict[str, Any]):
 
 
 class HeaderAuth(httpx.Auth):
-    """Sends a key in one header.
-
-    Args:
-        header: The header's name.
-        value: What it holds, as it is sent.
-    """
+    """Sends a key in one header, whose whole value is given."""
 
     def __init__(self, header: str, value: str) -> None:
         self.header, self.value = header, value

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from typing import TypedDict, Unpack
 
-from rerank_core.records.exchange import HTTPResponse
+from rerank_core.records import HTTPResponse
 
 
 class _Context(TypedDict, total=False):
@@ -109,8 +109,6 @@ class UnsupportedParamError(ConfigurationError):
         param: The parameter's name, as the caller wrote it.
     """
 
-    param: str = ""
-
     def __init__(self, message: str, *, param: str = "", **context: Unpack[_Context]) -> None:
         super().__init__(message, **context)
         self.param = param
@@ -181,8 +179,6 @@ class ResponseParseError(RerankError):
     Attributes:
         path: Where in the reply, for example `results[3].index`; empty for the whole.
     """
-
-    path: str = ""
 
     def __init__(self, message: str, *, path: str = "", **context: Unpack[_Context]) -> None:
         super().__init__(message, **context)

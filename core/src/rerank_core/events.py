@@ -1,8 +1,7 @@
 """What observers are told: frozen records of what happens to a call.
 
-Each carries the call's own identifier in `call`, and the provider and model that it is about. An
-event that starts something is told in the context of that work, so that a context variable set
-then holds until the event that ends it.
+An event that starts something is told in the context of that work, so that a context variable
+set then holds until the event that ends it.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ class Event:
 
     Attributes:
         call: Identifies one call of `rerank` or `arerank` in this process.
-        provider: The provider's name.
+        provider: The name of the provider that the event is about.
         model: The model's name without its provider.
     """
 
@@ -39,8 +38,8 @@ class CallStarted(Event):
         documents: How many documents are to be ranked.
         top_n: As the caller gave it, or `None` for all.
         base_url: Where requests go, or `None` for a model in this process.
-        query: The query. What it says is the caller's secret: do not write it unless told to.
-        inputs: The documents. What they say is the caller's secret, too.
+        query: The query, which is the caller's secret: do not write it unless told to.
+        inputs: The documents, which are the caller's secret, too.
     """
 
     documents: int
@@ -84,13 +83,7 @@ class PartStarted(Event):
 
 @frozen(kw_only=True, eq=False)
 class PartEnded(Event):
-    """A part of a call has ended.
-
-    Attributes:
-        number: As in `PartStarted`.
-        seconds: How long it took.
-        error: What failed, or `None`.
-    """
+    """Part `number` of a call has ended after `seconds`, with `error` where it failed."""
 
     number: int
     seconds: float
@@ -116,11 +109,9 @@ class AttemptStarted(Event):
 
 @frozen(kw_only=True, eq=False)
 class AttemptEnded(Event):
-    """A request was answered, or failed.
+    """A request, of the same `number` and `documents`, was answered or failed.
 
     Attributes:
-        number: As in `AttemptStarted`.
-        documents: As in `AttemptStarted`.
         status_code: The reply's HTTP status; `None` where there was no reply.
         seconds: How long it took.
         sent_bytes: The size of the request's body.
@@ -139,13 +130,7 @@ class AttemptEnded(Event):
 
 @frozen(kw_only=True, eq=False)
 class Waited(Event):
-    """A failed request will be sent again after a wait, which begins now.
-
-    Attributes:
-        seconds: How long the wait is.
-        number: Of the attempt that failed, from 1.
-        error: What failed.
-    """
+    """Attempt `number` failed by `error`; the next follows after `seconds`, which begin now."""
 
     seconds: float
     number: int
@@ -154,21 +139,13 @@ class Waited(Event):
 
 @frozen(kw_only=True, eq=False)
 class FallbackTaken(Event):
-    """Another model is asked; provider and model are its.
-
-    Attributes:
-        error: What failed before it.
-    """
+    """Another model is asked after `error` of the one before; provider and model are its."""
 
     error: BaseException
 
 
 @frozen(kw_only=True, eq=False)
 class PassedThrough(Event):
-    """All models have failed, and the caller's own order is returned.
-
-    Attributes:
-        errors: What failed, in order.
-    """
+    """All models have failed by `errors`, in order, and the caller's own order is returned."""
 
     errors: Sequence[BaseException]

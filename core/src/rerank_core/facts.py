@@ -13,40 +13,28 @@ from math import isfinite
 from typing import Any, Literal
 
 from attrs import field, frozen
-from attrs.validators import (
-    deep_iterable,
-    deep_mapping,
-    in_,
-    instance_of,
-    is_callable,
-    min_len,
-    optional,
-)
+from attrs.validators import deep_iterable, in_, instance_of, is_callable, optional
 
 from rerank_core.errors import APIStatusError
-from rerank_core.records._text import is_url, must_be, shown_url
-
-_MAPPING: Any = Mapping
-_is_mapping = instance_of(_MAPPING)
-_names = deep_mapping(instance_of(str), instance_of(str), _is_mapping)
-_strings = deep_iterable(instance_of(str), instance_of(tuple))
-_variables = deep_mapping(instance_of(str), _strings, _is_mapping)
-_sources = deep_mapping(instance_of(str), is_callable(), _is_mapping)
-_texts = deep_mapping(instance_of((int, str)), instance_of(str), _is_mapping)
-
+from rerank_core.records._text import is_url, mapping_of, must_be, shown_url
 
 _must_be = partial(must_be, ValueError)
+_name = _must_be("a name", lambda value: value and value.isprintable())
 _url = _must_be("an absolute URL", is_url)
 _count = optional(_must_be("an integer from 1", lambda value: type(value) is int and value > 0))
 _day = _must_be("a date such as '2026-11-28'", date.fromisoformat)
-_dollars = _must_be(
-    "US dollars, 0 or more",
-    lambda value: type(value) in {int, float} and value >= 0 and isfinite(value),
-)
+_dollars = _must_be("US dollars, 0 or more", lambda value: isfinite(value) and value >= 0)
 _pattern = _must_be("a regular expression", re.compile)
 _kind = _must_be("kinds of APIStatusError", lambda value: issubclass(value, APIStatusError))
-_named: Any = [instance_of(str), min_len(1)]
-_errors = deep_mapping(instance_of((int, str)), _kind, _is_mapping)
+_unit = in_(("search_units", "total_tokens"))
+_score_kind = in_(("probability", "logit", "opaque"))
+_strings = deep_iterable(instance_of(str), instance_of(tuple))
+_statuses = deep_iterable(instance_of(int), instance_of(frozenset))
+
+
+_names, _variables = mapping_of(instance_of(str)), mapping_of(_strings)
+_sources, _kinds = mapping_of(is_callable()), mapping_of(_kind, (int, str))
+_texts = mapping_of(instance_of(str), (int, str))
 
 
 @frozen
@@ -73,9 +61,7 @@ class Price:
     """
 
     usd: float = field(validator=_dollars)
-    unit: Literal["search_units", "total_tokens"] = field(
-        validator=in_(("search_units", "total_tokens"))
-    )
+    unit: Literal["search_units", "total_tokens"] = field(validator=_unit)
     as_of: str = field(validator=_day)
 
 
@@ -88,38 +74,34 @@ class Provider:
     Attributes:
         name: As users write it before the `/`: lower case, digits, underscores.
         docs_url: The documentation of the API.
-        base_url: Where requests go unless the caller or the environment says otherwise. Hooks
-            called after `resolve_provider` find the one in use here.
+        base_url: Where requests go unless caller or environment say otherwise. Hooks called after
+            `resolve_provider` find the one in use here.
         base_url_env: Variables that name a base URL, first found wins.
         base_url_required: Whether a call without a base URL is refused before it is sent.
         base_urls_by_key: Base URLs that replace `base_url` for a key that begins so.
         api_key_env: Variables that hold a key, first found wins.
         api_key_required: Whether a call without a key is refused before it is sent.
-        api_key_required_hosts: The hosts that refuse a call without a key, where others do
-            not (`*.` as below).
-        api_key_hosts: For a variable, the hosts that its key may go to, over https alone (`*.`
-            stands for any sub-domain); one that is not listed may go to any.
-        further_hosts: Hosts beside the base URL's that the key may go to, where the service sends
-            a client on: for the status of a request that takes long, for example.
+        api_key_required_hosts: Hosts that refuse a call without a key, where others do not; `*.`
+            stands for any sub-domain.
+        api_key_hosts: For a variable, the hosts that its key may go to, over https alone; a key of
+            a variable that is not listed may go to any.
+        further_hosts: Further hosts that the key may go to, where a service sends a client on.
         auth: How the key is sent; for what a header cannot do, a function from key, provider and
             options (`auth.AuthOptions`, secret ones among them) to an `httpx.Auth` or a
             `tokens.TokenAuth`; `None` where there is no key. Core calls it off the event loop.
         params: The call's parameters that the service takes, each with its name on the wire.
         extra_params: Parameters that only this provider knows, each with its name on the wire.
-        options: Options of the connection that only this provider knows, each with the variables
-            that supply it.
-        shaping_options: Names in `options` that `resolve_provider` is given from their variables,
-            too, because facts follow from them. The same names for every model.
+        options: Options of the connection that only this provider knows, each with its variables.
+        shaping_options: Names in `options` that `resolve_provider` gets from their variables, too,
+            because facts follow from them. The same names for every model.
         secret_options: Options that are secrets, each with its variables: only `auth` and
             `option_sources` get their values. The same names for every model.
-        option_sources: For an option that neither the caller nor a variable gives, a function
-            from the secret options to its value: a profile's region, for example. Asked before
-            the first request, off the event loop; this one may read files and ask services.
-        watched_env: Variables that `auth` and `option_sources` read for themselves, one that names
-            a file of credentials for example: where one changes, `rerank` resolves anew.
-        takes_mappings: Whether mapping documents travel as they are; core renders them as text
-            for a provider that takes only strings.
-        takes_blank_documents: Whether a document may be blank; core holds blank ones back if not.
+        option_sources: For an option that nobody gives, a function from the secret options to its
+            value: a profile's region, for example. Called before the first request, off the event
+            loop; it may read files and ask services.
+        watched_env: Variables that `auth` and `option_sources` read; `rerank` notices their change.
+        takes_mappings: Whether mapping documents travel as they are; if not, as text.
+        takes_blank_documents: Whether a document may be blank; if not, core holds blank ones back.
         max_documents: The most documents in one request, from 1; a longer list is split.
         max_request_bytes: The most bytes of document text in one request; a longer list is split.
         max_document_chars: The longest document, in characters.
@@ -127,8 +109,7 @@ class Provider:
         max_tokens: The model's context in tokens, for query and document; for documentation.
         score_kind: What a score is: in 0..1 (`probability`), any real number from the model's
             last layer (`logit`), or something else (`opaque`).
-        listwise: Whether a document's score depends on the other documents in the request, so
-            that splitting a list changes it.
+        listwise: Whether a document's score depends on the others, so that a split changes it.
         error_types: Statuses, codes in the body of an error, or phrases of its message (lower
             case, with a space), that mean another error than usual. A mistake of the caller's is
             not retried, although its status be a 5xx.
@@ -143,7 +124,7 @@ class Provider:
         models: Model names that the documentation lists; others are passed on all the same.
     """
 
-    name: str = field(validator=_named)
+    name: str = field(validator=_name)
     docs_url: str = field(default="", validator=instance_of(str))
     base_url: str | None = field(default=None, repr=shown_url, validator=optional(_url))
     base_url_env: tuple[str, ...] = field(default=(), validator=_strings)
@@ -172,16 +153,12 @@ class Provider:
     max_query_chars: int | None = field(default=None, validator=_count)
     max_tokens: int | None = field(default=None, validator=_count)
     score_kind: Literal["probability", "logit", "opaque"] = field(
-        default="opaque", validator=in_(("probability", "logit", "opaque"))
+        default="opaque", validator=_score_kind
     )
     listwise: bool = False
-    error_types: Mapping[int | str, type[APIStatusError]] = field(factory=dict, validator=_errors)
-    retry_statuses: frozenset[int] = field(
-        default=frozenset(), validator=deep_iterable(instance_of(int), instance_of(frozenset))
-    )
-    final_statuses: frozenset[int] = field(
-        default=frozenset({501}), validator=deep_iterable(instance_of(int), instance_of(frozenset))
-    )
+    error_types: Mapping[int | str, type[APIStatusError]] = field(factory=dict, validator=_kinds)
+    retry_statuses: frozenset[int] = field(default=frozenset(), validator=_statuses)
+    final_statuses: frozenset[int] = field(default=frozenset({501}), validator=_statuses)
     retry_after_pattern: str | None = field(default=None, validator=optional(_pattern))
     reset_headers: tuple[str, ...] = field(default=(), validator=_strings)
     hints: Mapping[int | str, str] = field(factory=dict, validator=_texts)

@@ -5,11 +5,9 @@ request::
 
     resolve_provider -> map_params -> build_request -> (core sends) -> parse_response
 
-They describe and translate. They are pure: no I/O, no environment, no secrets, no state, and
+All four are needed. They describe and translate: no I/O, no environment, no secrets, no state, and
 nothing of what they are given is changed. An implementation names only the arguments it uses and
-never gives one a default. All four are needed.
-
-The fifth, `observe`, is not a provider's duty: any number of plugins may have it.
+never gives one a default.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ import pluggy
 
 from rerank_core.events import Event
 from rerank_core.facts import Provider
-from rerank_core.records.exchange import JSON, Compute, HTTPRequest, NextRequest, RerankRequest
+from rerank_core.records import JSON, Compute, HTTPRequest, NextRequest, RerankRequest
 from rerank_core.records.response import RerankResponse
 
 hookspec = pluggy.HookspecMarker("rerank_core")
@@ -36,16 +34,14 @@ HOOKSPEC_VERSION = 1
 def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider | None:
     """State the facts about this provider and model.
 
-    Called when a `Reranker` is made; and once for the plugin as a whole, with an empty `model`
-    and no options, to learn its name and which of its options are secret. So it can ask for no
-    option: where one is missing, `build_request` or `auth` says so.
+    Called when a `Reranker` is made; and once for the plugin as a whole, with an empty `model` and
+    no options, to learn its name and its secret options. So it cannot insist on an option: where
+    one is missing, `build_request` or `auth` says so.
 
     Args:
-        model: The model's name without its provider; never checked against a list, because
-            private models exist.
-        options: What the caller gave for the connection: every keyword that core does not know,
-            without secrets; and `api_base` and the facts' `shaping_options` where caller or
-            environment state them.
+        model: The model's name without its provider; do not check it, for private models exist.
+        options: Every keyword of the caller's that core does not know, without secrets; and
+            `api_base` and the facts' `shaping_options`, where caller or environment state them.
 
     Returns:
         The facts. Core takes key and base URL from argument, environment and these facts.
@@ -60,17 +56,15 @@ def map_params(provider: Provider, params: Mapping[str, Any]) -> dict[str, Any] 
 
     Args:
         provider: The facts, with the base URL in use.
-        params: Only what the caller set and the facts list in `params` or `extra_params`, by the
-            caller's names. `top_n` is at most the number of documents. Never
-            `return_documents`: core attaches the caller's own documents.
+        params: What the caller set of the facts' `params` and `extra_params`, by the caller's
+            names; `top_n` is at most the number of documents. Never `return_documents`.
 
     Returns:
-        The parameters by the names that the service knows; nothing that was not asked for, but
-        for what the service demands.
+        The parameters by the service's names; nothing that neither caller nor service asks for.
 
     Raises:
-        UnsupportedParamError: For a parameter that cannot go together with the others or with
-            the base URL. With `drop_params=True` core calls again without it.
+        UnsupportedParamError: For a parameter that does not go with the others or with the base
+            URL. With `drop_params=True` core calls again without it.
     """
 
 
@@ -88,8 +82,7 @@ def build_request(
         params: What `map_params` returned.
 
     Returns:
-        The request without authentication, which core adds; or `Compute` for a provider that
-        runs in this process.
+        The request, to which core adds authentication; or work for a provider in this process.
 
     Raises:
         InvalidRequestError: For what the service is known to refuse.
@@ -107,8 +100,8 @@ def parse_response(
 ) -> RerankResponse | NextRequest | None:
     """Read the ranking from a reply with a good status.
 
-    Called once per reply. Core then checks every index and score, sorts, cuts to `top_n` and
-    attaches the caller's documents; this hook does none of that.
+    Called once per reply. Core then checks every index and score, sorts, cuts and attaches the
+    caller's documents; this hook does none of that.
 
     Args:
         provider: The facts, with the base URL in use.
@@ -118,8 +111,7 @@ def parse_response(
         status_code: From 200 to 299; 200 for `Compute`.
 
     Returns:
-        Results with index and score, usage, warnings; or `NextRequest` where the service pages
-        or says "come back later".
+        Results, usage, warnings; or `NextRequest` where the service pages or says "not yet".
 
     Raises:
         ResponseParseError: Where the reply is not what the service documents. Core takes a
@@ -134,11 +126,11 @@ def parse_response(
 def observe(event: Event) -> None:
     """Be told what happens to a call.
 
-    Called for each event of `rerank_core.events`, in the thread or task that does the work, and
-    waited for: so it is to be quick. Every observer is told: those given to `register`, for all
-    calls, and `observe` in a provider's own module, for the calls to that provider. What it
-    raises is reported once in the log and harms no call.
+    Called for each event, in the thread or task that does the work, and waited for: so it is to be
+    quick. Every observer is told: those given to `register`, for all calls, and `observe` in a
+    provider's own module, for the calls to that provider. What it raises is reported once in the
+    log and harms no call.
 
     Args:
-        event: One of the frozen records of `rerank_core.events`.
+        event: One of the records of `rerank_core.events`.
     """

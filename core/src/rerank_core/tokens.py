@@ -1,23 +1,22 @@
 """Tokens from a token service: stated by a plugin, asked for, kept and replaced by core.
 
-A plugin says how one token is obtained. From a token service, by one request or several::
+A plugin says how one token is obtained: by one request or several, or from a function or an object
+that the caller or a library gives. Its `auth` returns `TokenAuth(exchange)`::
 
     def exchange() -> Steps:
         reply = yield httpx.Request("POST", url, data=form)
         return read_token(reply)
 
-From a function or an object that the caller or a library gives::
-
     def exchange() -> Steps:
         found = yield from fetch(credential.get_token, library="vault")
         return Token(found.token, found.expires_on)
 
-The plugin's `auth` returns `TokenAuth(exchange)`. This module imports httpx, so import it where
-`auth` is defined, and not at the top of the plugin.
+This module imports httpx, so import it where `auth` is defined, not at the top of the plugin.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
@@ -27,16 +26,9 @@ from typing import Any, TypeAlias
 import httpx
 from attrs import field, frozen
 
-from rerank_core.errors import (
-    AuthenticationError,
-    ConfigurationError,
-    RerankError,
-    ResponseParseError,
-    TransportError,
-)
+from rerank_core import errors
+from rerank_core.records import HTTPResponse
 from rerank_core.records._text import find_message, read_json, shorten
-from rerank_core.records.exchange import HTTPResponse
-from rerank_core.wire import decode_json
 
 __all__ = [
     "Exchange",
@@ -55,27 +47,23 @@ _DIRECT = "rerank_core.direct"
 _TRANSIENT = frozenset({408, 425, 429, *range(500, 600)})
 _MAX_CHARS = 10_000  # of what a library or a service says; core cuts it where an error leaves
 
-# What an exchange yields. A request is sent, within the bounds of time and size of the request that
-# the token is for; the reply comes back, read. A function is called, in a worker thread, and
-# awaited under async if it is async; what it raises is raised at the `yield`.
 Step: TypeAlias = httpx.Request | Callable[[], Any]
+"""What an exchange yields. A request is sent, within the bounds of time and size of the request
+that the token is for, and the reply comes back, read. A function is called in a worker thread, and
+awaited under async if it is async; what it raises is raised at the `yield`."""
 
 
 def check_token(value: Any, name: str) -> str:
-    """A token that can stand in a header; it is not shown where it cannot.
-
-    Args:
-        value: The token.
-        name: What the error calls it: an option's name, for example.
+    """The token, if it can stand in a header.
 
     Raises:
-        ConfigurationError: It is no such string.
+        ConfigurationError: It cannot. It is not shown; `name` says what it is, an option perhaps.
     """
     text = value if isinstance(value, str) else ""
     if text and text.isascii() and text.isprintable() and text.strip() == text:
         return text
     message = f"{name} must be a string with no space or line break at an end; get it again"
-    raise ConfigurationError(message)
+    raise errors.ConfigurationError(message)
 
 
 @frozen
@@ -84,8 +72,8 @@ class Token:
 
     Attributes:
         value: As it stands behind `Bearer`.
-        ends: When it ends, in seconds since 1970; 0 where nobody says, or where whoever gives it
-            keeps it: then it is asked for anew for each request, and never shared.
+        ends: In seconds since 1970; 0 where nobody says, or where whoever gives it keeps it: then
+            it is asked for anew for each request, and never shared.
 
     Raises:
         ConfigurationError: The value cannot stand in a header.
@@ -106,9 +94,8 @@ Exchange: TypeAlias = Callable[[], Steps]
 class TokenAuth:
     """Sends a token: core asks for it first, again shortly before it ends, and once after a 401.
 
-    Whoever needs it while somebody asks waits for that outcome, a failure too: one exchange serves
-    all threads and tasks. What the exchange raises goes to the caller, after the attempts that
-    core makes for an error that may pass.
+    One exchange serves all threads and tasks that wait for it, whether it succeeds or fails. What
+    it raises goes to the caller, after the attempts that core makes for an error that may pass.
 
     Args:
         exchange: Makes the steps to one token; called each time that one is needed.
@@ -124,8 +111,7 @@ class TokenAuth:
 def ask_directly(request: httpx.Request) -> httpx.Request:
     """Have a request sent without any proxy, and not by the caller's own client.
 
-    For a metadata server, whose address means this machine: what it answers is a secret that no
-    proxy should see.
+    For a metadata server, whose answer is a secret of this machine that no proxy should see.
     """
     request.extensions[_DIRECT] = True
     return request
@@ -153,34 +139,31 @@ def read_token(reply: httpx.Response, *, given: str = "", end: str = "") -> Toke
         raise _refusal(reply, given)
     if (token := _find_token(reply, end)) is not None:
         return token
-    raise ResponseParseError(f"{reply.request.url.host} answered with no token that can be used")
+    raise errors.ResponseParseError(
+        f"{reply.request.url.host} answered with no token that can be used"
+    )
 
 
+# Apart, and not chained: what a traceback shows of it may be a token.
 def _find_token(reply: httpx.Response, end: str) -> Token | None:
-    try:
-        payload = decode_json(reply.content)
+    with contextlib.suppress(errors.ConfigurationError, LookupError, TypeError, ValueError):
+        payload = read_json(reply.content)
         if end and "expires_in" not in payload:
             ends = float(payload[end])
         else:  # counted from now, so that a wrong clock does no harm
             ends = time.time() + float(payload["expires_in"])
-        if isfinite(ends):
-            return Token(payload["access_token"], ends)
-    except (ResponseParseError, ConfigurationError, LookupError, TypeError, ValueError):
-        pass  # not chained: what was read may hold a token
+        return Token(payload["access_token"], ends) if isfinite(ends) else None
     return None
 
 
-def _refusal(reply: httpx.Response, given: str) -> RerankError:
-    record = HTTPResponse(reply.status_code, dict(reply.headers.items()), reply.content)
+def _refusal(reply: httpx.Response, given: str) -> errors.RerankError:
     what = f"no token for {given}" if given else "no token"
-    message = f"{reply.request.url.host} gave {what}: status {reply.status_code}"
-    payload = read_json(reply.content)
-    described = payload.get("error_description") if isinstance(payload, dict) else None
-    said = described if isinstance(described, str) else find_message(payload, reply.content)
-    message = f"{message}: {shorten(said, _MAX_CHARS)}".removesuffix(": ")
+    said = find_message(read_json(reply.content), reply.content, _MAX_CHARS)
+    message = f"{reply.request.url.host} gave {what}: status {reply.status_code}: {said}"
+    record = HTTPResponse(reply.status_code, dict(reply.headers.items()), reply.content)
     # There is no reply yet of the service that the token is for, and there may be one.
-    kind = TransportError if reply.status_code in _TRANSIENT else AuthenticationError
-    return kind(message, response=record)
+    kind = errors.TransportError if reply.status_code in _TRANSIENT else errors.AuthenticationError
+    return kind(message.removesuffix(": "), response=record)
 
 
 def fetch(
@@ -198,21 +181,17 @@ def fetch(
         library: The top-level module whose exceptions may be quoted; others may hold a secret.
         may_pass: Whether a failure is worth another attempt; an `OSError` is in any case.
 
-    Returns:
-        What the function returns.
-
     Raises:
         AuthenticationError: The function fails.
         TransportError: It fails in a way that may pass.
     """
     try:
         return (yield function)
-    except RerankError:
+    except errors.RerankError:
         raise
     except Exception as error:
-        name, module = type(error).__name__, type(error).__module__
-        quoted = module.partition(".")[0] == library
-        said = f": {shorten(str(error), _MAX_CHARS)}" if quoted else ""
+        message = f"{failed} {type(error).__name__}"
+        if type(error).__module__.partition(".")[0] == library:
+            message += f": {shorten(str(error), _MAX_CHARS)}"
         passes = isinstance(error, OSError) or may_pass(error)
-        kind = TransportError if passes else AuthenticationError
-        raise kind(f"{failed} {name}{said}") from error
+        raise (errors.TransportError if passes else errors.AuthenticationError)(message) from error

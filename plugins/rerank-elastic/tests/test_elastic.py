@@ -263,7 +263,7 @@ ERRORS = [
             },
             "status": 400,
         },
-        "Failed to rerank: the upstream's words",
+        "Failed to rerank; between; the upstream's words",
     ),
     Failure(429, {"error": "too many"}, "too many"),
     Failure(503, reply(503, "status_exception", "starting"), "starting"),

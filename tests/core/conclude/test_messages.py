@@ -44,13 +44,13 @@ LISTED = {"loc": ["body", "documents", 0], "msg": "field required", "type": "mis
         ({"detail": {"message": "m"}}, "m"),
         ({"detail": [LISTED]}, "body.documents.0: field required"),
         (
-            {"detail": [{"loc": ["body", "top_n"], "msg": "m"}] * 9},
-            "; ".join(["body.top_n: m"] * 3),
+            {"detail": [{"loc": ["body", "documents", at], "msg": "m"} for at in range(9)]},
+            "body.documents.0: m; body.documents.1: m; body.documents.2: m",
         ),
         ({"detail": [{"msg": "no place"}]}, "no place"),
         (
             {"status": 401, "title": "Unauthorized", "detail": "Authentication failed"},
-            "Unauthorized: Authentication failed",
+            "Unauthorized; Authentication failed",
         ),
         ({"status": 429, "title": "Too Many Requests"}, "Too Many Requests"),
         (
@@ -69,9 +69,18 @@ LISTED = {"loc": ["body", "documents", 0], "msg": "field required", "type": "mis
         ({"code": 5}, '{"code": 5}'),
         ([], "[]"),
         ("5", "5"),
+        ('{"error":' * 9 + '"deep"' + "}" * 9, '{"error":' * 9 + '"deep"' + "}" * 9),
+        ({"error": "Bad Request", "message": "m"}, "m; Bad Request"),
+        ({"error": "invalid_grant", "error_description": "d"}, "d; invalid_grant"),
+        ({"field": "query", "message": "m"}, "query: m"),
+        ({"detail": "d", "errors": [{"message": "one"}, {"message": "d"}]}, "d; one"),
         (
-            {"error": {"error": {"error": {"error": {"error": "deep"}}}}},
-            '{"error": {"error": {"error": {"error": {"error": "deep"}}}}}',
+            {"title": "t", "errors": {"query": ["too long", "x"], "top_n": [], "other": 5}},
+            "t; query: too long",
+        ),
+        (
+            {"error": {"reason": "r", "caused_by": {"reason": "b", "caused_by": {"reason": "c"}}}},
+            "r; b; c",
         ),
     ],
 )

@@ -17,8 +17,8 @@ from rerank_core._resolve.secrets import Hide
 from rerank_core._resolve.target import Target
 from rerank_core.errors import ResponseParseError
 from rerank_core.facts import Price
+from rerank_core.records import JSON, HTTPRequest, HTTPResponse, NextRequest
 from rerank_core.records._text import shown
-from rerank_core.records.exchange import JSON, HTTPRequest, HTTPResponse, NextRequest
 from rerank_core.records.response import RerankResponse
 from rerank_core.records.results import BilledUnits, Document, Fresh, Meta, RerankResult, Tokens
 from rerank_core.wire import decode_json, render_document

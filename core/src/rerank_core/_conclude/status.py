@@ -16,6 +16,7 @@ from rerank_core._prepare.requests import Part
 from rerank_core._resolve.secrets import Hide, clean
 from rerank_core._resolve.target import Target
 from rerank_core.errors import APIStatusError, RerankError, ResponseParseError
+from rerank_core.records import JSON, HTTPResponse
 from rerank_core.records._text import (
     beginning_of,
     codes_in,
@@ -26,7 +27,6 @@ from rerank_core.records._text import (
     status_in,
     without_userinfo,
 )
-from rerank_core.records.exchange import JSON, HTTPResponse
 from rerank_core.wire import decode_json
 
 _SAID_CHARS = 500  # of what a service says

@@ -18,8 +18,8 @@ from rerank_core.errors import (
     ResponseParseError,
     UnsupportedParamError,
 )
+from rerank_core.records import Compute, HTTPRequest, RerankRequest
 from rerank_core.records._text import without_userinfo
-from rerank_core.records.exchange import Compute, HTTPRequest, RerankRequest
 from rerank_core.wire import encode_json
 
 _PORTS = {"http": 80, "https": 443}

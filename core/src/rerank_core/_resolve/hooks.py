@@ -12,7 +12,7 @@ from attrs import Attribute, frozen
 from rerank_core import hookspecs
 from rerank_core.errors import PluginError, RerankError, ResponseParseError
 from rerank_core.facts import Provider
-from rerank_core.records.exchange import (
+from rerank_core.records import (
     JSON,
     Compute,
     HTTPRequest,

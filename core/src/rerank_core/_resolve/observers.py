@@ -44,38 +44,28 @@ def is_logged(kind: type[events.Event]) -> bool:
     return kind in _LEVELS and LOGGER.isEnabledFor(_LEVELS[kind])
 
 
-def log(event: events.Event) -> None:
-    """Write the log record of an event: the first observer.
-
-    The message says it in words, `extra` the same as fields; neither query, documents, key nor
-    body.
-    """
+def log(event: Any) -> None:
+    """Say an event in the log, and the same in `extra`; neither query, documents, key nor body."""
     if not is_logged(type(event)):
         return
-    words, fields = _describe(event)
-    extra = {"provider": event.provider, "model": event.model, "call": event.call, **fields}
-    named = {f"rerank_{name}": value for name, value in extra.items()}
-    LOGGER.log(_LEVELS[type(event)], "%s/%s: %s", event.provider, event.model, words, extra=named)
-
-
-def _describe(event: Any) -> tuple[str, dict[str, Any]]:
-    """An event that is logged, in words and as fields."""
+    fields = {"provider": event.provider, "model": event.model, "call": event.call}
+    errors = event.errors if isinstance(event, events.PassedThrough) else [event.error]
+    if why := "; ".join(_kind_of(error) for error in errors if error is not None):
+        fields["error"] = why
     if isinstance(event, events.AttemptEnded):
         outcome = f"status {event.status_code}" if event.status_code else "no reply"
-        return f"attempt {event.number}: {outcome} after {event.seconds:.3f} s", {
-            "attempt": event.number,
-            "status": event.status_code,
-            "seconds": event.seconds,
-            "documents": event.documents,
-        }
-    passed = isinstance(event, events.PassedThrough)
-    why = "; ".join(map(_kind_of, event.errors if passed else (event.error,)))
-    if isinstance(event, events.Waited):
+        words = f"attempt {event.number}: {outcome} after {event.seconds:.3f} s"
+        fields |= {"attempt": event.number, "status": event.status_code}
+        fields |= {"seconds": event.seconds, "documents": event.documents}
+    elif isinstance(event, events.Waited):
         words = f"attempt {event.number} failed, next in {event.seconds:.2f} s: {why}"
-        return words, {"attempt": event.number, "wait": event.seconds, "error": why}
-    if passed:
-        return f"not reranked, the caller's order is returned: {why}", {"error": why}
-    return f"asked as a fallback, because of: {why}", {"error": why}
+        fields |= {"attempt": event.number, "wait": event.seconds}
+    elif isinstance(event, events.FallbackTaken):
+        words = f"asked as a fallback, because of: {why}"
+    else:
+        words = f"not reranked, the caller's order is returned: {why}"
+    extra = {f"rerank_{name}": value for name, value in fields.items()}
+    LOGGER.log(_LEVELS[type(event)], "%s/%s: %s", event.provider, event.model, words, extra=extra)
 
 
 def _kind_of(error: BaseException) -> str:

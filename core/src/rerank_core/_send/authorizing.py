@@ -20,7 +20,7 @@ from rerank_core._send.effects import Await, Clock, Flow, Route, Run, Send, guar
 from rerank_core.auth import AuthOptions, HeaderAuth
 from rerank_core.errors import ConfigurationError, RerankError
 from rerank_core.facts import APIKeyHeader
-from rerank_core.records.exchange import HTTPResponse
+from rerank_core.records import HTTPResponse
 from rerank_core.tokens import Step, Token, TokenAuth, is_direct
 
 _UNAUTHORIZED = 401

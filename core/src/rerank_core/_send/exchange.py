@@ -24,8 +24,8 @@ from rerank_core.errors import (
     TransportError,
 )
 from rerank_core.facts import Provider
+from rerank_core.records import Compute, HTTPRequest, HTTPResponse
 from rerank_core.records._text import without_userinfo
-from rerank_core.records.exchange import Compute, HTTPRequest, HTTPResponse
 
 MAX_REPLIES = 1000  # to one question; more is a service that will not come to an end
 MAX_POLLING_SECONDS = 600.0  # of waits that the service asks for, where there is no deadline

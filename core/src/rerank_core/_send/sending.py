@@ -19,8 +19,8 @@ from rerank_core.errors import (
     RerankError,
     TransportError,
 )
+from rerank_core.records import HTTPResponse
 from rerank_core.records._text import without_userinfo
-from rerank_core.records.exchange import HTTPResponse
 
 _MAX_CHUNKS = 1000  # that are read before other tasks have their turn: they may have come at once
 # In the place of a reply's stream, with which it is in a cycle: so bodies are freed at once.

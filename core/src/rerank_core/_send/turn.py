@@ -21,7 +21,7 @@ from rerank_core._resolve.secrets import Hide, client_secrets, named_secrets
 from rerank_core._resolve.target import Target
 from rerank_core._send.effects import Clock, Flow, Route, Run, Send, guarded
 from rerank_core.errors import RerankError, ResponseParseError
-from rerank_core.records.exchange import Compute, HTTPResponse
+from rerank_core.records import Compute, HTTPResponse
 
 MANY = 1000
 """Documents; work on more than so many does not run in an event loop."""

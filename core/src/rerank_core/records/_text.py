@@ -8,26 +8,26 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import orjson
+from attrs.validators import deep_mapping, instance_of
 
 MESSAGE_CHARS = 500
 _MAX_CHARS = 20_000  # of a body that is read for its message
 _CUT = " …"
-_DEPTH = 4  # how far into an error's objects is looked
-# Where services write what went wrong, the most telling first.
+_DEPTH = 8  # how far into an error's objects is looked
+_FIRST = 3  # of a list: a validator lists one error per document, and the first few say it all
+# Where services write what went wrong, the most telling first; and the errors within an error.
 _MESSAGES = (
-    "error",
     "message",
     "Message",
-    "errors",
-    "detail",
-    "details",
+    "msg",
     "errorMessage",
     "error_description",
     "error_msg",
-    "msg",
     "reason",
     "description",
+    "details",
 )
+_WITHIN = ("error", "detail", "errors", "caused_by")
 _CODES = ("type", "code", "__type", "errorCode", "error_code", "error_type", "status")
 _STATUSES = ("code", "status", "status_code", "statusCode", "error_code", "errorCode")
 
@@ -75,6 +75,12 @@ def kind_of(value: object) -> str:
     return "null" if value is None else kinds.get(type(value), "a number")
 
 
+def mapping_of(values: Any, keys: Any = str) -> Any:
+    """A validator of a field that is a mapping of such keys to values that fit a validator."""
+    kind: Any = Mapping
+    return deep_mapping(instance_of(keys), values, instance_of(kind))
+
+
 def must_be(error: type[Exception], what: str, fits: Callable[[Any], object]) -> Any:
     """A validator of a field: raises the error where `fits` is false or fails."""
 
@@ -89,24 +95,14 @@ def must_be(error: type[Exception], what: str, fits: Callable[[Any], object]) ->
 
 def read_json(content: bytes) -> Any:
     """The decoded JSON of an error reply, or `None` where it is none."""
-    try:
+    with contextlib.suppress(ValueError):
         return orjson.loads(content)
-    except ValueError:
-        return None
+    return None
 
 
 def find_message(payload: Any, content: bytes, most: int = _MAX_CHARS) -> str:
-    """The text in a reply that tells a person what went wrong, at most `most` characters.
-
-    Knows the shapes in use, nested ones too; of anything else, the beginning of the body.
-
-    Args:
-        payload: The decoded reply; `None` where it is no JSON.
-        content: The reply's body.
-        most: Characters.
-    """
-    said = message_in(payload)
-    return shorten(said or beginning_of(content, most), most)
+    """What an error reply says went wrong; of one in no usual shape, the beginning of its body."""
+    return shorten(message_in(payload) or beginning_of(content, most), most)
 
 
 def beginning_of(content: bytes, most: int = MESSAGE_CHARS) -> str:
@@ -115,59 +111,22 @@ def beginning_of(content: bytes, most: int = MESSAGE_CHARS) -> str:
     return shorten(" ".join(text.split()), most)
 
 
-def message_in(value: Any, depth: int = _DEPTH) -> str:
-    """The message in a decoded error; empty where none of the usual places has one."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and depth:
-        # A validation error lists one entry per document: the first few say it all.
-        return "; ".join(filter(None, (message_in(item, depth - 1) for item in value[:3])))
-    return _describe(value, depth - 1) if isinstance(value, dict) and depth else ""
+def message_in(payload: Any) -> str:
+    """What a decoded error says went wrong; empty where none of the usual places has it."""
+    said = [text for error in _errors_in(payload) for text in _say(error)]
+    return "; ".join(dict.fromkeys(said))
 
 
-def _describe(error: Mapping[str, Any], depth: int) -> str:
-    text, word, detail = error.get("message"), error.get("error"), error.get("detail")
-    if isinstance(said := error.get("msg"), str) and "loc" in error:
-        return f"{_location(error['loc'])}{said}"
-    if isinstance(text, str) and isinstance(error.get("field"), str):
-        return f"{error['field']}: {text}"
-    if isinstance(text, str) and text and isinstance(word, str):
-        return _with_title(error, text)  # beside a sentence, `error` is but a word
-    if isinstance(detail, str) and (listed := message_in(error.get("errors"), depth)):
-        return f"{detail}: {listed}"
-    found = (message_in(error.get(name), depth) for name in _MESSAGES)
-    said = next(filter(None, found), "") or _of_fields(error.get("errors"))
-    return _with_cause(error, _with_title(error, said))
-
-
-def _of_fields(errors: Any) -> str:
-    """What is wrong with each field, where a validator lists it by the field's name."""
-    rows = [*errors.items()][:3] if isinstance(errors, dict) else []
-    said = [(name, message_in(value)) for name, value in rows if isinstance(value, (str, list))]
-    return "; ".join(f"{name}: {text}" for name, text in said if text)
-
-
-def _with_title(error: Mapping[str, Any], text: str) -> str:
-    """The message behind its title, where the error has both and they differ."""
-    title = error.get("title")
-    if not isinstance(title, str) or not title or title in text:
-        return text
-    return f"{title}: {text}" if text else title
-
-
-def _with_cause(error: Mapping[str, Any], text: str) -> str:
-    """The message with the cause that lies deepest, where the error has one that says more."""
-    cause = error
-    while isinstance(inner := cause.get("caused_by"), dict):
-        cause = inner
-    reason = cause.get("reason")
-    known = cause is error or not isinstance(reason, str) or reason in text
-    return text if known else f"{text}: {reason}"
-
-
-def _location(loc: Any) -> str:
-    steps = [str(step) for step in loc if type(step) in {str, int}] if isinstance(loc, list) else []
-    return ".".join(steps) + ": " if steps else ""
+def _say(error: Mapping[str, Any]) -> list[str]:
+    """The title of one error, and its message behind the place in the request that it is about."""
+    said = [error.get(name) for name in _MESSAGES]
+    message = next((text for text in said if isinstance(text, str) and text), "")
+    place = error.get("loc", error.get("field"))
+    if isinstance(place, list):
+        place = ".".join(str(step) for step in place if isinstance(step, (str, int)))
+    if message and place and isinstance(place, str):
+        message = f"{place}: {message}"
+    return [text for text in (error.get("title"), message) if isinstance(text, str) and text]
 
 
 def codes_in(payload: Any, headers: Mapping[str, str]) -> list[str]:
@@ -194,10 +153,19 @@ def status_in(payload: Any) -> int | None:
 
 
 def _errors_in(value: Any, depth: int = _DEPTH) -> Iterator[Mapping[str, Any]]:
-    """The objects of a decoded error, the outermost first."""
-    if isinstance(value, list):
-        value = value[0] if value else None
-    if isinstance(value, dict) and depth:
-        yield value
-        for name in ("error", "errors", "detail"):
-            yield from _errors_in(value.get(name), depth - 1)
+    """The errors in a decoded reply, the outermost first; a text is one with that message."""
+    for error in value[:_FIRST] if isinstance(value, list) else [value]:
+        if isinstance(error, str):
+            yield {"message": error}
+        elif isinstance(error, dict) and depth:
+            yield error
+            for name in _WITHIN:
+                yield from _errors_in(error.get(name), depth - 1)
+            yield from _errors_in(_by_field(error.get("errors")))
+
+
+def _by_field(errors: Any) -> list[Mapping[str, Any]]:
+    """The first error of each field, where a validator lists them by the field's name."""
+    listed = errors.items() if isinstance(errors, dict) else ()
+    lists = [(field, texts) for field, texts in listed if isinstance(texts, list) and texts]
+    return [{"field": field, "message": texts[0]} for field, texts in lists]

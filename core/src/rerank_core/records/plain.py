@@ -33,34 +33,24 @@ def to_plain(value: Any) -> Any:
     return to_plain(tolist()) if callable(tolist) else str(value)
 
 
+@_converter.register_unstructure_hook
 def _document_to_dict(document: Document) -> dict[str, Any]:
     """The caller's fields with the text that was ranked."""
     return {**to_plain(document.fields or {}), "text": document.text}
 
 
-def _meta_to_dict(meta: Meta) -> dict[str, Any]:
-    """Cohere writes the version as an object."""
-    version = {} if meta.api_version is None else {"api_version": {"version": meta.api_version}}
-    return {**_plain_meta(meta), **version}
-
-
-def _register(kind: type, *omitted: str, required: str) -> None:
-    options = dict.fromkeys(omitted, override(omit=True))
-    options[required] = override(omit_if_default=False)
+def _write(kind: type, **overrides: Any) -> None:
     write: Any = make_dict_unstructure_fn(
-        kind,
-        _converter,
-        _cattrs_omit_if_default=True,
-        **options,  # type: ignore[arg-type]  # overrides of fields
+        kind, _converter, _cattrs_omit_if_default=True, **overrides
     )
     _converter.register_unstructure_hook(kind, write)
 
 
-_plain_meta = _converter.gen_unstructure_attrs_fromdict(Meta)
-_converter.register_unstructure_hook(Document, _document_to_dict)
-_converter.register_unstructure_hook(Meta, _meta_to_dict)
-_register(RerankResult, "extra", required="relevance_score")
-_register(RerankResponse, "payload", "headers", "attempts", "seconds", required="id")
+_left_out = dict.fromkeys(("payload", "headers", "attempts", "seconds"), override(omit=True))
+# Cohere writes the version as an object.
+_write(Meta, api_version=override(unstruct_hook=lambda version: {"version": version}))
+_write(RerankResult, extra=override(omit=True))
+_write(RerankResponse, id=override(omit_if_default=False), **_left_out)
 
 
 def to_dict(value: Any) -> Any:
@@ -69,14 +59,12 @@ def to_dict(value: Any) -> Any:
 
 
 def response_to_html(response: RerankResponse) -> str:
-    """A table of the first results, and what is said of them."""
+    """A table of the first results, and the warnings."""
     head = ("index", "relevance_score", "document")
     rows = [head, *map(_cells, response.results[:_MAX_ROWS])]
     table = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    left = len(response.results) - _MAX_ROWS
-    said = [*response.warnings, *([f"and {left} more results"] if left > 0 else [])]
-    name = html.escape(f"{response.provider}/{response.model}")
-    notes = "".join(f"<li>{html.escape(shorten(text))}</li>" for text in said)
+    name = html.escape(f"{response.provider}/{response.model}: {len(response)} results")
+    notes = "".join(f"<li>{html.escape(shorten(text))}</li>" for text in response.warnings)
     return f"<table><caption>{name}</caption>{table}</table><ul>{notes}</ul>"
 
 

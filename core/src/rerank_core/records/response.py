@@ -8,31 +8,28 @@ from typing import Any
 from attrs import field, frozen
 from attrs.validators import deep_iterable, instance_of
 
-from rerank_core.records.results import Meta, RerankResult, names_of
+from rerank_core.records.results import Meta, RerankResult, names_of, plain
 
 _PRIVATE = {"payload", "headers"}  # the service's own words: never part of what is handed on
-_MAX_SHOWN, _MAX_CHARS = 5, 60
+_MAX_SHOWN, _MAX_CHARS = 5, 60  # results and warnings in a `repr`, and characters of each
 # What code written for litellm's response asks for, and what to write instead.
 _OF_LITELLM = {"model_dump", "model_dump_json", "dict", "json", "_hidden_params", "usage"}
 
 
-def _to_id(value: Any) -> str:
-    """An identifier as text: some services count; what else they write is left out."""
-    return str(value) if type(value) is int or isinstance(value, str) else ""
-
-
-def _to_name(value: Any) -> str:
-    """A model's name as a reply has it; what is no text names none."""
+def _to_text(value: Any) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _to_id(value: Any) -> str:
+    return str(value) if type(value) is int else _to_text(value)  # some services count their calls
 
 
 @frozen(repr=False)
 class RerankResponse:
-    """A ranking.
+    """A ranking, and a sequence of its results.
 
-    It has the length of its results and iterates over them; `response[0]` is the first,
-    `response[:3]` a list, `response["results"]` a list of dicts, `dict(response)` the fields
-    that say something, ready for JSON, but for `payload` and `headers`.
+    `response["results"]` is a list of dicts, `dict(response)` the fields that say something,
+    ready for JSON, but for `payload` and `headers`.
 
     Attributes:
         results: By descending `relevance_score`, equal scores in the caller's order, at most
@@ -41,22 +38,19 @@ class RerankResponse:
         model: The model that was asked for, without its provider.
         provider: The provider that answered.
         meta: Usage and version, as far as the service reports them.
-        warnings: What the caller should know: a parameter left out, a fallback that answered,
-            the service's own warnings.
-        cost: US dollars, as the service reports them or by its list price; `None` where neither is
-            known.
+        warnings: A parameter left out, a fallback that answered, the service's own warnings.
+        cost: US dollars, as the service reports them or by its list price; `None` without either.
         reranked: False where `results` is only the caller's order.
         payload: The decoded reply; a list of them where it took several.
-        headers: The reply's headers, names in lower case; of the last reply where it took
-            several.
-        attempts: Requests sent to the ranking service, repeated ones, pages and parts included; 0
-            for a model in this process.
+        headers: The reply's headers, names in lower case; the last reply's where it took several.
+        attempts: Requests sent to the ranking service, pages and parts included; 0 for a model in
+            this process.
         seconds: How long the call took, waits included.
     """
 
     results: list[RerankResult] = field(validator=instance_of(list))
     id: str = field(default="", converter=_to_id)
-    model: str = field(default="", converter=_to_name)
+    model: str = field(default="", converter=_to_text)
     provider: str = field(default="", validator=instance_of(str))
     meta: Meta = field(default=Meta(), validator=instance_of(Meta))
     warnings: Sequence[str] = field(
@@ -79,11 +73,8 @@ class RerankResponse:
             return self.results[at]
         if at not in names_of(self):
             raise KeyError(at)
-        if at in {"results", "meta"}:
-            from rerank_core.records.plain import to_dict  # noqa: PLC0415 - imports cattrs
-
-            return to_dict(getattr(self, at))
-        return getattr(self, at)
+        value = getattr(self, at)
+        return plain(value) if at in {"results", "meta"} else value
 
     def get(self, name: str, default: Any = None) -> Any:
         """The field called `name`, or `default`."""
@@ -91,9 +82,9 @@ class RerankResponse:
 
     def __contains__(self, item: object) -> bool:
         """Whether there is such a field and it says something, or such a result."""
-        if not isinstance(item, str):
-            return item in self.results
-        return item in names_of(self) and getattr(self, item) is not None
+        if isinstance(item, str):
+            return self.get(item) is not None
+        return item in self.results
 
     def __iter__(self) -> Iterator[RerankResult]:
         return iter(self.results)
@@ -108,14 +99,11 @@ class RerankResponse:
         raise AttributeError(message, name=name, obj=self)
 
     def __repr__(self) -> str:
-        shown = [_show(result) for result in self.results[:_MAX_SHOWN]]
-        if (more := len(self.results) - _MAX_SHOWN) > 0:
-            shown.append(f"and {more} more")
+        best = ", ".join(map(_summary, self.results[:_MAX_SHOWN]))
         said = [text[:_MAX_CHARS] for text in self.warnings[:_MAX_SHOWN]]
         return (
-            f"<RerankResponse of {self.provider}/{self.model}: {len(self.results)} results"
-            f" [{', '.join(shown)}]{f', warnings={said}' if said else ''}"
-            f"{'' if self.reranked else ', not reranked'}>"
+            f"<RerankResponse of {self.provider}/{self.model}: {len(self)} results, first [{best}],"
+            f" warnings={said}, reranked={self.reranked}>"
         )
 
     def _repr_html_(self) -> str:
@@ -126,10 +114,7 @@ class RerankResponse:
 
     def to_dict(self) -> dict[str, Any]:
         """The response in the shape of Cohere's API: plain, JSON-ready, unset values left out."""
-        from rerank_core.records.plain import to_dict  # noqa: PLC0415 - imports cattrs
-
-        plain: dict[str, Any] = to_dict(self)
-        return plain
+        return dict(plain(self))
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
@@ -137,14 +122,14 @@ class RerankResponse:
         from pydantic_core import core_schema  # noqa: PLC0415 - pydantic calls this
 
         del source, handler
-        plain = core_schema.dict_schema()
-        write = core_schema.plain_serializer_function_ser_schema(cls.to_dict, return_schema=plain)
+        fields = core_schema.dict_schema()
+        write = core_schema.plain_serializer_function_ser_schema(cls.to_dict, return_schema=fields)
         return core_schema.json_or_python_schema(
-            plain, core_schema.is_instance_schema(cls), serialization=write
+            fields, core_schema.is_instance_schema(cls), serialization=write
         )
 
 
-def _show(result: RerankResult) -> str:
+def _summary(result: RerankResult) -> str:
     score: Any = result.relevance_score
     document: Any = result.document
     text = "" if document is None else f" {document.text[:_MAX_CHARS]!r}"

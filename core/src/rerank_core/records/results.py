@@ -10,15 +10,20 @@ from attrs.validators import instance_of
 
 from rerank_core.records._text import shorten
 
-_UNSET: Any = object()
 _MAX_SHOWN = 200  # characters of a document in a `repr`
 _MAX_COUNT = 2**53  # more is no count; sums of such numbers may be too large for a float
 
 
-def names_of(record: object) -> list[str]:
+def names_of(record: Any) -> list[str]:
     """The names of a record's public fields, in order."""
-    own: Any = type(record)
-    return [field.name for field in fields(own) if not field.name.startswith("_")]
+    return [field.name for field in fields(type(record)) if not field.name.startswith("_")]
+
+
+def plain(record: Any) -> Any:
+    """The record as `to_dict` writes it."""
+    from rerank_core.records.plain import to_dict  # noqa: PLC0415 - imports cattrs
+
+    return to_dict(record)
 
 
 class Subscriptable(Mapping[str, Any]):
@@ -42,9 +47,6 @@ class Subscriptable(Mapping[str, Any]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def __bool__(self) -> bool:
-        return True
-
 
 def _show(value: Any) -> str:
     return shorten(repr(value), _MAX_SHOWN)
@@ -57,19 +59,17 @@ class Document(Subscriptable):
     Attributes:
         text: The string; a mapping's `text`, or else the text that was ranked for the mapping.
         fields: The caller's own mapping, where one was given.
-        original: The caller's own object, whatever its kind.
     """
 
     text: str = field(repr=_show)
     fields: Mapping[str, Any] | None = field(default=None, repr=_show)
-    _original: Any = field(default=_UNSET, repr=False, eq=False)
+    _original: Any = field(default=None, repr=False, eq=False)
 
     @property
     def original(self) -> Any:
         """The caller's own object, whatever its kind."""
-        if self._original is not _UNSET:
-            return self._original
-        return self.text if self.fields is None else self.fields
+        given = self.fields if self._original is None else self._original
+        return self.text if given is None else given
 
     def __iter__(self) -> Iterator[str]:
         """The names of what says something, the caller's own among them."""
@@ -77,10 +77,9 @@ class Document(Subscriptable):
         return iter(dict.fromkeys((*Subscriptable.__iter__(self), *own)))
 
     def __getitem__(self, name: Any) -> Any:
-        """`text`, `fields`, or a field of the caller's mapping."""
-        if self.fields is not None and name in self.fields:
-            return self.fields[name]
-        return super().__getitem__(name)
+        """A field of the caller's mapping, or else `text` or `fields`."""
+        own = self.fields or {}
+        return own[name] if name in own else super().__getitem__(name)
 
 
 # Made once per result, so neither frozen nor validated here: core checks all results in bulk.
@@ -92,10 +91,9 @@ class RerankResult(Subscriptable):
 
     Attributes:
         index: Its position in the caller's list, from 0.
-        relevance_score: The service's score, finite; higher is more relevant. Its range differs
-            from model to model (`Provider.score_kind`), so compare within one response only.
-            `None` where nothing is claimed: for a blank document that was held back, and in a
-            response with `reranked=False`.
+        relevance_score: The service's score, finite; higher is more relevant. Ranges differ from
+            model to model (`Provider.score_kind`): compare within one response only. `None` for a
+            blank document that was held back, and in a response with `reranked=False`.
         document: The caller's own document; `None` with `return_documents=False`.
         extra: What else the service said about this document, by the service's own names.
     """
@@ -106,12 +104,8 @@ class RerankResult(Subscriptable):
     extra: Mapping[str, Any] | None = field(default=None, repr=_show)
 
     def __getitem__(self, name: Any) -> Any:
-        """The field called `name`, plain and ready for JSON."""
-        if name == "document" and self.document is not None:
-            from rerank_core.records.plain import to_dict  # noqa: PLC0415 - imports cattrs
-
-            return to_dict(self.document)
-        return super().__getitem__(name)
+        value = super().__getitem__(name)
+        return plain(value) if isinstance(value, Document) else value
 
 
 class Fresh(list[RerankResult]):
@@ -145,8 +139,8 @@ class Tokens(Subscriptable):
     """Tokens that the service counted, from 0; `None` where it does not say.
 
     Attributes:
-        input_tokens: Tokens of query and documents.
-        output_tokens: Tokens that the service wrote.
+        input_tokens: Of query and documents.
+        output_tokens: Of what the service wrote.
     """
 
     input_tokens: int | None = field(default=None, converter=_to_count)
