@@ -35,10 +35,6 @@ class Environment:
                 return value
         return None
 
-    def watch(self, names: Sequence[str]) -> None:
-        """Remember the variables, which somebody else will read."""
-        self.seen |= {name: os.environ.get(name) for name in names}
-
 
 def choose_key(
     facts: Provider, options: Options, environment: Environment
@@ -129,9 +125,7 @@ def warn_of_retirement(provider: str, model: str, retires: str) -> None:
 
 def _level_of_caller() -> int:
     """How many frames above the one that warns the first stands that is not this package's."""
-    level, frame = 1, inspect.currentframe()
-    while frame := frame and frame.f_back:
-        if frame.f_globals.get("__name__", "").partition(".")[0] != "rerank_core":
-            break
-        level += 1
+    level, frame = 0, inspect.currentframe()
+    while frame and frame.f_globals.get("__name__", "").partition(".")[0] == "rerank_core":
+        level, frame = level + 1, frame.f_back
     return level

@@ -1,18 +1,21 @@
-"""The options of a connection, checked once."""
+"""The options of a connection, checked once, and what is said of a keyword that nobody knows."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, Literal
 
+import orjson
 from attrs import astuple, field, fields, frozen
 from attrs.validators import optional
 
-from rerank_core.errors import ConfigurationError, InvalidRequestError
+from rerank_core._resolve.secrets import is_routing_name
+from rerank_core.errors import ConfigurationError, InvalidRequestError, UnsupportedParamError
 from rerank_core.facts import APIKeyHeader, Provider
 from rerank_core.records._text import must_be
+from rerank_core.wire import encode_json
 
 DEFAULT_TIMEOUT = 60.0
 CONNECT_TIMEOUT = 10.0
@@ -22,6 +25,26 @@ MAX_SECONDS = 1_000_000_000  # about what clocks and sockets can count to
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OF_THE_BODY = frozenset({"content-length", "transfer-encoding"})
 _KEY_HEADERS = frozenset({"api-key", "x-api-key", "x-goog-api-key"})
+CALL_PARAMS = (
+    "top_n",
+    "rank_fields",
+    "return_documents",
+    "max_chunks_per_doc",
+    "max_tokens_per_doc",
+)
+# Core honours these itself where the provider does not.
+HONOURED = CALL_PARAMS[:3]
+# Less alike than this, a known name is another thing: a guess would mislead.
+_ALIKE = 0.7
+# For a keyword that says where to or with whose key, a false refusal is better than a leak.
+_ALIKE_OPTION = 0.8
+# What a keyword of litellm's and of other clients is called here, where that is not alike.
+_OTHER_WORDS: Mapping[str, str] = {
+    **dict.fromkeys(("api_url", "base_url", "endpoint", "url"), "api_base"),
+    **dict.fromkeys(("key", "token"), "api_key"),
+    **dict.fromkeys(("k", "limit", "max_results", "n", "num_results", "topk"), "top_n"),
+    "request_timeout": "timeout",
+}
 
 
 @frozen
@@ -97,10 +120,6 @@ def check_headers(where: str, headers: Mapping[Any, Any]) -> None:
             raise ConfigurationError(message)
 
 
-def _headers(_: object, attribute: Any, value: Mapping[Any, Any]) -> None:
-    check_headers(attribute.name, value)
-
-
 def either(name: str, value: Any, other_name: str, other: Any) -> Any:
     """The value of an option that has two names."""
     if value is not None and other is not None:
@@ -108,18 +127,16 @@ def either(name: str, value: Any, other_name: str, other: Any) -> Any:
     return other if value is None else value
 
 
-def _copied(value: Any) -> Any:
-    """A copy of mappings and lists: what the caller changes later was not checked."""
-    try:
-        return {} if value is None else _copy_nested(value)
-    except RecursionError:
-        raise InvalidRequestError("extra_body is nested too deeply") from None
+def _copied(headers: Any) -> Any:
+    """A copy: what the caller changes later was not checked."""
+    if headers is None:
+        return {}
+    return dict(headers) if isinstance(headers, Mapping) else headers
 
 
-def _copy_nested(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _copy_nested(inner) for name, inner in value.items()}
-    return [_copy_nested(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+def _as_json(body: Any) -> Any:
+    """A copy down to the last list, of what has a JSON form."""
+    return {} if body is None else orjson.loads(encode_json(body))
 
 
 def _retries(value: Any) -> Any:
@@ -149,9 +166,11 @@ class Options:
     deadline: float | None = field(default=None, validator=_positive)
     on_failure: Literal["raise", "passthrough"] = field(default="raise", validator=_policy)
     extra_headers: Mapping[str, str] = field(
-        default=None, converter=_copied, validator=[_mapping, _headers]
+        default=None,
+        converter=_copied,
+        validator=[_mapping, lambda _, option, value: check_headers(option.name, value)],
     )
-    extra_body: Mapping[str, Any] = field(default=None, converter=_copied, validator=_mapping)
+    extra_body: Mapping[str, Any] = field(default=None, converter=_as_json, validator=_mapping)
     drop_params: bool = field(default=False, validator=_flag)
     split_listwise: bool = field(default=False, validator=_flag)
     max_concurrency: int = field(default=4, validator=_at_least(1))
@@ -192,3 +211,32 @@ OPTION_NAMES = (
     *(option.name for option in fields(Options) if option.name not in _NO_KEYWORDS),
     *("custom_llm_provider", "fallbacks", "headers", "http_client", "num_retries", "provider"),
 )
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = _ALIKE) -> str | None:
+    """The known name that is most like this one; `None` where none is near."""
+    import difflib  # noqa: PLC0415 - slow to import, and only needed for an error
+
+    return next(iter(difflib.get_close_matches(name, [*known], n=1, cutoff=cutoff)), None)
+
+
+def leave_out(facts: Provider, name: str, *, drop: bool) -> str:
+    """Refuse a parameter that nobody can honour, or say that it is left out.
+
+    What may say where a request goes, or with whose key, is never left out.
+    """
+    options = (*OPTION_NAMES, *facts.options, *facts.secret_options)
+    if drop and (name in CALL_PARAMS or not _is_routing(name, options)):
+        return f"{facts.name} does not take {name!r}: left out"
+    if name in options:
+        message = f"{name!r} belongs to the connection: give it to Reranker(...)"
+        raise UnsupportedParamError(message, param=name)
+    known = (*HONOURED, *facts.params, *facts.extra_params, *options)
+    near = _OTHER_WORDS.get(name) or nearest(name, known)
+    hint = f"; did you mean {near!r}?" if near else "; drop_params=True leaves it out"
+    raise UnsupportedParamError(f"{facts.name} does not take {name!r}{hint}", param=name)
+
+
+def _is_routing(name: str, options: Iterable[str]) -> bool:
+    """Whether an unknown keyword is meant for the connection: where to, or with whose key."""
+    return is_routing_name(name) or nearest(name, options, _ALIKE_OPTION) is not None
