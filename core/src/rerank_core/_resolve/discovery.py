@@ -47,15 +47,15 @@ if hasattr(os, "register_at_fork"):
 @functools.cache
 def import_late(name: str) -> Any:
     """A module that is not imported before it is needed; a fork waits for its import to end."""
-    with _locks.setdefault(f"module {name}", threading.Lock()):
+    # One lock per module: one that hangs holds up nobody who needs another.
+    with _locks.setdefault(name, threading.Lock()):
         return importlib.import_module(name)
 
 
 def entry_points(group: str) -> Mapping[str, tuple[EntryPoint, ...]]:
     """Every name in a group of entry points with what claims it."""
-    importlib_metadata = import_late("importlib_metadata")
     found: dict[str, tuple[EntryPoint, ...]] = {}
-    for entry in importlib_metadata.entry_points(group=group):
+    for entry in import_late("importlib_metadata").entry_points(group=group):
         found[entry.name] = (*found.get(entry.name, ()), entry)
     return found
 
@@ -106,15 +106,12 @@ def find_plugin(name: str) -> ProviderHooks:
     if (hooks := plugins.get(name)) is not None:
         return hooks
     entry, source = _find_entry(name)
-    # One lock per name: a plugin that hangs on import holds up nobody who names another.
-    with _locks.setdefault(name, threading.Lock()):
-        if name not in plugins:
-            try:
-                plugin = entry.load()
-            except (Exception, SystemExit) as error:
-                raise source.error(f"import failed ({type(error).__name__}: {error})") from error
-            plugins[name] = ProviderHooks(plugin, source)
-        return plugins[name]
+    try:
+        import_late(entry.module)
+        plugin = entry.load()
+    except (Exception, SystemExit) as error:
+        raise source.error(f"import failed ({type(error).__name__}: {error})") from error
+    return plugins.setdefault(name, ProviderHooks(plugin, source))
 
 
 def hooks_of(plugin: object) -> ProviderHooks:

@@ -18,7 +18,7 @@ from rerank_core.records.results import RerankResult
 
 HOOKS = ("resolve_provider", "map_params", "build_request", "parse_response")
 # What indexing and converting an unexpected payload raises: the reply's fault, not the plugin's.
-_UNEXPECTED_PAYLOAD = (KeyError, IndexError, TypeError, ValueError, AttributeError)
+_UNEXPECTED_PAYLOAD = (KeyError, IndexError, TypeError, ValueError)
 _MAX_SAID = 80  # characters
 _PAYLOAD_TYPES = (dict, list, str, int, float, bool, type(None))
 

@@ -120,12 +120,7 @@ def warn_of_retirement(provider: str, model: str, retires: str) -> None:
     what = "was switched off on" if gone else "will be switched off on"
     message = f"{provider}/{model} {what} {retires}, by its documentation; choose another model"
     LOGGER.warning(message, extra={"rerank_provider": provider, "rerank_model": model})
-    warnings.warn(message, FutureWarning, stacklevel=_level_of_caller())
-
-
-def _level_of_caller() -> int:
-    """How many frames above the one that warns the first stands that is not this package's."""
-    level, frame = 0, inspect.currentframe()
-    while frame and frame.f_globals.get("__name__", "").partition(".")[0] == "rerank_core":
+    level, frame = 1, inspect.currentframe()
+    while frame and frame.f_globals.get("__name__", "").startswith("rerank_core."):
         level, frame = level + 1, frame.f_back
-    return level
+    warnings.warn(message, FutureWarning, stacklevel=level)  # at the line that names the model

@@ -61,7 +61,7 @@ def to_timeout(value: Any) -> Timeout:
     """A `Timeout` from seconds, `None`, an `httpx.Timeout`, or `...` for the default."""
     if value is ...:
         return Timeout()
-    if value is None or is_number(value):
+    if value is None or isinstance(value, (int, float)):
         return Timeout(value, value, value, value)
     try:
         return Timeout(value.connect, value.read, value.write, value.pool)
@@ -70,14 +70,10 @@ def to_timeout(value: Any) -> Timeout:
         raise ConfigurationError(message) from None
 
 
-def is_number(value: object) -> bool:
-    """Whether a value is a number, which a boolean is not."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def _positive(_: object, attribute: Any, value: Timeout | float | None) -> None:
     for seconds in astuple(value) if isinstance(value, Timeout) else (value,):
-        if seconds is not None and not (is_number(seconds) and 0 < seconds <= MAX_SECONDS):
+        usable = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+        if seconds is not None and not (usable and 0 < seconds <= MAX_SECONDS):
             message = f"{attribute.name} must be more than 0 seconds, not {seconds!r}"
             raise ConfigurationError(f"{message}; at most {MAX_SECONDS:,} seconds, or None")
 
@@ -143,6 +139,10 @@ def _retries(value: Any) -> Any:
     return DEFAULT_MAX_RETRIES if value is None else value
 
 
+def _given(extra: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: value for name, value in extra.items() if value is not None}
+
+
 def brings_authentication(http_client: Any) -> bool:
     """Whether the caller's client has authentication of its own."""
     headers = getattr(http_client, "headers", {})
@@ -179,7 +179,7 @@ class Options:
         default=DEFAULT_MAX_RESPONSE_BYTES, validator=optional(_at_least(1))
     )
     client_authorizes: bool = False
-    extra: Mapping[str, Any] = field(factory=dict)
+    extra: Mapping[str, Any] = field(factory=dict, converter=_given)
 
     def authorizes(self, facts: Provider) -> bool:
         """Whether the caller takes care of authentication: a header, or the client's own.

@@ -97,9 +97,8 @@ def _words_of(name: str) -> str:
 def header_secrets(value: str) -> list[str]:
     """What of a header's value is secret: all of it, and its words but for a scheme and names."""
     words = re.split(r"[\s,;]+", value)
-    behind = words[len(words) > 1 :]
-    named = [word.partition("=")[2] for word in (words[0], *behind)]
-    found = [value, *behind, *named, *(text.strip('"') for text in (*behind, *named))]
+    parts = [*(words[1:] or words), *(word.partition("=")[2] for word in words)]
+    found = [value, *parts, *(part.strip('"') for part in parts)]
     if words[0].lower() == "basic":
         with contextlib.suppress(ValueError):  # what is no base64, or no text
             user = binascii.a2b_base64(words[-1]).decode()
@@ -113,9 +112,10 @@ def url_secrets(url: str | None) -> list[str]:
         parts = urlsplit(url or "")
     except ValueError:
         return []
-    user = parts.netloc.rpartition("@")[0]
+    whole = parts.netloc.rpartition("@")[0]
+    user = (whole, *whole.split(":"))
     values = [text for name, text in parse_qsl(parts.query) if not _VERSION_NAME.fullmatch(name)]
-    return [user, *user.split(":"), unquote(user), *map(unquote, user.split(":")), *values]
+    return [*user, *map(unquote, user), *values]
 
 
 def named_secrets(value: Any, *, secret: bool = False) -> Iterator[str]:
@@ -127,8 +127,10 @@ def named_secrets(value: Any, *, secret: bool = False) -> Iterator[str]:
         for name, item in value.items():
             yield from named_secrets(item, secret=secret or is_secret_name(str(name)))
     elif secret and isinstance(value, str):
-        is_url = value.startswith(("https://", "http://"))  # a `token_uri`: what is secret in it
-        yield from (url_secrets if is_url else header_secrets)(value)
+        if value.startswith(("https://", "http://")):  # a `token_uri`: what is secret in it
+            yield from url_secrets(value)
+        else:
+            yield from (*header_secrets(value), *value.split("\n"))
 
 
 def secrets_in(value: Any) -> Iterator[str]:

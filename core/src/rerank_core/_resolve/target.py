@@ -118,7 +118,7 @@ def resolve_target(
     try:
         # Which options are secret, and which variable names the base URL, are facts too.
         facts = hooks.facts
-        given = _plain_options(options, facts)
+        given = {k: v for k, v in options.extra.items() if k not in facts.secret_options}
         api_base = options.api_base or environment.first(facts.base_url_env)
         if api_base is not None:
             check_base_url(api_base)
@@ -133,21 +133,12 @@ def resolve_target(
         raise
 
 
-def _plain_options(options: Options, facts: Provider) -> dict[str, Any]:
-    """What was given of the keywords that core does not know, without secrets: frames are shown."""
-    return {
-        name: value
-        for name, value in options.extra.items()
-        if value is not None and name not in facts.secret_options
-    }
-
-
 def _choose(
     given: Mapping[str, Any], wanted: Mapping[str, Sequence[str]], environment: Environment
 ) -> dict[str, Any]:
     """The options as they were given, else from the environment."""
     found = {
-        name: environment.first(variables) if given.get(name) is None else given[name]
+        name: given[name] if name in given else environment.first(variables)
         for name, variables in wanted.items()
     }
     return {name: value for name, value in found.items() if value is not None}
@@ -159,11 +150,9 @@ def _make_target(
     for variable in facts.watched_env:
         environment.first((variable,))
     # Hidden at once: tools that collect errors write down the local variables of a frame.
-    secrets = {
-        name: Secret(value)
-        for name, value in _choose(options.extra, facts.secret_options, environment).items()
-    }
-    given = _plain_options(options, facts)
+    wanted = facts.secret_options
+    hidden = {k: Secret(v) for k, v in _choose(options.extra, wanted, environment).items()}
+    given = {k: v for k, v in options.extra.items() if k not in facts.secret_options}
     provider_options = _choose(given, facts.options, environment)
     known = {*facts.options, *facts.extra_params}
     warnings = _refuse([name for name in given if name not in known], facts, options)
@@ -176,14 +165,10 @@ def _make_target(
         model=model,
         options=options,
         provider_options=provider_options,
-        secrets=secrets,
+        secrets=hidden,
         params={name: given[name] for name in facts.extra_params if name in given},
         api_key=api_key,
-        given=frozenset(
-            name
-            for name, value in {"api_key": options.api_key, **options.extra}.items()
-            if value is not None
-        ),
+        given=frozenset({*options.extra, *(() if options.api_key is None else ("api_key",))}),
         environment=environment.seen,
         warnings=warnings,
     )
