@@ -17,23 +17,14 @@ from rerank_core.facts import APIKeyHeader, Provider
 from rerank_core.records._text import must_be
 from rerank_core.wire import encode_json
 
-DEFAULT_TIMEOUT = 60.0
-CONNECT_TIMEOUT = 10.0
-DEFAULT_MAX_RETRIES = 2
 DEFAULT_MAX_RESPONSE_BYTES: int | None = 64 * 2**20
 MAX_SECONDS = 1_000_000_000  # about what clocks and sockets can count to
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OF_THE_BODY = frozenset({"content-length", "transfer-encoding"})
 _KEY_HEADERS = frozenset({"api-key", "x-api-key", "x-goog-api-key"})
-CALL_PARAMS = (
-    "top_n",
-    "rank_fields",
-    "return_documents",
-    "max_chunks_per_doc",
-    "max_tokens_per_doc",
-)
 # Core honours these itself where the provider does not.
-HONOURED = CALL_PARAMS[:3]
+HONOURED = ("top_n", "rank_fields", "return_documents")
+CALL_PARAMS = (*HONOURED, "max_chunks_per_doc", "max_tokens_per_doc")
 # Less alike than this, a known name is another thing: a guess would mislead.
 _ALIKE = 0.7
 # For a keyword that says where to or with whose key, a false refusal is better than a leak.
@@ -51,10 +42,10 @@ _OTHER_WORDS: Mapping[str, str] = {
 class Timeout:
     """Bounds of the steps of an attempt in seconds, in httpx's meaning; `None` is no bound."""
 
-    connect: float | None = CONNECT_TIMEOUT
-    read: float | None = DEFAULT_TIMEOUT
-    write: float | None = DEFAULT_TIMEOUT
-    pool: float | None = DEFAULT_TIMEOUT
+    connect: float | None = 10.0
+    read: float | None = 60.0
+    write: float | None = 60.0
+    pool: float | None = 60.0
 
 
 def to_timeout(value: Any) -> Timeout:
@@ -136,7 +127,7 @@ def _as_json(body: Any) -> Any:
 
 
 def _retries(value: Any) -> Any:
-    return DEFAULT_MAX_RETRIES if value is None else value
+    return 2 if value is None else value
 
 
 def _given(extra: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -226,7 +217,10 @@ def leave_out(facts: Provider, name: str, *, drop: bool) -> str:
     What may say where a request goes, or with whose key, is never left out.
     """
     options = (*OPTION_NAMES, *facts.options, *facts.secret_options)
-    if drop and (name in CALL_PARAMS or not _is_routing(name, options)):
+    routing = name not in CALL_PARAMS and (
+        is_routing_name(name) or nearest(name, options, _ALIKE_OPTION) is not None
+    )
+    if drop and not routing:
         return f"{facts.name} does not take {name!r}: left out"
     if name in options:
         message = f"{name!r} belongs to the connection: give it to Reranker(...)"
@@ -235,8 +229,3 @@ def leave_out(facts: Provider, name: str, *, drop: bool) -> str:
     near = _OTHER_WORDS.get(name) or nearest(name, known)
     hint = f"; did you mean {near!r}?" if near else "; drop_params=True leaves it out"
     raise UnsupportedParamError(f"{facts.name} does not take {name!r}{hint}", param=name)
-
-
-def _is_routing(name: str, options: Iterable[str]) -> bool:
-    """Whether an unknown keyword is meant for the connection: where to, or with whose key."""
-    return is_routing_name(name) or nearest(name, options, _ALIKE_OPTION) is not None

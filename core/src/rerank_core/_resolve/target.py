@@ -89,7 +89,6 @@ def split_model(model: Any, custom_llm_provider: Any) -> tuple[str, str]:
         if not isinstance(custom_llm_provider, str):
             message = f"custom_llm_provider must be a string, not {custom_llm_provider!r}"
             raise ConfigurationError(message)
-        check_text(custom_llm_provider, "custom_llm_provider")
         return custom_llm_provider, model
     provider, slash, name = model.partition("/")
     if not (provider and slash and name):
