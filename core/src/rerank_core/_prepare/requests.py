@@ -15,13 +15,7 @@ from rerank_core._prepare.fitting import (
     say_held_back,
     split_documents,
 )
-from rerank_core._resolve.options import (
-    CALL_PARAMS,
-    HONOURED,
-    Options,
-    check_headers,
-    leave_out,
-)
+from rerank_core._resolve.options import CALL_PARAMS, HONOURED, Options, check_headers, leave_out
 from rerank_core._resolve.target import Target
 from rerank_core.errors import (
     ConfigurationError,

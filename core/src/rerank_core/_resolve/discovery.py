@@ -77,10 +77,8 @@ def _find_entry(name: str) -> tuple[EntryPoint, PluginSource]:
     entries = _installed().get(name)
     if entries is None:
         raise ProviderNotFoundError(_not_found(name))
-    sources = [
-        PluginSource(name, each.dist.name, each.dist.version) if each.dist else PluginSource(name)
-        for each in entries
-    ]
+    found: list[Any] = [entry.dist for entry in entries]
+    sources = [PluginSource(name, dist.name, dist.version) for dist in found]
     if len(entries) > 1:
         claims = " and ".join(sorted(map(str, sources)))
         message = f"{claims} both claim the provider {name!r}; uninstall one of them"

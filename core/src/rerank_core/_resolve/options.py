@@ -100,11 +100,9 @@ def check_headers(where: str, headers: Mapping[Any, Any]) -> None:
         if not (isinstance(name, str) and isinstance(text, str)):
             raise ConfigurationError(f"{where} must map strings to strings; {name!r} does not")
         if not (text.isascii() and text.isprintable() and _HEADER_NAME.fullmatch(name)):
-            message = f"{where}: {name!r} or its value has a character that no header can hold"
-            raise ConfigurationError(message)
+            raise ConfigurationError(f"{where}: no header can hold {name!r} with that value")
         if name.lower() in _OF_THE_BODY:
-            message = f"{where}: {name!r} follows from the body, and cannot be given"
-            raise ConfigurationError(message)
+            raise ConfigurationError(f"{where}: {name!r} follows from the body; leave it out")
 
 
 def either(name: str, value: Any, other_name: str, other: Any) -> Any:
@@ -126,8 +124,8 @@ def _as_json(body: Any) -> Any:
     return {} if body is None else orjson.loads(encode_json(body))
 
 
-def _retries(value: Any) -> Any:
-    return 2 if value is None else value
+def _retries(given: int | None) -> int:
+    return 2 if given is None else given
 
 
 def _given(extra: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -140,7 +138,6 @@ def brings_authentication(http_client: Any) -> bool:
     return getattr(http_client, "auth", None) is not None or "authorization" in headers
 
 
-_NO_KEYWORDS = {"extra", "client_authorizes"}
 _policy = _must_be("'raise' or 'passthrough'", lambda value: value in {"raise", "passthrough"})
 _flag = _of_kind(bool, "True or False")
 _mapping = _of_kind(Mapping, "a mapping")
@@ -199,7 +196,7 @@ class Options:
 
 # What `Reranker` takes, under its names there.
 OPTION_NAMES = (
-    *(option.name for option in fields(Options) if option.name not in _NO_KEYWORDS),
+    *({option.name for option in fields(Options)} - {"extra", "client_authorizes"}),
     *("custom_llm_provider", "fallbacks", "headers", "http_client", "num_retries", "provider"),
 )
 

@@ -48,8 +48,7 @@ def values_of(secrets: Mapping[str, Secret]) -> dict[str, Any]:
 def make_hider(secrets: Iterable[str]) -> Hide:
     """A function that takes secrets out of a text: as given, and as URLs, JSON and base64 write it.
 
-    It cuts the text to `most` characters, and searches no more than what is left: how long it
-    takes does not depend on the text's length.
+    It cuts a text to `most` characters; how long it takes does not depend on what is cut off.
     """
     wanted = {secret for secret in secrets if len(secret) >= _MIN_HIDDEN}
     found = {form for secret in wanted for form in _forms(secret) if len(form) >= _MIN_HIDDEN}

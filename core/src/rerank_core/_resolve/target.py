@@ -71,8 +71,7 @@ def _given_secrets(options: Options, facts: Provider) -> Iterator[str]:
     variables = (*facts.api_key_env, *chain.from_iterable(facts.secret_options.values()))
     for secret in (options.api_key, *map(extra.get, facts.secret_options), *map(get, variables)):
         yield from secrets_in(secret)
-    yield from named_secrets(options.extra_headers)
-    yield from named_secrets(options.extra_body)
+    yield from named_secrets([options.extra_headers, options.extra_body])
     for url in (options.api_base, facts.base_url, *map(get, (*facts.base_url_env, *_PROXIES))):
         yield from url_secrets(url)
     for text in (*extra.values(), *map(get, chain.from_iterable(facts.options.values()))):
@@ -153,8 +152,12 @@ def _make_target(
     hidden = {k: Secret(v) for k, v in _choose(options.extra, wanted, environment).items()}
     given = {k: v for k, v in options.extra.items() if k not in facts.secret_options}
     provider_options = _choose(given, facts.options, environment)
-    known = {*facts.options, *facts.extra_params}
-    warnings = _refuse([name for name in given if name not in known], facts, options)
+    unknown = [n for n in given if n not in facts.options and n not in facts.extra_params]
+    drop, of_call = options.drop_params, [name for name in unknown if name in CALL_PARAMS]
+    if of_call and not drop:
+        message = f"{of_call[0]!r} belongs to the call: give it to .rerank(...)"
+        raise UnsupportedParamError(message, param=of_call[0])
+    warnings = [leave_out(facts, name, drop=drop) for name in unknown]
     api_key, base_url = choose_key(facts, options, environment)
     if facts.retires is not None:
         warn_of_retirement(facts.name, model, facts.retires)
@@ -169,17 +172,8 @@ def _make_target(
         api_key=api_key,
         given=frozenset({*options.extra, *(() if options.api_key is None else ("api_key",))}),
         environment=environment.seen,
-        warnings=warnings,
+        warnings=tuple(warnings),
     )
-
-
-def _refuse(unknown: Sequence[str], facts: Provider, options: Options) -> tuple[str, ...]:
-    """Refuse the keywords that nobody knows, or say that they are left out."""
-    drop = options.drop_params
-    if not drop and (of_call := next(filter(CALL_PARAMS.__contains__, unknown), None)):
-        message = f"{of_call!r} belongs to the call: give it to .rerank(...)"
-        raise UnsupportedParamError(message, param=of_call)
-    return tuple(leave_out(facts, name, drop=drop) for name in unknown)
 
 
 def resolve_fallback(model: str, first: Target) -> Target:
