@@ -30,7 +30,7 @@ from rerank_core import (
     unregister,
     wire,
 )
-from rerank_core._resolve.options import Options, Timeout
+from rerank_core._resolve.options import Options
 from rerank_core._resolve.target import Target, resolve_target
 from rerank_core._send.connections import Connections
 
@@ -780,7 +780,7 @@ def test_another_provider_gets_bounds_and_policy_and_nothing_else() -> None:
     )
 
     assert options.for_another_provider() == Options(
-        timeout=Timeout(5, 5, 5, 5),
+        timeout=5,
         max_retries=1,
         drop_params=True,
         split_listwise=True,

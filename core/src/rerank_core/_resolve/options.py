@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Literal
 
 import orjson
-from attrs import astuple, field, fields, frozen
+from attrs import field, fields, frozen
 from attrs.validators import optional
 
 from rerank_core._resolve.secrets import is_routing_name
@@ -17,6 +17,7 @@ from rerank_core.facts import APIKeyHeader, Provider
 from rerank_core.records._text import must_be
 from rerank_core.wire import encode_json
 
+_USUAL_TIMEOUT = {"connect": 10.0, "read": 60.0, "write": 60.0, "pool": 60.0}
 DEFAULT_MAX_RESPONSE_BYTES: int | None = 64 * 2**20
 MAX_SECONDS = 1_000_000_000  # about what clocks and sockets can count to
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -38,31 +39,23 @@ _OTHER_WORDS: Mapping[str, str] = {
 }
 
 
-@frozen
-class Timeout:
-    """Bounds of the steps of an attempt in seconds, in httpx's meaning; `None` is no bound."""
-
-    connect: float | None = 10.0
-    read: float | None = 60.0
-    write: float | None = 60.0
-    pool: float | None = 60.0
-
-
-def to_timeout(value: Any) -> Timeout:
-    """A `Timeout` from seconds, `None`, an `httpx.Timeout`, or `...` for the default."""
+def to_timeout(value: Any) -> Mapping[str, float | None]:
+    """Seconds for each step of an attempt, by httpx's names; `None` is no bound."""
     if value is ...:
-        return Timeout()
+        return _USUAL_TIMEOUT
     if value is None or isinstance(value, (int, float)):
-        return Timeout(value, value, value, value)
+        return dict.fromkeys(_USUAL_TIMEOUT, value)
+    if isinstance(value, dict) and value.keys() == _USUAL_TIMEOUT.keys():
+        return value
     try:
-        return Timeout(value.connect, value.read, value.write, value.pool)
+        return {step: getattr(value, step) for step in _USUAL_TIMEOUT}
     except AttributeError:
         message = f"timeout must be seconds, None or an httpx.Timeout, not {value!r}"
         raise ConfigurationError(message) from None
 
 
-def _positive(_: object, attribute: Any, value: Timeout | float | None) -> None:
-    for seconds in astuple(value) if isinstance(value, Timeout) else (value,):
+def _positive(_: object, attribute: Any, value: Any) -> None:
+    for seconds in value.values() if isinstance(value, dict) else (value,):
         usable = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
         if seconds is not None and not (usable and 0 < seconds <= MAX_SECONDS):
             message = f"{attribute.name} must be more than 0 seconds, not {seconds!r}"
@@ -100,7 +93,7 @@ def check_headers(where: str, headers: Mapping[Any, Any]) -> None:
         if not (isinstance(name, str) and isinstance(text, str)):
             raise ConfigurationError(f"{where} must map strings to strings; {name!r} does not")
         if not (text.isascii() and text.isprintable() and _HEADER_NAME.fullmatch(name)):
-            raise ConfigurationError(f"{where}: no header can hold {name!r} with that value")
+            raise ConfigurationError(f"{where}: no header can hold {name!r} or its value")
         if name.lower() in _OF_THE_BODY:
             raise ConfigurationError(f"{where}: {name!r} follows from the body; leave it out")
 
@@ -149,7 +142,9 @@ class Options:
 
     api_key: str | None = field(default=None, validator=_of_kind(str, "a string"))
     api_base: str | None = field(default=None, validator=_of_kind(str, "a URL as a string"))
-    timeout: Timeout = field(default=Timeout(), converter=to_timeout, validator=_positive)
+    timeout: Mapping[str, float | None] = field(
+        default=..., converter=to_timeout, validator=_positive
+    )
     max_retries: int = field(default=None, converter=_retries, validator=_at_least(0))
     deadline: float | None = field(default=None, validator=_positive)
     on_failure: Literal["raise", "passthrough"] = field(default="raise", validator=_policy)

@@ -190,9 +190,10 @@ def _carry_out(step: Step, send: Send, clock: Clock, asked: list[Secret]) -> Flo
 
 def _bound(send: Send, clock: Clock) -> float | None:
     """When a step without bounds of its own must be over: those of the attempt hold for it."""
-    if send.timeout.read is None:
+    seconds = send.timeout["read"]
+    if seconds is None:
         return send.deadline
-    until = clock.monotonic() + send.timeout.read
+    until = clock.monotonic() + seconds
     return until if send.deadline is None else min(until, send.deadline)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from rerank_core._resolve.options import Timeout
 from rerank_core._resolve.target import Target
 from rerank_core._send.connections import Connections
 
@@ -49,7 +48,7 @@ class Send:
         headers: All headers but authentication.
         content: The encoded body.
         auth: An `httpx.Auth`, or `None`.
-        timeout: Bounds of this attempt.
+        timeout: Bounds of this attempt's steps in seconds, by httpx's names.
         deadline: When everything must be over, by the clock's `monotonic`; `None` for never.
         direct: Whether no proxy and no client of the caller's is to be used.
         sent: The headers as they were sent, once they were.
@@ -62,7 +61,7 @@ class Send:
     headers: Mapping[str, str]
     content: bytes
     auth: Any
-    timeout: Timeout
+    timeout: Mapping[str, float | None]
     deadline: float | None
     direct: bool = False
     sent: Mapping[str, str] | None = None

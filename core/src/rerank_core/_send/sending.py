@@ -115,17 +115,12 @@ def _head(headers: tuple[tuple[str, str], ...], *, own: bool) -> httpx.Headers:
 
 def _timeouts(effect: Send) -> dict[str, float | None]:
     """The attempt's bounds as httpx takes them."""
-    given = effect.timeout
-    bounds = {
-        "connect": given.connect,
-        "read": given.read,
-        "write": given.write,
-        "pool": given.pool,
-    }
     if effect.deadline is None:
-        return bounds
+        return {**effect.timeout}  # a copy, which hooks of the client may change
     left = max(effect.deadline - time.monotonic(), 0.001)
-    return {name: left if bound is None else min(bound, left) for name, bound in bounds.items()}
+    return {
+        name: left if bound is None else min(bound, left) for name, bound in effect.timeout.items()
+    }
 
 
 def _auth_of(client: httpx.Client | httpx.AsyncClient, effect: Send) -> httpx.Auth | None:
