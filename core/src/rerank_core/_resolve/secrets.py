@@ -53,14 +53,15 @@ def make_hider(secrets: Iterable[str]) -> Hide:
     wanted = {secret for secret in secrets if len(secret) >= _MIN_HIDDEN}
     found = {form for secret in wanted for form in _forms(secret) if len(form) >= _MIN_HIDDEN}
     forms = sorted(found, key=len, reverse=True)  # else the rest of a longer one would stay
-    longest = len(forms[0]) if forms else 0
+    longest = len(forms[0]) if forms else 1
 
     def hide(text: str, most: int = _MAX_CHARS) -> str:
         shown = text[: most + longest]
+        beyond = max(len(shown) - most, 0)
         for form in forms:
             shown = shown.replace(form, _HIDDEN)
-        if len(text) > most + longest:  # what the cut left of a secret is among the last characters
-            shown = f"{shown[: len(shown) - longest]} …"
+        if beyond:  # not shown, though there be room now: it may end in a piece of a secret
+            shown = f"{shown[:-beyond]} …"
         return shorten(shown, most)
 
     return hide
