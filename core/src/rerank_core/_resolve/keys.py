@@ -105,7 +105,7 @@ def _may_go_to(url: str | None, patterns: Sequence[str], *, pinned: bool = False
 def _checked_key(key: Secret) -> Secret:
     if key.value.isascii() and key.value.isprintable() and key.value == key.value.strip():
         return key
-    message = "the API key ends in a space, or has a character that no header can hold"
+    message = "the API key has a space at an end, or a character that no header can hold"
     raise ConfigurationError(f"{message}; copy it again")
 
 
