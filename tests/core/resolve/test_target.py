@@ -594,9 +594,11 @@ def test_the_functions_see_that_a_list_or_mapping_was_changed() -> None:
         for number in (1, 2, 1):
             headers["x-team"], level[0] = f"team {number}", number
             rerank("target/model", "query", ["document"], **options)
+        options |= {"level": [2], "extra_headers": {"x-team": "team 2"}}
+        rerank("target/model", "query", ["document"], **options)
 
     seen = [(request.headers["x-team"], request.json["level"]) for request in recorder.requests]
-    assert seen == [("team 1", [1]), ("team 2", [2]), ("team 1", [1])]
+    assert seen == [("team 1", [1]), ("team 2", [2]), ("team 1", [1]), ("team 2", [2])]
 
 
 @pytest.mark.parametrize(

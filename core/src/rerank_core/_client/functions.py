@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -164,7 +165,7 @@ def _find_reranker(model: str, *, http_client: Any, **options: Any) -> Reranker:
     kept = _kept.get(key)
     if kept is not None and kept.is_current():
         return kept
-    made = Reranker(model, _connections=SHARED, **options)
+    made = Reranker(model, _connections=SHARED, **copy.deepcopy(options))
     if len(key) <= _MAX_KEY_CHARS:
         while len(_kept) >= _MAX_KEPT:
             _kept.pop(next(iter(_kept)), None)

@@ -121,10 +121,6 @@ def _retries(given: int | None) -> int:
     return 2 if given is None else given
 
 
-def _given(extra: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {name: value for name, value in extra.items() if value is not None}
-
-
 def brings_authentication(http_client: Any) -> bool:
     """Whether the caller's client has authentication of its own."""
     headers = getattr(http_client, "headers", {})
@@ -162,7 +158,7 @@ class Options:
         default=DEFAULT_MAX_RESPONSE_BYTES, validator=optional(_at_least(1))
     )
     client_authorizes: bool = False
-    extra: Mapping[str, Any] = field(factory=dict, converter=_given)
+    extra: Mapping[str, Any] = field(factory=dict)
 
     def authorizes(self, facts: Provider) -> bool:
         """Whether the caller takes care of authentication: a header, or the client's own.

@@ -136,7 +136,7 @@ def _choose(
 ) -> dict[str, Any]:
     """The options as they were given, else from the environment."""
     found = {
-        name: given[name] if name in given else environment.first(variables)
+        name: environment.first(variables) if given.get(name) is None else given[name]
         for name, variables in wanted.items()
     }
     return {name: value for name, value in found.items() if value is not None}
@@ -150,7 +150,8 @@ def _make_target(
     # Hidden at once: tools that collect errors write down the local variables of a frame.
     wanted = facts.secret_options
     hidden = {k: Secret(v) for k, v in _choose(options.extra, wanted, environment).items()}
-    given = {k: v for k, v in options.extra.items() if k not in facts.secret_options}
+    named = [name for name, value in options.extra.items() if value is not None]
+    given = {name: options.extra[name] for name in named if name not in facts.secret_options}
     provider_options = _choose(given, facts.options, environment)
     unknown = [n for n in given if n not in facts.options and n not in facts.extra_params]
     drop, of_call = options.drop_params, [name for name in unknown if name in CALL_PARAMS]
@@ -170,7 +171,7 @@ def _make_target(
         secrets=hidden,
         params={name: given[name] for name in facts.extra_params if name in given},
         api_key=api_key,
-        given=frozenset({*options.extra, *(() if options.api_key is None else ("api_key",))}),
+        given=frozenset(named if options.api_key is None else (*named, "api_key")),
         environment=environment.seen,
         warnings=tuple(warnings),
     )
