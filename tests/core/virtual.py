@@ -292,7 +292,7 @@ class _Task:
             self._end_at(now, effect.deadline, _pass_deadline)
             return
         reply = driver.service.choose(effect.url, effect.content)
-        reply = reply.within(effect.timeout.read)
+        reply = reply.within(effect.timeout["read"])
 
         def outcome() -> HTTPResponse:
             attempt.answered = True

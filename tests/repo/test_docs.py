@@ -213,7 +213,7 @@ def test_python_runs_and_prints_what_the_page_says(
     if page.is_relative_to(TEMPLATE):  # of its shapes, one alone is installed
         plugin = discovery.hooks_of(_module("shown", page.with_name("rerank_example.py")))
         plugin.source = PluginSource("example")
-        monkeypatch.setitem(discovery._registered, "example", plugin)  # noqa: SLF001 - in its stead
+        monkeypatch.setitem(discovery.plugins, "example", plugin)
     monkeypatch.syspath_prepend(tmp_path)
     set_what_the_page_exports(page, monkeypatch)
     blocks = blocks_of(page)

@@ -387,7 +387,7 @@ def test_a_provider_is_named_by_a_string(call: Ask, provider: Any) -> None:
         ("timeout", -1, "more than 0 seconds"),
         ("timeout", float("nan"), "more than 0 seconds"),
         ("timeout", "5", "timeout must be seconds"),
-        ("timeout", True, "timeout must be seconds"),
+        ("timeout", True, "timeout must be more than 0 seconds"),
         ("timeout", (5, 10), "timeout must be seconds"),
         ("deadline", 0, "deadline must be"),
         ("deadline", -1, "deadline must be"),

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest import mock
 
 import importlib_metadata
 import pytest
@@ -85,8 +86,7 @@ def forget_fixture_modules() -> None:
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Install fixture plugins for one test; discovery starts anew before and after."""
-    for cache in ("_loaded", "_registered", "_locks", "_scanned"):
-        monkeypatch.setattr(discovery, cache, {})
+    discovery._installed.cache_clear()  # noqa: SLF001 - as in a new process
     monkeypatch.setattr(functions, "_kept", {})
     monkeypatch.setattr(sys, "path", sys.path.copy())
 
@@ -94,7 +94,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
         sys.path[:0] = [str(PLUGINS / case) for case in cases]
         importlib.invalidate_caches()
 
-    yield put
+    with mock.patch.dict(discovery.plugins, clear=True):
+        yield put
     forget_fixture_modules()
 
 

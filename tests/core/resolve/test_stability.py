@@ -6,12 +6,13 @@ import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
 import pytest
 
 import rerank_core
-from rerank_core import Reranker, hookspecs
+from rerank_core import Reranker, hookspecs, list_providers
 from rerank_core._resolve import discovery as found
 from rerank_core._resolve.hooks import HOOKS
 from rerank_core.testing import CANARY, Case, Check, Example, Ranking, conformance
@@ -80,12 +81,11 @@ with (
 
 
 @pytest.fixture
-def discovery(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def discovery() -> Iterator[None]:
     """Have the frozen plugins found as installed ones are, and nothing kept afterwards."""
-    monkeypatch.setattr(found, "_loaded", {})
-    monkeypatch.setattr(found, "_scanned", {})
-    with installed(FROZEN):
+    with installed(FROZEN), mock.patch.dict(found.plugins, clear=True):
         yield
+    list_providers()  # a scan anew
 
 
 @conformance(PLAIN)

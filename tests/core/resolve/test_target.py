@@ -30,7 +30,7 @@ from rerank_core import (
     unregister,
     wire,
 )
-from rerank_core._resolve.options import Options, Timeout
+from rerank_core._resolve.options import Options
 from rerank_core._resolve.target import Target, resolve_target
 from rerank_core._send.connections import Connections
 
@@ -594,9 +594,11 @@ def test_the_functions_see_that_a_list_or_mapping_was_changed() -> None:
         for number in (1, 2, 1):
             headers["x-team"], level[0] = f"team {number}", number
             rerank("target/model", "query", ["document"], **options)
+        options |= {"level": [2], "extra_headers": {"x-team": "team 2"}}
+        rerank("target/model", "query", ["document"], **options)
 
     seen = [(request.headers["x-team"], request.json["level"]) for request in recorder.requests]
-    assert seen == [("team 1", [1]), ("team 2", [2]), ("team 1", [1])]
+    assert seen == [("team 1", [1]), ("team 2", [2]), ("team 1", [1]), ("team 2", [2])]
 
 
 @pytest.mark.parametrize(
@@ -780,7 +782,7 @@ def test_another_provider_gets_bounds_and_policy_and_nothing_else() -> None:
     )
 
     assert options.for_another_provider() == Options(
-        timeout=Timeout(5, 5, 5, 5),
+        timeout=5,
         max_retries=1,
         drop_params=True,
         split_listwise=True,

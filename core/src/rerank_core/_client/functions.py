@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from rerank_core._client.reranker import Documents, Reranker
-from rerank_core._resolve.hints import CALL_PARAMS
+from rerank_core._resolve.options import CALL_PARAMS
 from rerank_core._send.connections import SHARED
 from rerank_core.records.response import RerankResponse
 
@@ -122,7 +123,7 @@ def _find_reranker(given: dict[str, Any]) -> tuple[Reranker, dict[str, Any]]:
     kept = _kept.get(key)
     if kept is not None and kept.is_current():
         return kept, arguments
-    made = Reranker(**options, _connections=SHARED)
+    made = Reranker(**copy.deepcopy(options), _connections=SHARED)
     if len(key) <= _MAX_KEY_CHARS:
         while len(_kept) >= _MAX_KEPT:
             _kept.pop(next(iter(_kept)), None)

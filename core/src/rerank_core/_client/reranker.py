@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Self
 
 from rerank_core._resolve.discovery import import_late
-from rerank_core._resolve.hints import CALL_PARAMS
 from rerank_core._resolve.options import (
+    CALL_PARAMS,
     DEFAULT_MAX_RESPONSE_BYTES,
     Options,
     brings_authentication,
     either,
 )
-from rerank_core._resolve.target import Target, resolve_fallbacks, resolve_target
+from rerank_core._resolve.target import Target, resolve_fallback, resolve_target
 from rerank_core._send.connections import SHARED, Connections
 from rerank_core._send.effects import Route
 from rerank_core.errors import ConfigurationError
@@ -112,15 +112,20 @@ class Reranker:
         self._routes = (Route(first, self._connections), *self._find_fallbacks(fallbacks, first))
 
     def _find_fallbacks(self, fallbacks: Any, first: Target) -> Iterator[Route]:
-        for given, target in resolve_fallbacks(fallbacks, first):
-            if isinstance(given, Reranker):
-                yield from given._routes  # noqa: SLF001 - of our own class
-            elif target is None:
-                message = f"fallbacks must be models or Rerankers; {given!r} is neither"
-                raise ConfigurationError(message)
-            else:
+        """Resolved now: a mistake must not wait for the day of need."""
+        if isinstance(fallbacks, str) or not isinstance(fallbacks or (), Iterable):
+            message = f"fallbacks must be a list of models or Rerankers, not {fallbacks!r}"
+            raise ConfigurationError(message)
+        for fallback in fallbacks or ():
+            if isinstance(fallback, Reranker):
+                yield from fallback._routes  # noqa: SLF001 - of our own class
+            elif isinstance(fallback, str):
+                target = resolve_fallback(fallback, first)
                 same = target.provider.name == first.provider.name
                 yield Route(target, self._connections if same else SHARED)
+            else:
+                message = f"fallbacks must be models or Rerankers; {fallback!r} is neither"
+                raise ConfigurationError(message)
 
     @property
     def provider(self) -> str:

@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 from attrs import define, evolve, field
 
 from rerank_core._prepare.call import Call, check_encodable, fit_documents, split_documents
-from rerank_core._resolve.hints import CALL_PARAMS, HONOURED, leave_out
-from rerank_core._resolve.options import check_headers
+from rerank_core._resolve.options import CALL_PARAMS, HONOURED, check_headers, leave_out
 from rerank_core._resolve.target import Target
 from rerank_core.errors import (
     ConfigurationError,

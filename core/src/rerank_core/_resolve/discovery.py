@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+import re
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from rerank_core._resolve import observers
-from rerank_core._resolve.hints import not_found
 from rerank_core._resolve.hooks import PluginSource, ProviderHooks, make_manager
+from rerank_core._resolve.options import nearest
 from rerank_core.errors import ConfigurationError, ProviderNotFoundError, RerankError
 from rerank_core.facts import Provider
 
@@ -27,9 +28,8 @@ if TYPE_CHECKING:
 GROUP = "rerank_core.providers"
 _FORK_SECONDS = 10.0  # a fork waits so long for an import that is under way
 
-_scanned: dict[str, tuple[EntryPoint, ...]] = {}
-_registered: dict[str, ProviderHooks] = {}
-_loaded: dict[str, ProviderHooks] = {}
+plugins: dict[str, ProviderHooks] = {}
+"""What was loaded or registered, by the names it answers to."""
 _locks: dict[str, threading.Lock] = {}
 
 
@@ -47,68 +47,69 @@ if hasattr(os, "register_at_fork"):
 @functools.cache
 def import_late(name: str) -> Any:
     """A module that is not imported before it is needed; a fork waits for its import to end."""
-    with _locks.setdefault(f"module {name}", threading.Lock()):
+    # One lock per module: one that hangs holds up nobody who needs another.
+    with _locks.setdefault(name, threading.Lock()):
         return importlib.import_module(name)
 
 
 def entry_points(group: str) -> Mapping[str, tuple[EntryPoint, ...]]:
     """Every name in a group of entry points with what claims it."""
-    importlib_metadata = import_late("importlib_metadata")
     found: dict[str, tuple[EntryPoint, ...]] = {}
-    for entry in importlib_metadata.entry_points(group=group):
+    for entry in import_late("importlib_metadata").entry_points(group=group):
         found[entry.name] = (*found.get(entry.name, ()), entry)
     return found
 
 
-def _providers(wanted: str = "") -> Mapping[str, tuple[EntryPoint, ...]]:
-    """The providers' entry points: scanned once, and again where one is not found."""
-    if not _scanned or (wanted and wanted not in _scanned):
-        found = entry_points(GROUP)
-        for name in _scanned.keys() - found:
-            del _scanned[name]
-        _scanned.update(found)
-    return _scanned
+@functools.cache
+def _installed() -> Mapping[str, tuple[EntryPoint, ...]]:
+    return entry_points(GROUP)
 
 
 def provider_names() -> list[str]:
     """Every name that a provider answers to, installed or registered, sorted."""
-    return sorted({*_providers(), *_registered})
+    return sorted({*_installed(), *plugins})
 
 
-def source_of(name: str) -> PluginSource:
-    """Where the plugin for `name` comes from, without importing it."""
-    entries = () if name in _registered else _providers(name).get(name, ())
+def _find_entry(name: str) -> tuple[EntryPoint, PluginSource]:
+    """The one entry point of that name and where it comes from, without importing it."""
+    if name not in _installed():
+        _installed.cache_clear()  # it may have been installed meanwhile
+    entries = _installed().get(name)
+    if entries is None:
+        raise ProviderNotFoundError(_not_found(name))
+    found: list[Any] = [entry.dist for entry in entries]
+    sources = [PluginSource(name, dist.name, dist.version) for dist in found]
     if len(entries) > 1:
-        claims = " and ".join(sorted(_describe(entry) for entry in entries))
+        claims = " and ".join(sorted(map(str, sources)))
         message = f"{claims} both claim the provider {name!r}; uninstall one of them"
         raise ConfigurationError(message, provider=name)
-    if not entries or (dist := entries[0].dist) is None:
-        return PluginSource(name)
-    return PluginSource(name, dist.name, dist.version)
+    return entries[0], sources[0]
+
+
+def _not_found(name: str) -> str:
+    names = provider_names()
+    near = nearest(name, names)
+    advice = f"; did you mean {near!r}?" if near else "."
+    package = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "<provider>"
+    return (
+        f"no installed plugin answers to the provider {name!r}{advice} Each provider comes with a"
+        f" package of its own, by convention: pip install rerank-{package}. docs/providers.md has"
+        " the packages, and the other names that each answers to. Installed:"
+        f" {', '.join(names) or 'none'}."
+    )
 
 
 def find_plugin(name: str) -> ProviderHooks:
     """The hooks of the plugin that answers to `name`, imported now if it was not before."""
-    if (hooks := _registered.get(name) or _loaded.get(name)) is not None:
+    if (hooks := plugins.get(name)) is not None:
         return hooks
-    source = source_of(name)
-    if name not in _providers():
-        raise ProviderNotFoundError(not_found(name, provider_names()))
-    # One lock per name: a plugin that hangs on import holds up nobody who names another.
-    with _locks.setdefault(name, threading.Lock()):
-        if name not in _loaded:
-            try:
-                plugin = _providers()[name][0].load()
-            except (Exception, SystemExit) as error:
-                raise source.error(f"import failed ({type(error).__name__}: {error})") from error
-            _loaded[name] = ProviderHooks(plugin, source)
-        return _loaded[name]
-
-
-def still_answers(hooks: ProviderHooks) -> bool:
-    """Whether a plugin that was found is still the one: a registered one may be taken back."""
-    name = hooks.source.name
-    return (_registered.get(name) or _loaded.get(name)) is hooks
+    entry, source = _find_entry(name)
+    try:
+        import_late(entry.module)
+        plugin = entry.load()
+    except (Exception, SystemExit) as error:
+        raise source.error(f"import failed ({type(error).__name__}: {error})") from error
+    return plugins.setdefault(name, ProviderHooks(plugin, source))
 
 
 def hooks_of(plugin: object) -> ProviderHooks:
@@ -128,7 +129,11 @@ def _label(plugin: object) -> str:
 
 def register(plugin: object) -> str:
     """Make a plugin available that is not installed, or an observer of all calls."""
-    if not isinstance(plugin, str) and (name := _register_observer(plugin)):
+    label = _label(plugin)
+    manager = make_manager(plugin, PluginSource(label))
+    if {hook.name for hook in manager.get_hookcallers(plugin) or ()} == {"observe"}:
+        name = f"{label}-{id(plugin):x}"
+        observers.registered[name] = manager.hook.observe
         return name
     hooks = hooks_of(plugin)
     name = hooks.facts.name
@@ -136,27 +141,13 @@ def register(plugin: object) -> str:
         message = f"the name {name!r} is taken; uninstall or unregister the other plugin first"
         raise ConfigurationError(message, provider=name)
     hooks.source = PluginSource(name)
-    _registered[name] = hooks
-    return name
-
-
-def _register_observer(plugin: object) -> str:
-    """Register a plugin that has no hook but `observe`; return its name, or nothing."""
-    try:
-        manager = make_manager(plugin)
-    except Exception:  # noqa: BLE001 - it is told where it is taken for a provider
-        return ""
-    implemented = {hook.name for hook in manager.get_hookcallers(plugin) or ()}
-    if implemented != {"observe"}:
-        return ""
-    name = f"{_label(plugin)}-{id(plugin):x}"
-    observers.registered[name] = manager.hook.observe
+    plugins[name] = hooks
     return name
 
 
 def unregister(name: str) -> None:
     """Take back `register`; a name that is not registered is left alone."""
-    _registered.pop(name, None)
+    plugins.pop(name, None)
     observers.forget(name)
 
 
@@ -183,19 +174,14 @@ def list_providers() -> list[InstalledProvider]:
     Imports every plugin, and so waits for one that hangs on import. Each name stands for itself,
     so an alias is a line of its own whose `facts.name` is the provider's own name.
     """
-    _scanned.clear()
+    _installed.cache_clear()
     return [_inspect(name) for name in provider_names()]
 
 
 def _inspect(name: str) -> InstalledProvider:
     source = PluginSource(name)
     try:
-        source = source_of(name)
-        hooks = find_plugin(name)
-        return InstalledProvider(name, hooks.source, hooks.facts)
+        source = plugins[name].source if name in plugins else _find_entry(name)[1]
+        return InstalledProvider(name, source, find_plugin(name).facts)
     except RerankError as error:
         return InstalledProvider(name, source, error=error.message)
-
-
-def _describe(entry: EntryPoint) -> str:
-    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value

@@ -12,19 +12,13 @@ from attrs import Attribute, frozen
 from rerank_core import hookspecs
 from rerank_core.errors import PluginError, RerankError, ResponseParseError
 from rerank_core.facts import Provider
-from rerank_core.records import (
-    JSON,
-    Compute,
-    HTTPRequest,
-    NextRequest,
-    RerankRequest,
-)
+from rerank_core.records import JSON, Compute, HTTPRequest, NextRequest, RerankRequest
 from rerank_core.records.response import RerankResponse
 from rerank_core.records.results import RerankResult
 
 HOOKS = ("resolve_provider", "map_params", "build_request", "parse_response")
 # What indexing and converting an unexpected payload raises: the reply's fault, not the plugin's.
-_UNEXPECTED_PAYLOAD = (KeyError, IndexError, TypeError, ValueError, AttributeError)
+_UNEXPECTED_PAYLOAD = (KeyError, IndexError, TypeError, ValueError)
 _MAX_SAID = 80  # characters
 _PAYLOAD_TYPES = (dict, list, str, int, float, bool, type(None))
 
@@ -56,11 +50,14 @@ class PluginSource:
         return error
 
 
-def make_manager(plugin: object) -> pluggy.PluginManager:
+def make_manager(plugin: object, source: PluginSource) -> pluggy.PluginManager:
     """A manager with this one plugin."""
     manager = pluggy.PluginManager("rerank_core")
     manager.add_hookspecs(hookspecs)
-    manager.register(plugin)
+    try:
+        manager.register(plugin)
+    except Exception as error:
+        raise source.error(f"a hook does not fit its specification ({error})") from error
     return manager
 
 
@@ -69,15 +66,11 @@ class ProviderHooks:
 
     def __init__(self, plugin: object, source: PluginSource) -> None:
         self.source = source
-        try:
-            self._hook = make_manager(plugin).hook
-        except Exception as error:
-            raise source.error(f"a hook does not fit its specification ({error})") from error
+        self._hook = make_manager(plugin, source).hook
         if missing := [name for name in HOOKS if not self._implements(name)]:
             raise source.error(f"{', '.join(missing)}: no @hookimpl function of that name")
-        self.observe: Callable[..., Any] | None = (
-            self._hook.observe if self._implements("observe") else None
-        )
+        observes = self._implements("observe")
+        self.observe: Callable[..., Any] | None = self._hook.observe if observes else None
 
     def _implements(self, name: str) -> bool:
         """Whether there is more than wrappers, which have nothing to wrap."""
@@ -103,13 +96,8 @@ class ProviderHooks:
         self, provider: Provider, request: RerankRequest, params: Mapping[str, Any]
     ) -> HTTPRequest | Compute:
         """The request; see `hookspecs.build_request`."""
-        work: HTTPRequest | Compute = self._call(
-            "build_request",
-            (HTTPRequest, Compute),
-            provider=provider,
-            request=request,
-            params=params,
-        )
+        given = {"provider": provider, "request": request, "params": params}
+        work: HTTPRequest | Compute = self._call("build_request", (HTTPRequest, Compute), **given)
         return work
 
     def parse_response(

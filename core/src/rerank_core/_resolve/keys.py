@@ -16,7 +16,7 @@ from rerank_core._resolve.options import Options
 from rerank_core._resolve.secrets import Secret
 from rerank_core.errors import ConfigurationError, MissingAPIKeyError
 from rerank_core.facts import Provider
-from rerank_core.records._text import is_url
+from rerank_core.records._text import is_url, without_userinfo
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -35,10 +35,6 @@ class Environment:
                 return value
         return None
 
-    def watch(self, names: Sequence[str]) -> None:
-        """Remember the variables, which somebody else will read."""
-        self.seen |= {name: os.environ.get(name) for name in names}
-
 
 def choose_key(
     facts: Provider, options: Options, environment: Environment
@@ -56,7 +52,7 @@ def choose_key(
         base_url = base_url_for(facts, options, environment, key.value)
         if _may_go_to(base_url, facts.api_key_hosts.get(variable, ()), pinned=True):
             return _checked_key(key), base_url
-        where = base_url and base_url.partition("://")[0] + "://" + _host(base_url)
+        where = without_userinfo(base_url or "")
         withheld += f" ({variable} is not sent to {where}: give api_key=)"
     base_url = base_url_for(facts, options, environment)
     # An empty key means "send none", never to a host that needs one.
@@ -87,8 +83,7 @@ def base_url_for(
 def check_base_url(base_url: str) -> None:
     """Refuse a base URL that is no absolute URL; it may hold a password, and is not shown."""
     if not is_url(base_url):
-        message = "api_base must be an absolute URL such as 'https://api.example.com'"
-        raise ConfigurationError(message)
+        raise ConfigurationError("api_base must be an absolute URL such as 'https://example.com'")
 
 
 def _host(url: str | None) -> str:
@@ -110,11 +105,8 @@ def _may_go_to(url: str | None, patterns: Sequence[str], *, pinned: bool = False
 def _checked_key(key: Secret) -> Secret:
     if key.value.isascii() and key.value.isprintable() and key.value == key.value.strip():
         return key
-    message = (
-        "the API key has a space or line break at an end, or a character that cannot stand in a"
-        " header; copy it again"
-    )
-    raise ConfigurationError(message)
+    message = "the API key has a space at an end, or a character that no header can hold"
+    raise ConfigurationError(f"{message}; copy it again")
 
 
 @functools.cache
@@ -124,14 +116,7 @@ def warn_of_retirement(provider: str, model: str, retires: str) -> None:
     what = "was switched off on" if gone else "will be switched off on"
     message = f"{provider}/{model} {what} {retires}, by its documentation; choose another model"
     LOGGER.warning(message, extra={"rerank_provider": provider, "rerank_model": model})
-    warnings.warn(message, FutureWarning, stacklevel=_level_of_caller())
-
-
-def _level_of_caller() -> int:
-    """How many frames above the one that warns the first stands that is not this package's."""
     level, frame = 1, inspect.currentframe()
-    while frame := frame and frame.f_back:
-        if frame.f_globals.get("__name__", "").partition(".")[0] != "rerank_core":
-            break
-        level += 1
-    return level
+    while frame and frame.f_globals.get("__name__", "").startswith("rerank_core."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, FutureWarning, stacklevel=level)  # at the line that names the model

@@ -1,60 +1,63 @@
-"""The options of a connection, checked once."""
+"""The options of a connection, checked once, and what is said of a keyword that nobody knows."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, Literal
 
-from attrs import astuple, field, fields, frozen
+import orjson
+from attrs import field, fields, frozen
 from attrs.validators import optional
 
-from rerank_core.errors import ConfigurationError, InvalidRequestError
+from rerank_core._resolve.secrets import is_routing_name
+from rerank_core.errors import ConfigurationError, InvalidRequestError, UnsupportedParamError
 from rerank_core.facts import APIKeyHeader, Provider
 from rerank_core.records._text import must_be
+from rerank_core.wire import encode_json
 
-DEFAULT_TIMEOUT = 60.0
-CONNECT_TIMEOUT = 10.0
-DEFAULT_MAX_RETRIES = 2
+_USUAL_TIMEOUT = {"connect": 10.0, "read": 60.0, "write": 60.0, "pool": 60.0}
 DEFAULT_MAX_RESPONSE_BYTES: int | None = 64 * 2**20
 MAX_SECONDS = 1_000_000_000  # about what clocks and sockets can count to
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OF_THE_BODY = frozenset({"content-length", "transfer-encoding"})
 _KEY_HEADERS = frozenset({"api-key", "x-api-key", "x-goog-api-key"})
+# Core honours these itself where the provider does not.
+HONOURED = ("top_n", "rank_fields", "return_documents")
+CALL_PARAMS = (*HONOURED, "max_chunks_per_doc", "max_tokens_per_doc")
+# Less alike than this, a known name is another thing: a guess would mislead.
+_ALIKE = 0.7
+# For a keyword that says where to or with whose key, a false refusal is better than a leak.
+_ALIKE_OPTION = 0.8
+# What a keyword of litellm's and of other clients is called here, where that is not alike.
+_OTHER_WORDS: Mapping[str, str] = {
+    **dict.fromkeys(("api_url", "base_url", "endpoint", "url"), "api_base"),
+    **dict.fromkeys(("key", "token"), "api_key"),
+    **dict.fromkeys(("k", "limit", "max_results", "n", "num_results", "topk"), "top_n"),
+    "request_timeout": "timeout",
+}
 
 
-@frozen
-class Timeout:
-    """Bounds of the steps of an attempt in seconds, in httpx's meaning; `None` is no bound."""
-
-    connect: float | None = CONNECT_TIMEOUT
-    read: float | None = DEFAULT_TIMEOUT
-    write: float | None = DEFAULT_TIMEOUT
-    pool: float | None = DEFAULT_TIMEOUT
-
-
-def to_timeout(value: Any) -> Timeout:
-    """A `Timeout` from seconds, `None`, an `httpx.Timeout`, or `...` for the default."""
+def to_timeout(value: Any) -> Mapping[str, float | None]:
+    """Seconds for each step of an attempt, by httpx's names; `None` is no bound."""
     if value is ...:
-        return Timeout()
-    if value is None or is_number(value):
-        return Timeout(value, value, value, value)
+        return _USUAL_TIMEOUT
+    if value is None or isinstance(value, (int, float)):
+        return dict.fromkeys(_USUAL_TIMEOUT, value)
+    if isinstance(value, dict) and value.keys() == _USUAL_TIMEOUT.keys():
+        return value
     try:
-        return Timeout(value.connect, value.read, value.write, value.pool)
+        return {step: getattr(value, step) for step in _USUAL_TIMEOUT}
     except AttributeError:
         message = f"timeout must be seconds, None or an httpx.Timeout, not {value!r}"
         raise ConfigurationError(message) from None
 
 
-def is_number(value: object) -> bool:
-    """Whether a value is a number, which a boolean is not."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _positive(_: object, attribute: Any, value: Timeout | float | None) -> None:
-    for seconds in astuple(value) if isinstance(value, Timeout) else (value,):
-        if seconds is not None and not (is_number(seconds) and 0 < seconds <= MAX_SECONDS):
+def _positive(_: object, attribute: Any, value: Any) -> None:
+    for seconds in value.values() if isinstance(value, dict) else (value,):
+        usable = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+        if seconds is not None and not (usable and 0 < seconds <= MAX_SECONDS):
             message = f"{attribute.name} must be more than 0 seconds, not {seconds!r}"
             raise ConfigurationError(f"{message}; at most {MAX_SECONDS:,} seconds, or None")
 
@@ -90,15 +93,9 @@ def check_headers(where: str, headers: Mapping[Any, Any]) -> None:
         if not (isinstance(name, str) and isinstance(text, str)):
             raise ConfigurationError(f"{where} must map strings to strings; {name!r} does not")
         if not (text.isascii() and text.isprintable() and _HEADER_NAME.fullmatch(name)):
-            message = f"{where}: {name!r} or its value has a character that no header can hold"
-            raise ConfigurationError(message)
+            raise ConfigurationError(f"{where}: no header can hold {name!r} or its value")
         if name.lower() in _OF_THE_BODY:
-            message = f"{where}: {name!r} follows from the body, and cannot be given"
-            raise ConfigurationError(message)
-
-
-def _headers(_: object, attribute: Any, value: Mapping[Any, Any]) -> None:
-    check_headers(attribute.name, value)
+            raise ConfigurationError(f"{where}: {name!r} follows from the body; leave it out")
 
 
 def either(name: str, value: Any, other_name: str, other: Any) -> Any:
@@ -108,22 +105,20 @@ def either(name: str, value: Any, other_name: str, other: Any) -> Any:
     return other if value is None else value
 
 
-def _copied(value: Any) -> Any:
-    """A copy of mappings and lists: what the caller changes later was not checked."""
-    try:
-        return {} if value is None else _copy_nested(value)
-    except RecursionError:
-        raise InvalidRequestError("extra_body is nested too deeply") from None
+def _copied(headers: Any) -> Any:
+    """A copy: what the caller changes later was not checked."""
+    if headers is None:
+        return {}
+    return dict(headers) if isinstance(headers, Mapping) else headers
 
 
-def _copy_nested(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _copy_nested(inner) for name, inner in value.items()}
-    return [_copy_nested(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+def _as_json(body: Any) -> Any:
+    """A copy down to the last list, of what has a JSON form."""
+    return {} if body is None else orjson.loads(encode_json(body))
 
 
-def _retries(value: Any) -> Any:
-    return DEFAULT_MAX_RETRIES if value is None else value
+def _retries(given: int | None) -> int:
+    return 2 if given is None else given
 
 
 def brings_authentication(http_client: Any) -> bool:
@@ -132,7 +127,6 @@ def brings_authentication(http_client: Any) -> bool:
     return getattr(http_client, "auth", None) is not None or "authorization" in headers
 
 
-_NO_KEYWORDS = {"extra", "client_authorizes"}
 _policy = _must_be("'raise' or 'passthrough'", lambda value: value in {"raise", "passthrough"})
 _flag = _of_kind(bool, "True or False")
 _mapping = _of_kind(Mapping, "a mapping")
@@ -144,14 +138,18 @@ class Options:
 
     api_key: str | None = field(default=None, validator=_of_kind(str, "a string"))
     api_base: str | None = field(default=None, validator=_of_kind(str, "a URL as a string"))
-    timeout: Timeout = field(default=Timeout(), converter=to_timeout, validator=_positive)
+    timeout: Mapping[str, float | None] = field(
+        default=..., converter=to_timeout, validator=_positive
+    )
     max_retries: int = field(default=None, converter=_retries, validator=_at_least(0))
     deadline: float | None = field(default=None, validator=_positive)
     on_failure: Literal["raise", "passthrough"] = field(default="raise", validator=_policy)
     extra_headers: Mapping[str, str] = field(
-        default=None, converter=_copied, validator=[_mapping, _headers]
+        default=None,
+        converter=_copied,
+        validator=[_mapping, lambda _, option, value: check_headers(option.name, value)],
     )
-    extra_body: Mapping[str, Any] = field(default=None, converter=_copied, validator=_mapping)
+    extra_body: Mapping[str, Any] = field(default=None, converter=_as_json, validator=_mapping)
     drop_params: bool = field(default=False, validator=_flag)
     split_listwise: bool = field(default=False, validator=_flag)
     max_concurrency: int = field(default=4, validator=_at_least(1))
@@ -189,6 +187,33 @@ class Options:
 
 # What `Reranker` takes, under its names there.
 OPTION_NAMES = (
-    *(option.name for option in fields(Options) if option.name not in _NO_KEYWORDS),
+    *({option.name for option in fields(Options)} - {"extra", "client_authorizes"}),
     *("custom_llm_provider", "fallbacks", "headers", "http_client", "num_retries", "provider"),
 )
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = _ALIKE) -> str | None:
+    """The known name that is most like this one; `None` where none is near."""
+    import difflib  # noqa: PLC0415 - slow to import, and only needed for an error
+
+    return next(iter(difflib.get_close_matches(name, [*known], n=1, cutoff=cutoff)), None)
+
+
+def leave_out(facts: Provider, name: str, *, drop: bool) -> str:
+    """Refuse a parameter that nobody can honour, or say that it is left out.
+
+    What may say where a request goes, or with whose key, is never left out.
+    """
+    options = (*OPTION_NAMES, *facts.options, *facts.secret_options)
+    routing = name not in CALL_PARAMS and (
+        is_routing_name(name) or nearest(name, options, _ALIKE_OPTION) is not None
+    )
+    if drop and not routing:
+        return f"{facts.name} does not take {name!r}: left out"
+    if name in options:
+        message = f"{name!r} belongs to the connection: give it to Reranker(...)"
+        raise UnsupportedParamError(message, param=name)
+    known = (*HONOURED, *facts.params, *facts.extra_params, *options)
+    near = _OTHER_WORDS.get(name) or nearest(name, known)
+    hint = f"; did you mean {near!r}?" if near else "; drop_params=True leaves it out"
+    raise UnsupportedParamError(f"{facts.name} does not take {name!r}{hint}", param=name)

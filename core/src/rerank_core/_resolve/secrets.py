@@ -5,26 +5,20 @@ from __future__ import annotations
 import binascii
 import contextlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import chain
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 import orjson
 from attrs import field, frozen
 
-from rerank_core._resolve.options import Options
-from rerank_core.facts import Provider
 from rerank_core.records._text import shorten
 
 Hide = Callable[..., str]
 _HIDDEN = "[redacted]"
 _MIN_HIDDEN = 6  # what is shorter stands in too many harmless words
-_MIN_LINE = 24  # of a key that takes several lines
 _MAX_CHARS = 100_000  # of a text that nobody cuts otherwise
-_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 # Behind one of these words a key is a secret; a sort key is none.
 _OF_A_KEY = "access|account|api|client|functions|private|security|service|shared|signing"
@@ -54,33 +48,23 @@ def values_of(secrets: Mapping[str, Secret]) -> dict[str, Any]:
 def make_hider(secrets: Iterable[str]) -> Hide:
     """A function that takes secrets out of a text: as given, and as URLs, JSON and base64 write it.
 
-    It cuts the text to `most` characters, and searches no more than what is left: how long it
-    takes does not depend on the text's length.
+    It cuts a text to `most` characters; how long it takes does not depend on what is cut off.
     """
     wanted = {secret for secret in secrets if len(secret) >= _MIN_HIDDEN}
-    forms = {form for secret in wanted for form in _forms(secret) if len(form) >= _MIN_HIDDEN}
-    longest = max(map(len, forms), default=0)
+    found = {form for secret in wanted for form in _forms(secret) if len(form) >= _MIN_HIDDEN}
+    forms = sorted(found, key=len, reverse=True)  # else the rest of a longer one would stay
+    longest = len(forms[0]) if forms else 1
 
     def hide(text: str, most: int = _MAX_CHARS) -> str:
-        looked_at, kept, at = text[: most + longest], [], 0
-        for start, end in sorted(_places(looked_at, forms)):
-            if start >= most:
-                break
-            if start >= at:
-                kept += [text[at:start], _HIDDEN]
-            at = max(at, end)
-        whole = "".join((*kept, text[at:most]))
-        return shorten(f"{whole}  ", len(whole)) if len(text) > most and whole else whole
+        shown = text[: most + longest]
+        beyond = max(len(shown) - most, 0)
+        for form in forms:
+            shown = shown.replace(form, _HIDDEN)
+        if beyond:  # not shown, though there be room now: it may end in a piece of a secret
+            shown = f"{shown[:-beyond]} …"
+        return shorten(shown, most)
 
     return hide
-
-
-def _places(text: str, forms: Iterable[str]) -> Iterator[tuple[int, int]]:
-    for form in forms:
-        at = text.find(form)
-        while at >= 0:
-            yield at, at + len(form)
-            at = text.find(form, at + 1)
 
 
 def _forms(secret: str) -> Iterator[str]:
@@ -113,9 +97,8 @@ def _words_of(name: str) -> str:
 def header_secrets(value: str) -> list[str]:
     """What of a header's value is secret: all of it, and its words but for a scheme and names."""
     words = re.split(r"[\s,;]+", value)
-    behind = words[len(words) > 1 :]
-    named = [word.partition("=")[2] for word in (words[0], *behind)]
-    found = [value, *behind, *named, *(text.strip('"') for text in (*behind, *named))]
+    parts = [*(words[1:] or words), *(word.partition("=")[2] for word in words)]
+    found = [value, *parts, *(part.strip('"') for part in parts)]
     if words[0].lower() == "basic":
         with contextlib.suppress(ValueError):  # what is no base64, or no text
             user = binascii.a2b_base64(words[-1]).decode()
@@ -129,9 +112,10 @@ def url_secrets(url: str | None) -> list[str]:
         parts = urlsplit(url or "")
     except ValueError:
         return []
-    user = parts.netloc.rpartition("@")[0]
+    whole = parts.netloc.rpartition("@")[0]
+    user = (whole, *whole.split(":"))
     values = [text for name, text in parse_qsl(parts.query) if not _VERSION_NAME.fullmatch(name)]
-    return [user, *user.split(":"), unquote(user), *map(unquote, user.split(":")), *values]
+    return [*user, *map(unquote, user), *values]
 
 
 def named_secrets(value: Any, *, secret: bool = False) -> Iterator[str]:
@@ -145,35 +129,17 @@ def named_secrets(value: Any, *, secret: bool = False) -> Iterator[str]:
     elif secret and isinstance(value, str):
         if value.startswith(("https://", "http://")):  # a `token_uri`: what is secret in it
             yield from url_secrets(value)
-            return
-        lines = value.splitlines() if "\n" in value else ()
-        yield from (*header_secrets(value), *(line for line in lines if len(line) >= _MIN_LINE))
+        else:
+            yield from (*header_secrets(value), *value.split("\n"))
 
 
 def secrets_in(value: Any) -> Iterator[str]:
     """The strings of a secret: itself, or those in a mapping or its JSON that are secret."""
     if isinstance(value, str):
         yield from (value, *value.split("\n"))
-        try:
+        with contextlib.suppress(ValueError):
             value = orjson.loads(value)
-        except ValueError:
-            return
     yield from named_secrets(value)
-
-
-def given_secrets(options: Options, facts: Provider) -> Iterator[str]:
-    """What the caller and the environment hand over that is secret."""
-    get, extra = os.environ.get, options.extra
-    variables = (*facts.api_key_env, *chain.from_iterable(facts.secret_options.values()))
-    for secret in (options.api_key, *map(extra.get, facts.secret_options), *map(get, variables)):
-        yield from secrets_in(secret)
-    yield from named_secrets(options.extra_headers)
-    yield from named_secrets(options.extra_body)
-    for url in (options.api_base, facts.base_url, *map(get, (*facts.base_url_env, *_PROXIES))):
-        yield from url_secrets(url)
-    for text in (*extra.values(), *map(get, chain.from_iterable(facts.options.values()))):
-        if isinstance(text, str) and "@" in text:  # the URL of a token service, for example
-            yield from url_secrets(text if "://" in text else f"https://{text}")
 
 
 def client_secrets(http_client: Any) -> Iterator[str]:
@@ -203,6 +169,4 @@ def _drop_causes(error: BaseException, hide: Hide, seen: set[int]) -> None:
         if hide(said) == said:
             _drop_causes(cause, hide, seen)
         else:
-            suppressed = error.__suppress_context__
             setattr(error, name, None)
-            error.__suppress_context__ = suppressed or name == "__cause__"

@@ -9,51 +9,39 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from rerank_core._resolve.discovery import find_plugin, hooks_of, still_answers
-from rerank_core._resolve.hints import CALL_PARAMS, leave_out
+from rerank_core._resolve.discovery import find_plugin, hooks_of, plugins
 from rerank_core._resolve.hooks import ProviderHooks
 from rerank_core._resolve.keys import Environment, check_base_url, choose_key, warn_of_retirement
-from rerank_core._resolve.options import Options, check_text
+from rerank_core._resolve.options import CALL_PARAMS, Options, check_text, leave_out
 from rerank_core._resolve.secrets import (
     Hide,
     Secret,
     clean,
-    given_secrets,
     make_hider,
+    named_secrets,
     secrets_in,
+    url_secrets,
 )
 from rerank_core.errors import ConfigurationError, RerankError, UnsupportedParamError
 from rerank_core.facts import Provider
 
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+
 
 @frozen(eq=False, repr=False)
 class Target:
-    """One model of one provider: where to, with whose key, by which facts.
-
-    Attributes:
-        hooks: The plugin.
-        provider: Its facts, with the base URL in use.
-        model: The model's name without its provider.
-        options: The connection, as the caller gave it.
-        provider_options: The provider's own options: argument, else environment.
-        secrets: Its secret options.
-        params: The provider's own parameters that hold for every call.
-        api_key: The key, where there is one to send.
-        given: The names of the options that the caller gave, `api_key` among them.
-        environment: The variables that were looked at, with what they held.
-        warnings: What was left out.
-    """
+    """One model of one provider: where to, with whose key, by which facts."""
 
     hooks: ProviderHooks
-    provider: Provider
-    model: str
+    provider: Provider  # with the base URL in use
+    model: str  # without its provider
     options: Options
     provider_options: Mapping[str, Any]
     secrets: Mapping[str, Secret]
-    params: Mapping[str, Any]
+    params: Mapping[str, Any]  # of this provider alone; they hold for every call
     api_key: Secret | None
-    given: frozenset[str]
-    environment: Mapping[str, str | None]
+    given: frozenset[str]  # the names of the options that the caller gave, `api_key` among them
+    environment: Mapping[str, str | None]  # the variables that were looked at
     warnings: tuple[str, ...] = ()
 
     @property
@@ -68,13 +56,27 @@ class Target:
             # Asked first, since most are not set, and a look-up that fails costs an exception.
             if (environ[name] if name in environ else None) != value:  # noqa: SIM401
                 return False
-        return still_answers(self.hooks)
+        return plugins.get(self.hooks.source.name) is self.hooks
 
     def hider(self, more: Iterable[str] = ()) -> Hide:
         """What takes every secret out of a text that was handed over for this."""
         kept = filter(None, (self.api_key, *self.secrets.values()))
         own = chain.from_iterable(secrets_in(secret.value) for secret in kept)
-        return make_hider((*own, *given_secrets(self.options, self.provider), *more))
+        return make_hider((*own, *_given_secrets(self.options, self.provider), *more))
+
+
+def _given_secrets(options: Options, facts: Provider) -> Iterator[str]:
+    """What the caller and the environment hand over that is secret."""
+    get, extra = os.environ.get, options.extra
+    variables = (*facts.api_key_env, *chain.from_iterable(facts.secret_options.values()))
+    for secret in (options.api_key, *map(extra.get, facts.secret_options), *map(get, variables)):
+        yield from secrets_in(secret)
+    yield from named_secrets([options.extra_headers, options.extra_body])
+    for url in (options.api_base, facts.base_url, *map(get, (*facts.base_url_env, *_PROXIES))):
+        yield from url_secrets(url)
+    for text in (*extra.values(), *map(get, chain.from_iterable(facts.options.values()))):
+        if isinstance(text, str) and "@" in text:  # the URL of a token service, for example
+            yield from url_secrets(text if "://" in text else f"https://{text}")
 
 
 def split_model(model: Any, custom_llm_provider: Any) -> tuple[str, str]:
@@ -86,7 +88,6 @@ def split_model(model: Any, custom_llm_provider: Any) -> tuple[str, str]:
         if not isinstance(custom_llm_provider, str):
             message = f"custom_llm_provider must be a string, not {custom_llm_provider!r}"
             raise ConfigurationError(message)
-        check_text(custom_llm_provider, "custom_llm_provider")
         return custom_llm_provider, model
     provider, slash, name = model.partition("/")
     if not (provider and slash and name):
@@ -111,38 +112,53 @@ def resolve_target(
         if isinstance(model, str):
             check_text(model, "model")
         hooks = hooks_of(plugin)
-    facts = Provider(name=hooks.source.name)
+    facts, environment = Provider(name=hooks.source.name), Environment()
     try:
         # Which options are secret, and which variable names the base URL, are facts too.
         facts = hooks.facts
-        secret = facts.secret_options
-        given = {key: value for key, value in options.extra.items() if key not in secret}
-        api_base = options.api_base or Environment().first(facts.base_url_env)
+        given = {k: v for k, v in options.extra.items() if k not in facts.secret_options}
+        api_base = options.api_base or environment.first(facts.base_url_env)
         if api_base is not None:
             check_base_url(api_base)
             given["api_base"] = api_base
-        for name in facts.shaping_options:
-            value = Environment().first(facts.options.get(name, ()))
-            if value and given.get(name) is None:
-                given[name] = value
+        shaping = {name: facts.options.get(name, ()) for name in facts.shaping_options}
+        given |= _choose(given, shaping, environment)
         facts = hooks.resolve_provider(model, given)
-        return _make_target(hooks, facts, model, options)
+        return _make_target(hooks, facts, model, options, environment)
     except RerankError as error:
         error.provider, error.model = facts.name, model
-        clean(error, make_hider(given_secrets(options, facts)))
+        clean(error, make_hider(_given_secrets(options, facts)))
         raise
 
 
-def _make_target(hooks: ProviderHooks, facts: Provider, model: str, options: Options) -> Target:
-    environment = Environment()
-    environment.watch(facts.watched_env)
-    extra = {name: value for name, value in options.extra.items() if value is not None}
-    given = {*extra, *(() if options.api_key is None else ("api_key",))}
+def _choose(
+    given: Mapping[str, Any], wanted: Mapping[str, Sequence[str]], environment: Environment
+) -> dict[str, Any]:
+    """The options as they were given, else from the environment."""
+    found = {
+        name: environment.first(variables) if given.get(name) is None else given[name]
+        for name, variables in wanted.items()
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _make_target(
+    hooks: ProviderHooks, facts: Provider, model: str, options: Options, environment: Environment
+) -> Target:
+    for variable in facts.watched_env:
+        environment.first((variable,))
     # Hidden at once: tools that collect errors write down the local variables of a frame.
-    hidden = {k: Secret(v) for k, v in _take(extra, facts.secret_options, environment).items()}
-    provider_options = _take(extra, facts.options, environment)
-    params = {name: extra.pop(name) for name in facts.extra_params if name in extra}
-    warnings = _refuse_unknown(extra, facts, drop=options.drop_params)
+    wanted = facts.secret_options
+    hidden = {k: Secret(v) for k, v in _choose(options.extra, wanted, environment).items()}
+    named = [name for name, value in options.extra.items() if value is not None]
+    given = {name: options.extra[name] for name in named if name not in facts.secret_options}
+    provider_options = _choose(given, facts.options, environment)
+    unknown = [n for n in given if n not in facts.options and n not in facts.extra_params]
+    drop, of_call = options.drop_params, [name for name in unknown if name in CALL_PARAMS]
+    if of_call and not drop:
+        message = f"{of_call[0]!r} belongs to the call: give it to .rerank(...)"
+        raise UnsupportedParamError(message, param=of_call[0])
+    warnings = [leave_out(facts, name, drop=drop) for name in unknown]
     api_key, base_url = choose_key(facts, options, environment)
     if facts.retires is not None:
         warn_of_retirement(facts.name, model, facts.retires)
@@ -153,47 +169,19 @@ def _make_target(hooks: ProviderHooks, facts: Provider, model: str, options: Opt
         options=options,
         provider_options=provider_options,
         secrets=hidden,
-        params=params,
+        params={name: given[name] for name in facts.extra_params if name in given},
         api_key=api_key,
-        given=frozenset(given),
+        given=frozenset(named if options.api_key is None else (*named, "api_key")),
         environment=environment.seen,
-        warnings=warnings,
+        warnings=tuple(warnings),
     )
 
 
-def _take(
-    extra: dict[str, Any], wanted: Mapping[str, Sequence[str]], environment: Environment
-) -> dict[str, Any]:
-    """Take options out of the keywords that core does not know, else from the environment."""
-    found = {
-        name: extra.pop(name) if name in extra else environment.first(variables)
-        for name, variables in wanted.items()
-    }
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _refuse_unknown(extra: Mapping[str, Any], facts: Provider, *, drop: bool) -> tuple[str, ...]:
-    """Refuse the keywords that nobody knows, or say that they are left out."""
-    if not drop and (of_call := next(filter(CALL_PARAMS.__contains__, extra), None)):
-        message = f"{of_call!r} belongs to the call: give it to .rerank(...)"
-        raise UnsupportedParamError(message, param=of_call)
-    return tuple(leave_out(facts, name, drop=drop) for name in extra)
-
-
-def resolve_fallbacks(fallbacks: Any, first: Target) -> Iterator[tuple[Any, Target | None]]:
-    """Who is asked where the first one fails, now: a mistake must not wait for the day of need."""
-    if isinstance(fallbacks, str) or not isinstance(fallbacks or (), Iterable):
-        message = f"fallbacks must be a list of models or Rerankers, not {fallbacks!r}"
-        raise ConfigurationError(message)
-    for fallback in fallbacks or ():
-        if not isinstance(fallback, str):
-            yield fallback, None
-            continue
-        name, _ = split_model(fallback, None)
-        if find_plugin(name).facts.name == first.provider.name:
-            # Another model may not know what the first does: left out, as in a call.
-            options = evolve(first.options, drop_params=True)
-        else:
-            # A key, a base URL and a client belong to the provider they were given for.
-            options = first.options.for_another_provider()
-        yield fallback, resolve_target(fallback, options)
+def resolve_fallback(model: str, first: Target) -> Target:
+    """A model that is asked where the first one fails, with what was given that holds for it."""
+    name, _ = split_model(model, None)
+    if find_plugin(name).facts.name != first.provider.name:
+        # A key, a base URL and a client belong to the provider they were given for.
+        return resolve_target(model, first.options.for_another_provider())
+    # Another model may not know what the first does: left out, as in a call.
+    return resolve_target(model, evolve(first.options, drop_params=True))

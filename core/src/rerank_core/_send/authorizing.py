@@ -199,9 +199,10 @@ def _to_send(request: httpx.Request, send: Send) -> Send:
 
 def _bound(send: Send, clock: Clock) -> float | None:
     """When a step without bounds of its own must be over: those of the attempt hold for it."""
-    if send.timeout.read is None:
+    seconds = send.timeout["read"]
+    if seconds is None:
         return send.deadline
-    until = clock.monotonic() + send.timeout.read
+    until = clock.monotonic() + seconds
     return until if send.deadline is None else min(until, send.deadline)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from rerank_core._resolve.options import Timeout
 from rerank_core._resolve.target import Target
 from rerank_core._send.connections import Connections
 from rerank_core.errors import RerankError
@@ -49,7 +48,7 @@ class Send:
     url: str
     headers: Mapping[str, str]  # all but authentication
     content: bytes
-    timeout: Timeout
+    timeout: Mapping[str, float | None]
     deadline: float | None
     auth: Any = None
     direct: bool = False  # by no proxy, and no client of the caller's

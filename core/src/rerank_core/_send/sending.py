@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 
 import anyio.lowlevel
 import httpx
-from attrs import asdict
 
 from rerank_core._send.bodies import ReplyBody, RequestBody
 from rerank_core._send.clients import ACCEPT_ENCODING, HEADERS, aborrowed, borrowed
@@ -111,11 +110,12 @@ def _head(headers: tuple[tuple[str, str], ...], *, own: bool) -> httpx.Headers:
 
 def _timeouts(effect: Send) -> dict[str, float | None]:
     """The attempt's bounds as httpx takes them."""
-    bounds = asdict(effect.timeout)
     if effect.deadline is None:
-        return bounds
+        return {**effect.timeout}  # a copy, which hooks of the client may change
     left = max(effect.deadline - time.monotonic(), 0.001)
-    return {name: left if bound is None else min(bound, left) for name, bound in bounds.items()}
+    return {
+        name: left if bound is None else min(bound, left) for name, bound in effect.timeout.items()
+    }
 
 
 def _read(reply: httpx.Response, effect: Send) -> HTTPResponse:

@@ -8,8 +8,8 @@ from importlib import metadata
 from typing import Any
 
 from rerank_core._resolve.discovery import GROUP, hooks_of
-from rerank_core._resolve.hints import CALL_PARAMS
 from rerank_core._resolve.hooks import HOOKS
+from rerank_core._resolve.options import CALL_PARAMS
 from rerank_core.facts import APIKeyHeader, Provider
 from rerank_core.testing._case import Case
 from rerank_core.testing._failure import require
