@@ -126,8 +126,8 @@ def _refuse_nan(value: Any) -> None:
         raise TypeError(f"{value} has no JSON form: leave it out, or give None")
     elif not isinstance(value, (list, tuple)):
         return
-    for inner in value:
-        if type(inner) not in _NEVER_NAN:
+    if not _NEVER_NAN.issuperset(map(type, value)):
+        for inner in value:
             _refuse_nan(inner)
 
 
@@ -189,9 +189,11 @@ def add_extra(
     results: list[RerankResult], rows: Sequence[Mapping[str, Any]], name: str
 ) -> list[RerankResult]:
     """Add a field of the rows, where it is not null, to the `extra` of what was read from them."""
-    for result, row in zip(results, rows, strict=True):
-        if (value := row.get(name)) is not None:
-            result.extra = {**(result.extra or {}), name: value}
+    values = [row.get(name) for row in rows]
+    if values.count(None) < len(values):
+        for result, value in zip(results, values, strict=True):
+            if value is not None:
+                result.extra = {**(result.extra or {}), name: value}
     return results
 
 

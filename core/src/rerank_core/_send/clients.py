@@ -62,7 +62,7 @@ def borrowed(effect: Send, url: httpx.URL) -> Iterator[httpx.Client]:
     except Exception:
         client.close()
         raise
-    for old in stack.give_back(origin, client):
+    for old in () if client.is_closed else stack.give_back(origin, client):
         old.close()
 
 
@@ -80,7 +80,7 @@ async def aborrowed(effect: Send, url: httpx.URL) -> AsyncIterator[httpx.AsyncCl
     except BaseException:
         await _close(client)
         raise
-    if old := stack.give_back(origin, client):
+    if not client.is_closed and (old := stack.give_back(origin, client)):
         await _close(*old)
 
 
