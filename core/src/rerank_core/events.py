@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import field, frozen
+from attrs import field, fields, frozen
+from attrs.converters import optional
 
-from rerank_core.records._text import shown_url
+from rerank_core.records._text import without_userinfo
 from rerank_core.records.response import RerankResponse
 
 
-@frozen(kw_only=True, eq=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class Event:
     """What all events have.
 
@@ -29,27 +30,34 @@ class Event:
     provider: str
     model: str
 
+    def __repr__(self) -> str:
+        """The fields, but for the query and the documents."""
+        own: Any = type(self)
+        shown = [f"{each.name}={getattr(self, each.name)!r}" for each in fields(own) if each.repr]
+        return f"{own.__name__}({', '.join(shown)})"
 
-@frozen(kw_only=True, eq=False)
+
+@frozen(kw_only=True, eq=False, repr=False)
 class CallStarted(Event):
     """A call begins; provider and model are the first that it will ask.
 
     Attributes:
         documents: How many documents are to be ranked.
         top_n: As the caller gave it, or `None` for all.
-        base_url: Where requests go, or `None` for a model in this process.
+        base_url: Where requests go, without user name and password; `None` for a model in this
+            process.
         query: The query, which is the caller's secret: do not write it unless told to.
         inputs: The documents, which are the caller's secret, too.
     """
 
     documents: int
     top_n: int | None
-    base_url: str | None = field(repr=shown_url)
+    base_url: str | None = field(converter=optional(without_userinfo))
     query: str = field(repr=False)
     inputs: Sequence[Any] = field(repr=False)
 
 
-@frozen(kw_only=True, eq=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class CallEnded(Event):
     """A call has ended; provider and model are those that answered, where one did.
 
@@ -66,7 +74,7 @@ class CallEnded(Event):
     error: BaseException | None
 
 
-@frozen(kw_only=True, eq=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class PartStarted(Event):
     """A part of a call begins: one request's share of a split list, or a fallback's turn.
 
@@ -81,7 +89,7 @@ class PartStarted(Event):
     documents: int
 
 
-@frozen(kw_only=True, eq=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class PartEnded(Event):
     """Part `number` of a call has ended after `seconds`, with `error` where it failed."""
 
@@ -90,7 +98,7 @@ class PartEnded(Event):
     error: BaseException | None
 
 
-@frozen(kw_only=True, eq=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class AttemptStarted(Event):
     """A request is sent.
 
@@ -107,7 +115,7 @@ class AttemptStarted(Event):
     url: str
 
 
-@frozen(kw_only=True, eq=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class AttemptEnded(Event):
     """A request, of the same `number` and `documents`, was answered or failed.
 
@@ -128,7 +136,7 @@ class AttemptEnded(Event):
     error: BaseException | None
 
 
-@frozen(kw_only=True, eq=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class Waited(Event):
     """Attempt `number` failed by `error`; the next follows after `seconds`, which begin now."""
 
@@ -137,14 +145,14 @@ class Waited(Event):
     error: BaseException
 
 
-@frozen(kw_only=True, eq=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class FallbackTaken(Event):
     """Another model is asked after `error` of the one before; provider and model are its."""
 
     error: BaseException
 
 
-@frozen(kw_only=True, eq=False)
+@frozen(kw_only=True, eq=False, repr=False)
 class PassedThrough(Event):
     """All models have failed by `errors`, in order, and the caller's own order is returned."""
 
