@@ -113,9 +113,7 @@ class ReplyBody:
 
     def whole(self) -> bytes:
         """All of it."""
-        if self._inflate is not None and self._read and not (self._lost or self._inflate.eof):
-            self._inflate = None
+        is_cut = self._inflate is not None and self._read and not self._inflate.eof
+        if is_cut and not self._lost:
             self.lose("it is cut short")
-        if self._lost:
-            return b""
-        return bytes(self._read)
+        return b"" if self._lost else bytes(self._read)

@@ -53,7 +53,7 @@ def borrowed(effect: Send, url: httpx.URL) -> Iterator[httpx.Client]:
     if connections.http_client is not None and not direct:
         yield _adopt(connections, httpx.Client, httpx.BaseTransport, _Client)
         return
-    stack, origin = connections.blocking, _origin(url, direct=direct)
+    stack, origin = connections.blocking, (url.scheme, url.netloc, direct)
     client = stack.take(origin) or _make(_Client, url, direct=direct)
     try:
         yield client
@@ -73,7 +73,7 @@ async def aborrowed(effect: Send, url: httpx.URL) -> AsyncIterator[httpx.AsyncCl
     if connections.http_client is not None and not direct:
         yield _adopt(connections, httpx.AsyncClient, httpx.AsyncBaseTransport, _AsyncClient)
         return
-    stack, origin = await stack_of_loop(connections), _origin(url, direct=direct)
+    stack, origin = await stack_of_loop(connections), (url.scheme, url.netloc, direct)
     client = stack.take(origin) or _make(_AsyncClient, url, direct=direct)
     try:
         yield client
@@ -89,10 +89,6 @@ async def _close(*clients: httpx.AsyncClient) -> None:
     with anyio.CancelScope(shield=True):
         for client in clients:
             await client.aclose()
-
-
-def _origin(url: httpx.URL, *, direct: bool) -> str:
-    return f"{url.scheme}://{url.netloc.decode('ascii')}{' directly' if direct else ''}"
 
 
 def _make(kind: type[Client], url: httpx.URL, *, direct: bool) -> Client:

@@ -11,6 +11,7 @@ import atexit
 import os
 import time
 from collections import deque
+from collections.abc import Hashable
 from typing import Any
 from weakref import WeakSet
 
@@ -25,17 +26,17 @@ class Stack:
     """Idle clients by origin, the one used last on top; for blocking calls, or for one loop."""
 
     def __init__(self) -> None:
-        self._idle: dict[str, deque[tuple[float, Any]]] = {}
+        self._idle: dict[Hashable, deque[tuple[float, Any]]] = {}
         self.is_closed = False
 
-    def take(self, origin: str) -> Any:
+    def take(self, origin: Hashable) -> Any:
         """The client that was used last; `None` where none is idle."""
         try:
             return self._idle[origin].pop()[1]
         except LookupError:
             return None
 
-    def give_back(self, origin: str, client: Any) -> list[Any]:
+    def give_back(self, origin: Hashable, client: Any) -> list[Any]:
         """Put a client on top; returns those that are to be closed."""
         now = time.monotonic()
         self._idle.setdefault(origin, deque()).append((now, client))

@@ -24,6 +24,7 @@ from rerank_core.records._text import without_userinfo
 _MAX_CHUNKS = 1000  # that are read before other tasks have their turn: they may have come at once
 # In the place of a reply's stream, with which it is in a cycle: so bodies are freed at once.
 _NOTHING = httpx.ByteStream(b"")
+_parse = functools.lru_cache(maxsize=256)(httpx.URL)
 _SENDING = "http11.send_request_headers.started"
 
 
@@ -70,17 +71,6 @@ def _refuse_if_over(effect: Send, event: str, _: Any) -> None:
     if event == _SENDING and effect.is_over:
         message = "the deadline has passed"
         raise RequestTimeoutError(message)
-
-
-@functools.lru_cache(maxsize=256)
-def _parse(url: str) -> httpx.URL:
-    try:
-        parsed = httpx.URL(url)
-        parsed.host  # noqa: B018 - decoded when it is asked for
-    except UnicodeError:
-        message = "its host is no name"
-        raise httpx.InvalidURL(message) from None
-    return parsed
 
 
 def _build(
@@ -185,7 +175,7 @@ def raise_ours(error: Exception, effect: Send) -> NoReturn:
         # Its text may hold a header's value, so that it is not even chained.
         message = f"{where}: a header or the URL holds what HTTP does not allow"
         raise ConfigurationError(message) from None
-    if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol)):
+    if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError)):
         message = f"{where} is not a URL that can be sent to: correct api_base"
         raise ConfigurationError(message) from error
     if isinstance(error, httpx.TimeoutException):
