@@ -181,15 +181,10 @@ def _carry_out(step: Step, send: Send, clock: Clock, asked: list[Secret]) -> Flo
 
 def _to_send(request: httpx.Request, send: Send) -> Send:
     """The request for a token, within the bounds of the request that it is for."""
-    url = request.url
-    if url.userinfo:  # sent as a header: httpx logs the URL
-        if "authorization" not in request.headers:
-            next(httpx.BasicAuth(url.username, url.password).auth_flow(request))
-        url = url.copy_with(username=None, password=None)
     return evolve(
         send,
         method=request.method,
-        url=str(url),
+        url=str(request.url),
         headers={k: v for k, v in request.headers.items() if k not in _OF_THE_BODY},
         content=request.read(),
         auth=None,

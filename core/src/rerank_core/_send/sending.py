@@ -24,7 +24,6 @@ from rerank_core.records._text import without_userinfo
 _MAX_CHUNKS = 1000  # that are read before other tasks have their turn: they may have come at once
 # In the place of a reply's stream, with which it is in a cycle: so bodies are freed at once.
 _NOTHING = httpx.ByteStream(b"")
-_parse = functools.lru_cache(maxsize=256)(httpx.URL)
 _SENDING = "http11.send_request_headers.started"
 
 
@@ -73,6 +72,16 @@ def _refuse_if_over(effect: Send, event: str, _: Any) -> None:
         raise RequestTimeoutError(message)
 
 
+@functools.lru_cache(maxsize=256)
+def _parse(url: str) -> httpx.URL:
+    try:
+        parsed = httpx.URL(url)
+        parsed.host  # noqa: B018 - decoded when it is asked for
+    except UnicodeError:
+        raise httpx.InvalidURL("its host is no name") from None
+    return parsed
+
+
 def _build(
     client: httpx.Client | httpx.AsyncClient, effect: Send
 ) -> tuple[httpx.Request, httpx.Auth | None]:
@@ -109,9 +118,7 @@ def _timeouts(effect: Send) -> dict[str, float | None]:
     if effect.deadline is None:
         return {**effect.timeout}  # a copy, which hooks of the client may change
     left = max(effect.deadline - time.monotonic(), 0.001)
-    return {
-        name: left if bound is None else min(bound, left) for name, bound in effect.timeout.items()
-    }
+    return {step: min(most or left, left) for step, most in effect.timeout.items()}
 
 
 def _read(reply: httpx.Response, effect: Send) -> HTTPResponse:
@@ -175,7 +182,7 @@ def raise_ours(error: Exception, effect: Send) -> NoReturn:
         # Its text may hold a header's value, so that it is not even chained.
         message = f"{where}: a header or the URL holds what HTTP does not allow"
         raise ConfigurationError(message) from None
-    if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError)):
+    if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol)):
         message = f"{where} is not a URL that can be sent to: correct api_base"
         raise ConfigurationError(message) from error
     if isinstance(error, httpx.TimeoutException):
