@@ -1,5 +1,6 @@
 """One call for every rerank service: `rerank()` and `arerank()`, providers as plugins."""
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -99,4 +100,5 @@ if not TYPE_CHECKING:
         """`rerank_core.testing`, which is imported when it is asked for."""
         if name == "testing":
             return import_module("rerank_core.testing")
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message, name=name, obj=sys.modules[__name__])

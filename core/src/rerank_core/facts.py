@@ -23,7 +23,10 @@ _name = _must_be("a name", lambda value: value and value.isprintable())
 _url = _must_be("an absolute URL", is_url)
 _count = optional(_must_be("an integer from 1", lambda value: type(value) is int and value > 0))
 _day = _must_be("a date such as '2026-11-28'", date.fromisoformat)
-_dollars = _must_be("US dollars, 0 or more", lambda value: isfinite(value) and value >= 0)
+_dollars = _must_be(
+    "US dollars, 0 or more",
+    lambda value: type(value) in {int, float} and value >= 0 and isfinite(value),
+)
 _pattern = _must_be("a regular expression", re.compile)
 _kind = _must_be("kinds of APIStatusError", lambda value: issubclass(value, APIStatusError))
 _unit = in_(("search_units", "total_tokens"))

@@ -29,6 +29,7 @@ from attrs import field, frozen
 from rerank_core import errors
 from rerank_core.records import HTTPResponse
 from rerank_core.records._text import find_message, read_json, shorten
+from rerank_core.wire import decode_json
 
 __all__ = [
     "Exchange",
@@ -146,8 +147,8 @@ def read_token(reply: httpx.Response, *, given: str = "", end: str = "") -> Toke
 
 # Apart, and not chained: what a traceback shows of it may be a token.
 def _find_token(reply: httpx.Response, end: str) -> Token | None:
-    with contextlib.suppress(errors.ConfigurationError, LookupError, TypeError, ValueError):
-        payload = read_json(reply.content)
+    with contextlib.suppress(errors.RerankError, LookupError, TypeError, ValueError):
+        payload = decode_json(reply.content)
         if end and "expires_in" not in payload:
             ends = float(payload[end])
         else:  # counted from now, so that a wrong clock does no harm

@@ -178,7 +178,7 @@ def read_results(
         raise ResponseParseError(f"{path} is {kind_of(rows)}, not a list", path=path)
     try:
         return Fresh(map(RerankResult, map(itemgetter(index), rows), map(itemgetter(score), rows)))
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, IndexError):
         whole = [isinstance(row, dict) and index in row and score in row for row in rows]
         at = whole.index(False)
         message = f"{path}[{at}] is {kind_of(rows[at])} without {index!r} and {score!r}"

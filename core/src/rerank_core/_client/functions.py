@@ -112,8 +112,8 @@ async def arerank(  # noqa: PLR0913, PLR0917 - litellm's signature
 
 def _find_reranker(given: dict[str, Any]) -> tuple[Reranker, dict[str, Any]]:
     """The `Reranker` for these options, a kept one where all are plain; and a call's arguments."""
-    options = {**given, **given["extra"]}
-    del options["extra"]
+    extra = given.pop("extra")
+    options = {**given, **extra}
     arguments = {name: options.pop(name) for name in ("query", "documents", *CALL_PARAMS)}
     if options["http_client"] is not None:
         return Reranker(**options), arguments

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite, isinf
@@ -70,10 +71,11 @@ class _Reader:
 
     def read(self, where: str, document: Any) -> str | Mapping[str, Any]:
         """One document as a string, or as a mapping of its fields that are text."""
-        if isinstance(document, RerankResult) and document.document is not None:
-            document = document.document  # of an earlier ranking
-        if isinstance(document, Document):
-            document = document.original
+        while isinstance(document, (RerankResult, Document)):  # of earlier rankings
+            inner = getattr(document, "document", None) or getattr(document, "original", None)
+            if inner is None:
+                break
+            document = inner
         if not isinstance(document, (str, Mapping)):
             document = _fields_of(document, where)
         if isinstance(document, str):
@@ -143,8 +145,7 @@ def _fields_of(document: Any, where: str) -> str | Mapping[str, Any]:
     for name in _TEXT_NAMES:
         if isinstance(text := getattr(document, name, None), str):
             return text
-    if _is_model(document):
-        dumped: Mapping[str, Any] = document.model_dump()
+    if _is_model(document) and isinstance(dumped := document.model_dump(), (str, Mapping)):
         return dumped
     kind = type(document)
     if dataclasses.is_dataclass(kind):
@@ -169,7 +170,6 @@ def _is_missing(value: Any) -> bool:
     """Whether a value says that there is none: `None`, NaN, pandas' NaT and NA."""
     if value is None or type(value).__name__ == "NAType":
         return True
-    try:
+    with contextlib.suppress(Exception):  # an array compares each of its items
         return bool(value != value)  # noqa: PLR0124 - of a number, NaN alone differs from itself
-    except (TypeError, ValueError):  # an array compares each of its items
-        return False
+    return False

@@ -73,7 +73,7 @@ def prepare(
     if len(indices) < len(call.documents):
         held_back = sorted(set(range(len(call.documents))).difference(indices))
         names = ", ".join(map(repr, call.rank_fields or ()))
-        why = f"have no text under {names}" if names else "are blank"
+        why = f"are blank, or have no text under {names}" if names else "are blank"
         said = f"{len(held_back)} of {len(call.documents)} documents {why}"
         warnings.append(f"{said}: not sent, they come last without a score")
     return Prepared(call, target, parts, held_back, tuple(dict.fromkeys(warnings)))
@@ -116,8 +116,8 @@ def add_extras(work: HTTPRequest, target: Target) -> HTTPRequest:
         check_headers("the request's headers", work.headers)
     except ConfigurationError as error:
         chosen = target.provider_options.values()
-        if any(text in chosen for text in work.headers.values()):
-            raise  # the caller's to mend
+        given = {name: text for name, text in work.headers.items() if text in chosen}
+        check_headers("what an option says", given)  # which is the caller's to mend
         raise target.hooks.source.error(error.message) from error
     body = work.body
     if options.extra_body and body is not None:

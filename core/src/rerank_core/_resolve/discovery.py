@@ -30,7 +30,7 @@ _FORK_SECONDS = 10.0  # a fork waits so long for an import that is under way
 
 plugins: dict[str, ProviderHooks] = {}
 """What was loaded or registered, by the names it answers to."""
-_locks: dict[str, threading.Lock] = {}
+_locks: dict[str, threading.RLock] = {}
 
 
 def _wait_for_imports() -> None:
@@ -48,7 +48,7 @@ if hasattr(os, "register_at_fork"):
 def import_late(name: str) -> Any:
     """A module that is not imported before it is needed; a fork waits for its import to end."""
     # One lock per module: one that hangs holds up nobody who needs another.
-    with _locks.setdefault(name, threading.Lock()):
+    with _locks.setdefault(name, threading.RLock()):
         return importlib.import_module(name)
 
 
@@ -145,9 +145,14 @@ def register(plugin: object) -> str:
     return name
 
 
+def _is_registered(name: str) -> bool:
+    return name in plugins and plugins[name].source.distribution is None
+
+
 def unregister(name: str) -> None:
     """Take back `register`; a name that is not registered is left alone."""
-    plugins.pop(name, None)
+    if _is_registered(name):
+        del plugins[name]
     observers.forget(name)
 
 
@@ -181,7 +186,7 @@ def list_providers() -> list[InstalledProvider]:
 def _inspect(name: str) -> InstalledProvider:
     source = PluginSource(name)
     try:
-        source = plugins[name].source if name in plugins else _find_entry(name)[1]
+        source = plugins[name].source if _is_registered(name) else _find_entry(name)[1]
         return InstalledProvider(name, source, find_plugin(name).facts)
     except RerankError as error:
         return InstalledProvider(name, source, error=error.message)

@@ -46,7 +46,7 @@ def to_timeout(value: Any) -> Mapping[str, float | None]:
     if value is None or isinstance(value, (int, float)):
         return dict.fromkeys(_USUAL_TIMEOUT, value)
     if isinstance(value, dict) and value.keys() == _USUAL_TIMEOUT.keys():
-        return value
+        return {**value}
     try:
         return {step: getattr(value, step) for step in _USUAL_TIMEOUT}
     except AttributeError:
@@ -55,7 +55,7 @@ def to_timeout(value: Any) -> Mapping[str, float | None]:
 
 
 def _positive(_: object, attribute: Any, value: Any) -> None:
-    for seconds in value.values() if isinstance(value, dict) else (value,):
+    for seconds in value.values() if attribute.name == "timeout" else (value,):
         usable = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
         if seconds is not None and not (usable and 0 < seconds <= MAX_SECONDS):
             message = f"{attribute.name} must be more than 0 seconds, not {seconds!r}"
@@ -114,7 +114,12 @@ def _copied(headers: Any) -> Any:
 
 def _as_json(body: Any) -> Any:
     """A copy down to the last list, of what has a JSON form."""
-    return {} if body is None else orjson.loads(encode_json(body))
+    if not isinstance(body, Mapping):
+        return {} if body is None else body
+    try:
+        return orjson.loads(encode_json(body))
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"extra_body: {error.message}") from error
 
 
 def _retries(given: int | None) -> int:

@@ -48,23 +48,33 @@ def values_of(secrets: Mapping[str, Secret]) -> dict[str, Any]:
 def make_hider(secrets: Iterable[str]) -> Hide:
     """A function that takes secrets out of a text: as given, and as URLs, JSON and base64 write it.
 
-    It cuts a text to `most` characters; how long it takes does not depend on what is cut off.
+    It cuts the text to `most` characters, and searches no more than what is left: how long it
+    takes does not depend on the text's length.
     """
     wanted = {secret for secret in secrets if len(secret) >= _MIN_HIDDEN}
-    found = {form for secret in wanted for form in _forms(secret) if len(form) >= _MIN_HIDDEN}
-    forms = sorted(found, key=len, reverse=True)  # else the rest of a longer one would stay
-    longest = len(forms[0]) if forms else 1
+    forms = {form for secret in wanted for form in _forms(secret) if len(form) >= _MIN_HIDDEN}
+    longest = max(map(len, forms), default=0)
 
     def hide(text: str, most: int = _MAX_CHARS) -> str:
-        shown = text[: most + longest]
-        beyond = max(len(shown) - most, 0)
-        for form in forms:
-            shown = shown.replace(form, _HIDDEN)
-        if beyond:  # not shown, though there be room now: it may end in a piece of a secret
-            shown = f"{shown[:-beyond]} …"
-        return shorten(shown, most)
+        looked_at, kept, at = text[: most + longest], [], 0
+        for start, end in sorted(_places(looked_at, forms)):
+            if start >= most:
+                break
+            if start >= at:
+                kept += [text[at:start], _HIDDEN]
+            at = max(at, end)
+        whole = "".join((*kept, text[at:most]))
+        return shorten(f"{whole}  ", len(whole)) if len(text) > most and whole else whole
 
     return hide
+
+
+def _places(text: str, forms: Iterable[str]) -> Iterator[tuple[int, int]]:
+    for form in forms:
+        at = text.find(form)
+        while at >= 0:
+            yield at, at + len(form)
+            at = text.find(form, at + 1)
 
 
 def _forms(secret: str) -> Iterator[str]:

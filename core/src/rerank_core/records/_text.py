@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -14,6 +15,7 @@ MESSAGE_CHARS = 500
 _MAX_CHARS = 20_000  # of a body that is read for its message
 _CUT = " …"
 _DEPTH = 8  # how far into an error's objects is looked
+_MAX_ERRORS = 50  # that are looked at
 _FIRST = 3  # of a list: a validator lists one error per document, and the first few say it all
 # Where services write what went wrong, the most telling first; and the errors within an error.
 _MESSAGES = (
@@ -111,9 +113,9 @@ def beginning_of(content: bytes, most: int = MESSAGE_CHARS) -> str:
     return shorten(" ".join(text.split()), most)
 
 
-def message_in(payload: Any) -> str:
+def message_in(payload: Any, depth: int = _DEPTH) -> str:
     """What a decoded error says went wrong; empty where none of the usual places has it."""
-    said = [text for error in _errors_in(payload) for text in _say(error)]
+    said = [text for error in _errors_in(payload, depth) for text in _say(error)]
     return "; ".join(dict.fromkeys(said))
 
 
@@ -152,20 +154,29 @@ def status_in(payload: Any) -> int | None:
     return None
 
 
-def _errors_in(value: Any, depth: int = _DEPTH) -> Iterator[Mapping[str, Any]]:
-    """The errors in a decoded reply, the outermost first; a text is one with that message."""
+def _errors_in(value: Any, depth: int = _DEPTH) -> Iterable[Mapping[str, Any]]:
+    """The errors in a decoded reply, the outermost first, and not endlessly many."""
+    return islice(_walk(value, depth), _MAX_ERRORS)
+
+
+def _walk(value: Any, depth: int) -> Iterator[Mapping[str, Any]]:
     for error in value[:_FIRST] if isinstance(value, list) else [value]:
         if isinstance(error, str):
             yield {"message": error}
+        elif isinstance(error, list) and depth:
+            yield from _walk(error, depth - 1)
         elif isinstance(error, dict) and depth:
             yield error
             for name in _WITHIN:
-                yield from _errors_in(error.get(name), depth - 1)
-            yield from _errors_in(_by_field(error.get("errors")))
+                yield from _walk(error.get(name), depth - 1)
+            for name in _MESSAGES:  # which may be a list, or an error itself
+                if not isinstance(inner := error.get(name), str):
+                    yield from _walk(inner, depth - 1)
+            yield from _by_field(error.get("errors"), depth - 1)
 
 
-def _by_field(errors: Any) -> list[Mapping[str, Any]]:
-    """The first error of each field, where a validator lists them by the field's name."""
-    listed = errors.items() if isinstance(errors, dict) else ()
-    lists = [(field, texts) for field, texts in listed if isinstance(texts, list) and texts]
-    return [{"field": field, "message": texts[0]} for field, texts in lists]
+def _by_field(errors: Any, depth: int) -> Iterator[Mapping[str, Any]]:
+    """What is wrong with each field, where a validator lists it by the field's name."""
+    if isinstance(errors, dict) and not message_in(errors, depth):
+        for field, value in [*errors.items()][:_FIRST]:
+            yield {"field": field, "message": message_in(value, depth)}
