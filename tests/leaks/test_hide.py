@@ -91,6 +91,23 @@ def test_the_longer_secret_goes_first() -> None:
     assert hide("secret-and-more", ["secret", "secret-and-more"]) == "[redacted]"
 
 
+def test_secrets_that_overlap_are_hidden_together() -> None:
+    """No end of either stays."""
+    secrets = ["abcdefghijkl", "ijklmnopqrst"]
+
+    assert hide("is abcdefghijklmnopqrst wrong", secrets) == "is [redacted] wrong"
+
+
+@pytest.mark.parametrize("length", [600, 1500, 5000])
+def test_what_stands_before_a_long_secret_stays(length: int) -> None:
+    """A token may be longer than what is shown of a text."""
+    token = "eyJ" + "aB3dE5gH7j" * (length // 10)
+    text = hide(f"The token {token} may not use this project", [token], 500)
+
+    assert text.startswith("The token [redact")
+    assert found_in([text], [token]) == []
+
+
 @pytest.mark.parametrize(
     ("said", "secret", "hidden"),
     [

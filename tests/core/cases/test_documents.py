@@ -117,6 +117,61 @@ def test_pydantic_models_are_mappings_of_their_fields(call: Ask) -> None:
     assert service.sent == plain.sent
 
 
+def test_a_pydantic_model_of_a_list_is_no_document(call: Ask) -> None:
+    """It has neither a text nor fields."""
+    pydantic = pytest.importorskip("pydantic")
+
+    class Lines(pydantic.RootModel[list[str]]):  # type: ignore[misc, name-defined]  # imported above
+        pass
+
+    with pytest.raises(InvalidRequestError, match=r"documents\[0\] must be a string"):
+        ask(call, Service(), [Lines(["a"])])
+
+
+def test_an_earlier_ranking_is_ranked_by_its_documents(call: Ask) -> None:
+    """However often it was ranked: the text is the caller's own."""
+    documents: Any = [Row("red", "shoes"), Row("blue", "hats")]
+    ask(call, first := Service(), documents)
+    for _ in range(3):
+        documents = ask(call, again := Service(), documents).results
+
+    assert sorted(again.sent) == sorted(first.sent)
+
+
+class Ambiguous:
+    """As torch's tensors: compared, it has no truth of its own."""
+
+    ndim = 1
+
+    def __eq__(self, _: object) -> Any:
+        return self
+
+    def __bool__(self) -> bool:
+        raise RuntimeError
+
+    def __hash__(self) -> int:
+        return 0
+
+    def tolist(self) -> list[float]:
+        """As arrays have it."""
+        return [1.0, 2.0]
+
+
+def test_a_tensor_is_left_out_like_any_vector(call: Ask) -> None:
+    """Whatever comparing it raises."""
+    response = ask(call, service := Service(), [{"text": "a", "vector": Ambiguous()}])
+
+    assert service.sent == ["a"]
+    assert "'vector' is a list of numbers" in response.warnings[0]
+
+
+def test_why_documents_are_held_back_is_true_of_each(call: Ask) -> None:
+    """A blank string has no fields that could lack a text."""
+    response = ask(call, Service(), ["", {"a": "x"}, {"b": "y"}], rank_fields=["a"])
+
+    assert "2 of 3 documents are blank, or have no text under 'a'" in response.warnings[0]
+
+
 def test_kinds_may_be_mixed(call: Ask) -> None:
     """One list may hold them all."""
     documents = ["a", {"text": "b"}, PageContent("c"), Content("d"), Text("e")]

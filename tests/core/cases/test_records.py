@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import math
 import typing
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -68,14 +70,23 @@ def test_impossible_facts_are_the_plugins_fault(facts: Mapping[str, Any]) -> Non
     assert "Plain" in str(caught.value) or "plain" in str(caught.value)
 
 
-def test_a_price_of_no_known_unit_is_the_plugins_fault() -> None:
-    """Whoever counts must know what."""
-    unit: Any = "searches"
+@pytest.mark.parametrize(
+    ("name", "usd", "unit"),
+    [
+        ("unit", 1, "searches"),
+        ("usd", Decimal("0.002"), "search_units"),
+        ("usd", True, "search_units"),
+        ("usd", -1, "search_units"),
+        ("usd", math.nan, "search_units"),
+    ],
+)
+def test_an_impossible_price_is_the_plugins_fault(name: str, usd: Any, unit: Any) -> None:
+    """Whoever counts must know what; a cost is a number that JSON has."""
 
     def resolve_provider(_: Any) -> Provider:
-        return Provider(name="plain", base_url=BASE, price=Price(1, unit, "2026-01-01"))
+        return Provider(name="plain", base_url=BASE, price=Price(usd, unit, "2026-01-01"))
 
-    with pytest.raises(PluginError, match="unit"):
+    with pytest.raises(PluginError, match=name):
         Reranker("m", provider=faulty(resolve_provider=resolve_provider), api_key="k")
 
 
@@ -142,6 +153,10 @@ def _division() -> Any:
     return 1 / len([])
 
 
+def _unknown_in_package() -> Any:
+    return rerank_core.read_results([])  # type: ignore[attr-defined]  # on purpose
+
+
 def _own_attribute() -> Any:
     return Price(1.0, "search_units", "2026-01-01").unti  # type: ignore[attr-defined]  # on purpose
 
@@ -155,7 +170,16 @@ def _not_done() -> Any:
 
 
 @pytest.mark.parametrize(
-    "fault", [_misspelt_name, _unknown_name, _division, _own_attribute, _assertion, _not_done]
+    "fault",
+    [
+        _misspelt_name,
+        _unknown_name,
+        _unknown_in_package,
+        _division,
+        _own_attribute,
+        _assertion,
+        _not_done,
+    ],
 )
 def test_a_fault_of_the_code_is_the_plugins(call: Ask, fault: Callable[[], Any]) -> None:
     """It is no reason to ask somebody else, and the caller hears of it."""

@@ -196,7 +196,11 @@ def test_a_number_of_numpy_s_that_is_no_count_is_named_by_its_type(
         ("timeout", float("inf"), "more than 0 seconds, not inf"),
         ("timeout", float("-inf"), "more than 0 seconds"),
         ("timeout", np.float32(5), "timeout must be seconds"),
+        ("timeout", {"connect": 1, "read": 1, "write": 1, "pool": "x"}, "more than 0 seconds"),
         ("deadline", float("-inf"), "deadline must be more than 0 seconds"),
+        ("deadline", {"connect": 5}, "deadline must be more than 0 seconds"),
+        ("deadline", {}, "deadline must be more than 0 seconds"),
+        ("extra", 5, "does not take 'extra'"),
         ("max_retries", float("nan"), "max_retries must be an integer from 0"),
         ("max_retries", np.int64(1), "max_retries must be an integer from 0"),
         ("fallbacks", "local/bm25", "fallbacks must be a list"),
@@ -219,7 +223,8 @@ def test_a_number_of_numpy_s_that_is_no_count_is_named_by_its_type(
         ("api_base", f"https://h.test/{'a' * 70_000}", "api_base"),
         ("extra_body", {"x": "\ud800"}, "surrogates not allowed"),
         ("extra_body", {1: "x"}, "key must be str"),
-        ("extra_body", {"x": {1}}, "not JSON serializable"),
+        ("extra_body", {"x": {1}}, "extra_body: the request cannot be written as JSON"),
+        ("extra_body", object(), "extra_body must be a mapping"),
         ("extra_body", {"x": float("nan")}, "nan has no JSON form"),
     ],
     ids=lambda value: ascii(value)[:40],
@@ -314,3 +319,23 @@ def test_a_header_that_an_option_spoils_is_the_callers_to_mend() -> None:
         Reranker("m", provider=plugin, api_key=KEY, title="ä \n").rerank("q", ["a"])
     with pytest.raises(PluginError, match="no header can hold 'x-title' or its value"):
         Reranker("m", provider=plugin, api_key=KEY).rerank("q", ["a"])
+
+
+class Regional(Plugin):
+    """Sends an option that is right, and a header of its own that is not."""
+
+    @hookimpl
+    def build_request(
+        self, provider: Provider, request: RerankRequest, params: Mapping[str, Any]
+    ) -> HTTPRequest:
+        """Build a request that is all header."""
+        del provider, params
+        headers = {"x-region": str(request.options["region"]), "x-bad": "\u00e9"}
+        return HTTPRequest("https://rerank.test", headers=headers)
+
+
+def test_a_header_beside_that_of_an_option_is_the_plugins_to_mend() -> None:
+    """That an option is sent as well does not make it the caller's."""
+    reranker = Reranker("m", provider=Regional(options={"region": ()}), api_key=KEY, region="eu")
+    with pytest.raises(PluginError, match="no header can hold 'x-bad'"):
+        reranker.rerank("q", ["a"])

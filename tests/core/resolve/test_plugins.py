@@ -267,6 +267,27 @@ def test_two_distributions_that_claim_one_name_are_refused(install: Install) -> 
     assert caught.value.provider == "claimed"
 
 
+def test_a_claim_beside_a_plugin_in_use_is_listed(install: Install) -> None:
+    """What is loaded goes on; the listing says that a new process would refuse it."""
+    install("claims_first")
+    first = listing()["claimed"].error
+    install("claims_second")
+    later = listing()["claimed"].error
+
+    assert first is None
+    assert "both claim" in (later or "")
+
+
+def test_unregistering_an_installed_plugin_leaves_it_alone(install: Install) -> None:
+    """What was not registered cannot be taken back."""
+    install("healthy")
+    with Reranker("healthy/any") as reranker:
+        reranker.rerank("query", DOCUMENTS)
+        unregister("healthy")
+
+        assert reranker.is_current()
+
+
 def test_a_claim_harms_only_the_name_claimed(install: Install) -> None:
     """Others answer, the listing shows the clash as text, and neither claimant is imported."""
     install("claims_first", "claims_second", "healthy")
@@ -300,6 +321,19 @@ def wait_for(path: Path) -> None:
     while not path.exists():
         assert time.monotonic() < until
         time.sleep(0.005)
+
+
+def test_a_plugin_that_asks_for_itself_on_import_is_named(install: Install, tmp_path: Path) -> None:
+    """It is not there yet: an error, and no waiting for ever."""
+    shutil.copytree(PLUGINS / "healthy", tmp_path / "itself")
+    source = tmp_path / "itself" / "rerank_fixture_healthy.py"
+    code = source.read_text(encoding="utf-8")
+    ask = 'import rerank_core\nrerank_core.rerank("healthy/any", "q", ["a"])\n'
+    source.write_text(code.replace("from rerank_core", f"{ask}\nfrom rerank_core", 1), "utf-8")
+    sys.path.insert(0, str(tmp_path / "itself"))
+    install()
+    with pytest.raises(PluginError, match=r"import failed .*no @hookimpl function"):
+        rerank("healthy/any", "query", DOCUMENTS)
 
 
 def test_a_plugin_that_hangs_holds_up_nobody_else(

@@ -113,6 +113,13 @@ def exchange_at(**options: Any) -> Exchange:
     return exchange
 
 
+def test_a_token_beside_a_broken_text_is_taken() -> None:
+    """Half a surrogate pair elsewhere in the reply does it no harm."""
+    body = b'{"access_token": "t", "expires_in": 60, "said": "\\ud83d"}'
+
+    assert read_token(httpx.Response(200, content=body)).value == "t"
+
+
 def giving(function: Callable[[], Any]) -> Exchange:
     """An exchange that is the call of a function."""
 

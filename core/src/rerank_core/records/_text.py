@@ -169,8 +169,9 @@ def _walk(value: Any, depth: int) -> Iterator[Mapping[str, Any]]:
             yield error
             for name in _WITHIN:
                 yield from _walk(error.get(name), depth - 1)
-            for name in _MESSAGES:  # which may be a list, or an error itself
-                if not isinstance(inner := error.get(name), str):
+            said = [error.get(name) for name in _MESSAGES]
+            if not any(isinstance(text, str) for text in said):  # but a list, or an error itself
+                for inner in said:
                     yield from _walk(inner, depth - 1)
             yield from _by_field(error.get("errors"), depth - 1)
 
