@@ -27,7 +27,7 @@ from rerank_core import (
     wire,
 )
 from rerank_core._send.effects import Await, Clock, Flow, Gather, Run, Send, Sleep
-from rerank_core._send.sending import raise_ours, to_record
+from rerank_core._send.sending import settle, to_record
 
 
 class ScriptedPlugin:
@@ -300,7 +300,7 @@ class _Task:
                 answer = reply.to_httpx(effect.content, driver.clock.time())
                 return to_record(answer, answer.content)
             except httpx.HTTPError as error:
-                raise_ours(error, effect)
+                return settle(error, effect)
 
         ended = self._end_at(now + reply.after, effect.deadline, outcome)
         self.attempt = attempt = Attempt(effect, reply, now, ended)

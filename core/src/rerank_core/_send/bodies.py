@@ -63,11 +63,12 @@ class ReplyBody:
         )
         self._inflate: Any = None
         self._lost = False
+        self._fault: ResponseParseError | None = None
         encoding = encoding.strip().lower()
         if encoding in {"gzip", "x-gzip"}:
             self._inflate = zlib.decompressobj(_GZIP)
         elif encoding not in {"", "identity"}:
-            self.lose(f"its encoding, {encoding}, was not asked for")
+            self._lose(f"its encoding, {encoding}, was not asked for")
 
     def add(self, chunk: bytes) -> bool:
         """Take what has arrived; returns whether more is wanted."""
@@ -87,7 +88,7 @@ class ReplyBody:
                     return False
                 chunk = self._inflate.unconsumed_tail or self._inflate.unused_data
         except zlib.error as error:
-            return self.lose(str(error))
+            return self._lose(str(error))
         return True
 
     def _keep(self, chunk: bytes) -> bool:
@@ -100,20 +101,22 @@ class ReplyBody:
     def _keep_no_more(self) -> bool:
         if not self._failed:
             message = f"the reply has more than {self._max_bytes:,} bytes: raise max_response_bytes"
-            raise ResponseParseError(message)
+            self._fault = ResponseParseError(message)
         self._inflate = None  # it was not to be read to its end
         return False
 
-    def lose(self, why: str) -> bool:
+    def _lose(self, why: str) -> bool:
         """Go without the body where the status says enough."""
         if not self._failed:
-            raise ResponseParseError(f"the reply cannot be decompressed: {why}")
+            self._fault = ResponseParseError(f"the reply cannot be decompressed: {why}")
         self._lost = True
         return False
 
     def whole(self) -> bytes:
-        """All of it."""
+        """All of it; raises what is wrong with it."""
         is_cut = self._inflate is not None and self._read and not self._inflate.eof
         if is_cut and not self._lost:
-            self.lose("it is cut short")
+            self._lose("it is cut short")
+        if self._fault is not None:
+            raise self._fault
         return b"" if self._lost else bytes(self._read)

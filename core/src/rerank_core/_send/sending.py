@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
-from typing import Any, NoReturn
+from typing import Any
 
 import anyio.lowlevel
 import httpx
@@ -22,6 +23,7 @@ from rerank_core.records import HTTPResponse
 from rerank_core.records._text import without_userinfo
 
 _MAX_CHUNKS = 1000  # that are read before other tasks have their turn: they may have come at once
+_MAX_LEFT = 3  # chunks of what had arrived before a reply was closed
 # In the place of a reply's stream, with which it is in a cycle: so bodies are freed at once.
 _NOTHING = httpx.ByteStream(b"")
 _SENDING = "http11.send_request_headers.started"
@@ -44,7 +46,7 @@ def send(effect: Send) -> HTTPResponse:
                 client.close()
             return record
     except Exception as error:  # noqa: BLE001 - sorted out there, and raised again
-        return _settle(error, effect)
+        return settle(error, effect)
 
 
 async def asend(effect: Send) -> HTTPResponse:
@@ -62,7 +64,7 @@ async def asend(effect: Send) -> HTTPResponse:
                 await client.aclose()
             return record
     except Exception as error:  # noqa: BLE001 - as above
-        return _settle(error, effect)
+        return settle(error, effect)
 
 
 def _refuse_if_over(effect: Send, event: str, _: Any) -> None:
@@ -91,6 +93,10 @@ def _build(
         if auth is None and "authorization" not in effect.headers:
             auth = httpx.BasicAuth(url.username, url.password)
         url = url.copy_with(username=None, password=None)
+    bounds = {**effect.timeout}  # a copy, which hooks of the client may change
+    if effect.deadline is not None:
+        left = max(effect.deadline - time.monotonic(), 0.001)
+        bounds = {step: min(most or left, left) for step, most in bounds.items()}
     given = client is effect.route.connections.http_client  # has headers and cookies of its own
     make: Any = client.build_request if given else httpx.Request
     request: httpx.Request = make(
@@ -98,7 +104,7 @@ def _build(
         url,
         content=effect.content or None,
         headers=_head((*effect.headers.items(),), own=not given),
-        extensions={"timeout": _timeouts(effect)},
+        extensions={"timeout": bounds},
     )
     if effect.content:
         request.stream = RequestBody(effect.content)
@@ -113,14 +119,6 @@ def _head(headers: tuple[tuple[str, str], ...], *, own: bool) -> httpx.Headers:
     return httpx.Headers({"accept": "*/*", **usual, **dict(headers)})
 
 
-def _timeouts(effect: Send) -> dict[str, float | None]:
-    """The attempt's bounds as httpx takes them."""
-    if effect.deadline is None:
-        return {**effect.timeout}  # a copy, which hooks of the client may change
-    left = max(effect.deadline - time.monotonic(), 0.001)
-    return {step: min(most or left, left) for step, most in effect.timeout.items()}
-
-
 def _read(reply: httpx.Response, effect: Send) -> HTTPResponse:
     body = _begin(reply, effect)
     for chunk in reply.iter_raw():
@@ -130,9 +128,14 @@ def _read(reply: httpx.Response, effect: Send) -> HTTPResponse:
 
 
 async def _aread(reply: httpx.Response, effect: Send) -> HTTPResponse:
-    body, taken = _begin(reply, effect), 0
-    async for chunk in reply.aiter_raw():
+    body, chunks, taken = _begin(reply, effect), reply.aiter_raw(), 0
+    async for chunk in chunks:
         if not body.add(chunk):
+            await reply.aclose()
+            if effect.route.connections.http_client is None:  # a caller's stream may go on
+                with contextlib.suppress(Exception):  # of reading on: so all generators end
+                    for _ in range(_MAX_LEFT):
+                        await anext(chunks)
             break
         taken += 1
         if not taken % _MAX_CHUNKS:
@@ -165,15 +168,10 @@ def to_record(reply: httpx.Response, content: bytes) -> HTTPResponse:
     return HTTPResponse(reply.status_code, dict(reply.headers.items()), content)
 
 
-def _settle(error: Exception, effect: Send) -> HTTPResponse:
-    """The reply for which an event hook raised; else the error, as ours."""
-    if not isinstance(error, httpx.HTTPStatusError):
-        raise_ours(error, effect)
-    return _read_already(error.response) or to_record(error.response, b"")
-
-
-def raise_ours(error: Exception, effect: Send) -> NoReturn:
-    """Raise our error for what went wrong."""
+def settle(error: Exception, effect: Send) -> HTTPResponse:
+    """The reply for which an event hook raised; raises our error for anything else."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return _read_already(error.response) or to_record(error.response, b"")
     where = f"{effect.method} {without_userinfo(effect.url)[:200]}"
     name = type(error).__name__
     if isinstance(error, RerankError):
