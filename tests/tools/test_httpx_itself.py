@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from typing import Any
 
@@ -24,6 +25,37 @@ def _transport(*statuses: int) -> httpx.MockTransport:
         return httpx.Response(status, json=RANKING, headers={"retry-after-ms": "1"})
 
     return httpx.MockTransport(answer)
+
+
+@pytest.mark.parametrize("way", ["rerank", "arerank"])
+def test_a_class_that_takes_the_place_of_httpx_s_is_used(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also after the first call: some tools replace `httpx.Client` itself."""
+    seen: list[str] = []
+
+    class Client(httpx.Client):
+        def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+            seen.append(request.method)
+            return super().send(request, **options)
+
+    class AsyncClient(httpx.AsyncClient):
+        async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+            seen.append(request.method)
+            return await super().send(request, **options)
+
+    replies = [Reply(body=json.dumps(RANKING).encode())] * 2
+    with recording(*replies) as service:
+        for place in (httpx.Client, httpx.AsyncClient), (Client, AsyncClient):
+            monkeypatch.setattr(httpx, "Client", place[0])
+            monkeypatch.setattr(httpx, "AsyncClient", place[1])
+            with Reranker(MODEL, api_key=KEY, api_base=service.base_url) as reranker:
+                if way == "rerank":
+                    reranker.rerank("q", DOCUMENTS)
+                else:
+                    asyncio.run(reranker.arerank("q", DOCUMENTS))
+
+    assert seen == ["POST"]
 
 
 @pytest.mark.parametrize("statuses", [(), (503,)], ids=["at once", "retried"])

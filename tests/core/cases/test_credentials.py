@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from types import SimpleNamespace
@@ -11,10 +12,35 @@ import httpx
 import pytest
 
 from core.cases.installed import install_plugin
-from core.cases.plain import Ask, Service
+from core.cases.plain import Ask, Plain, Service
 from core.cases.programs import run_program
 from core.cases.test_tokens import AZURE, WATSONX
 from recorder import Reply, recording
+from rerank_core import Reranker
+from rerank_core.auth import HeaderAuth
+
+# C8: nothing that failed is kept.
+
+
+@pytest.mark.parametrize("way", ["rerank", "arerank"])
+def test_what_signs_is_made_anew_once_an_option_is_found(way: str) -> None:
+    """A profile that could not be read at first is read later."""
+    found = iter([None, "eu-1"])
+    plugin = Plain(
+        auth=lambda _key, _facts, options: HeaderAuth("x-region", str(options.get("region"))),
+        options={"region": ()},
+        option_sources={"region": lambda _: next(found)},
+    )
+    service = Service()
+    reranker = Reranker("m", provider=plugin, api_key="k", http_client=service)
+    for _ in range(3):
+        if way == "rerank":
+            reranker.rerank("q", ["a"])
+        else:
+            asyncio.run(reranker.arerank("q", ["a"]))
+
+    assert [each.headers["x-region"] for each in service.requests] == ["None", "eu-1", "eu-1"]
+
 
 # C6: a fork is a new start.
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from core.cases.plain import Ask, Service, ask
-from rerank_core import InvalidRequestError, RerankError
+from rerank_core import Document, InvalidRequestError, RerankError, RerankResult
 
 # U1 to U3: shapes.
 
@@ -136,6 +136,26 @@ def test_an_earlier_ranking_is_ranked_by_its_documents(call: Ask) -> None:
         documents = ask(call, again := Service(), documents).results
 
     assert sorted(again.sent) == sorted(first.sent)
+
+
+def test_a_result_that_leads_back_to_itself_does_not_hang(call: Ask) -> None:
+    """It ranks as what it is: a mapping."""
+    result = RerankResult(0, 0.5)
+    result.document = Document("x", None, result)
+    response = ask(call, Service(), [result])
+
+    assert len(response.results) == 1
+
+
+class Dollars(float):
+    """A number that has no text of its own."""
+
+
+def test_a_number_of_a_kind_of_its_own_is_a_number(call: Ask) -> None:
+    """As any other float."""
+    ask(call, service := Service(), [{"text": "a", "price": Dollars(2.5)}])
+
+    assert "price: 2.5" in service.sent[0]
 
 
 class Ambiguous:

@@ -563,7 +563,7 @@ def test_a_mapping_without_anything_in_rank_fields_is_blank(ask: Ask) -> None:
 
     assert service.bodies[0]["documents"] == ["title: t"]
     assert [(r.index, r.relevance_score) for r in response.results] == [(1, 1.0), (0, None)]
-    assert "1 of 2 documents have no text under 'title'" in response.warnings[0]
+    assert "1 of 2 documents are blank, or have no text under 'title'" in response.warnings[0]
 
 
 def test_what_is_blank_has_no_text_in_any_field(ask: Ask) -> None:
@@ -571,7 +571,9 @@ def test_what_is_blank_has_no_text_in_any_field(ask: Ask) -> None:
     documents = ["", {"text": "x"}, {"title": "t", "body": "b"}]
     response = ask(Service(), documents, rank_fields=["title", "body"])
 
-    assert "2 of 3 documents have no text under 'title', 'body'" in response.warnings[0]
+    assert (
+        "2 of 3 documents are blank, or have no text under 'title', 'body'" in response.warnings[0]
+    )
 
 
 def test_only_blank_documents_are_no_request(ask: Ask) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rerank_core.records._text import codes_in, find_message, read_json
+from rerank_core.records._text import codes_in, find_message, message_in, read_json
 
 
 def message_of(body: Any, most: int = 500) -> str:
@@ -17,6 +17,29 @@ def message_of(body: Any, most: int = 500) -> str:
 
 
 LISTED = {"loc": ["body", "documents", 0], "msg": "field required", "type": "missing"}
+
+
+class Counting(dict[str, Any]):
+    """An object of a reply that counts how often it is looked at."""
+
+    looked = 0
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Count."""
+        Counting.looked += 1
+        return super().get(name, default)
+
+
+@pytest.mark.parametrize("name", ["errors", "message", "details"])
+def test_each_object_of_an_error_is_looked_at_once(name: str) -> None:
+    """However deep they lie: the time does not grow with the power of the depth."""
+    error = Counting(a="b")
+    for _ in range(7):
+        error = Counting({name: error, "x": error})
+    Counting.looked = 0
+    message_in(error)
+
+    assert Counting.looked < 8 * 40
 
 
 @pytest.mark.parametrize(
@@ -63,11 +86,13 @@ LISTED = {"loc": ["body", "documents", 0], "msg": "field required", "type": "mis
         ({"message": {"detail": "d"}}, "d"),
         ({"error_msg": {"message": "m"}}, "m"),
         ({"details": ["d"]}, "d"),
+        ({"reason": "r", "details": [{"message": "m"}]}, "r; m"),
+        ({"msg": "error", "details": "d"}, "error; d"),
         ({"detail": [["d"]]}, "d"),
         (["a", ["b"]], "a; b"),
         ({"error": {"title": "t", "details": [{"message": "m"}]}}, "t; m"),
         ({"errors": {"query": "too long"}}, "query: too long"),
-        ({"errors": {"query": ["too long", "not English"]}}, "query: too long; not English"),
+        ({"errors": {"query": ["too long", "not English"]}}, "query: too long; query: not English"),
         ({"title": "t", "errors": {"query": [{"message": "too long"}]}}, "t; query: too long"),
         ({"error": None, "message": "m"}, "m"),
         ({"error": True, "message": "m"}, "m"),
@@ -87,7 +112,7 @@ LISTED = {"loc": ["body", "documents", 0], "msg": "field required", "type": "mis
         ({"detail": "d", "errors": [{"message": "one"}, {"message": "d"}]}, "d; one"),
         (
             {"title": "t", "errors": {"query": ["too long", "x"], "top_n": [], "other": 5}},
-            "t; query: too long; x",
+            "t; query: too long; query: x",
         ),
         (
             {"error": {"reason": "r", "caused_by": {"reason": "b", "caused_by": {"reason": "c"}}}},

@@ -40,8 +40,9 @@ from rerank_core import (
     hookimpl,
     rerank,
 )
+from rerank_core._send import drivers
 from rerank_core._send.drivers import AsyncDriver, BlockingDriver
-from rerank_core._send.effects import Flow, Run
+from rerank_core._send.effects import Flow, Gather, Run
 
 DOCUMENTS = ["a 1", "b 3", "c 2"]
 RIGHT = [1, 2, 0]
@@ -397,6 +398,32 @@ def test_a_failed_part_stops_the_others(server: Loopback, call: Call, limit: int
     time.sleep(0.15)
 
     assert len(server.seen) <= limit
+
+
+@pytest.mark.parametrize("_", range(6))
+def test_the_first_part_to_fail_is_the_outcome(_: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where others have failed before the caller hears of it."""
+    both, start = threading.Barrier(2, timeout=5), drivers._start_thread  # noqa: SLF001 - of our own
+
+    def start_and_linger(function: Callable[[], None]) -> None:
+        start(function)
+        time.sleep(0.1)
+
+    def fail(after: float) -> None:
+        both.wait()
+        time.sleep(after)
+        raise ValueError(after)
+
+    def part(after: float) -> Flow:
+        yield Run(lambda: fail(after))
+
+    monkeypatch.setattr(drivers, "_start_thread", start_and_linger)
+    with pytest.raises(ValueError, match=r"^0\.0$"):
+        BlockingDriver().run(_side_by_side(part(0.05), part(0.0)))
+
+
+def _side_by_side(*flows: Flow) -> Flow:
+    yield Gather(flows, len(flows))
 
 
 def _stall_after_head(connection: Connection, _: Any) -> None:

@@ -553,6 +553,21 @@ def test_an_exchange_that_returns_no_token_is_the_plugin_s_fault(ask: Ask) -> No
         ask(Service(), plugin=Plugin(auth=lambda *_: auth))
 
 
+@pytest.mark.parametrize(
+    ("exchange", "said"),
+    [(lambda: 1 / 0, "ZeroDivisionError"), (lambda: "token", "is no generator")],
+    ids=["raises", "returns"],
+)
+def test_an_exchange_that_is_no_generator_is_the_plugin_s_fault(
+    ask: Ask, exchange: Any, said: str
+) -> None:
+    """Whatever it does instead."""
+    auth = TokenAuth(exchange)
+
+    with pytest.raises(PluginError, match=said):
+        ask(Service(), plugin=Plugin(auth=lambda *_: auth))
+
+
 # Functions
 
 

@@ -117,7 +117,11 @@ def _find_reranker(given: dict[str, Any]) -> tuple[Reranker, dict[str, Any]]:
     arguments = {name: options.pop(name) for name in ("query", "documents", *CALL_PARAMS)}
     if options["http_client"] is not None:
         return Reranker(**options), arguments
-    if not _is_plain(options):
+    try:
+        is_plain = _is_plain(options)
+    except RecursionError:  # something holds itself, as `Reranker` says
+        is_plain = False
+    if not is_plain:
         return Reranker(**options, _connections=SHARED), arguments
     key = repr(options)  # of plain values, it tells all, types among it
     kept = _kept.get(key)

@@ -18,6 +18,7 @@ from rerank_core._send.connections import SHARED, Connections
 from rerank_core._send.effects import Route
 from rerank_core.errors import ConfigurationError
 from rerank_core.facts import Provider
+from rerank_core.records._text import shown
 from rerank_core.records.response import RerankResponse
 
 Documents = Iterable[Any]
@@ -112,9 +113,8 @@ class Reranker:
         self._routes = (Route(first, self._connections), *self._find_fallbacks(fallbacks, first))
 
     def _find_fallbacks(self, fallbacks: Any, first: Target) -> Iterator[Route]:
-        """Resolved now: a mistake must not wait for the day of need."""
         if isinstance(fallbacks, str) or not isinstance(fallbacks or (), Iterable):
-            message = f"fallbacks must be a list of models or Rerankers, not {fallbacks!r}"
+            message = f"fallbacks must be a list of models or Rerankers, not {shown(fallbacks)}"
             raise ConfigurationError(message)
         for fallback in fallbacks or ():
             if isinstance(fallback, Reranker):
@@ -124,7 +124,7 @@ class Reranker:
                 same = target.provider.name == first.provider.name
                 yield Route(target, self._connections if same else SHARED)
             else:
-                message = f"fallbacks must be models or Rerankers; {fallback!r} is neither"
+                message = f"fallbacks must be models or Rerankers; {shown(fallback)} is neither"
                 raise ConfigurationError(message)
 
     @property

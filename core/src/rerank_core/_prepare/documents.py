@@ -17,6 +17,7 @@ from rerank_core.records.results import Document, RerankResult
 _STRINGS = {str}
 _PLAIN = {str, int, bool}
 _NUMBERS = {int, float}
+_MAX_WITHIN = 10  # results and documents of earlier rankings, one within another
 _TEXT_NAMES = ("page_content", "content", "text")
 _ROWS = ("iterrows", "to_dicts", "to_pylist")  # what tables of pandas, polars and pyarrow have
 
@@ -71,11 +72,11 @@ class _Reader:
 
     def read(self, where: str, document: Any) -> str | Mapping[str, Any]:
         """One document as a string, or as a mapping of its fields that are text."""
-        while isinstance(document, (RerankResult, Document)):  # of earlier rankings
-            inner = getattr(document, "document", None) or getattr(document, "original", None)
-            if inner is None:
+        for _ in range(_MAX_WITHIN):
+            if not isinstance(document, (RerankResult, Document)):
                 break
-            document = inner
+            inner = document.document if isinstance(document, RerankResult) else document.original
+            document = document if inner is None else inner
         if not isinstance(document, (str, Mapping)):
             document = _fields_of(document, where)
         if isinstance(document, str):
@@ -117,7 +118,7 @@ class _Reader:
             return self._to_list(value.tolist() if is_array else value, name, where)
         says_itself: Any = type(value).__str__
         if isinstance(value, str) or (
-            says_itself is not object.__str__
+            (says_itself is not object.__str__ or isinstance(value, float))
             and not hasattr(value, "__iter__")
             and not (isinstance(value, float) and isinf(value))
         ):

@@ -152,7 +152,7 @@ def _is_registered(name: str) -> bool:
 def unregister(name: str) -> None:
     """Take back `register`; a name that is not registered is left alone."""
     if _is_registered(name):
-        del plugins[name]
+        plugins.pop(name, None)
     observers.forget(name)
 
 
@@ -188,5 +188,6 @@ def _inspect(name: str) -> InstalledProvider:
     try:
         source = plugins[name].source if _is_registered(name) else _find_entry(name)[1]
         return InstalledProvider(name, source, find_plugin(name).facts)
-    except RerankError as error:
-        return InstalledProvider(name, source, error=error.message)
+    except Exception as error:  # noqa: BLE001 - of a distribution without metadata, for example
+        said = error.message if isinstance(error, RerankError) else repr(error)
+        return InstalledProvider(name, source, error=said)

@@ -14,7 +14,7 @@ from attrs.validators import optional
 from rerank_core._resolve.secrets import is_routing_name
 from rerank_core.errors import ConfigurationError, InvalidRequestError, UnsupportedParamError
 from rerank_core.facts import APIKeyHeader, Provider
-from rerank_core.records._text import must_be
+from rerank_core.records._text import must_be, shown
 from rerank_core.wire import encode_json
 
 _USUAL_TIMEOUT = {"connect": 10.0, "read": 60.0, "write": 60.0, "pool": 60.0}
@@ -50,7 +50,7 @@ def to_timeout(value: Any) -> Mapping[str, float | None]:
     try:
         return {step: getattr(value, step) for step in _USUAL_TIMEOUT}
     except AttributeError:
-        message = f"timeout must be seconds, None or an httpx.Timeout, not {value!r}"
+        message = f"timeout must be seconds, None or an httpx.Timeout, not {shown(value)}"
         raise ConfigurationError(message) from None
 
 
@@ -58,7 +58,7 @@ def _positive(_: object, attribute: Any, value: Any) -> None:
     for seconds in value.values() if attribute.name == "timeout" else (value,):
         usable = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
         if seconds is not None and not (usable and 0 < seconds <= MAX_SECONDS):
-            message = f"{attribute.name} must be more than 0 seconds, not {seconds!r}"
+            message = f"{attribute.name} must be more than 0 seconds, not {shown(seconds)}"
             raise ConfigurationError(f"{message}; at most {MAX_SECONDS:,} seconds, or None")
 
 

@@ -86,7 +86,9 @@ def split_model(model: Any, custom_llm_provider: Any) -> tuple[str, str]:
     check_text(model, "model")
     if custom_llm_provider is not None:
         if not isinstance(custom_llm_provider, str):
-            message = f"custom_llm_provider must be a string, not {custom_llm_provider!r}"
+            message = (
+                f"custom_llm_provider must be a string, not {type(custom_llm_provider).__name__}"
+            )
             raise ConfigurationError(message)
         return custom_llm_provider, model
     provider, slash, name = model.partition("/")

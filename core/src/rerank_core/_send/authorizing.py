@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import os
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Generator, Hashable, Mapping
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -42,6 +42,7 @@ def look_up_options(route: Route, deadline: float | None) -> Flow:
             value = yield Run(guarded(look_up, target, name), deadline)
         if value is not None:
             route.found[name] = _options.put(key, value)
+            route.auth = None  # made without it
 
 
 def authorized(send: Send, clock: Clock, transmit: Callable[[Send], Flow]) -> Flow:
@@ -72,11 +73,12 @@ def _find_auth(route: Route, deadline: float | None) -> Flow:
             route.auth = HeaderAuth(how.header, f"{how.scheme} {key.value}".strip())
         return route.auth
     identity = _identity_of(target, how, target.provider.base_url, _hashable(route.found))
-    route.auth = _auths.get(identity)
-    if route.auth is None:
+    auth = _auths.get(identity)
+    if auth is None:
         made = yield Run(guarded(partial(_make_auth, how, route), target, "auth"), deadline)
-        route.auth = None if made is None else _auths.put(identity, made)
-    return route.auth
+        auth = None if made is None else _auths.put(identity, made)
+    route.auth = auth
+    return auth
 
 
 def _make_auth(how: Any, route: Route) -> Any:
@@ -133,7 +135,9 @@ def _obtain(auth: TokenAuth, mine: Future[Any], send: Send, clock: Clock) -> Flo
 def _exchange(auth: TokenAuth, send: Send, clock: Clock) -> Flow:
     """Carry out the steps to one token, within the bounds of the attempt that it is for."""
     target, asked = send.route.target, list[Secret]()
-    steps = auth.exchange()
+    steps: Any = guarded(auth.exchange, target, "authentication")()
+    if not isinstance(steps, Generator):
+        raise target.hooks.source.error("the exchange of a TokenAuth is no generator")
     outcome: Any = None
     try:
         while True:

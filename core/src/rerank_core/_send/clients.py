@@ -7,7 +7,7 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio
 import httpx
@@ -24,11 +24,6 @@ _LIMITS = httpx.Limits(
     max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS
 )
 _REFUSED = "no HTTP client can be made ({}): look at the proxy variables, HTTPS_PROXY for example"
-_NO_CLIENT = (
-    "http_client must be an httpx.Client or a transport that blocks for rerank(), and an"
-    " httpx.AsyncClient or an async transport for arerank(), not {}"
-)
-Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
 
 
 class _NoCookies(httpx.Cookies):
@@ -38,12 +33,10 @@ class _NoCookies(httpx.Cookies):
         """Take none."""
 
 
-class _Client(httpx.Client):
-    cookies: Any = _NoCookies()  # a property there
-
-
-class _AsyncClient(httpx.AsyncClient):
-    cookies: Any = _NoCookies()
+@functools.cache
+def _lean(kind: Any) -> Any:
+    """The class as it is now, for a tool may have replaced httpx's own; without cookies."""
+    return type(kind.__name__, (kind,), {"cookies": _NoCookies()}) if type(kind) is type else kind
 
 
 @contextmanager
@@ -51,10 +44,10 @@ def borrowed(effect: Send, url: httpx.URL) -> Iterator[httpx.Client]:
     """A client to send one request with; it is kept, or closed whole where that fails."""
     connections, direct = effect.route.connections, effect.direct
     if connections.http_client is not None and not direct:
-        yield _adopt(connections, httpx.Client, httpx.BaseTransport, _Client)
+        yield _adopt(connections, httpx.Client, httpx.BaseTransport)
         return
     stack, origin = connections.blocking, (url.scheme, url.netloc, direct)
-    client = stack.take(origin) or _make(_Client, url, direct=direct)
+    client = stack.take(origin) or _make(httpx.Client, url, direct=direct)
     try:
         yield client
     # An interrupt is not among these: it may have left a lock of httpcore's held, on which `close`
@@ -71,10 +64,10 @@ async def aborrowed(effect: Send, url: httpx.URL) -> AsyncIterator[httpx.AsyncCl
     """`borrowed`, for the running event loop."""
     connections, direct = effect.route.connections, effect.direct
     if connections.http_client is not None and not direct:
-        yield _adopt(connections, httpx.AsyncClient, httpx.AsyncBaseTransport, _AsyncClient)
+        yield _adopt(connections, httpx.AsyncClient, httpx.AsyncBaseTransport)
         return
     stack, origin = await stack_of_loop(connections), (url.scheme, url.netloc, direct)
-    client = stack.take(origin) or _make(_AsyncClient, url, direct=direct)
+    client = stack.take(origin) or _make(httpx.AsyncClient, url, direct=direct)
     try:
         yield client
     except BaseException:
@@ -91,12 +84,12 @@ async def _close(*clients: httpx.AsyncClient) -> None:
             await client.aclose()
 
 
-def _make(kind: type[Client], url: httpx.URL, *, direct: bool) -> Client:
+def _make(kind: Any, url: httpx.URL, *, direct: bool) -> Any:
     """A client with one connection, which honours the environment's proxies as httpx does."""
     places = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     verify = _tls_context(*places) if url.scheme == "https" else _no_context()
     try:
-        return kind(verify=verify, limits=_LIMITS, trust_env=not direct, headers=HEADERS)
+        return _lean(kind)(verify=verify, limits=_LIMITS, trust_env=not direct, headers=HEADERS)
     except httpx.InvalidURL:
         failed = "InvalidURL"  # raised below, without it: its text may hold a piece of a password
     except (OSError, ValueError, ImportError) as error:
@@ -121,13 +114,14 @@ def _no_context() -> ssl.SSLContext:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def _adopt(connections: Connections, own: Any, transport: Any, kind: type[Client]) -> Any:
+def _adopt(connections: Connections, kind: Any, transport: Any) -> Any:
     """The caller's own client, or a client around the caller's transport."""
     given = connections.http_client
-    if isinstance(given, own):
+    if isinstance(given, kind):
         return given
     if not isinstance(given, transport):
-        raise ConfigurationError(_NO_CLIENT.format(type(given).__name__))
+        message = f"http_client must be an httpx.{kind.__name__} or a transport for one here"
+        raise ConfigurationError(f"{message}, not {type(given).__name__}")
     if kind not in connections.adopted:
-        connections.adopted[kind] = kind(transport=given, headers=HEADERS)
+        connections.adopted[kind] = _lean(kind)(transport=given, headers=HEADERS)
     return connections.adopted[kind]

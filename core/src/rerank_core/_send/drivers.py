@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextvars
 import inspect
+import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from concurrent.futures import Future, wait
 from functools import partial
 from typing import Any
 
@@ -67,6 +68,7 @@ class BlockingDriver:
         runner = BlockingDriver()
         futures: list[Future[Any]] = [Future() for _ in effect.flows]
         waiting = deque(zip(effect.flows, futures, strict=True))
+        ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
 
         def work() -> None:
             while waiting and not runner.is_over:
@@ -77,12 +79,13 @@ class BlockingDriver:
                 _settle(future, partial(runner.run, flow))
                 if future.exception() is not None:
                     runner.is_over = True  # at once: what follows would be paid for in vain
+                ended.put(future)
 
         try:
             for _ in range(min(effect.limit, len(futures))):
                 _start_thread(work)
-            for ended in wait(futures, return_when=FIRST_EXCEPTION).done:
-                ended.result()  # raises what failed
+            for _ in futures:
+                ended.get().result()  # raises what failed first
             return [future.result() for future in futures]
         finally:
             runner.is_over = True

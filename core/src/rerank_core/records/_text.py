@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -27,9 +28,9 @@ _MESSAGES = (
     "error_msg",
     "reason",
     "description",
-    "details",
 )
 _WITHIN = ("error", "detail", "errors", "caused_by")
+_KNOWN = frozenset({"title", "details", *_MESSAGES, *_WITHIN})
 _CODES = ("type", "code", "__type", "errorCode", "error_code", "error_type", "status")
 _STATUSES = ("code", "status", "status_code", "statusCode", "error_code", "errorCode")
 
@@ -66,7 +67,8 @@ def shown_url(url: str | None) -> str:
 
 def shown(value: object) -> str:
     """A value as a message shows it: small ones whole, others by their type."""
-    if value is None or isinstance(value, (bool, int, float)):
+    large = isinstance(value, int) and abs(value) > sys.maxsize
+    if value is None or (isinstance(value, (bool, int, float)) and not large):
         return repr(value)
     return type(value).__name__
 
@@ -113,9 +115,9 @@ def beginning_of(content: bytes, most: int = MESSAGE_CHARS) -> str:
     return shorten(" ".join(text.split()), most)
 
 
-def message_in(payload: Any, depth: int = _DEPTH) -> str:
+def message_in(payload: Any) -> str:
     """What a decoded error says went wrong; empty where none of the usual places has it."""
-    said = [text for error in _errors_in(payload, depth) for text in _say(error)]
+    said = [text for error in _errors_in(payload) for text in _say(error)]
     return "; ".join(dict.fromkeys(said))
 
 
@@ -154,9 +156,9 @@ def status_in(payload: Any) -> int | None:
     return None
 
 
-def _errors_in(value: Any, depth: int = _DEPTH) -> Iterable[Mapping[str, Any]]:
+def _errors_in(value: Any) -> Iterable[Mapping[str, Any]]:
     """The errors in a decoded reply, the outermost first, and not endlessly many."""
-    return islice(_walk(value, depth), _MAX_ERRORS)
+    return islice(_walk(value, _DEPTH), _MAX_ERRORS)
 
 
 def _walk(value: Any, depth: int) -> Iterator[Mapping[str, Any]]:
@@ -167,17 +169,13 @@ def _walk(value: Any, depth: int) -> Iterator[Mapping[str, Any]]:
             yield from _walk(error, depth - 1)
         elif isinstance(error, dict) and depth:
             yield error
-            for name in _WITHIN:
-                yield from _walk(error.get(name), depth - 1)
-            said = [error.get(name) for name in _MESSAGES]
-            if not any(isinstance(text, str) for text in said):  # but a list, or an error itself
-                for inner in said:
-                    yield from _walk(inner, depth - 1)
-            yield from _by_field(error.get("errors"), depth - 1)
-
-
-def _by_field(errors: Any, depth: int) -> Iterator[Mapping[str, Any]]:
-    """What is wrong with each field, where a validator lists it by the field's name."""
-    if isinstance(errors, dict) and not message_in(errors, depth):
-        for field, value in [*errors.items()][:_FIRST]:
-            yield {"field": field, "message": message_in(value, depth)}
+            inner = [error.get(name) for name in _WITHIN]
+            if not isinstance(error.get("message"), str):  # else the rest says less
+                said = (error.get(name) for name in _MESSAGES)
+                inner += [error.get("details"), *(text for text in said if type(text) is not str)]
+            for each in inner:
+                yield from _walk(each, depth - 1)
+            fields = error.get("errors")
+            if isinstance(fields, dict) and fields.keys().isdisjoint(_KNOWN):
+                for field, each in [*fields.items()][:_FIRST]:  # a validator's, by their names
+                    yield from ({"field": field, **found} for found in _walk(each, depth - 1))
