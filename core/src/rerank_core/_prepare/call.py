@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from operator import index
+from numbers import Integral
 from types import MappingProxyType
 from typing import Any
 
@@ -88,9 +87,9 @@ def make_call(
 
 
 def _check_count(name: str, value: Any) -> int:
-    with contextlib.suppress(TypeError):  # an integer of numpy's is one, too; its booleans are none
-        if type(value) is not bool and index(value) > 0:
-            return index(value)
+    # An integer of numpy's is one, too; its booleans are none.
+    if type(value) is not bool and isinstance(value, (int, Integral)) and int(value) > 0:
+        return int(value)
     raise InvalidRequestError(f"{name} must be an integer from 1, not {shown(value)}")
 
 
