@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+import httpx
 import pytest
 
+from rerank_core import Reranker, RerankError
 from rerank_core._resolve.secrets import (
     header_secrets,
     make_hider,
@@ -89,6 +91,22 @@ def test_what_a_header_names_is_secret(value: str) -> None:
 def test_the_longer_secret_goes_first() -> None:
     """Else the rest of it would stay."""
     assert hide("secret-and-more", ["secret", "secret-and-more"]) == "[redacted]"
+
+
+@pytest.mark.parametrize("padding", [0, 400, 2**16 - 20])
+@pytest.mark.parametrize("status", [200, 400])
+def test_no_piece_of_a_long_key_is_left_in_an_error(status: int, padding: int) -> None:
+    """Wherever its reply is cut: in the message, or in what is kept of the body."""
+    key = "sk-" + "".join(f"{at:04x}" for at in range(400))
+    body = json.dumps({"x": " " * padding + key + " " * 99})
+    service = httpx.MockTransport(lambda _: httpx.Response(status, text=body))
+    reranker = Reranker("cohere/m", api_key=key, http_client=service, max_retries=0)
+    with pytest.raises(RerankError) as caught:
+        reranker.rerank("q", ["a"])
+
+    assert caught.value.response is not None
+    shown = f"{caught.value}{caught.value.response.text}"
+    assert not [at for at in range(0, len(key) - 8, 4) if key[at : at + 8] in shown]
 
 
 def test_secrets_that_overlap_are_hidden_together() -> None:

@@ -132,19 +132,19 @@ def test_an_earlier_ranking_is_ranked_by_its_documents(call: Ask) -> None:
     """However often it was ranked: the text is the caller's own."""
     documents: Any = [Row("red", "shoes"), Row("blue", "hats")]
     ask(call, first := Service(), documents)
-    for _ in range(3):
+    for _ in range(12):
         documents = ask(call, again := Service(), documents).results
 
     assert sorted(again.sent) == sorted(first.sent)
 
 
-def test_a_result_that_leads_back_to_itself_does_not_hang(call: Ask) -> None:
-    """It ranks as what it is: a mapping."""
+def test_a_result_that_leads_back_to_itself_is_refused(call: Ask) -> None:
+    """Like any document that holds itself."""
     result = RerankResult(0, 0.5)
     result.document = Document("x", None, result)
-    response = ask(call, Service(), [result])
 
-    assert len(response.results) == 1
+    with pytest.raises(InvalidRequestError, match="holds itself"):
+        ask(call, Service(), [result])
 
 
 class Dollars(float):

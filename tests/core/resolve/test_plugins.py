@@ -336,6 +336,23 @@ def test_a_plugin_that_asks_for_itself_on_import_is_named(install: Install, tmp_
         rerank("healthy/any", "query", DOCUMENTS)
 
 
+def test_a_plugin_that_is_asked_for_while_it_loads_is_whole_afterwards(
+    install: Install, tmp_path: Path
+) -> None:
+    """What was found of it half loaded is not kept."""
+    shutil.copytree(PLUGINS / "healthy", tmp_path / "itself")
+    source = tmp_path / "itself" / "rerank_fixture_healthy.py"
+    ask = 'import rerank_core\nrerank_core.Reranker("healthy/any")\n'
+    observe = "@hookimpl\ndef observe(event):\n    seen.append(event)\n"
+    code = f"{source.read_text(encoding='utf-8')}\nseen = []\n{ask}\n{observe}"
+    source.write_text(code, encoding="utf-8")
+    sys.path.insert(0, str(tmp_path / "itself"))
+    install()
+    rerank("healthy/any", "query", DOCUMENTS)
+
+    assert sys.modules["rerank_fixture_healthy"].seen
+
+
 def test_a_plugin_that_hangs_holds_up_nobody_else(
     install: Install, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

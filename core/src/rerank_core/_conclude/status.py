@@ -225,8 +225,8 @@ def describe(
     error.provider = error.provider or target.provider.name
     error.model = error.model or target.model
     if reply is not None:
-        text = reply.content[:_KEPT_BYTES].decode(errors="surrogateescape")
-        content = hide(text, _KEPT_BYTES).encode(errors="surrogateescape")
+        text = reply.content[: 2 * _KEPT_BYTES].decode(errors="surrogateescape")
+        content = hide(text, 2 * _KEPT_BYTES).encode(errors="surrogateescape")[:_KEPT_BYTES]
         headers = {name: hide(value) for name, value in reply.headers.items()}
         error.response = evolve(reply, headers=headers, content=content)
 
@@ -234,6 +234,6 @@ def describe(
 def _beginning(reply: HTTPResponse, hide: Hide) -> str:
     if not reply.content:
         return "the reply is empty"
-    text = hide(beginning_of(reply.content, 10 * _BEGINNING_CHARS), _BEGINNING_CHARS)
+    text = hide(beginning_of(reply.content, _KEPT_BYTES), _BEGINNING_CHARS)
     is_page = text.lstrip().lower().startswith(("<!doctype", "<html", "<?xml"))
     return f"the reply is {'a page of HTML that' if is_page else 'one that'} begins: {text}"

@@ -17,7 +17,7 @@ from rerank_core.records.results import Document, RerankResult
 _STRINGS = {str}
 _PLAIN = {str, int, bool}
 _NUMBERS = {int, float}
-_MAX_WITHIN = 10  # results and documents of earlier rankings, one within another
+_MAX_WITHIN = 1000  # results and documents of earlier rankings, one within another
 _TEXT_NAMES = ("page_content", "content", "text")
 _ROWS = ("iterrows", "to_dicts", "to_pylist")  # what tables of pandas, polars and pyarrow have
 
@@ -73,10 +73,12 @@ class _Reader:
     def read(self, where: str, document: Any) -> str | Mapping[str, Any]:
         """One document as a string, or as a mapping of its fields that are text."""
         for _ in range(_MAX_WITHIN):
-            if not isinstance(document, (RerankResult, Document)):
+            is_result = isinstance(document, RerankResult) and document.document is not None
+            if not is_result and not isinstance(document, Document):
                 break
-            inner = document.document if isinstance(document, RerankResult) else document.original
-            document = document if inner is None else inner
+            document = document.document if is_result else document.original
+        else:
+            raise InvalidRequestError(f"{where} is nested too deeply, or holds itself")
         if not isinstance(document, (str, Mapping)):
             document = _fields_of(document, where)
         if isinstance(document, str):

@@ -109,7 +109,8 @@ def find_plugin(name: str) -> ProviderHooks:
         plugin = entry.load()
     except (Exception, SystemExit) as error:
         raise source.error(f"import failed ({type(error).__name__}: {error})") from error
-    return plugins.setdefault(name, ProviderHooks(plugin, source))
+    plugins[name] = hooks = ProviderHooks(plugin, source)  # one that was half loaded goes
+    return hooks
 
 
 def hooks_of(plugin: object) -> ProviderHooks:

@@ -42,7 +42,6 @@ def look_up_options(route: Route, deadline: float | None) -> Flow:
             value = yield Run(guarded(look_up, target, name), deadline)
         if value is not None:
             route.found[name] = _options.put(key, value)
-            route.auth = None  # made without it
 
 
 def authorized(send: Send, clock: Clock, transmit: Callable[[Send], Flow]) -> Flow:
@@ -64,20 +63,21 @@ def authorized(send: Send, clock: Clock, transmit: Callable[[Send], Flow]) -> Fl
 
 def _find_auth(route: Route, deadline: float | None) -> Flow:
     """What authorizes requests: an `httpx.Auth`, a `TokenAuth`, or `None`."""
-    target = route.target
+    target, auth = route.target, route.auth
     how, key = target.provider.auth, target.api_key
-    if route.auth is not None or how is None or target.options.authorizes(target.provider):
-        return route.auth
+    if auth is not None or how is None or target.options.authorizes(target.provider):
+        return auth
     if isinstance(how, APIKeyHeader):
         if key is not None:
-            route.auth = HeaderAuth(how.header, f"{how.scheme} {key.value}".strip())
-        return route.auth
+            route.auth = auth = HeaderAuth(how.header, f"{how.scheme} {key.value}".strip())
+        return auth
     identity = _identity_of(target, how, target.provider.base_url, _hashable(route.found))
     auth = _auths.get(identity)
     if auth is None:
         made = yield Run(guarded(partial(_make_auth, how, route), target, "auth"), deadline)
         auth = None if made is None else _auths.put(identity, made)
-    route.auth = auth
+    if not target.provider.option_sources:  # else more may be found, for which another is made
+        route.auth = auth
     return auth
 
 

@@ -69,6 +69,8 @@ class ReplyBody:
             self._inflate = zlib.decompressobj(_GZIP)
         elif encoding not in {"", "identity"}:
             self._lose(f"its encoding, {encoding}, was not asked for")
+        if self._fault is not None:
+            raise self._fault
 
     def add(self, chunk: bytes) -> bool:
         """Take what has arrived; returns whether more is wanted."""

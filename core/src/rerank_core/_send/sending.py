@@ -7,6 +7,7 @@ import functools
 import time
 from typing import Any
 
+import anyio
 import anyio.lowlevel
 import httpx
 
@@ -23,7 +24,6 @@ from rerank_core.records import HTTPResponse
 from rerank_core.records._text import without_userinfo
 
 _MAX_CHUNKS = 1000  # that are read before other tasks have their turn: they may have come at once
-_MAX_LEFT = 3  # chunks of what had arrived before a reply was closed
 # In the place of a reply's stream, with which it is in a cycle: so bodies are freed at once.
 _NOTHING = httpx.ByteStream(b"")
 _SENDING = "http11.send_request_headers.started"
@@ -132,9 +132,9 @@ async def _aread(reply: httpx.Response, effect: Send) -> HTTPResponse:
     async for chunk in chunks:
         if not body.add(chunk):
             await reply.aclose()
-            if effect.route.connections.http_client is None:  # a caller's stream may go on
-                with contextlib.suppress(Exception):  # of reading on: so all generators end
-                    for _ in range(_MAX_LEFT):
+            if effect.route.connections.http_client is None:  # httpx's generators end, read on
+                with anyio.move_on_after(0), contextlib.suppress(Exception):
+                    for _ in range(_MAX_CHUNKS):
                         await anext(chunks)
             break
         taken += 1

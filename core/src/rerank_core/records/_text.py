@@ -170,12 +170,12 @@ def _walk(value: Any, depth: int) -> Iterator[Mapping[str, Any]]:
         elif isinstance(error, dict) and depth:
             yield error
             inner = [error.get(name) for name in _WITHIN]
-            if not isinstance(error.get("message"), str):  # else the rest says less
+            if not (isinstance(error.get("message"), str) and error["message"]):  # says the most
                 said = (error.get(name) for name in _MESSAGES)
                 inner += [error.get("details"), *(text for text in said if type(text) is not str)]
             for each in inner:
                 yield from _walk(each, depth - 1)
-            fields = error.get("errors")
-            if isinstance(fields, dict) and fields.keys().isdisjoint(_KNOWN):
-                for field, each in [*fields.items()][:_FIRST]:  # a validator's, by their names
+            fields: Any = error.get("errors")
+            for field, each in [*fields.items()][:_FIRST] if isinstance(fields, dict) else ():
+                if isinstance(each, list) or fields.keys().isdisjoint(_KNOWN):  # a validator's
                     yield from ({"field": field, **found} for found in _walk(each, depth - 1))
