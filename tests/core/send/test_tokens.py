@@ -362,7 +362,7 @@ def test_tasks_that_need_a_token_ask_once(backend: str) -> None:
 @both_loops
 def test_tasks_that_are_refused_together_ask_once(backend: str) -> None:
     """Whoever comes second finds the new token."""
-    service, auth = Service(accepted={"token-2"}, pause=0.01), TokenAuth(exchange)
+    service, auth = Service(accepted={"token-2"}, pause=0.1), TokenAuth(exchange)
 
     async def main() -> None:
         async with anyio.create_task_group() as group:
