@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -302,8 +302,12 @@ def test_an_error_can_always_be_printed(call: Ask, options: dict[str, Any]) -> N
     assert str(caught.value).encode()
 
 
-class Titled(Plugin):
-    """Sends a header: an option's value, or its own."""
+class Headed(Plugin):
+    """Sends headers that a function makes of its options."""
+
+    def __init__(self, headers: Callable[[Mapping[str, Any]], dict[str, str]], option: str) -> None:
+        super().__init__(options={option: ()})
+        self.headers = headers
 
     @hookimpl
     def build_request(
@@ -311,34 +315,21 @@ class Titled(Plugin):
     ) -> HTTPRequest:
         """Build a request that is all header."""
         del provider, params
-        title = request.options.get("title", "its own \n")
-        return HTTPRequest("https://rerank.test", headers={"x-title": title})
+        return HTTPRequest("https://rerank.test", headers=self.headers(request.options))
 
 
 def test_a_header_that_an_option_spoils_is_the_callers_to_mend() -> None:
     """Any other is the plugin's; its value is not shown."""
-    plugin = Titled(options={"title": ()})
+    plugin = Headed(lambda options: {"x-title": options.get("title", "its own \n")}, "title")
     with pytest.raises(ConfigurationError, match="no header can hold 'x-title' or its value"):
         Reranker("m", provider=plugin, api_key=KEY, title="ä \n").rerank("q", ["a"])
     with pytest.raises(PluginError, match="no header can hold 'x-title' or its value"):
         Reranker("m", provider=plugin, api_key=KEY).rerank("q", ["a"])
 
 
-class Regional(Plugin):
-    """Sends an option that is right, and a header of its own that is not."""
-
-    @hookimpl
-    def build_request(
-        self, provider: Provider, request: RerankRequest, params: Mapping[str, Any]
-    ) -> HTTPRequest:
-        """Build a request that is all header."""
-        del provider, params
-        headers = {"x-region": str(request.options["region"]), "x-bad": "\u00e9"}
-        return HTTPRequest("https://rerank.test", headers=headers)
-
-
 def test_a_header_beside_that_of_an_option_is_the_plugins_to_mend() -> None:
     """That an option is sent as well does not make it the caller's."""
-    reranker = Reranker("m", provider=Regional(options={"region": ()}), api_key=KEY, region="eu")
+    plugin = Headed(lambda options: {"x-region": options["region"], "x-bad": "\u00e9"}, "region")
+    reranker = Reranker("m", provider=plugin, api_key=KEY, region="eu")
     with pytest.raises(PluginError, match="no header can hold 'x-bad'"):
         reranker.rerank("q", ["a"])

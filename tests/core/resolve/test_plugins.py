@@ -323,31 +323,31 @@ def wait_for(path: Path) -> None:
         time.sleep(0.005)
 
 
-def test_a_plugin_that_asks_for_itself_on_import_is_named(install: Install, tmp_path: Path) -> None:
+def install_changed(folder: Path, change: Callable[[str], str]) -> None:
+    """Install a copy of the healthy plugin with other code."""
+    copied = shutil.copytree(PLUGINS / "healthy", folder / "changed")
+    source = copied / "rerank_fixture_healthy.py"
+    source.write_text(change(source.read_text(encoding="utf-8")), encoding="utf-8")
+    sys.path.insert(0, str(copied))
+    importlib.invalidate_caches()
+
+
+@pytest.mark.usefixtures("install")
+def test_a_plugin_that_asks_for_itself_on_import_is_named(tmp_path: Path) -> None:
     """It is not there yet: an error, and no waiting for ever."""
-    shutil.copytree(PLUGINS / "healthy", tmp_path / "itself")
-    source = tmp_path / "itself" / "rerank_fixture_healthy.py"
-    code = source.read_text(encoding="utf-8")
     ask = 'import rerank_core\nrerank_core.rerank("healthy/any", "q", ["a"])\n'
-    source.write_text(code.replace("from rerank_core", f"{ask}\nfrom rerank_core", 1), "utf-8")
-    sys.path.insert(0, str(tmp_path / "itself"))
-    install()
+    first_import = "from rerank_core"
+    install_changed(tmp_path, lambda code: code.replace(first_import, f"{ask}\n{first_import}", 1))
     with pytest.raises(PluginError, match=r"import failed .*no @hookimpl function"):
         rerank("healthy/any", "query", DOCUMENTS)
 
 
-def test_a_plugin_that_is_asked_for_while_it_loads_is_whole_afterwards(
-    install: Install, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("install")
+def test_a_plugin_that_is_asked_for_while_it_loads_is_whole_afterwards(tmp_path: Path) -> None:
     """What was found of it half loaded is not kept."""
-    shutil.copytree(PLUGINS / "healthy", tmp_path / "itself")
-    source = tmp_path / "itself" / "rerank_fixture_healthy.py"
     ask = 'import rerank_core\nrerank_core.Reranker("healthy/any")\n'
     observe = "@hookimpl\ndef observe(event):\n    seen.append(event)\n"
-    code = f"{source.read_text(encoding='utf-8')}\nseen = []\n{ask}\n{observe}"
-    source.write_text(code, encoding="utf-8")
-    sys.path.insert(0, str(tmp_path / "itself"))
-    install()
+    install_changed(tmp_path, lambda code: f"{code}\nseen = []\n{ask}\n{observe}")
     rerank("healthy/any", "query", DOCUMENTS)
 
     assert sys.modules["rerank_fixture_healthy"].seen

@@ -225,6 +225,7 @@ def describe(
     error.provider = error.provider or target.provider.name
     error.model = error.model or target.model
     if reply is not None:
+        # Looked at beyond what is kept: so that a secret across its end is found.
         text = reply.content[: 2 * _KEPT_BYTES].decode(errors="surrogateescape")
         content = hide(text, 2 * _KEPT_BYTES).encode(errors="surrogateescape")[:_KEPT_BYTES]
         headers = {name: hide(value) for name, value in reply.headers.items()}

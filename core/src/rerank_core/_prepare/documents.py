@@ -17,7 +17,6 @@ from rerank_core.records.results import Document, RerankResult
 _STRINGS = {str}
 _PLAIN = {str, int, bool}
 _NUMBERS = {int, float}
-_MAX_WITHIN = 1000  # results and documents of earlier rankings, one within another
 _TEXT_NAMES = ("page_content", "content", "text")
 _ROWS = ("iterrows", "to_dicts", "to_pylist")  # what tables of pandas, polars and pyarrow have
 
@@ -72,18 +71,15 @@ class _Reader:
 
     def read(self, where: str, document: Any) -> str | Mapping[str, Any]:
         """One document as a string, or as a mapping of its fields that are text."""
-        for _ in range(_MAX_WITHIN):
-            is_result = isinstance(document, RerankResult) and document.document is not None
-            if not is_result and not isinstance(document, Document):
-                break
-            document = document.document if is_result else document.original
-        else:
-            raise InvalidRequestError(f"{where} is nested too deeply, or holds itself")
-        if not isinstance(document, (str, Mapping)):
-            document = _fields_of(document, where)
-        if isinstance(document, str):
-            return str(document)
         try:
+            if isinstance(document, RerankResult) and document.document is not None:
+                return self.read(where, document.document)  # of an earlier ranking
+            if isinstance(document, Document):
+                return self.read(where, document.original)
+            if not isinstance(document, (str, Mapping)):
+                document = _fields_of(document, where)
+            if isinstance(document, str):
+                return str(document)
             return self._read_fields(where, document)
         except RecursionError:
             message = f"{where} is nested too deeply, or holds itself"

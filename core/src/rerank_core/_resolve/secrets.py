@@ -160,8 +160,9 @@ def client_secrets(http_client: Any) -> Iterator[str]:
     yield from url_secrets(f"?{getattr(http_client, 'params', '')}")
 
 
-def clean(error: BaseException, hide: Hide, most: int = 1000) -> None:
+def clean(error: BaseException, hide: Hide) -> None:
     """Take the secrets out of an error of ours, and drop what led to it where that shows one."""
+    most = 1000  # characters
     error.args = tuple(hide(arg, most) if isinstance(arg, str) else arg for arg in error.args)
     if notes := getattr(error, "__notes__", None):
         notes[:] = [hide(note, most) for note in notes]

@@ -120,7 +120,7 @@ def _adopt(connections: Connections, kind: Any, transport: Any) -> Any:
     if isinstance(given, kind):
         return given
     if not isinstance(given, transport):
-        message = f"http_client must be an httpx.{kind.__name__} or a transport for one here"
+        message = f"http_client must be an httpx.{kind.__name__} or a transport for one"
         raise ConfigurationError(f"{message}, not {type(given).__name__}")
     if kind not in connections.adopted:
         connections.adopted[kind] = _lean(kind)(transport=given, headers=HEADERS)
