@@ -7,7 +7,6 @@ and guided by coverage, `fuzz_replies.py`.
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,7 +38,7 @@ from rerank_core import (
     RerankResponse,
     RerankResult,
 )
-from rerank_core._resolve.secrets import clean
+from rerank_core._resolve.secrets import clean, make_hider
 from rerank_core.records import _text
 
 pytestmark = pytest.mark.slow
@@ -176,10 +175,13 @@ def test_what_was_found_once_stays_mended(finding: Finding) -> None:
 
 
 def test_the_bounds_of_texts_are_the_clients_own() -> None:
-    """What is asked of every error and warning is what the documentation promises."""
-    assert (MOST_ERROR_CHARS, MOST_WARNING_CHARS) == (1000, 500)
-    assert inspect.signature(clean).parameters["most"].default == MOST_ERROR_CHARS
-    assert _text.MESSAGE_CHARS == MOST_WARNING_CHARS
+    """What is asked of every error and warning is what the client cuts them to."""
+    error = BadRequestError("x" * 10 * MOST_ERROR_CHARS)
+
+    clean(error, make_hider(()))
+
+    assert len(error.message) == MOST_ERROR_CHARS == 1000
+    assert len(_text.shorten("x" * 10 * MOST_WARNING_CHARS)) == MOST_WARNING_CHARS == 500
 
 
 def test_a_text_that_is_a_character_too_long_is_noticed() -> None:
