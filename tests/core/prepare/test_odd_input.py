@@ -333,3 +333,37 @@ def test_a_header_beside_that_of_an_option_is_the_plugins_to_mend() -> None:
     reranker = Reranker("m", provider=plugin, api_key=KEY, region="eu")
     with pytest.raises(PluginError, match="no header can hold 'x-bad'"):
         reranker.rerank("q", ["a"])
+
+
+class Sending(Plugin):
+    """Sends whatever body it was made with."""
+
+    def __init__(self, body: Any) -> None:
+        super().__init__()
+        self.body = body
+
+    @hookimpl
+    def build_request(
+        self, provider: Provider, request: RerankRequest, params: Mapping[str, Any]
+    ) -> HTTPRequest:
+        """Build a request of that body."""
+        del provider, request, params
+        return HTTPRequest("https://rerank.test", self.body)
+
+
+def test_nothing_can_be_added_to_a_body_that_is_no_object(ask: Ask) -> None:
+    """It is the caller's to leave out, before anything is sent."""
+    error = refuse(ask, plugin=Sending(["q", "a"]), extra_body={"user": 1})
+
+    assert isinstance(error, InvalidRequestError)
+    assert "extra_body cannot be added" in error.message
+
+
+@pytest.mark.parametrize("body", [{"weight": float("nan")}, {"when": {1, 2}}], ids=["nan", "set"])
+def test_a_body_that_is_no_json_is_the_plugins_to_mend(ask: Ask, body: Any) -> None:
+    """Where the documents and what the caller adds are JSON."""
+    service = Service()
+    with pytest.raises(PluginError, match="build_request made what is no JSON"):
+        ask(service, plugin=Sending(body))
+
+    assert service.requests == []

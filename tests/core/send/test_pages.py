@@ -100,3 +100,14 @@ def test_a_page_on_another_host_is_not_given_the_key(ask: Ask) -> None:
         ask(service)
 
     assert [request.url.host for request in service.requests] == ["rerank.test"]
+
+
+@pytest.mark.parametrize("url", ["https://[::1", "https://rerank.test:99999/p2"])
+def test_a_page_at_what_is_no_url_is_an_unreadable_reply(ask: Ask, url: str) -> None:
+    """It is the service that wrote it, so that a fallback may be asked."""
+    service = Service(page(next=url))
+
+    with pytest.raises(ResponseParseError, match="the reply points to what is no URL"):
+        ask(service)
+
+    assert len(service.requests) == 1

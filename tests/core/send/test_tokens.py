@@ -568,6 +568,14 @@ def test_an_exchange_that_is_no_generator_is_the_plugin_s_fault(
         ask(Service(), plugin=Plugin(auth=lambda *_: auth))
 
 
+def test_an_auth_that_makes_neither_is_the_plugin_s_fault(ask: Ask) -> None:
+    """And its value, a key perhaps, is not shown."""
+    with pytest.raises(PluginError, match=r"auth returned str, not an httpx\.Auth") as caught:
+        ask(Service(), plugin=Plugin(auth=lambda *_: SECRET))
+
+    assert SECRET not in str(caught.value)
+
+
 # Functions
 
 
