@@ -239,6 +239,26 @@ def test_what_may_move_a_score_is_another_question(
     assert len(model.asked) == 2
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"instruction": "x"},
+        {"extra_headers": {"x-model-version": "2"}},
+        {"drop_params": True},
+        {"max_documents": 1},
+        {"api_base": "http://other.test"},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_a_reranker_says_itself_what_it_was_made_with(options: dict[str, Any]) -> None:
+    """One that was made with something else shares no score with it; one made alike shares all."""
+    model, store = Counted(), MemoryStore()
+    for each in ({}, options, options):
+        Cached(Reranker("small", provider=model, **each), store).rerank("q", ["a", "b"])
+
+    assert len(model.asked) == (3 if "max_documents" in options else 2)
+
+
 def test_top_n_and_what_is_returned_are_no_other_question() -> None:
     """They move no score."""
     model = Counted()

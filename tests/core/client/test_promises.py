@@ -449,6 +449,34 @@ def test_an_option_of_the_provider_comes_from_the_environment_otherwise(
     assert plugin.asked[0].options == {"region": "north"}
 
 
+def test_a_reranker_says_what_can_change_its_ranking() -> None:
+    """Options, parameters, headers that are no secret, and who is asked in its stead; no key."""
+    fallback = Reranker("other", provider=Plugin(name="second"), api_key=KEY)
+    options: dict[str, Any] = {
+        "api_key": KEY,
+        "region": "north",
+        "mode": "fast",
+        "extra_body": {"user": 1},
+        "extra_headers": {"x-model-version": "2", "x-api-key": KEY},
+        "drop_params": True,
+        "split_listwise": True,
+        "max_documents": 7,
+        "fallbacks": [fallback],
+    }
+    plugin = Plugin(options={"region": ()}, extra_params={"mode": "mode"})
+
+    assert Reranker("m", provider=plugin, **options).options == {
+        "region": "north",
+        "mode": "fast",
+        "extra_body": {"user": 1},
+        "extra_headers": {"x-model-version": "2"},
+        "drop_params": True,
+        "split_listwise": True,
+        "max_documents": 7,
+        "fallbacks": ("second/other",),
+    }
+
+
 @pytest.mark.parametrize(
     ("keywords", "path", "sent"),
     [

@@ -91,11 +91,12 @@ class Reranker:
         **extra: Any,
     ) -> None:
         """Resolve the model; see the class."""
+        retries = either("max_retries", max_retries, "num_retries", num_retries)
         options = Options(
             api_key=api_key,
             api_base=api_base,
             timeout=timeout,
-            max_retries=either("max_retries", max_retries, "num_retries", num_retries),
+            max_retries=2 if retries is None else retries,
             deadline=deadline,
             extra_headers=either("extra_headers", extra_headers, "headers", headers),
             extra_body=extra_body,
@@ -150,11 +151,8 @@ class Reranker:
     @property
     def options(self) -> Mapping[str, Any]:
         """What was given that can change a ranking, never a key: for caches, for example."""
-        target = self._routes[0].target
-        names = ("extra_body", "drop_params", "split_listwise", "max_documents")
-        given = {name: getattr(target.options, name) for name in names}
-        fallbacks = tuple(route.target.name for route in self._routes[1:])
-        return {**target.provider_options, **target.params, **given, "fallbacks": fallbacks}
+        first, *others = [route.target for route in self._routes]
+        return {**first.choices, "fallbacks": tuple(target.name for target in others)}
 
     def rerank(
         self,

@@ -122,10 +122,6 @@ def _as_json(body: Any) -> Any:
         raise InvalidRequestError(f"extra_body: {error.message}") from error
 
 
-def _retries(given: int | None) -> int:
-    return 2 if given is None else given
-
-
 def brings_authentication(http_client: Any) -> bool:
     """Whether the caller's client has authentication of its own."""
     headers = getattr(http_client, "headers", {})
@@ -146,7 +142,7 @@ class Options:
     timeout: Mapping[str, float | None] = field(
         default=..., converter=to_timeout, validator=_positive
     )
-    max_retries: int = field(default=None, converter=_retries, validator=_at_least(0))
+    max_retries: int = field(default=2, validator=_at_least(0))
     deadline: float | None = field(default=None, validator=_positive)
     on_failure: Literal["raise", "passthrough"] = field(default="raise", validator=_policy)
     extra_headers: Mapping[str, str] = field(

@@ -17,6 +17,7 @@ from rerank_core._resolve.secrets import (
     Hide,
     Secret,
     clean,
+    is_secret_name,
     make_hider,
     named_secrets,
     secrets_in,
@@ -48,6 +49,15 @@ class Target:
     def name(self) -> str:
         """The model as users write it."""
         return f"{self.provider.name}/{self.model}"
+
+    @property
+    def choices(self) -> Mapping[str, Any]:
+        """What was given that can change a ranking, but for headers that are secret."""
+        names = ("extra_body", "drop_params", "split_listwise", "max_documents")
+        given = {name: getattr(self.options, name) for name in names}
+        headers = self.options.extra_headers.items()
+        given["extra_headers"] = {k: v for k, v in headers if not is_secret_name(k)}
+        return {**self.provider_options, **self.params, **given}
 
     def is_current(self) -> bool:
         """Whether plugin and environment are still what they were when this was made."""
@@ -86,10 +96,8 @@ def split_model(model: Any, custom_llm_provider: Any) -> tuple[str, str]:
     check_text(model, "model")
     if custom_llm_provider is not None:
         if not isinstance(custom_llm_provider, str):
-            message = (
-                f"custom_llm_provider must be a string, not {type(custom_llm_provider).__name__}"
-            )
-            raise ConfigurationError(message)
+            kind = type(custom_llm_provider).__name__
+            raise ConfigurationError(f"custom_llm_provider must be a string, not {kind}")
         return custom_llm_provider, model
     provider, slash, name = model.partition("/")
     if not (provider and slash and name):
