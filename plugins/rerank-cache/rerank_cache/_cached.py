@@ -40,8 +40,8 @@ class Cached:
             `provider`, `model`, `base_url` and `facts`.
         store: Where scores are kept.
         options: What the reranker was made with and that may move a score (`extra_body`,
-            parameters, `drop_params`, `fallbacks`, `split_listwise`); by default what it says
-            itself in `options`. Give `{}` where there is nothing.
+            `extra_headers`, parameters, `drop_params`, `fallbacks`, `split_listwise`); by default
+            what it says itself in `options`. Give `{}` where there is nothing.
         pointwise: Whether a score depends on query and document alone, so that it may be kept by
             itself; else whole requests are. By default only where the plugin lists the model, and
             does not call it listwise.
