@@ -14,9 +14,11 @@ from rerank_core import (
     PermissionDeniedError,
     PluginError,
     Provider,
+    RateLimitError,
     RequestTimeoutError,
     RerankError,
     ResponseParseError,
+    ServerError,
     TransportError,
 )
 from rerank_core._send.effects import Clock
@@ -101,6 +103,17 @@ def test_a_5xx_that_is_a_mistake_by_its_words_is_one(
 
     assert is_retryable(error, PROVIDER) is falls_back(error, PROVIDER) is False
     assert is_retryable(limited, PROVIDER) is falls_back(limited, PROVIDER) is True
+
+
+@pytest.mark.parametrize("kind", [RateLimitError, ServerError])
+@pytest.mark.parametrize("status", [400, 403, 424])
+def test_a_4xx_that_may_pass_by_its_words_is_tried_again(
+    kind: type[APIStatusError], status: int
+) -> None:
+    """As AWS throttles: status 400, and a name that tells."""
+    error = kind("x", response=HTTPResponse(status))
+
+    assert is_retryable(error, PROVIDER) is falls_back(error, PROVIDER) is True
 
 
 @pytest.mark.parametrize("chance", [0.0, 0.25, 0.999])

@@ -176,8 +176,8 @@ def _may_pass(error: RerankError, provider: Provider) -> bool:
         return passing
     if status in provider.final_statuses:
         return False
-    # By its words, a 5xx may be a mistake in the request.
-    failed = 500 <= status < 600 and (passing or type(error) is APIStatusError)  # noqa: PLR2004
+    # By its words, a 5xx may be a mistake in the request, and a 400 a limit of the rate.
+    failed = passing or (500 <= status < 600 and type(error) is APIStatusError)  # noqa: PLR2004
     return failed or status in _RETRIED or status in provider.retry_statuses
 
 
