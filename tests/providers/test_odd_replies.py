@@ -51,6 +51,7 @@ FINAL: list[Said] = [
     ({"error": {"status": 404, "message": "no such model"}}, NotFoundError, "no such model"),
     ({"errors": [{"code": 400, "message": "bad query"}]}, BadRequestError, "bad query"),
     ({"status_code": 422, "detail": [{"msg": "is required"}]}, BadRequestError, "is required"),
+    ({"code": "AccessDenied.Sub", "message": "not yours"}, PermissionDeniedError, "not yours"),
     ({"success": False, "message": "invalid token"}, APIStatusError, "invalid token"),
     ({"success": False, "errors": ["one thing", "another"]}, APIStatusError, "one thing"),
     ({"error": "model is loading"}, APIStatusError, "model is loading"),
@@ -65,6 +66,7 @@ MAY_PASS: list[Said] = [
     ({"code": 429, "message": "slow down", "data": None}, RateLimitError, "slow down"),
     ({"object": "error", "message": "busy", "code": 503}, ServerError, "busy"),
     ({"status": 502, "title": "Bad Gateway", "detail": "no reply"}, ServerError, "no reply"),
+    ({"code": "Throttling.BurstRate", "message": "too fast"}, RateLimitError, "too fast"),
 ]
 INTERNAL: Said = (
     {"status": 500, "title": "Internal", "detail": "no memory"},

@@ -49,9 +49,9 @@ _TYPES: Mapping[int, type[APIStatusError]] = {
 # What the words of services of many kinds have in them, where no status says it.
 _WORDS: Mapping[str, type[APIStatusError]] = {
     "auth|api_?key": errors.AuthenticationError,
-    "forbidden|permission": errors.PermissionDeniedError,
+    "access_?denied|forbidden|permission": errors.PermissionDeniedError,
     "not_?found": errors.NotFoundError,
-    "rate_?limit|resource_?exhausted|too_?many": errors.RateLimitError,
+    "rate_?limit|resource_?exhausted|throttl|too_?many": errors.RateLimitError,
     "api_?error|internal|overloaded|server_?error|unavailable": errors.ServerError,
     "bad_?request|invalid|validation": errors.BadRequestError,
 }
