@@ -27,7 +27,10 @@ _ROUTER = "https://router.huggingface.co"
 _ROUTER_HOST, _RETIRED_HOST = "router.huggingface.co", "api-inference.huggingface.co"
 _HOSTS = ("*.huggingface.co", "*.endpoints.huggingface.cloud")
 _MOST_BYTES = 2_000_000
-_CHAT = re.compile(r"/v1(/chat/completions|/embeddings)?$")
+# Of other servers and of TEI's other tasks.
+_TASKS = re.compile(
+    r"/v1(/(chat/)?completions|/responses|/messages|/embeddings)?$|/(embed(_all|_sparse)?|predict)$"
+)
 _MAX_DIGITS = 15  # what is longer is no count
 _FOR_THE_REST = 1_000  # of a body: its names, its options
 _MAX_TOKENS = {
@@ -142,5 +145,5 @@ def _to_router_url(base_url: str, model: str) -> str:
 def _to_tei_url(base_url: str) -> str:
     """Complete a base URL; there is no `/v1` on TEI, though other services' users write it."""
     parts = urlsplit(base_url)
-    bare = parts._replace(path=_CHAT.sub("", parts.path.rstrip("/")))
+    bare = parts._replace(path=_TASKS.sub("", parts.path.rstrip("/")))
     return wire.join_endpoint(urlunsplit(bare), "/rerank")

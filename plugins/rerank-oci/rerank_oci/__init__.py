@@ -23,7 +23,9 @@ from rerank_oci._config import AUTHS, CONFIG_FILE, PROFILE, SECRETS, RegionOfCon
 _BASE = "https://inference.generativeai.{region}.oci.{domain}"
 _PATH = "/20231130/actions/rerankText"
 # What follows the origin where the chat's API is meant, Oracle's own or OpenAI's.
-_OF_CHAT = re.compile(r"/(20231130/actions/(chat|v1)|openai/v1)(/chat/completions)?/*$")
+_OF_CHAT = re.compile(
+    r"/(20231130/actions/(chat|v1)|openai/v1)(/((chat/)?completions|responses|embeddings))?/*$"
+)
 _HINTS: Mapping[int | str, str] = {
     "NotAuthenticated": "the user, fingerprint and key must belong together, the clock be right",
     "NotAuthorizedOrNotFound": "a policy must allow `use generative-ai-family` in the compartment",
