@@ -170,15 +170,13 @@ def falls_back(error: RerankError, provider: Provider) -> bool:
 def _may_pass(error: RerankError, provider: Provider) -> bool:
     if not isinstance(error, APIStatusError):
         return isinstance(error, TransportError)
-    passing = isinstance(error, (RateLimitError, ServerError))
-    status = error.code or error.status_code
-    if status is None or status < 300:  # noqa: PLR2004 - good, so that only its kind says
-        return passing
+    status = error.code or error.status_code or 0
     if status in provider.final_statuses:
         return False
     # By its words, a 5xx may be a mistake in the request, and a 400 a limit of the rate.
-    failed = passing or (500 <= status < 600 and type(error) is APIStatusError)  # noqa: PLR2004
-    return failed or status in _RETRIED or status in provider.retry_statuses
+    passing = isinstance(error, (RateLimitError, ServerError))
+    failed = 500 <= status < 600 and type(error) is APIStatusError  # noqa: PLR2004
+    return passing or failed or status in _RETRIED or status in provider.retry_statuses
 
 
 def choose_wait(retry_after: float | None, attempt: int, clock: Clock) -> float:
