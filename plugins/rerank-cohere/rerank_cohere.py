@@ -65,6 +65,7 @@ def resolve_provider(model: str) -> Provider:
         retry_statuses=frozenset({409}),
         reset_headers=("x-ratelimit-reset",),
         price=Price(price, "search_units", "2026-11-22") if price else None,
+        retires="2025-04-30" if model.endswith("-v2.0") else None,
         models=("rerank-v5.0-pro", "rerank-v5.0-fast", *_PRICES),
     )
 
