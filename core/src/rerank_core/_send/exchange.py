@@ -8,7 +8,7 @@ from typing import Any
 
 from rerank_core import events
 from rerank_core._conclude.response import Page, conclude, read_reply
-from rerank_core._conclude.status import status_error
+from rerank_core._conclude.status import TYPES, status_error
 from rerank_core._prepare.requests import Part, encode, follow
 from rerank_core._resolve.secrets import Secret
 from rerank_core._send.authorizing import authorized
@@ -173,10 +173,10 @@ def _may_pass(error: RerankError, provider: Provider) -> bool:
     status = error.code or error.status_code or 0
     if status in provider.final_statuses:
         return False
-    # By its words, a 5xx may be a mistake in the request, and a 400 a limit of the rate.
-    passing = isinstance(error, (RateLimitError, ServerError))
-    failed = 500 <= status < 600 and type(error) is APIStatusError  # noqa: PLR2004
-    return passing or failed or status in _RETRIED or status in provider.retry_statuses
+    passing = isinstance(error, (RateLimitError, ServerError)) or status in _RETRIED
+    # By its words, a 5xx or a status that the provider retries may be a mistake in the request.
+    retried = 500 <= status < 600 or status in provider.retry_statuses  # noqa: PLR2004
+    return passing or (retried and type(error) in {APIStatusError, TYPES.get(status)})
 
 
 def choose_wait(retry_after: float | None, attempt: int, clock: Clock) -> float:
