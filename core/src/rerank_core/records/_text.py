@@ -29,7 +29,7 @@ _MESSAGES = (
     "reason",
     "description",
 )
-_WITHIN = ("error", "detail", "errors", "caused_by")
+_WITHIN = ("error", "detail", "errors", "caused_by", "metadata", "raw")
 _KNOWN = frozenset({"title", "details", *_MESSAGES, *_WITHIN})
 _CODES = ("type", "code", "__type", "errorCode", "error_code", "error_type", "status")
 _STATUSES = ("code", "status", "status_code", "statusCode", "error_code", "errorCode")
