@@ -153,7 +153,7 @@ def decode_json(content: bytes) -> JSON:
     if not content:
         return None
     try:
-        return orjson.loads(content)
+        return orjson.loads(content.removeprefix(b"\xef\xbb\xbf"))  # a byte order mark
     except ValueError as error:
         if rb"\ud" in content.lower():
             with contextlib.suppress(ValueError, RecursionError):

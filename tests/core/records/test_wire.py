@@ -80,6 +80,8 @@ def test_what_contains_itself_is_refused() -> None:
         (b"null", None),
         (b' {"a": [1, 2.5]}\n', {"a": [1, 2.5]}),
         ('"ü"'.encode(), "ü"),
+        ('"ü"'.encode("utf-8-sig"), "ü"),
+        (rb'"\ud83d"'.join([b"\xef\xbb\xbf[", b"]"]), ["\ud83d"]),
     ],
 )
 def test_json_is_decoded(content: bytes, value: Any) -> None:

@@ -100,7 +100,7 @@ def must_be(error: type[Exception], what: str, fits: Callable[[Any], object]) ->
 def read_json(content: bytes) -> Any:
     """The decoded JSON of an error reply, or `None` where it is none."""
     with contextlib.suppress(ValueError):
-        return orjson.loads(content)
+        return orjson.loads(content.removeprefix(b"\xef\xbb\xbf"))  # a byte order mark
     return None
 
 
