@@ -51,7 +51,6 @@ FINAL: list[Said] = [
     ({"error": {"status": 404, "message": "no such model"}}, NotFoundError, "no such model"),
     ({"errors": [{"code": 400, "message": "bad query"}]}, BadRequestError, "bad query"),
     ({"status_code": 422, "detail": [{"msg": "is required"}]}, BadRequestError, "is required"),
-    ({"code": "AccessDenied.Sub", "message": "not yours"}, PermissionDeniedError, "not yours"),
     ({"success": False, "message": "invalid token"}, APIStatusError, "invalid token"),
     ({"success": False, "errors": ["one thing", "another"]}, APIStatusError, "one thing"),
     ({"error": "model is loading"}, APIStatusError, "model is loading"),
