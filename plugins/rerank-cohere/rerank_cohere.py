@@ -37,8 +37,11 @@ _PRICES = {
     "rerank-english-v3.0": 0.002,
     "rerank-multilingual-v3.0": 0.002,
 }
-# The chat's paths on Cohere's own hosts, and a `/v1` that old examples had.
-_CHAT = re.compile(r"(/compatibility)?/v1(/chat)?$|/compatibility(/.*)?$|(?<=/v2)/chat$")
+# Other tasks' paths on Cohere's own hosts, and a `/v1` that old examples had.
+_TASKS = re.compile(
+    r"(/compatibility)?/v1(/(chat|embed))?$|/compatibility(/.*)?$|(?<=/v2)/(chat|embed)$"
+)
+_OPENAIS = re.compile(r"/((chat/)?completions|responses|messages|embeddings)$")
 
 
 @hookimpl
@@ -62,6 +65,7 @@ def resolve_provider(model: str) -> Provider:
         retry_statuses=frozenset({409}),
         reset_headers=("x-ratelimit-reset",),
         price=Price(price, "search_units", "2026-11-22") if price else None,
+        retires="2025-04-30" if model.endswith("-v2.0") else None,
         models=("rerank-v5.0-pro", "rerank-v5.0-fast", *_PRICES),
     )
 
@@ -128,9 +132,9 @@ def _read_base(base_url: str) -> tuple[str, str]:
     does the path of the API that is compatible with OpenAI's, and an endpoint for chat.
     """
     parts = urlsplit(base_url)
-    path = parts.path.rstrip("/").removesuffix("/chat/completions")
+    path = _OPENAIS.sub("", parts.path.rstrip("/"))
     if (parts.hostname or "").endswith(("cohere.com", "cohere.ai")):
-        path = _CHAT.sub("", path)
+        path = _TASKS.sub("", path)
     stated = path.removesuffix("/rerank").rpartition("/")[2]
     return parts._replace(path=path).geturl(), stated if stated in {"v1", "v2"} else ""
 

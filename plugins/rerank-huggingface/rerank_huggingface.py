@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from rerank_core import (
+    BadRequestError,
     ConfigurationError,
     HTTPRequest,
     PermissionDeniedError,
@@ -27,7 +28,11 @@ _ROUTER = "https://router.huggingface.co"
 _ROUTER_HOST, _RETIRED_HOST = "router.huggingface.co", "api-inference.huggingface.co"
 _HOSTS = ("*.huggingface.co", "*.endpoints.huggingface.cloud")
 _MOST_BYTES = 2_000_000
-_CHAT = re.compile(r"/v1(/chat/completions|/embeddings)?$")
+# Of other servers and of TEI's other tasks.
+_TASKS = re.compile(
+    r"/v1(/(chat/)?completions|/responses|/messages|/embeddings)?$|/(embed(_all|_sparse)?|predict)$"
+)
+_NO_RERANKER = "not a re-ranker"
 _MAX_DIGITS = 15  # what is longer is no count
 _FOR_THE_REST = 1_000  # of a body: its names, its options
 _MAX_TOKENS = {
@@ -61,7 +66,7 @@ def resolve_provider(model: str) -> Provider:
         score_kind="probability",  # with raw_scores=True: logit
         # The model failed, which may pass; that it is no reranker has the same status, and may not.
         retry_statuses=frozenset({424}),
-        error_types={402: PermissionDeniedError},  # not paid for
+        error_types={402: PermissionDeniedError, _NO_RERANKER: BadRequestError},  # 402: not paid
         hints={
             401: "if a key is set: TEI wants the one that it was started with, an Inference"
             " Endpoint and the router a Hub token; HF_TOKEN is sent to no other host, so give"
@@ -73,7 +78,7 @@ def resolve_provider(model: str) -> Provider:
             " truncate=True",
             422: "if the batch is too large, give max_documents=; if a text is too long,"
             " truncate=True",
-            424: "if the model is no reranker: GET /info says what is served",
+            _NO_RERANKER: "GET /info says what is served",
             429: "if the server is a TEI: each text takes one of its permits, 512 by default; give"
             " max_concurrency= or max_documents= for fewer at a time",
             503: "if the endpoint was scaled to zero, it takes minutes to start: give max_retries=",
@@ -142,5 +147,5 @@ def _to_router_url(base_url: str, model: str) -> str:
 def _to_tei_url(base_url: str) -> str:
     """Complete a base URL; there is no `/v1` on TEI, though other services' users write it."""
     parts = urlsplit(base_url)
-    bare = parts._replace(path=_CHAT.sub("", parts.path.rstrip("/")))
+    bare = parts._replace(path=_TASKS.sub("", parts.path.rstrip("/")))
     return wire.join_endpoint(urlunsplit(bare), "/rerank")

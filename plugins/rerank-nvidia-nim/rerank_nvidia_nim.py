@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from rerank_core import (
+    BadRequestError,
     ConfigurationError,
     HTTPRequest,
     InvalidRequestError,
@@ -32,6 +33,7 @@ _HOSTS = ("ai.api.nvidia.com", "integrate.api.nvidia.com")
 _GATEWAY_HOST = "inference-api.nvidia.com"
 _STATUS_HOST = "api.nvcf.nvidia.com"
 _POLL_SECONDS = 1.0
+_TOO_LONG = "maximum allowed token size"
 # Tokens of query and document together.
 _MODELS = {
     "nvidia/llama-nemotron-rerank-1b-v2": 8192,
@@ -62,13 +64,14 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         max_documents=512,  # often quoted, in no documentation
         max_tokens=_MODELS.get(_with_dots(_to_model(model))),
         score_kind="probability" if options.get("sigmoid") else "logit",
-        error_types={402: PermissionDeniedError},  # not paid for
+        # Not paid for; a pair that is too long, which some containers answer with 500.
+        error_types={402: PermissionDeniedError, _TOO_LONG: BadRequestError},
         hints={
             400: "if a pair is too long: truncate='END' cuts it",
             402: "if the trial's credits are used up: a container of your own needs none",
             404: "if the model is a container's: give its own base URL, for example"
             " api_base='http://localhost:8000'; if it is hosted: write it owner/name",
-            "maximum allowed token size": "truncate='END' cuts a pair that is too long",
+            _TOO_LONG: "truncate='END' cuts a pair that is too long",
         },
         models=tuple(_MODELS),
     )

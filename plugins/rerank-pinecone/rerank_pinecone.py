@@ -108,7 +108,7 @@ def parse_response(payload: Any, headers: Mapping[str, str]) -> RerankResponse:
 
 
 def _checked(base_url: str) -> str:
-    """The base URL, unless it is that of an index or an assistant.
+    """The base URL, of embeddings as well, unless it is that of an index or an assistant.
 
     Raises:
         ConfigurationError: Nothing is reranked there.
@@ -117,7 +117,7 @@ def _checked(base_url: str) -> str:
     if host.endswith(".pinecone.io") and not host.startswith("api"):
         message = f"{host} does not rerank: leave api_base out, or give 'https://api.pinecone.io'"
         raise ConfigurationError(message)
-    return base_url
+    return base_url.rstrip("/").removesuffix("/embed")
 
 
 def _to_documents(request: RerankRequest) -> dict[str, Any]:

@@ -5,11 +5,13 @@ https://docs.vllm.ai/en/latest/models/pooling_models/scoring/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rerank_core import HTTPRequest, Provider, RerankRequest, RerankResponse, hookimpl, wire
 
+_SIBLINGS = re.compile(r"/(score|pooling|classify)/*$")  # other tasks of the same models
 _EXTRA = (
     "max_tokens_per_query",
     "truncate_prompt_tokens",
@@ -66,7 +68,7 @@ def build_request(
 ) -> HTTPRequest:
     """Build the request; `/v1` stays where it is: only there and below `/v2` keys are checked."""
     return HTTPRequest(
-        url=wire.join_endpoint(provider.base_url or "", "/rerank"),
+        url=wire.join_endpoint(_SIBLINGS.sub("", provider.base_url or ""), "/rerank"),
         body={
             "model": request.model,
             "query": request.query,

@@ -5,10 +5,13 @@ https://inference.readthedocs.io/en/latest/models/model_abilities/rerank.html
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from rerank_core import HTTPRequest, Provider, RerankRequest, RerankResponse, hookimpl, wire
+
+_PAGE = re.compile(r"/ui(/?#.*|/*)$")  # what a browser shows
 
 
 @hookimpl
@@ -52,7 +55,7 @@ def build_request(
 ) -> HTTPRequest:
     """Build the request; over HTTP, documents do not come back unless asked for."""
     return HTTPRequest(
-        url=wire.join_endpoint(provider.base_url or "", "/v1/rerank"),
+        url=wire.join_endpoint(_PAGE.sub("", provider.base_url or ""), "/v1/rerank"),
         body={
             "model": request.model,
             "query": request.query,

@@ -67,13 +67,12 @@ def test_an_address_leads_where_the_readme_says(
     [row[:4] for row in ROWS if row[2] and row[3] and row[2].rstrip("/").endswith("/v1")],
     ids=lambda value: value.name if isinstance(value, Plugin) else "",
 )
-def test_the_whole_endpoint_of_the_chat_is_taken_for_its_base(
-    plugin: Plugin, model: str, address: str, url: str
+@pytest.mark.parametrize("task", ["chat/completions", "completions", "responses", "embeddings"])
+def test_the_whole_endpoint_of_another_task_is_taken_for_its_base(
+    plugin: Plugin, model: str, address: str, url: str, task: str
 ) -> None:
     """People copy it from an example."""
-    whole = f"{address.rstrip('/')}/chat/completions"
-
-    assert url_asked(plugin, whole, model=model) == url
+    assert url_asked(plugin, f"{address.rstrip('/')}/{task}", model=model) == url
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ MAY_PASS: list[Said] = [
     ({"code": 429, "message": "slow down", "data": None}, RateLimitError, "slow down"),
     ({"object": "error", "message": "busy", "code": 503}, ServerError, "busy"),
     ({"status": 502, "title": "Bad Gateway", "detail": "no reply"}, ServerError, "no reply"),
+    ({"code": "Throttling.BurstRate", "message": "too fast"}, RateLimitError, "too fast"),
 ]
 INTERNAL: Said = (
     {"status": 500, "title": "Internal", "detail": "no memory"},

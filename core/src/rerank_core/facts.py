@@ -115,7 +115,7 @@ class Provider:
         listwise: Whether a document's score depends on the others, so that a split changes it.
         error_types: Statuses, codes in the body of an error, or phrases of its message (lower
             case, with a space), that mean another error than usual. A mistake of the caller's is
-            not retried, although its status be a 5xx.
+            not retried, whatever its status but 408, 425 and 429; what may pass is, also a 4xx.
         retry_statuses: Statuses that are worth a retry beyond 408, 425, 429 and 5xx.
         final_statuses: Statuses that no retry mends although they are 5xx.
         retry_after_pattern: A regular expression whose first group is the seconds to wait, where

@@ -28,7 +28,7 @@ from attrs import field, frozen
 
 from rerank_core import errors
 from rerank_core.records import HTTPResponse
-from rerank_core.records._text import find_message, read_json, shorten
+from rerank_core.records._text import find_message, message_in, read_json, shorten
 from rerank_core.wire import decode_json
 
 __all__ = [
@@ -136,13 +136,13 @@ def read_token(reply: httpx.Response, *, given: str = "", end: str = "") -> Toke
         TransportError: It fails in a way that may pass.
         ResponseParseError: There is no token in the reply.
     """
-    if not reply.is_success:
-        raise _refusal(reply, given)
-    if (token := _find_token(reply, end)) is not None:
+    if reply.is_success and (token := _find_token(reply, end)) is not None:
         return token
-    raise errors.ResponseParseError(
-        f"{reply.request.url.host} answered with no token that can be used"
-    )
+    is_object = isinstance(read_json(reply.content), dict)  # unnamed: it may hold a token
+    if not reply.is_success or (is_object and message_in(read_json(reply.content))):
+        raise _refusal(reply, given)
+    message = f"{reply.request.url.host} answered with no token that can be used"
+    raise errors.ResponseParseError(message)
 
 
 # Apart, and not chained: what a traceback shows of it may be a token.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from operator import itemgetter
@@ -39,7 +40,8 @@ _NO_META = Meta()
 _NUMBERS = {int, float}
 _NEVER_NAN = {str, int, bool, type(None)}
 # Last segments of a path by which servers call a rerank endpoint: none of them is completed.
-_ENDPOINTS = frozenset({"rerank", "reranking", "reranks", "ranking"})
+_ENDPOINTS = frozenset({"rerank", "reranking", "rerankings", "reranks", "ranking"})
+_TASKS = re.compile(r"/((chat/)?completions|responses|messages|[a-z]*embeddings)$")  # others
 
 
 @functools.lru_cache(256)
@@ -51,7 +53,7 @@ def join_endpoint(base_url: str, path: str) -> str:
     stays; trailing slashes go.
     """
     parts = urlsplit(base_url)
-    base = parts.path.rstrip("/").removesuffix("/chat/completions").removesuffix("/embeddings")
+    base = _TASKS.sub("", parts.path.rstrip("/"))
     steps = path.strip("/").split("/")
     last = base.rpartition("/")[2]
     if last in _ENDPOINTS and steps[-1] in _ENDPOINTS:
@@ -151,7 +153,7 @@ def decode_json(content: bytes) -> JSON:
     if not content:
         return None
     try:
-        return orjson.loads(content)
+        return orjson.loads(content.removeprefix(b"\xef\xbb\xbf"))  # a byte order mark
     except ValueError as error:
         if rb"\ud" in content.lower():
             with contextlib.suppress(ValueError, RecursionError):
@@ -225,10 +227,10 @@ def read_meta(payload: JSON) -> Meta:
         version if isinstance(version, str) else None,
         BilledUnits(
             _first((billed, usage), "search_units", "rerank_units"),
-            total if total is not None else _first((billed,), "input_tokens"),
+            total if total is not None else _first((billed,), "input_tokens", "text_tokens"),
         ),
         Tokens(
-            _first(places, "input_tokens", "prompt_tokens", "total_tokens"),
+            _first(places, "input_tokens", "prompt_tokens", "text_tokens", "total_tokens"),
             _first(places, "output_tokens", "completion_tokens"),
         ),
     )

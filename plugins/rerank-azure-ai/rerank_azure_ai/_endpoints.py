@@ -14,10 +14,11 @@ _RESOURCE = re.compile(
 # What people copy from the portal besides: the resource itself, its chat APIs, their project.
 _NOT_COHERES = re.compile(
     r"(^|/models|(^|/api/projects/[^/]+)/openai(/v1|/deployments/[^/]+)?|/api/projects/[^/]+"
-    r"|/anthropic(/v1)?)(/chat/completions|/completions|/embeddings|/responses|/messages)?$"
+    r"|/anthropic(/v1)?|/providers/cohere/v[12]/(chat|embed))"
+    r"(/((chat/)?completions|responses|messages|embeddings))?$"
 )
-# The same of an endpoint of one model.
-_CHAT = re.compile(r"(/v1)?/chat/completions$|(/v1)?/embeddings$")
+# The same of an endpoint of one model, and of a gateway.
+_TASKS = re.compile(r"/((chat/)?completions|responses|messages|embeddings)$")
 _MODEL = re.compile(r"\.(models|inference)\.ai\.azure\.com$")
 # The chat's; Cohere's API has none there and answers 400 to one.
 _API_VERSION = re.compile(r"(^|&)api-version=[^&]*")
@@ -41,9 +42,10 @@ def find_api(base_url: str) -> SplitResult:
         if _NOT_COHERES.search(path):
             path = "/providers/cohere"
         base = base._replace(query=_API_VERSION.sub("", base.query))
-    elif _MODEL.search(base.hostname or ""):
-        path = _CHAT.sub("", path)
-    path = path.removesuffix("/chat/completions")
+    elif _TASKS.search(path):
+        path = _TASKS.sub("", path)
+        if _MODEL.search(base.hostname or ""):
+            path = path.removesuffix("/v1")
     if path.endswith("/providers/cohere"):
         path += "/v2"
     return base._replace(path=path)

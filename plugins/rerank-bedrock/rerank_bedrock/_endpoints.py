@@ -46,7 +46,9 @@ _REGION_OF_HOST = re.compile(
 )
 # The paths of the chat on these hosts, in the ways of OpenAI and Anthropic.
 _CHAT = re.compile(
-    r"(//[^/?#]+)(/openai(/v1)?|/v1|/anthropic(/v1)?)(/chat/completions|/responses)?/*$"
+    r"(//[^/?#]+)((/openai(/v1)?|/v1|/anthropic(/v1)?)"
+    r"(/((chat/)?completions|responses|messages|embeddings))?"
+    r"|/model/[^/?#]+/(converse|converse-stream|invoke-with-response-stream))/*$"
 )
 _ROUTE_OF_PATH = re.compile(rf"\w+://[^/?#]+[^?#]*/({'|'.join(SERVICES)})/*([?#]|$)")
 

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rerank_core import APIStatusError, AuthenticationError
+from rerank_core import APIStatusError, AuthenticationError, RateLimitError
 
-# 403 all of them: these are about who asks, not about what they may.
-SIGNATURE_ERRORS: Mapping[int | str, type[APIStatusError]] = dict.fromkeys(
-    (
-        "ExpiredTokenException",
-        "IncompleteSignatureException",
-        "InvalidSignatureException",
-        "MissingAuthenticationTokenException",
-        "UnrecognizedClientException",
+SIGNATURE_ERRORS: Mapping[int | str, type[APIStatusError]] = {
+    # 403 all of them: these are about who asks, not about what they may.
+    **dict.fromkeys(
+        (
+            "ExpiredTokenException",
+            "IncompleteSignature",
+            "IncompleteSignatureException",
+            "InvalidSignatureException",
+            "MissingAuthenticationTokenException",
+            "UnrecognizedClientException",
+        ),
+        AuthenticationError,
     ),
-    AuthenticationError,
-)
+    # Of all services at once, with status 400; of one operation, with 429.
+    "ThrottlingException": RateLimitError,
+}
 SIGNATURE_HINTS: Mapping[int | str, str] = {
     "ExpiredTokenException": "get new temporary credentials",
     "InvalidSignatureException": "a wrong secret key, region or clock",

@@ -487,3 +487,10 @@ def test_an_empty_key_is_for_deployments_of_one_s_own() -> None:
     assert "authorization" not in service.requests[0].headers
     with pytest.raises(MissingAPIKeyError):
         ask(service, options={"api_key": ""})
+
+
+@pytest.mark.filterwarnings("ignore:.*was switched off:FutureWarning")
+@pytest.mark.parametrize("model", ["rerank-english-v2.0", "rerank-multilingual-v2.0"])
+def test_the_models_before_v3_are_gone(model: str) -> None:
+    """Which much code still names."""
+    assert facts(f"cohere/{model}").retires == "2025-04-30"

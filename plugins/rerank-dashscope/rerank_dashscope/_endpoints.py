@@ -22,9 +22,10 @@ _ENDINGS = {
 }
 # The chat's own paths, often copied, have no rerank behind them: they say no more than the host.
 _CHAT = re.compile(
-    r"/compatible-mode(/v1(/(?!reranks$).*)?)?$|/apps/anthropic(/.*)?$"
+    r"(/api/v2/apps/protocols)?/compatible-mode(/v1(/(?!reranks$).*)?)?$|/apps/anthropic(/.*)?$"
     r"|/api/v1/services/(?!rerank/).*$"
 )
+_TASKS = re.compile(r"/((chat/)?completions|responses|messages|embeddings)$")
 BEIJING = "https://dashscope.aliyuncs.com"
 _ELSEWHERE = "https://dashscope-intl.aliyuncs.com"
 _HOSTS = {
@@ -55,7 +56,7 @@ def find_base(provider: Provider, options: Mapping[str, Any]) -> tuple[str, bool
 def without_chat(base_url: str) -> str:
     """The base URL, without the path of another API than the two."""
     parts = urlsplit(base_url)
-    path = _CHAT.sub("", parts.path.rstrip("/")).removesuffix("/chat/completions")
+    path = _TASKS.sub("", _CHAT.sub("", parts.path.rstrip("/")))
     return urlunsplit(parts._replace(path=path))
 
 

@@ -11,6 +11,7 @@ from attrs import evolve
 import rerank_huggingface
 from failures import Failure, failing
 from rerank_core import (
+    BadRequestError,
     ConfigurationError,
     MissingAPIKeyError,
     ResponseParseError,
@@ -324,8 +325,9 @@ ERRORS = [
         424,
         tei_error("model is not a re-ranker model", "Backend"),
         ("not a re-ranker model", "GET /info"),
-        retried=True,
+        kind=BadRequestError,
     ),
+    Failure(424, tei_error("CUDA ran out of memory", "Backend"), "memory", retried=True),
     Failure(
         429,
         tei_error("Model is overloaded", "Overloaded"),

@@ -12,6 +12,7 @@ from attrs import evolve
 import rerank_nvidia_nim
 from failures import Failure, failing
 from rerank_core import (
+    BadRequestError,
     BilledUnits,
     InvalidRequestError,
     Meta,
@@ -365,6 +366,13 @@ ERRORS = [
     ),
     Failure(429, {"status": 429, "title": "Too Many Requests"}, "status 429: Too Many Requests"),
     Failure(500, {"error": {"message": "oops"}}, "oops"),
+    Failure(
+        500,
+        {"error": "Input length 16384 exceeds maximum allowed token size 8192"},
+        "truncate='END'",
+        kind=BadRequestError,
+        retried=False,
+    ),
     Failure(503, {"reason": "warming up"}, "warming up"),
 ]
 test_errors_of_every_form_are_read = failing(ask, f"nvidia_nim/{MODEL}", ERRORS)

@@ -95,9 +95,9 @@ DIFFERENCES: tuple[Difference, ...] = (
 )
 
 
-def error(code: int, message: str = "its words") -> dict[str, Any]:
+def error(code: int, message: str = "its words", metadata: Any = None) -> dict[str, Any]:
     """An error as OpenRouter writes it."""
-    return {"error": {"code": code, "message": message, "metadata": None}, "user_id": "u"}
+    return {"error": {"code": code, "message": message, "metadata": metadata}, "user_id": "u"}
 
 
 WORDS = ("its words",)
@@ -109,6 +109,11 @@ ERRORS = [
     Failure(413, error(413), WORDS),
     Failure(429, error(429), WORDS),
     Failure(502, error(502), WORDS),
+    Failure(
+        502,
+        error(502, "Provider returned error", {"raw": "no such field", "provider_name": "Cohere"}),
+        ("Provider returned error", "no such field"),
+    ),
     Failure(524, error(524), WORDS),
     Failure(529, error(529), WORDS),
 ]

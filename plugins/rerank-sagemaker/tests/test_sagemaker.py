@@ -21,6 +21,7 @@ from rerank_core import (
     ConfigurationError,
     Meta,
     MissingAPIKeyError,
+    RateLimitError,
     ResponseParseError,
 )
 from rerank_core.testing import CANARY, Case, Check, Example, conformance
@@ -375,6 +376,14 @@ ERRORS = [
     ),
     Failure(
         424, FAILED, ("what is wrong", "container="), headers={"x-amzn-errortype": "ModelError"}
+    ),
+    Failure(
+        400,
+        FAILED,
+        "what is wrong",
+        kind=RateLimitError,
+        retried=True,
+        headers={"x-amzn-errortype": "ThrottlingException"},
     ),
     Failure(429, FAILED, "what is wrong", headers={"x-amzn-errortype": "ThrottlingException"}),
     Failure(503, FAILED, "what is wrong", headers={"x-amzn-errortype": "ServiceUnavailable"}),

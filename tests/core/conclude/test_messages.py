@@ -136,6 +136,13 @@ def test_the_text_of_an_error_is_cut(body: Any) -> None:
     assert len(message_of(body)) == 500
 
 
+def test_a_byte_order_mark_hides_no_message() -> None:
+    """Some gateways put one before JSON."""
+    content = b'\xef\xbb\xbf{"error": {"message": "no room"}}'
+
+    assert find_message(read_json(content), content) == "no room"
+
+
 def test_a_body_in_no_encoding_is_still_shown() -> None:
     """What is not UTF-8 is replaced."""
     assert find_message(None, b"bad \xff gateway") == "bad \ufffd gateway"

@@ -80,6 +80,8 @@ def test_what_contains_itself_is_refused() -> None:
         (b"null", None),
         (b' {"a": [1, 2.5]}\n', {"a": [1, 2.5]}),
         ('"ü"'.encode(), "ü"),
+        ('"ü"'.encode("utf-8-sig"), "ü"),
+        (rb'"\ud83d"'.join([b"\xef\xbb\xbf[", b"]"]), ["\ud83d"]),
     ],
 )
 def test_json_is_decoded(content: bytes, value: Any) -> None:
@@ -123,6 +125,12 @@ def test_what_is_not_json_is_refused(content: bytes) -> None:
         ("http://user:pw@h:8080", "/rerank", "http://user:pw@h:8080/rerank"),
         ("http://[::1]:80/v1", "/v1/rerank", "http://[::1]:80/v1/rerank"),
         ("https://h/a%2Fb", "/rerank", "https://h/a%2Fb/rerank"),
+        ("https://h/v1/rerankings", "/v1/rerank", "https://h/v1/rerankings"),
+        *(
+            (f"https://h/v1/{task}", "/v1/rerank", "https://h/v1/rerank")
+            for task in ("chat/completions", "completions", "responses", "messages/", "embeddings")
+        ),
+        ("https://h/v1/multimodalembeddings", "/v1/rerank", "https://h/v1/rerank"),
     ],
 )
 def test_a_base_url_is_completed_to_the_endpoint(base: str, path: str, joined: str) -> None:
@@ -286,6 +294,13 @@ def test_meta_is_read_in_coheres_shape_and_in_openais() -> None:
     assert other.api_version is None
     assert (other.billed_units.search_units, other.billed_units.total_tokens) == (None, 9)
     assert (other.tokens.input_tokens, other.tokens.output_tokens) == (8, 1)
+
+
+def test_tokens_of_text_are_what_went_in() -> None:
+    """What Cohere may bill beside images."""
+    meta = read_meta({"meta": {"billed_units": {"text_tokens": 118}}})
+
+    assert (meta.billed_units.total_tokens, meta.tokens.input_tokens) == (118, 118)
 
 
 @pytest.mark.parametrize(

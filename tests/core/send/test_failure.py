@@ -130,6 +130,29 @@ def test_a_provider_may_know_better(
     assert len(waits) == attempts - 1
 
 
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [
+        ("invalid_api_key", AuthenticationError),
+        ("AccessDenied.Sub", PermissionDeniedError),
+        ("model_not_found", NotFoundError),
+        ("Throttling.BurstRate", RateLimitError),
+        ("overloaded_error", ServerError),
+        ("InvalidParameter", BadRequestError),
+        ("moved", APIStatusError),
+    ],
+)
+def test_an_error_inside_a_200_is_typed_by_its_word(
+    ask: Ask, word: str, kind: type[APIStatusError]
+) -> None:
+    """Where it names no status."""
+    body = {"code": word, "message": "the reason"}
+    with pytest.raises(APIStatusError, match="the reason") as caught:
+        ask(Service(httpx.Response(200, json=body)), max_retries=0)
+
+    assert type(caught.value) is kind
+
+
 def test_a_provider_may_state_final_statuses_and_hints(ask: Ask, waits: list[float]) -> None:
     """A 5xx that no retry mends, with what a person should try."""
     service = Service(failed(503))

@@ -14,9 +14,11 @@ from rerank_core import (
     PermissionDeniedError,
     PluginError,
     Provider,
+    RateLimitError,
     RequestTimeoutError,
     RerankError,
     ResponseParseError,
+    ServerError,
     TransportError,
 )
 from rerank_core._send.effects import Clock
@@ -31,7 +33,9 @@ from rerank_core._send.exchange import (
 )
 
 NOW = 1_793_534_400.0  # Sun, 01 Nov 2026 12:00:00 GMT
-PROVIDER = Provider(name="test", retry_statuses=frozenset({409}), final_statuses=frozenset({501}))
+PROVIDER = Provider(
+    name="test", retry_statuses=frozenset({409, 422}), final_statuses=frozenset({501})
+)
 
 
 def clock(chance: float) -> Clock:
@@ -55,6 +59,7 @@ def status_error(status: int, **headers: str) -> APIStatusError:
         (PluginError("x"), False, False),
         (RerankError("x"), False, False),
         (APIStatusError("without a reply"), False, False),
+        (BadRequestError("x", response=HTTPResponse(422)), True, True),
         *((status_error(status), True, True) for status in (408, 409, 425, 429, 500, 503, 599)),
         *((status_error(status), False, False) for status in (200, 302, 400, 401, 403, 404, 501)),
         (status_error(429, x_should_retry="false"), False, True),
@@ -91,16 +96,25 @@ def test_a_mistake_never_falls_back(kind: type[APIStatusError], status: int) -> 
 @pytest.mark.parametrize(
     "kind", [BadRequestError, AuthenticationError, PermissionDeniedError, NotFoundError]
 )
-@pytest.mark.parametrize("status", [500, 503])
-def test_a_5xx_that_is_a_mistake_by_its_words_is_one(
-    kind: type[APIStatusError], status: int
-) -> None:
+@pytest.mark.parametrize("status", [409, 500, 503])
+def test_what_is_a_mistake_by_its_words_is_one(kind: type[APIStatusError], status: int) -> None:
     """Of which `error_types` tell; what is always worth another attempt still is."""
     error = kind("x", response=HTTPResponse(status))
     limited = kind("x", response=HTTPResponse(429))
 
     assert is_retryable(error, PROVIDER) is falls_back(error, PROVIDER) is False
     assert is_retryable(limited, PROVIDER) is falls_back(limited, PROVIDER) is True
+
+
+@pytest.mark.parametrize("kind", [RateLimitError, ServerError])
+@pytest.mark.parametrize("status", [400, 403, 424])
+def test_a_4xx_that_may_pass_by_its_words_is_tried_again(
+    kind: type[APIStatusError], status: int
+) -> None:
+    """As AWS throttles: status 400, and a name that tells."""
+    error = kind("x", response=HTTPResponse(status))
+
+    assert is_retryable(error, PROVIDER) is falls_back(error, PROVIDER) is True
 
 
 @pytest.mark.parametrize("chance", [0.0, 0.25, 0.999])

@@ -489,7 +489,13 @@ def test_core_tries_again_after_a_function_that_could_not_reach_its_service(
         (httpx.Response(400, text="no a-grant-type"), AuthenticationError, "400: no a-grant-type"),
         (httpx.Response(404, text="<html>no</html>"), AuthenticationError, "404: <html>no"),
         (httpx.Response(302, headers={"location": "x"}), AuthenticationError, "status 302"),
+        (
+            httpx.Response(200, json={"errorCode": "X1", "errorMessage": "no such key"}),
+            AuthenticationError,
+            "tokens.test gave no token: status 200: no such key",
+        ),
         (httpx.Response(200, text="hello"), ResponseParseError, "no token that can be used"),
+        (httpx.Response(200, json="hello"), ResponseParseError, "no token that can be used"),
         (httpx.Response(200), ResponseParseError, "no token that can be used"),
         (httpx.Response(200, json=["x"]), ResponseParseError, "no token that can be used"),
         (httpx.Response(200, json={"expires_in": 9}), ResponseParseError, "no token that"),

@@ -36,7 +36,7 @@ _KEPT_BYTES = 2**16  # of a reply that is kept in an error
 _UNIX_TIME_FROM = 1_000_000_000
 _MAX_SECONDS = 4e9  # of 126 years; clocks count to it, as Unix time it is long to come
 
-_TYPES: Mapping[int, type[APIStatusError]] = {
+TYPES: Mapping[int, type[APIStatusError]] = {
     400: errors.BadRequestError,
     401: errors.AuthenticationError,
     403: errors.PermissionDeniedError,
@@ -49,9 +49,9 @@ _TYPES: Mapping[int, type[APIStatusError]] = {
 # What the words of services of many kinds have in them, where no status says it.
 _WORDS: Mapping[str, type[APIStatusError]] = {
     "auth|api_?key": errors.AuthenticationError,
-    "forbidden|permission": errors.PermissionDeniedError,
+    "access_?denied|forbidden|permission": errors.PermissionDeniedError,
     "not_?found": errors.NotFoundError,
-    "rate_?limit|resource_?exhausted|too_?many": errors.RateLimitError,
+    "rate_?limit|resource_?exhausted|throttl|too_?many": errors.RateLimitError,
     "api_?error|internal|overloaded|server_?error|unavailable": errors.ServerError,
     "bad_?request|invalid|validation": errors.BadRequestError,
 }
@@ -151,7 +151,7 @@ def _make_error(
         named = (_WORDS[part] for word in words for part in _WORDS if re.search(part, word.lower()))
         usual = next(named, APIStatusError)
     else:
-        usual = _TYPES.get(code, APIStatusError)
+        usual = TYPES.get(code, APIStatusError)
         words.append(code)
     message = f"{what}: {hide(said, _SAID_CHARS)}".removesuffix(": ")
     if hint := _first(facts.hints, words, said):

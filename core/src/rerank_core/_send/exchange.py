@@ -8,7 +8,7 @@ from typing import Any
 
 from rerank_core import events
 from rerank_core._conclude.response import Page, conclude, read_reply
-from rerank_core._conclude.status import status_error
+from rerank_core._conclude.status import TYPES, status_error
 from rerank_core._prepare.requests import Part, encode, follow
 from rerank_core._resolve.secrets import Secret
 from rerank_core._send.authorizing import authorized
@@ -170,15 +170,13 @@ def falls_back(error: RerankError, provider: Provider) -> bool:
 def _may_pass(error: RerankError, provider: Provider) -> bool:
     if not isinstance(error, APIStatusError):
         return isinstance(error, TransportError)
-    passing = isinstance(error, (RateLimitError, ServerError))
-    status = error.code or error.status_code
-    if status is None or status < 300:  # noqa: PLR2004 - good, so that only its kind says
-        return passing
+    status = error.code or error.status_code or 0
     if status in provider.final_statuses:
         return False
-    # By its words, a 5xx may be a mistake in the request.
-    failed = 500 <= status < 600 and (passing or type(error) is APIStatusError)  # noqa: PLR2004
-    return failed or status in _RETRIED or status in provider.retry_statuses
+    passing = isinstance(error, (RateLimitError, ServerError)) or status in _RETRIED
+    # By its words, a 5xx or a status that the provider retries may be a mistake in the request.
+    retried = 500 <= status < 600 or status in provider.retry_statuses  # noqa: PLR2004
+    return passing or (retried and type(error) in {APIStatusError, TYPES.get(status)})
 
 
 def choose_wait(retry_after: float | None, attempt: int, clock: Clock) -> float:

@@ -29,7 +29,7 @@ _MESSAGES = (
     "reason",
     "description",
 )
-_WITHIN = ("error", "detail", "errors", "caused_by")
+_WITHIN = ("error", "detail", "errors", "caused_by", "metadata", "raw")
 _KNOWN = frozenset({"title", "details", *_MESSAGES, *_WITHIN})
 _CODES = ("type", "code", "__type", "errorCode", "error_code", "error_type", "status")
 _STATUSES = ("code", "status", "status_code", "statusCode", "error_code", "errorCode")
@@ -100,7 +100,7 @@ def must_be(error: type[Exception], what: str, fits: Callable[[Any], object]) ->
 def read_json(content: bytes) -> Any:
     """The decoded JSON of an error reply, or `None` where it is none."""
     with contextlib.suppress(ValueError):
-        return orjson.loads(content)
+        return orjson.loads(content.removeprefix(b"\xef\xbb\xbf"))  # a byte order mark
     return None
 
 
