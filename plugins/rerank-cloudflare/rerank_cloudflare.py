@@ -22,7 +22,6 @@ from rerank_core import (
 
 _ROOT = "https://api.cloudflare.com/client/v4"
 _LOGIT = "@cf/baai/bge-reranker-base"
-_TASKS = re.compile(r"/((chat/)?completions|responses|messages|embeddings)$")
 # An AI gateway: its address, that of its chat, or that of Workers AI's.
 _GATEWAY = re.compile(r"(/v1/[^/]+/[^/]+)(/compat|/workers-ai(/v1)?)?")
 
@@ -83,7 +82,7 @@ def parse_response(payload: Any, headers: Mapping[str, str]) -> RerankResponse:
 def _to_url(base_url: str, request: RerankRequest) -> str:
     """Complete a base URL: of the API, an account, the run or chat API, or an AI gateway."""
     parts = urlsplit(base_url)
-    path = _TASKS.sub("", parts.path.rstrip("/"))
+    path = wire.OTHER_TASKS.sub("", parts.path.rstrip("/"))
     if parts.hostname == "gateway.ai.cloudflare.com" and (gateway := _GATEWAY.fullmatch(path)):
         path = f"{gateway[1]}/workers-ai"
     elif parts.hostname == "api.cloudflare.com":

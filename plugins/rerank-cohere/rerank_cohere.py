@@ -41,7 +41,6 @@ _PRICES = {
 _TASKS = re.compile(
     r"(/compatibility)?/v1(/(chat|embed))?$|/compatibility(/.*)?$|(?<=/v2)/(chat|embed)$"
 )
-_OPENAIS = re.compile(r"/((chat/)?completions|responses|messages|embeddings)$")
 
 
 @hookimpl
@@ -132,7 +131,7 @@ def _read_base(base_url: str) -> tuple[str, str]:
     does the path of the API that is compatible with OpenAI's, and an endpoint for chat.
     """
     parts = urlsplit(base_url)
-    path = _OPENAIS.sub("", parts.path.rstrip("/"))
+    path = wire.OTHER_TASKS.sub("", parts.path.rstrip("/"))
     if (parts.hostname or "").endswith(("cohere.com", "cohere.ai")):
         path = _TASKS.sub("", path)
     stated = path.removesuffix("/rerank").rpartition("/")[2]

@@ -29,7 +29,6 @@ _PRICES = {
     "Qwen/Qwen3-Reranker-8B": 0.050,
     "nvidia/Nemotron-3.5-Rerank-8B-BF16": 0.050,
 }
-_TASKS = re.compile(r"/((chat/)?completions|responses|messages|embeddings)$")
 
 
 @hookimpl
@@ -113,7 +112,7 @@ def _read_cost(stated: Any) -> float | None:
 def _to_url(base_url: str, model: str) -> str:
     """Complete a base URL, which may be the one of the chat API, or whole for a deployment."""
     parts = urlsplit(base_url)
-    path = _TASKS.sub("", parts.path.rstrip("/"))
+    path = wire.OTHER_TASKS.sub("", parts.path.rstrip("/"))
     if "/inference/" not in path:
         if chat := re.fullmatch(r"(.*?)/(?:openai|(anthropic))(?:/.*)?", path):
             path = chat[1] + ("/v1" if chat[2] else "") + "/inference"

@@ -74,7 +74,7 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         max_documents=32 if container == "tei" else None,  # TEI's default
         max_request_bytes=1_900_000 if container == "tei" else 24_900_000,  # of 2 and 25 MB in all
         score_kind=kind,
-        error_types=aws.SIGNATURE_ERRORS,
+        error_types=aws.ERROR_TYPES,
         hints={
             **aws.SIGNATURE_HINTS,
             "AccessDeniedException": "the caller needs sagemaker:InvokeEndpoint on the endpoint",

@@ -20,6 +20,7 @@ from rerank_core.records._text import kind_of, shorten
 from rerank_core.records.results import Fresh
 
 __all__ = [
+    "OTHER_TASKS",
     "add_extra",
     "decode_json",
     "encode_json",
@@ -36,24 +37,23 @@ __all__ = [
     "shorten",
 ]
 
-_NO_META = Meta()
 _NUMBERS = {int, float}
 _NEVER_NAN = {str, int, bool, type(None)}
 # Last segments of a path by which servers call a rerank endpoint: none of them is completed.
 _ENDPOINTS = frozenset({"rerank", "reranking", "rerankings", "reranks", "ranking"})
-_TASKS = re.compile(r"/((chat/)?completions|responses|messages|[a-z]*embeddings)$")  # others
+OTHER_TASKS = re.compile(r"/((chat/)?completions|responses|messages|[a-z]*embeddings)$")
+"""The end of the path of a chat or of embeddings, which users copy for a base URL."""
 
 
 @functools.lru_cache(256)
 def join_endpoint(base_url: str, path: str) -> str:
     """Complete a base URL to an endpoint as `/v1/rerank`, however much of it the URL has already.
 
-    Users copy bases with and without `/v1`, and whole endpoints, of a chat, too. A base that ends
-    in the name of another rerank endpoint (`/v1/reranking`) is taken as it stands. A query string
-    stays; trailing slashes go.
+    Users copy bases with and without `/v1`, and whole endpoints, of a chat, too; that of another
+    kind of reranking (`/v1/reranks`) is taken as it stands. A query string stays.
     """
     parts = urlsplit(base_url)
-    base = _TASKS.sub("", parts.path.rstrip("/"))
+    base = OTHER_TASKS.sub("", parts.path.rstrip("/"))
     steps = path.strip("/").split("/")
     last = base.rpartition("/")[2]
     if last in _ENDPOINTS and steps[-1] in _ENDPOINTS:
@@ -145,20 +145,20 @@ def _to_plain(value: object) -> JSON:
 def decode_json(content: bytes) -> JSON:
     """Decode JSON; an empty body is `None`.
 
-    Half of a surrogate pair, which a gateway leaves that cut a text within an emoji, is taken.
+    Taken are a byte order mark, a number that no float holds, and half of a surrogate pair, which
+    a gateway leaves that cut a text within an emoji.
 
     Raises:
-        ResponseParseError: It is not JSON. NaN and infinities are not.
+        ResponseParseError: It is not JSON; nor is one with NaN or an infinity.
     """
     if not content:
         return None
     try:
-        return orjson.loads(content.removeprefix(b"\xef\xbb\xbf"))  # a byte order mark
+        return orjson.loads(content)
     except ValueError as error:
-        if rb"\ud" in content.lower():
-            with contextlib.suppress(ValueError, RecursionError):
-                return json.loads(content, parse_constant=int)  # no integer is called NaN
-        # Core says how the reply begins, once no secret is left in it.
+        with contextlib.suppress(ValueError, RecursionError):
+            # No integer is called NaN.
+            return json.loads(content.decode("utf-8-sig"), parse_constant=int)
         raise ResponseParseError(f"the reply is not JSON ({error})") from error
 
 
@@ -218,7 +218,7 @@ def read_meta(payload: JSON) -> Meta:
     meta, usage = _mapping(payload, "meta"), _mapping(payload, "usage")
     usage = usage or _mapping(meta, "usage")
     if not (meta or usage):
-        return _NO_META
+        return Meta()
     billed, tokens = _mapping(meta, "billed_units"), _mapping(meta, "tokens")
     version = _mapping(meta, "api_version").get("version")
     places = (tokens, usage, billed)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from rerank_core import wire
+
 _RESOURCE = re.compile(
     r"https?://[^/?#]*\.(services\.ai|cognitiveservices|openai)\.azure\.(com|us|cn)"
     r"(:\d*)?([/?#]|$)"
@@ -17,8 +19,6 @@ _NOT_COHERES = re.compile(
     r"|/anthropic(/v1)?|/providers/cohere/v[12]/(chat|embed))"
     r"(/((chat/)?completions|responses|messages|embeddings))?$"
 )
-# The same of an endpoint of one model, and of a gateway.
-_TASKS = re.compile(r"/((chat/)?completions|responses|messages|embeddings)$")
 _MODEL = re.compile(r"\.(models|inference)\.ai\.azure\.com$")
 # The chat's; Cohere's API has none there and answers 400 to one.
 _API_VERSION = re.compile(r"(^|&)api-version=[^&]*")
@@ -42,8 +42,8 @@ def find_api(base_url: str) -> SplitResult:
         if _NOT_COHERES.search(path):
             path = "/providers/cohere"
         base = base._replace(query=_API_VERSION.sub("", base.query))
-    elif _TASKS.search(path):
-        path = _TASKS.sub("", path)
+    elif wire.OTHER_TASKS.search(path):
+        path = wire.OTHER_TASKS.sub("", path)
         if _MODEL.search(base.hostname or ""):
             path = path.removesuffix("/v1")
     if path.endswith("/providers/cohere"):

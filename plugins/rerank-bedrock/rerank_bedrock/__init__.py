@@ -32,7 +32,7 @@ from rerank_bedrock._endpoints import (
     route_of,
     split_route,
 )
-from rerank_bedrock._errors import HINTS, SIGNATURE_ERRORS
+from rerank_bedrock._errors import ERROR_TYPES, HINTS
 from rerank_core import (
     BilledUnits,
     ConfigurationError,
@@ -105,7 +105,7 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         max_query_chars=None if settled == "invoke" else 32_000,
         max_tokens=4096 if is_cohere else None,
         score_kind="probability",
-        error_types=SIGNATURE_ERRORS,
+        error_types=ERROR_TYPES,
         hints=HINTS,
         price=None if usd is None else Price(usd, "search_units", "2026-11-22"),
         models=tuple(_PRICES),

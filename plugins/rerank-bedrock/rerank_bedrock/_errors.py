@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from rerank_core import APIStatusError, AuthenticationError, RateLimitError
 
-SIGNATURE_ERRORS: Mapping[int | str, type[APIStatusError]] = {
+ERROR_TYPES: Mapping[int | str, type[APIStatusError]] = {
     # 403 all of them: these are about who asks, not about what they may.
     **dict.fromkeys(
         (

@@ -21,7 +21,7 @@ from rerank_bedrock._endpoints import (
     region_by_host,
     region_of,
 )
-from rerank_bedrock._errors import SIGNATURE_ERRORS, SIGNATURE_HINTS
+from rerank_bedrock._errors import ERROR_TYPES, SIGNATURE_HINTS
 from rerank_core import Provider
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rerank_core.auth import AuthOptions
 
 __all__ = [
-    "SIGNATURE_ERRORS",
+    "ERROR_TYPES",
     "SIGNATURE_HINTS",
     "SigV4Facts",
     "check_region",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal
@@ -13,7 +12,7 @@ from attrs import field, fields_dict, frozen
 from attrs.validators import and_, ge, in_, instance_of, min_len, optional
 
 from rerank_compatible._presets import PRESETS
-from rerank_core import ConfigurationError
+from rerank_core import ConfigurationError, wire
 
 DIALECTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -47,7 +46,6 @@ DIALECTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 _PATHS = {"tei": "/rerank", "mixedbread": "/v1/reranking"}  # of a base URL without a path
-_TASKS = re.compile(r"/((chat/)?completions|responses|messages|[a-z]*embeddings)$")  # of others
 _name = and_(instance_of(str), min_len(1))
 _count = optional(and_(instance_of(int), ge(1)))
 
@@ -184,7 +182,7 @@ def join(base_url: str, dialect: str) -> str:
     """
     parts = urlsplit(base_url)
     usual = _PATHS.get(dialect, "/v1/rerank")
-    path = _TASKS.sub("", parts.path.rstrip("/"))
+    path = wire.OTHER_TASKS.sub("", parts.path.rstrip("/"))
     path = path.replace("/v1-openai", "/v1")  # GPUStack's, of the chat alone
     if path.rpartition("/")[2].startswith("rerank"):
         return base_url

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from rerank_core import ConfigurationError, Provider, RerankRequest
+from rerank_core import ConfigurationError, Provider, RerankRequest, wire
 
 PATHS = {
     "compatible": "/compatible-api/v1/reranks",
@@ -25,7 +25,6 @@ _CHAT = re.compile(
     r"(/api/v2/apps/protocols)?/compatible-mode(/v1(/(?!reranks$).*)?)?$|/apps/anthropic(/.*)?$"
     r"|/api/v1/services/(?!rerank/).*$"
 )
-_TASKS = re.compile(r"/((chat/)?completions|responses|messages|embeddings)$")
 BEIJING = "https://dashscope.aliyuncs.com"
 _ELSEWHERE = "https://dashscope-intl.aliyuncs.com"
 _HOSTS = {
@@ -56,7 +55,7 @@ def find_base(provider: Provider, options: Mapping[str, Any]) -> tuple[str, bool
 def without_chat(base_url: str) -> str:
     """The base URL, without the path of another API than the two."""
     parts = urlsplit(base_url)
-    path = _TASKS.sub("", _CHAT.sub("", parts.path.rstrip("/")))
+    path = wire.OTHER_TASKS.sub("", _CHAT.sub("", parts.path.rstrip("/")))
     return urlunsplit(parts._replace(path=path))
 
 

@@ -145,6 +145,16 @@ def test_a_score_that_is_not_finite_is_refused(ask: Ask, score: str) -> None:
         ask(Service(raw(score)), ["a"])
 
 
+@pytest.mark.parametrize("count", ["1e400", "1" + "0" * 400])
+def test_a_count_that_no_float_holds_costs_no_ranking(ask: Ask, count: str) -> None:
+    """What a service says beside its ranking is absent where it makes no sense."""
+    reply = raw("0.5").content[:-1] + b',"usage":{"total_tokens":%s}}' % count.encode()
+
+    response = ask(Service(httpx.Response(200, content=reply)), ["a"])
+
+    assert (response.results[0].relevance_score, dict(response.meta.tokens)) == (0.5, {})
+
+
 @pytest.mark.parametrize(
     ("score", "expected"),
     [("1", 1.0), ("-3", -3.0), ("0", 0.0), ("1e300", 1e300), ("1" + "0" * 30, 1e30)],

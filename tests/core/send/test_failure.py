@@ -481,6 +481,7 @@ def test_a_deadline_ends_a_request_under_way(call: Ask, documents: list[str]) ->
         httpx.ConnectError("refused"),
         httpx.ReadTimeout("slow"),
         httpx.Response(200, text="<html>"),
+        httpx.Response(200, json={"rows": [], "metadata": "of the request", "raw": "text"}),
         ranking(0.5),
     ],
     ids=repr,

@@ -29,7 +29,8 @@ _MESSAGES = (
     "reason",
     "description",
 )
-_WITHIN = ("error", "detail", "errors", "caused_by", "metadata", "raw")
+_WITHIN = ("error", "detail", "errors", "caused_by")
+_DEEPER = (*_WITHIN, "metadata", "raw")  # where a router has what the service behind it said
 _KNOWN = frozenset({"title", "details", *_MESSAGES, *_WITHIN})
 _CODES = ("type", "code", "__type", "errorCode", "error_code", "error_type", "status")
 _STATUSES = ("code", "status", "status_code", "statusCode", "error_code", "errorCode")
@@ -169,7 +170,7 @@ def _walk(value: Any, depth: int) -> Iterator[Mapping[str, Any]]:
             yield from _walk(error, depth - 1)
         elif isinstance(error, dict) and depth:
             yield error
-            inner = [error.get(name) for name in _WITHIN]
+            inner = [error.get(name) for name in (_WITHIN if depth == _DEPTH else _DEEPER)]
             if not (isinstance(error.get("message"), str) and error["message"]):  # says the most
                 said = (error.get(name) for name in _MESSAGES)
                 inner += [error.get("details"), *(text for text in said if type(text) is not str)]
