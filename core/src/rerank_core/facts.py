@@ -34,7 +34,6 @@ _score_kind = in_(("probability", "logit", "opaque"))
 _strings = deep_iterable(instance_of(str), instance_of(tuple))
 _statuses = deep_iterable(instance_of(int), instance_of(frozenset))
 
-
 _names, _variables = mapping_of(instance_of(str)), mapping_of(_strings)
 _sources, _kinds = mapping_of(is_callable()), mapping_of(_kind, (int, str))
 _texts = mapping_of(instance_of(str), (int, str))

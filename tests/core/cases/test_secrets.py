@@ -29,6 +29,8 @@ SPEAKS_OF_THE_CONNECTION = [
     "api_url",
     "apikey",
     "apibase",
+    "baseurl",
+    "serverurl",
     "api_bas",
     "service_url",
     "server_host",
@@ -74,6 +76,9 @@ def test_it_is_refused_when_the_reranker_is_made(name: str) -> None:
     ("name", "near"),
     [
         ("base_url", "api_base"),
+        ("baseurl", "api_base"),
+        ("baseURL", "api_base"),
+        ("host", "api_base"),
         ("apikey", "api_key"),
         ("api_bas", "api_base"),
         ("timeot", "timeout"),
@@ -85,6 +90,17 @@ def test_the_option_that_was_meant_is_named(name: str, near: str) -> None:
     given: dict[str, Any] = {name: "x"}
     with pytest.raises(ConfigurationError, match=rf"\b{near}\b"):
         Reranker("jina/m", api_key=KEY, drop_params=True, **given)
+
+
+@pytest.mark.parametrize("name", ["proxy", "auth", "secret"])
+@pytest.mark.parametrize("drop", [False, True])
+def test_no_way_out_is_named_that_is_none(name: str, *, drop: bool) -> None:
+    """`drop_params` does not leave out what is about the connection."""
+    given: dict[str, Any] = {name: "x"}
+    with pytest.raises(ConfigurationError, match=name) as caught:
+        Reranker("m", provider=Plain(), api_key=KEY, drop_params=drop, **given)
+
+    assert "drop_params" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

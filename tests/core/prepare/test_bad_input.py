@@ -249,6 +249,9 @@ def test_return_documents_is_true_or_false(ask: Ask, value: Any) -> None:
     ("name", "nearest"),
     [
         ("top_nn", "top_n"),
+        ("topK", "top_n"),
+        ("maxResults", "top_n"),
+        ("n_results", "top_n"),
         ("return_document", "return_documents"),
         ("max_token_per_doc", "max_tokens_per_doc"),
         ("priorty", "priority"),
@@ -356,7 +359,7 @@ def test_the_model_may_be_what_is_missing(call: Ask) -> None:
 
 @pytest.mark.parametrize(
     ("model", "keywords"),
-    [("coheer/m", {}), ("m", {"custom_llm_provider": "coheer"})],
+    [("coheer/m", {}), ("m", {"custom_llm_provider": "coheer"}), ("COHEER/m", {})],
 )
 def test_a_misspelt_provider_is_answered_with_the_nearest(
     call: Ask, model: str, keywords: dict[str, str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -109,7 +110,7 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except click.NoSuchOption as error:
             name = error.option_name
-            own = OTHER_WORDS.get(name.lstrip("-").replace("-", "_"), "").replace("_", "-")
+            own = OTHER_WORDS.get(re.sub("[-_]", "", name).lower(), "").replace("_", "-")
             if "key" in name or "token" in name:
                 advice = "keys come from the environment; rerank doctor names the variables"
             elif own and error.ctx and any(f"--{own}" in p.opts for p in error.ctx.command.params):

@@ -28,7 +28,7 @@ _SECRET = re.compile(
 )
 # What says where a request goes, or how, beside what is secret.
 _ROUTING = re.compile(
-    r"\b(base|endpoints?|headers?|host|hostname|keys?|proxy|proxies|server|uri|urls?)\b"
+    r"\b(base|endpoints?|headers?|host|hostname|keys?|proxy|proxies|server|uri|(api|base|server)?urls?)\b"
 )
 _VERSION_NAME = re.compile("(api)?[-_.]?version", re.IGNORECASE)
 
