@@ -218,6 +218,10 @@ def test_no_piece_of_a_key_is_shown_wherever_a_text_is_cut(form: str) -> None:
         "https://plain.test.evil.test/next",
         "https://plain.test@evil.test/next",
         "https://sub.plain.test/next",
+        "https://further.test:8443/next",
+        "http://further.test/next",
+        "http://further.test:443/next",
+        "https://sub.further.test/next",
     ],
 )
 def test_a_next_request_elsewhere_gets_no_key(call: Ask, elsewhere: str) -> None:
@@ -227,7 +231,7 @@ def test_a_next_request_elsewhere_gets_no_key(call: Ask, elsewhere: str) -> None
     service = Service(first, last)
     shown = ""
     try:
-        ask(call, service)
+        ask(call, service, facts={"further_hosts": ("further.test",)})
     except RerankError as error:
         shown = str(error)
 
@@ -238,14 +242,20 @@ def test_a_next_request_elsewhere_gets_no_key(call: Ask, elsewhere: str) -> None
 
 @pytest.mark.parametrize(
     "same",
-    ["https://plain.test/next", "https://plain.test:443/next", "https://PLAIN.test/next?a=1"],
+    [
+        "https://plain.test/next",
+        "https://plain.test:443/next",
+        "https://PLAIN.test/next?a=1",
+        "https://further.test/next",
+        "https://Further.test:443/next",
+    ],
 )
 def test_a_next_request_to_the_same_place_gets_the_key(call: Ask, same: str) -> None:
-    """However it is written."""
+    """However it is written; and one to a host that the facts name."""
     first = httpx.Response(200, json={"results": rows(1), "next": same})
     last = httpx.Response(200, json={"results": [{"index": 1, "relevance_score": 0.1}]})
     service = Service(first, last)
-    ask(call, service)
+    ask(call, service, facts={"further_hosts": ("further.test",)})
 
     assert [request.headers["authorization"] for request in service.requests] == [
         f"Bearer {KEY}"
