@@ -167,3 +167,6 @@ class Provider:
     price: Price | None = field(default=None, validator=optional(instance_of(Price)))
     retires: str | None = field(default=None, validator=optional(_day))
     models: tuple[str, ...] = field(default=(), validator=_strings)
+
+
+Provider.__init__.__globals__["Provider"] = Provider  # which its own annotations name

@@ -238,15 +238,16 @@ def test_what_the_payload_lacks_is_a_bad_reply(call: Ask, read: Callable[[Any], 
 # C22: annotations can be read, and a plugin of wrappers alone says what is wrong.
 
 
-@pytest.mark.parametrize("name", rerank_core.__all__)
-def test_annotations_of_public_names_can_be_read(name: str) -> None:
+@pytest.mark.parametrize("public", rerank_core.__all__)
+def test_annotations_of_public_names_can_be_read(public: str) -> None:
     """By `typing.get_type_hints`, as frameworks read them."""
-    found = getattr(rerank_core, name)
+    found = getattr(rerank_core, public)
     if not (inspect.isclass(found) or inspect.isfunction(found)):
         return
     typing.get_type_hints(found)
-    for _, method in inspect.getmembers(found, inspect.isfunction):
-        if method.__module__.startswith("rerank_core") and not method.__name__.startswith("_"):
+    for name, method in inspect.getmembers(found, inspect.isfunction):
+        ours = method.__module__.startswith("rerank_core")
+        if name == "__init__" or (ours and not name.startswith("_")):
             typing.get_type_hints(method)
 
 

@@ -133,9 +133,8 @@ class _Reader:
                 raise InvalidRequestError(message)
             self.vectors.setdefault(name, set()).add(where)
             return None
-        inner = [self._to_plain(item, name, where) for item in value]
-        left = [item for item in inner if item is not None]
-        return left if left or not inner else None
+        left = [plain for item in value if (plain := self._to_plain(item, name, where)) is not None]
+        return left if left or not kinds else None
 
 
 def _fields_of(document: Any, where: str) -> str | Mapping[str, Any]:
