@@ -213,10 +213,11 @@ def test_counts_are_integers_from_one(ask: Ask, name: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["title", b"title", 5, True, [], [""], [None], [5], ["a", 5], [["a"]], [{"a": 1}]]
+    "value",
+    ["title", b"title", 5, True, [], [""], [None], [5], ["a", 5], [["a"]], [{"a": 1}], {"a", "b"}],
 )
 def test_rank_fields_are_names(ask: Ask, value: Any) -> None:
-    """At least one, in a list."""
+    """At least one, in a list: a set has no order, and the order counts."""
     error = refuse(ask, [{"a": "x"}], rank_fields=value)
 
     assert type(error) is InvalidRequestError
