@@ -446,6 +446,18 @@ FAULTS: Mapping[str, Mapping[str, Case]] = {
         "documents stripped": _building(
             lambda request, body: body | {"documents": [str(d)[:20] for d in request.documents]}
         ),
+        "the first hundred": _building(
+            lambda request, body: body | {"documents": request.documents[:100]}
+        ),
+        "none twice": _building(
+            lambda request, body: body | {"documents": [*dict.fromkeys(request.documents)]}
+        ),
+        "without the blanks around": _building(
+            lambda request, body: body | {"documents": [str(d).strip() for d in request.documents]}
+        ),
+        "long ones cut": _building(
+            lambda request, body: body | {"documents": [str(d)[:2000] for d in request.documents]}
+        ),
     },
     "check_mappings_are_carried": {
         "a field lost": _building(

@@ -100,6 +100,8 @@ def test_a_module_that_is_not_there_is_named(folder: Path) -> None:
         ("reported", "the plugin for the provider 'reported' is rerank_reported"),
         ("home/rerank_reported.py", "is no module's name: write 'rerank_reported'"),
         ("./rerank_reported.py", "is no module's name: write 'rerank_reported'"),
+        ("rerank_reported.py", "is no module's name: write 'rerank_reported'"),
+        ("rerank..reported", "is no module's name: write 'rerank_acme'"),
     ],
 )
 def test_what_is_not_the_module_is_answered_with_it(module: str, said: str, folder: Path) -> None:

@@ -27,13 +27,12 @@ _dollars = _must_be(
     "US dollars, 0 or more",
     lambda value: type(value) in {int, float} and value >= 0 and isfinite(value),
 )
-_pattern = _must_be("a regular expression", re.compile)
+_pattern = _must_be("a pattern with a group", lambda value: re.compile(value, re.UNICODE).groups)
 _kind = _must_be("kinds of APIStatusError", lambda value: issubclass(value, APIStatusError))
 _unit = in_(("search_units", "total_tokens"))
 _score_kind = in_(("probability", "logit", "opaque"))
 _strings = deep_iterable(instance_of(str), instance_of(tuple))
 _statuses = deep_iterable(instance_of(int), instance_of(frozenset))
-
 
 _names, _variables = mapping_of(instance_of(str)), mapping_of(_strings)
 _sources, _kinds = mapping_of(is_callable()), mapping_of(_kind, (int, str))
@@ -131,10 +130,10 @@ class Provider:
     docs_url: str = field(default="", validator=instance_of(str))
     base_url: str | None = field(default=None, repr=shown_url, validator=optional(_url))
     base_url_env: tuple[str, ...] = field(default=(), validator=_strings)
-    base_url_required: bool = False
-    base_urls_by_key: Mapping[str, str] = field(factory=dict, validator=_names)
+    base_url_required: bool = field(default=False, validator=instance_of(bool))
+    base_urls_by_key: Mapping[str, str] = field(factory=dict, validator=mapping_of(_url))
     api_key_env: tuple[str, ...] = field(default=(), validator=_strings)
-    api_key_required: bool = True
+    api_key_required: bool = field(default=True, validator=instance_of(bool))
     api_key_required_hosts: tuple[str, ...] = field(default=(), validator=_strings)
     api_key_hosts: Mapping[str, tuple[str, ...]] = field(factory=dict, validator=_variables)
     further_hosts: tuple[str, ...] = field(default=(), validator=_strings)
@@ -148,8 +147,8 @@ class Provider:
         factory=dict, validator=_sources
     )
     watched_env: tuple[str, ...] = field(default=(), validator=_strings)
-    takes_mappings: bool = False
-    takes_blank_documents: bool = False
+    takes_mappings: bool = field(default=False, validator=instance_of(bool))
+    takes_blank_documents: bool = field(default=False, validator=instance_of(bool))
     max_documents: int | None = field(default=None, validator=_count)
     max_request_bytes: int | None = field(default=None, validator=_count)
     max_document_chars: int | None = field(default=None, validator=_count)
@@ -158,7 +157,7 @@ class Provider:
     score_kind: Literal["probability", "logit", "opaque"] = field(
         default="opaque", validator=_score_kind
     )
-    listwise: bool = False
+    listwise: bool = field(default=False, validator=instance_of(bool))
     error_types: Mapping[int | str, type[APIStatusError]] = field(factory=dict, validator=_kinds)
     retry_statuses: frozenset[int] = field(default=frozenset(), validator=_statuses)
     final_statuses: frozenset[int] = field(default=frozenset({501}), validator=_statuses)
@@ -168,3 +167,6 @@ class Provider:
     price: Price | None = field(default=None, validator=optional(instance_of(Price)))
     retires: str | None = field(default=None, validator=optional(_day))
     models: tuple[str, ...] = field(default=(), validator=_strings)
+
+
+Provider.__init__.__globals__["Provider"] = Provider  # which its own annotations name

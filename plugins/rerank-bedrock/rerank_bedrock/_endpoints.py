@@ -36,13 +36,15 @@ _REGION = r"[a-z]+(?:-[a-z]+)+-\d+"
 _DOMAIN = f"(?:{'|'.join({re.escape(name): 0 for row in _PARTITIONS for name in row[2:]})})"
 # A host of AWS's own; those of private links, proxies and gateways are left alone.
 _AWS_HOST = re.compile(
-    rf"//bedrock(?:-agent)?(?:-runtime|-mantle)?((?:-fips)?\.({_REGION})\.{_DOMAIN}(?=/|:|$))"
+    rf"//bedrock(?:-agent)?(?:-runtime|-mantle)?((?:-fips)?\.({_REGION})\.{_DOMAIN}(?=/|:|$))",
+    re.IGNORECASE,
 )
 # The region of an endpoint of a service that is signed for here, a private link's as well; not
 # that of a proxy which somebody has at AWS.
 _REGION_OF_HOST = re.compile(
     rf"\w+://([^/?#@]*@)?[^/?#@]*(?:bedrock|sagemaker)[a-z-]*\.({_REGION})"
-    rf"\.(vpce\.)?{_DOMAIN}(/|:|$)"
+    rf"\.(vpce\.)?{_DOMAIN}(/|:|$)",
+    re.IGNORECASE,
 )
 # The paths of the chat on these hosts, in the ways of OpenAI and Anthropic.
 _CHAT = re.compile(
@@ -68,7 +70,7 @@ def route_by_path(base_url: str | None) -> str | None:
 def region_by_host(base_url: str | None) -> str | None:
     """The region that a base URL of AWS's own names."""
     found = _REGION_OF_HOST.match(base_url or "")
-    return found[2] if found else None
+    return found[2].lower() if found else None
 
 
 @frozen

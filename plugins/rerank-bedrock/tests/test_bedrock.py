@@ -570,6 +570,7 @@ def test_partitions_and_domains_are_those_of_botocore() -> None:
         "https://bedrock-agent-runtime-fips.eu-central-1.amazonaws.com",
         "https://vpce-0a.bedrock-agent-runtime.eu-central-1.vpce.amazonaws.com",
         "https://bedrock-agent-runtime.eu-central-1.api.aws",
+        "https://Bedrock-Agent-Runtime.EU-Central-1.amazonaws.com",
     ],
 )
 def test_a_base_url_of_aws_s_own_states_the_region(

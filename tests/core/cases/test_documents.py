@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import array
 import dataclasses
 import datetime as dt
+import enum
 import json
 import math
 import uuid
@@ -192,6 +194,14 @@ def test_why_documents_are_held_back_is_true_of_each(call: Ask) -> None:
     assert "2 of 3 documents are blank, or have no text under 'a'" in response.warnings[0]
 
 
+def test_a_string_of_a_kind_of_its_own_is_its_text(call: Ask) -> None:
+    """Whatever `str()` says of it."""
+    response = ask(call, service := Service(), [Colour.RED, "blue"])
+
+    assert service.sent == ["dark red", "blue"]
+    assert {result.document.text for result in response} == {"dark red", "blue"}
+
+
 def test_kinds_may_be_mixed(call: Ask) -> None:
     """One list may hold them all."""
     documents = ["a", {"text": "b"}, PageContent("c"), Content("d"), Text("e")]
@@ -279,8 +289,18 @@ def test_a_document_without_a_text_is_refused_by_its_place(call: Ask, bad: Any) 
 
 @pytest.mark.parametrize(
     "numbers",
-    [[0.25] * 1536, [0] * 1536, (0.25,) * 1536, np.zeros(1536), np.zeros(8, dtype=np.float32)],
-    ids=["floats", "integers", "tuple", "numpy", "float32"],
+    [
+        [0.25] * 1536,
+        [0] * 1536,
+        (0.25,) * 1536,
+        np.zeros(1536),
+        np.zeros(8, dtype=np.float32),
+        [*np.zeros(8, dtype=np.float32)],
+        [Decimal("0.25")] * 64,
+        array.array("f", [0.25] * 64),
+        [[0.25] * 64, [0.5] * 64],
+    ],
+    ids=["floats", "ints", "tuple", "numpy", "float32", "scalars", "decimals", "array", "matrix"],
 )
 def test_an_embedding_is_left_out_with_a_warning(call: Ask, numbers: Any) -> None:
     """It would be sent, billed and ranked as text."""
@@ -289,7 +309,9 @@ def test_an_embedding_is_left_out_with_a_warning(call: Ask, numbers: Any) -> Non
 
     assert len(str(service.sent[0])) < 100
     assert "red shoes" in str(service.sent[0])
-    assert any("embedding" in warning for warning in response.warnings)
+    (warning,) = response.warnings
+    assert "'embedding' is a list of numbers" in warning
+    assert "in 1 documents" in warning
 
 
 def test_an_embedding_that_is_asked_for_is_refused(call: Ask) -> None:
@@ -326,6 +348,12 @@ class ObjectId:
         return "65f0c0ffee"
 
 
+class Colour(str, enum.Enum):  # noqa: UP042 - says its name, not its text
+    """Text with a name, as models of applications have it."""
+
+    RED = "dark red"
+
+
 WRITTEN: list[tuple[Any, str]] = [
     (ObjectId(), "65f0c0ffee"),
     (Decimal("12.50"), "12.50"),
@@ -336,6 +364,7 @@ WRITTEN: list[tuple[Any, str]] = [
     (np.int64(7), "7"),
     (np.float64(1.5), "1.5"),
     (np.str_("red"), "red"),
+    (Colour.RED, "dark red"),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
 import typing
 from collections.abc import Callable, Mapping
@@ -55,6 +56,14 @@ IMPOSSIBLE: list[Mapping[str, Any]] = [
     {"retires": "soon"},
     {"retires": 20300101},
     {"retry_after_pattern": "("},
+    {"retry_after_pattern": "seconds, without a group"},
+    {"retry_after_pattern": b"([0-9]+)"},
+    {"base_urls_by_key": {"sk-": "plain.test"}},
+    {"base_url_required": "no"},
+    {"api_key_required": "no"},
+    {"takes_mappings": None},
+    {"takes_blank_documents": 1},
+    {"listwise": "yes"},
     {"models": ("a", 1)},
     {"price": 0.002},
 ]
@@ -138,6 +147,20 @@ def test_a_response_that_cannot_be_is_never_raw(call: Ask, make: Callable[[], An
         ask(call, Service(), ["a"], provider=faulty(parse_response=lambda _: make()))
 
 
+@pytest.mark.parametrize("cost", ["0.002", [1], {"usd": 1}, math.nan, math.inf, -1, True])
+@pytest.mark.parametrize("most", [None, 1])
+def test_a_cost_that_is_no_number_is_unknown(call: Ask, cost: Any, most: int | None) -> None:
+    """It stands beside the ranking, and does not cost it; the dictionary is JSON."""
+    plugin = faulty(
+        parse_response=lambda _: RerankResponse([RerankResult(0, 0.5)], cost=cost),
+    )
+    documents = ["a"] if most is None else ["a", "b"]
+    response = ask(call, Service(), documents, provider=plugin, max_documents=most)
+
+    assert response.cost is None
+    json.dumps(response.to_dict(), allow_nan=False)
+
+
 # C14: a typo is no bad reply.
 
 
@@ -215,15 +238,16 @@ def test_what_the_payload_lacks_is_a_bad_reply(call: Ask, read: Callable[[Any], 
 # C22: annotations can be read, and a plugin of wrappers alone says what is wrong.
 
 
-@pytest.mark.parametrize("name", rerank_core.__all__)
-def test_annotations_of_public_names_can_be_read(name: str) -> None:
+@pytest.mark.parametrize("public", rerank_core.__all__)
+def test_annotations_of_public_names_can_be_read(public: str) -> None:
     """By `typing.get_type_hints`, as frameworks read them."""
-    found = getattr(rerank_core, name)
+    found = getattr(rerank_core, public)
     if not (inspect.isclass(found) or inspect.isfunction(found)):
         return
     typing.get_type_hints(found)
-    for _, method in inspect.getmembers(found, inspect.isfunction):
-        if method.__module__.startswith("rerank_core") and not method.__name__.startswith("_"):
+    for name, method in inspect.getmembers(found, inspect.isfunction):
+        ours = method.__module__.startswith("rerank_core")
+        if name == "__init__" or (ours and not name.startswith("_")):
             typing.get_type_hints(method)
 
 

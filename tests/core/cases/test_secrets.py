@@ -29,6 +29,7 @@ SPEAKS_OF_THE_CONNECTION = [
     "api_url",
     "apikey",
     "apibase",
+    "baseurl",
     "api_bas",
     "service_url",
     "server_host",
@@ -74,6 +75,9 @@ def test_it_is_refused_when_the_reranker_is_made(name: str) -> None:
     ("name", "near"),
     [
         ("base_url", "api_base"),
+        ("baseurl", "api_base"),
+        ("baseURL", "api_base"),
+        ("host", "api_base"),
         ("apikey", "api_key"),
         ("api_bas", "api_base"),
         ("timeot", "timeout"),
@@ -85,6 +89,17 @@ def test_the_option_that_was_meant_is_named(name: str, near: str) -> None:
     given: dict[str, Any] = {name: "x"}
     with pytest.raises(ConfigurationError, match=rf"\b{near}\b"):
         Reranker("jina/m", api_key=KEY, drop_params=True, **given)
+
+
+@pytest.mark.parametrize("name", ["proxy", "auth", "secret"])
+@pytest.mark.parametrize("drop", [False, True])
+def test_no_way_out_is_named_that_is_none(name: str, *, drop: bool) -> None:
+    """`drop_params` does not leave out what is about the connection."""
+    given: dict[str, Any] = {name: "x"}
+    with pytest.raises(ConfigurationError, match=name) as caught:
+        Reranker("m", provider=Plain(), api_key=KEY, drop_params=drop, **given)
+
+    assert "drop_params" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -203,6 +218,10 @@ def test_no_piece_of_a_key_is_shown_wherever_a_text_is_cut(form: str) -> None:
         "https://plain.test.evil.test/next",
         "https://plain.test@evil.test/next",
         "https://sub.plain.test/next",
+        "https://further.test:8443/next",
+        "http://further.test/next",
+        "http://further.test:443/next",
+        "https://sub.further.test/next",
     ],
 )
 def test_a_next_request_elsewhere_gets_no_key(call: Ask, elsewhere: str) -> None:
@@ -212,7 +231,7 @@ def test_a_next_request_elsewhere_gets_no_key(call: Ask, elsewhere: str) -> None
     service = Service(first, last)
     shown = ""
     try:
-        ask(call, service)
+        ask(call, service, facts={"further_hosts": ("further.test",)})
     except RerankError as error:
         shown = str(error)
 
@@ -223,14 +242,20 @@ def test_a_next_request_elsewhere_gets_no_key(call: Ask, elsewhere: str) -> None
 
 @pytest.mark.parametrize(
     "same",
-    ["https://plain.test/next", "https://plain.test:443/next", "https://PLAIN.test/next?a=1"],
+    [
+        "https://plain.test/next",
+        "https://plain.test:443/next",
+        "https://PLAIN.test/next?a=1",
+        "https://further.test/next",
+        "https://Further.test:443/next",
+    ],
 )
 def test_a_next_request_to_the_same_place_gets_the_key(call: Ask, same: str) -> None:
-    """However it is written."""
+    """However it is written; and one to a host that the facts name."""
     first = httpx.Response(200, json={"results": rows(1), "next": same})
     last = httpx.Response(200, json={"results": [{"index": 1, "relevance_score": 0.1}]})
     service = Service(first, last)
-    ask(call, service)
+    ask(call, service, facts={"further_hosts": ("further.test",)})
 
     assert [request.headers["authorization"] for request in service.requests] == [
         f"Bearer {KEY}"
@@ -331,6 +356,10 @@ def test_what_is_no_secret_is_shown(call: Ask, options: dict[str, Any], word: st
         {"extra_headers": {"X-Auth-Token": "hidden-value-123"}},
         {"extra_headers": {"X-Client-Secret": "hidden-value-123"}},
         {"extra_headers": {"Cookie": "hidden-value-123"}},
+        {"extra_headers": {"X-JWT": "hidden-value-123"}},
+        {"extra_headers": {"X-Authtoken": "hidden-value-123"}},
+        {"extra_headers": {"x-accesskey": "hidden-value-123"}},
+        {"extra_body": {"secretkey": "hidden-value-123"}},
         {"extra_body": {"api_key": "hidden-value-123"}},
         {"extra_body": {"auth": {"token": "hidden-value-123"}}},
         {"api_key": "hidden-value-123"},

@@ -91,6 +91,7 @@ def test_an_empty_csv_is_an_empty_ranking(tmp_path: Path) -> None:
         ("a.csv", "text,\na,b\n", "give each column a name of its own"),
         ("a.json", '["a", 3]', "item 1 of its array is neither a string nor an object"),
         ("a.json", '{"documents":\n ["a"]}', "one JSON object, not a list of documents"),
+        ("a.json", '{"documents": ["a"]}', "one JSON object, not a list of documents"),
         ("a.json", "[1, 2", "line 1 is not JSON"),
         ("a.parquet", b"PAR1 not at all", "not Parquet that can be read"),
         ("a.txt", b"PK\xff\x00", "not UTF-8 (byte 2): save it as"),

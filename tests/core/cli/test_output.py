@@ -106,6 +106,9 @@ def test_help_fits_a_screen(args: list[str]) -> None:
         (["rnak"], "Did you mean 'rank'?"),
         (["a question", "file"], "rerank rank --model local/bm25 QUERY FILE"),
         (["rank", "--api-key", "x", "red", "-"], "keys come from the environment"),
+        (["rank", "-k", "3", "red", "-"], "no such option: -k: write --top-n"),
+        (["rank", "--max-results", "3", "red", "-"], "write --top-n"),
+        (["rank", "--base-url", "http://a.test", "red", "-"], "write --api-base"),
         (
             ["rank", "--model", "local/bm25", "--param", "api_key=x", "red", "-"],
             "keys come from the environment",

@@ -213,10 +213,11 @@ def test_counts_are_integers_from_one(ask: Ask, name: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["title", b"title", 5, True, [], [""], [None], [5], ["a", 5], [["a"]], [{"a": 1}]]
+    "value",
+    ["title", b"title", 5, True, [], [""], [None], [5], ["a", 5], [["a"]], [{"a": 1}], {"a", "b"}],
 )
 def test_rank_fields_are_names(ask: Ask, value: Any) -> None:
-    """At least one, in a list."""
+    """At least one, in a list: a set has no order, and the order counts."""
     error = refuse(ask, [{"a": "x"}], rank_fields=value)
 
     assert type(error) is InvalidRequestError
@@ -249,6 +250,9 @@ def test_return_documents_is_true_or_false(ask: Ask, value: Any) -> None:
     ("name", "nearest"),
     [
         ("top_nn", "top_n"),
+        ("topK", "top_n"),
+        ("maxResults", "top_n"),
+        ("n_results", "top_n"),
         ("return_document", "return_documents"),
         ("max_token_per_doc", "max_tokens_per_doc"),
         ("priorty", "priority"),
@@ -356,7 +360,7 @@ def test_the_model_may_be_what_is_missing(call: Ask) -> None:
 
 @pytest.mark.parametrize(
     ("model", "keywords"),
-    [("coheer/m", {}), ("m", {"custom_llm_provider": "coheer"})],
+    [("coheer/m", {}), ("m", {"custom_llm_provider": "coheer"}), ("COHEER/m", {})],
 )
 def test_a_misspelt_provider_is_answered_with_the_nearest(
     call: Ask, model: str, keywords: dict[str, str]

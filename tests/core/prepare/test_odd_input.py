@@ -208,6 +208,7 @@ def test_a_number_of_numpy_s_that_is_no_count_is_named_by_its_type(
         ("max_retries", np.int64(1), "max_retries must be an integer from 0"),
         ("fallbacks", "local/bm25", "fallbacks must be a list"),
         ("fallbacks", 5, "fallbacks must be a list"),
+        ("fallbacks", {"local/bm25"}, "fallbacks must be a list"),
         ("fallbacks", [["local/bm25"]], "is neither"),
         ("fallbacks", [None], "None is neither"),
         ("fallbacks", b"local/bm25", "is neither"),

@@ -24,6 +24,7 @@ _NAMED = {
 }
 _PARQUET_BEGINS = b"PAR1"
 _WAY_OUT = "correct it, or take every line as it stands with --input text"
+_ONE_OBJECT = f"it is one JSON object, not a list of documents: {_WAY_OUT}"
 _MAX_FIELD = 2**31 - 1  # the largest that every platform's reader takes; the usual one is 131,072
 
 
@@ -71,6 +72,8 @@ def read_documents(file: BinaryIO, form: str) -> list[Any]:
         return _read_table(text, "\t" if form == "tsv" else _delimiter_of(text))
     if form in {"auto", "json"} and isinstance(value := decode_or(text), list):
         return _check_items(value)
+    if form == "json" and isinstance(value, dict):
+        raise _refusal(_ONE_OBJECT)
     return _read_lines(text, form)
 
 
@@ -132,7 +135,7 @@ def _read_lines(text: str, form: str) -> list[Any]:
         return [*decoded.values()]
     fault = f"line {plain[0]} {_fault(lines[plain[0]])}"
     if isinstance(decode_or(text), dict):
-        raise _refusal(f"it is one JSON object, not a list of documents: {_WAY_OUT}")
+        raise _refusal(_ONE_OBJECT)
     if form != "auto" or _looks_like_json_lines([*decoded.values()]):
         raise _refusal(f"{fault}: {_WAY_OUT}")
     if len(plain) < len(lines):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import click
 
 from rerank_core._cli.progress import checked_output, printable
 from rerank_core._resolve.discovery import entry_points
+from rerank_core._resolve.options import OTHER_WORDS
 from rerank_core.errors import ConfigurationError, PluginError, RerankError
 
 if TYPE_CHECKING:
@@ -107,11 +109,16 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except click.NoSuchOption as error:
-            if "key" not in error.option_name and "token" not in error.option_name:
+            name = error.option_name
+            own = OTHER_WORDS.get(re.sub("[-_]", "", name).lower(), "").replace("_", "-")
+            if "key" in name or "token" in name:
+                advice = "keys come from the environment; rerank doctor names the variables"
+            elif own and error.ctx and any(f"--{own}" in p.opts for p in error.ctx.command.params):
+                advice = f"write --{own}"
+            else:
                 raise
-            advice = "keys come from the environment; rerank doctor names the variables"
-            message = f"no such option: {error.option_name}: {advice}"
-            raise click.NoSuchOption(error.option_name, message, ctx=error.ctx) from None
+            message = f"no such option: {name}: {advice}"
+            raise click.NoSuchOption(name, message, ctx=error.ctx) from None
         except RerankError as error:
             for text in (str(error), *getattr(error, "__notes__", ())):
                 click.echo(printable(f"error: {text}"), err=True)

@@ -94,7 +94,7 @@ def _check_count(name: str, value: Any) -> int:
 
 
 def _check_fields(rank_fields: Any) -> tuple[str, ...]:
-    if isinstance(rank_fields, (str, bytes)) or not isinstance(rank_fields, Iterable):
+    if isinstance(rank_fields, (str, set, frozenset)) or not isinstance(rank_fields, Iterable):
         message = f"rank_fields must be a list of field names, not {shown(rank_fields)}"
         raise InvalidRequestError(message)
     names = list(rank_fields)

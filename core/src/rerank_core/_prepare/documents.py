@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from math import isfinite, isinf
+from math import isfinite
+from numbers import Number
 from typing import Any
 
 import attrs
@@ -14,9 +15,7 @@ from rerank_core.errors import InvalidRequestError
 from rerank_core.records._text import shown
 from rerank_core.records.results import Document, RerankResult
 
-_STRINGS = {str}
 _PLAIN = {str, int, bool}
-_NUMBERS = {int, float}
 _TEXT_NAMES = ("page_content", "content", "text")
 _ROWS = ("iterrows", "to_dicts", "to_pylist")  # what tables of pandas, polars and pyarrow have
 
@@ -48,7 +47,7 @@ def read_documents(
     listed: list[Any], rank_fields: Sequence[str] | None
 ) -> tuple[list[str | Mapping[str, Any]], list[str]]:
     """The documents as text and fields, and warnings; the same list where all are strings."""
-    if set(map(type, listed)) <= _STRINGS:
+    if set(map(type, listed)) <= {str}:
         return listed, []
     reader = _Reader(rank_fields)
     read = [
@@ -56,18 +55,18 @@ def read_documents(
         for at, document in enumerate(listed)
     ]
     warnings = [
-        f"{name!r} is a list of numbers, which is no text, in {count} documents: left out"
-        for name, count in reader.vectors.items()
+        f"{name!r} is a list of numbers, which is no text, in {len(found)} documents: left out"
+        for name, found in reader.vectors.items()
     ]
     return read, warnings
 
 
 class _Reader:
-    """Reads documents that are no strings, and counts the lists of numbers in them."""
+    """Reads documents that are no strings, and notes where lists of numbers stand."""
 
     def __init__(self, rank_fields: Sequence[str] | None) -> None:
         self.rank_fields = rank_fields
-        self.vectors: dict[str, int] = {}
+        self.vectors: dict[str, set[str]] = {}
 
     def read(self, where: str, document: Any) -> str | Mapping[str, Any]:
         """One document as a string, or as a mapping of its fields that are text."""
@@ -79,7 +78,7 @@ class _Reader:
             if not isinstance(document, (str, Mapping)):
                 document = _fields_of(document, where)
             if isinstance(document, str):
-                return str(document)
+                return str.__str__(document)  # an enum's member says its name
             return self._read_fields(where, document)
         except RecursionError:
             message = f"{where} is nested too deeply, or holds itself"
@@ -111,15 +110,14 @@ class _Reader:
                 for key, item in value.items()
             }
             return {key: item for key, item in inner.items() if item is not None}
-        is_array = hasattr(value, "tolist") and bool(getattr(value, "ndim", 0))
+        is_array = hasattr(value, "tolist") and bool(getattr(value, "ndim", True))
         if is_array or isinstance(value, (list, tuple)):
             return self._to_list(value.tolist() if is_array else value, name, where)
-        says_itself: Any = type(value).__str__
-        if isinstance(value, str) or (
-            (says_itself is not object.__str__ or isinstance(value, float))
-            and not hasattr(value, "__iter__")
-            and not (isinstance(value, float) and isinf(value))
-        ):
+        if isinstance(value, str):
+            return str.__str__(value)
+        says: Any = type(value).__str__
+        is_text = isfinite(value) if isinstance(value, float) else says is not object.__str__
+        if is_text and not hasattr(value, "__iter__"):
             return str(value)
         message = (
             f"{where} is {shown(value)}, which is no text: leave it out, or choose fields with"
@@ -128,15 +126,15 @@ class _Reader:
         raise InvalidRequestError(message)
 
     def _to_list(self, value: Sequence[Any], name: str, where: str) -> Any:
-        if value and set(map(type, value)) <= _NUMBERS:
+        kinds = set(map(type, value))
+        if kinds and bool not in kinds and all(issubclass(kind, Number) for kind in kinds):
             if self.rank_fields is not None:
                 message = f"{where} is a list of numbers, which is no text to rank by"
                 raise InvalidRequestError(message)
-            self.vectors[name] = self.vectors.get(name, 0) + 1
+            self.vectors.setdefault(name, set()).add(where)
             return None
-        inner = [self._to_plain(item, name, where) for item in value]
-        left = [item for item in inner if item is not None]
-        return left if left or not inner else None
+        left = [plain for item in value if (plain := self._to_plain(item, name, where)) is not None]
+        return left if left or not kinds else None
 
 
 def _fields_of(document: Any, where: str) -> str | Mapping[str, Any]:

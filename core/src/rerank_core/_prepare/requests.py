@@ -133,10 +133,8 @@ def add_extras(work: HTTPRequest, target: Target) -> HTTPRequest:
 
 def follow(following: HTTPRequest, target: Target, before: HTTPRequest) -> HTTPRequest:
     """The next request of an exchange, fit to be sent like the first."""
-    origin = _origin(following.url)
-    scheme, host, _ = origin
-    known = scheme == "https" and host in target.provider.further_hosts
-    if origin != _origin(before.url) and not known:
+    known = {("https", host, 443) for host in target.provider.further_hosts}
+    if _origin(following.url) not in {_origin(before.url), *known}:
         where = without_userinfo(following.url)
         raise ResponseParseError(f"the reply points to another place, {where}, which is not asked")
     return add_extras(following, target)

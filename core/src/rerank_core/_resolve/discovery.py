@@ -88,7 +88,7 @@ def _find_entry(name: str) -> tuple[EntryPoint, PluginSource]:
 
 def _not_found(name: str) -> str:
     names = provider_names()
-    near = nearest(name, names)
+    near = nearest(name.lower(), names)
     advice = f"; did you mean {near!r}?" if near else "."
     package = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "<provider>"
     return (

@@ -30,12 +30,12 @@ CALL_PARAMS = (*HONOURED, "max_chunks_per_doc", "max_tokens_per_doc")
 _ALIKE = 0.7
 # For a keyword that says where to or with whose key, a false refusal is better than a leak.
 _ALIKE_OPTION = 0.8
-# What a keyword of litellm's and of other clients is called here, where that is not alike.
-_OTHER_WORDS: Mapping[str, str] = {
-    **dict.fromkeys(("api_url", "base_url", "endpoint", "url"), "api_base"),
+# What a keyword of litellm's and of other clients is called here, whatever its case and `_`.
+OTHER_WORDS: Mapping[str, str] = {
+    **dict.fromkeys(("apiurl", "base", "baseurl", "endpoint", "host", "url"), "api_base"),
     **dict.fromkeys(("key", "token"), "api_key"),
-    **dict.fromkeys(("k", "limit", "max_results", "n", "num_results", "topk"), "top_n"),
-    "request_timeout": "timeout",
+    **dict.fromkeys(("k", "limit", "maxresults", "n", "nresults", "numresults", "topk"), "top_n"),
+    "requesttimeout": "timeout",
 }
 
 
@@ -215,6 +215,7 @@ def leave_out(facts: Provider, name: str, *, drop: bool) -> str:
         message = f"{name!r} belongs to the connection: give it to Reranker(...)"
         raise UnsupportedParamError(message, param=name)
     known = (*HONOURED, *facts.params, *facts.extra_params, *options)
-    near = _OTHER_WORDS.get(name) or nearest(name, known)
-    hint = f"; did you mean {near!r}?" if near else "; drop_params=True leaves it out"
+    near = OTHER_WORDS.get(name.replace("_", "").lower()) or nearest(name, known)
+    way_out = "" if routing else "; drop_params=True leaves it out"
+    hint = f"; did you mean {near!r}?" if near else way_out
     raise UnsupportedParamError(f"{facts.name} does not take {name!r}{hint}", param=name)

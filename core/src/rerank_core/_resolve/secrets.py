@@ -21,14 +21,14 @@ _MIN_HIDDEN = 6  # what is shorter stands in too many harmless words
 _MAX_CHARS = 100_000  # of a text that nobody cuts otherwise
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 # Behind one of these words a key is a secret; a sort key is none.
-_OF_A_KEY = "access|account|api|client|functions|private|security|service|shared|signing"
+_OF_A_KEY = "access|account|api|client|functions|private|secret|security|service|shared|signing"
 _SECRET = re.compile(
-    r"\b(auth|authentication|authorization|apikey|bearer|cookies?|credentials?|passwd|passphrase"
-    rf"|password|pwd|secrets?|signature|token|({_OF_A_KEY}|subscription|x) keys?)\b|^key$"
+    r"\b(auth(entication|orization)?|bearer|cookies?|credentials?|jwt|pass(phrase|wd|word)|pwd"
+    rf"|secrets?|signature|(access|api|auth)?token|({_OF_A_KEY}|subscription|x) ?keys?)\b|^key$"
 )
 # What says where a request goes, or how, beside what is secret.
 _ROUTING = re.compile(
-    r"\b(base|endpoints?|headers?|host|hostname|keys?|proxy|proxies|server|uri|urls?)\b"
+    r"\b(base|endpoints?|headers?|host|hostname|keys?|proxy|proxies|server|uri|(api|base)?urls?)\b"
 )
 _VERSION_NAME = re.compile("(api)?[-_.]?version", re.IGNORECASE)
 

@@ -72,7 +72,7 @@ def guarded(function: Callable[[], Any], target: Target, what: str) -> Callable[
             return function()
         except RerankError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             message = f"{what} raised {type(error).__name__}: {error}"
             raise target.hooks.source.error(message) from error
 

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import field, frozen
 from attrs.validators import deep_iterable, instance_of
 
-from rerank_core.records.results import Meta, RerankResult, names_of, plain
+from rerank_core.records.results import Meta, RerankResult, names_of, plain, to_number
 
 _PRIVATE = {"payload", "headers"}  # the service's own words: never part of what is handed on
 _MAX_SHOWN, _MAX_CHARS = 5, 60  # results and warnings in a `repr`, and characters of each
@@ -56,7 +56,7 @@ class RerankResponse:
     warnings: Sequence[str] = field(
         default=(), validator=deep_iterable(instance_of(str), instance_of((tuple, list)))
     )
-    cost: float | None = None
+    cost: float | None = field(default=None, converter=to_number)
     reranked: bool = True
     payload: Any = field(default=None, repr=False)
     headers: Mapping[str, str] = field(factory=dict, repr=False)

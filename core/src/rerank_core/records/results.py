@@ -112,12 +112,13 @@ class Fresh(list[RerankResult]):
     """Results that nobody else holds: core completes them in place, and copies all others."""
 
 
-def _to_number(value: Any) -> float | None:
+def to_number(value: Any) -> float | None:
+    """The number, or `None` for what is no count."""
     return value if type(value) in {int, float} and 0 <= value <= _MAX_COUNT else None
 
 
 def _to_count(value: Any) -> int | None:
-    number = _to_number(value)
+    number = to_number(value)
     return None if number is None or number % 1 else int(number)
 
 
@@ -130,7 +131,7 @@ class BilledUnits(Subscriptable):
         total_tokens: Tokens, from 0.
     """
 
-    search_units: float | None = field(default=None, converter=_to_number)
+    search_units: float | None = field(default=None, converter=to_number)
     total_tokens: int | None = field(default=None, converter=_to_count)
 
 

@@ -18,6 +18,7 @@ from rerank_core.testing._case import CANARY, Case
 from rerank_core.testing._checks_facts import facts_of
 from rerank_core.testing._failure import require
 from rerank_core.testing._service import (
+    MANY,
     QUERY,
     Service,
     body_of,
@@ -134,23 +135,30 @@ def check_hooks_are_pure(case: Case) -> None:
 
 
 def check_query_and_documents_are_carried(case: Case) -> None:
-    """Query and documents travel whole, unchanged and in order."""
+    """Query and documents travel whole, unchanged and in order, however long and many they are."""
     if computes(case):
         return
-    values = [value for _, value in _leaves(body_of(sent_request(case, QUERY, TEXTS)))]
-    require(
-        any(isinstance(value, str) and QUERY in value for value in values),
-        "the query is not in the body",
-        why="the service would rank by something else",
-        where=_BUILD,
-    )
-    found = [value for value in values if value in TEXTS]
-    require(
-        found == TEXTS,
-        f"the documents in the body are {found!r}, not {TEXTS!r}",
-        why="indices in the reply count the documents as they were sent",
-        where=_BUILD,
-    )
+    facts = facts_of(case)
+    long = ("long " * 2000 + "end")[-(facts.max_document_chars or 0) :]
+    odd = [*TEXTS, "  blanks around \n", TEXTS[0], long]
+    for documents in (odd[: facts.max_documents], texts(min(MANY, facts.max_documents or MANY))):
+        values = [value for _, value in _leaves(body_of(sent_request(case, QUERY, documents)))]
+        require(
+            any(isinstance(value, str) and QUERY in value for value in values),
+            "the query is not in the body",
+            why="the service would rank by something else",
+            where=_BUILD,
+        )
+        known = set(documents)
+        found = [value for value in values if isinstance(value, str) and value in known]
+        wrong = next((at for at, text in enumerate(documents) if found[at : at + 1] != [text]), 0)
+        require(
+            found == documents,
+            f"the documents in the body are {len(found)} of {len(documents)} as they were given,"
+            f" and not documents[{wrong}] at its place, {documents[wrong][:40]!r}",
+            why="indices in the reply count the documents as they were sent",
+            where=_BUILD,
+        )
 
 
 def check_mappings_are_carried(case: Case) -> None:

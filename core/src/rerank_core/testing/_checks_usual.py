@@ -28,6 +28,7 @@ from rerank_core.testing._case import CANARY, Case
 from rerank_core.testing._checks_facts import facts_of
 from rerank_core.testing._failure import require
 from rerank_core.testing._service import (
+    MANY,
     QUERY,
     ask,
     body_of,
@@ -39,7 +40,6 @@ from rerank_core.testing._service import (
 )
 from rerank_core.wire import encode_json
 
-_MANY = 1001  # more than any service returns unless it is told a number
 _COUNT = re.compile(
     r"k|n|limit|count|size|(top|num|max|page|return|number)_?(of_?)?(top_?)?"
     r"(k|n|size|results|documents|count)",
@@ -65,7 +65,7 @@ def check_no_count_is_made_up(case: Case) -> None:
     if computes(case):
         return
     facts = facts_of(case)
-    many = min(_MANY, facts.max_documents or _MANY)
+    many = min(MANY, facts.max_documents or MANY)
     request = sent_request(case, QUERY, texts(many))
     in_url = {name: int(text) for name, text in request.url.params.items() if text.isdecimal()}
     for name, number in (*_numbers(body_of(request)), *in_url.items()):

@@ -25,8 +25,11 @@ def find_cases(module_name: str, path: str | None = None) -> list[Case]:
     Raises:
         ConfigurationError: No such module, no such file, one that fails, or no case in it.
     """
-    if not all(part.isidentifier() for part in module_name.split(".")):
-        message = f"{module_name!r} is no module's name: write {Path(module_name).stem!r}"
+    parts = module_name.split(".")
+    if parts[-1] == "py" or not all(map(str.isidentifier, parts)):
+        name = Path(module_name).name.removesuffix(".py")
+        advice = name if name.isidentifier() else "rerank_acme"
+        message = f"{module_name!r} is no module's name: write {advice!r}"
         raise ConfigurationError(message)
     try:
         module = importlib.import_module(module_name)

@@ -25,6 +25,7 @@ from rerank_core.testing._failure import explain
 from rerank_core.wire import decode_json, encode_json
 
 QUERY = "which of these is it"
+MANY = 1001  # documents: more than any service returns unless it is told a number
 
 Respond = Callable[[httpx.Request], httpx.Response]
 
