@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ class Counted:
     asked: list[list[Any]] = field(factory=list)
     fails: bool = False
     before: Callable[[], None] = lambda: None
+    says: Sequence[str] = ()
 
     @hookimpl
     def resolve_provider(self) -> Provider:
@@ -92,7 +93,9 @@ class Counted:
     def parse_response(self, payload: Any) -> RerankResponse:
         """Hand them on, with what they cost."""
         tokens = Tokens(input_tokens=len(payload))
-        return RerankResponse(payload, meta=Meta(tokens=tokens), cost=float(len(payload)))
+        return RerankResponse(
+            payload, meta=Meta(tokens=tokens), cost=float(len(payload)), warnings=self.says
+        )
 
 
 def make(
@@ -258,6 +261,65 @@ def test_a_cache_refuses_what_the_model_refuses() -> None:
     for ask in (plain.rerank, cached.rerank):
         with pytest.raises(UnsupportedParamError, match="unknown_param"):
             ask("q", ["a"], unknown_param=1)
+
+
+@pytest.mark.parametrize("listwise", [False, True])
+def test_what_was_said_beside_a_score_is_said_again(listwise: bool) -> None:  # noqa: FBT001
+    """That a text was cut, for example: else an answer of the store would hide it."""
+    model = Counted(evolve(FACTS, listwise=listwise), says=["a text was cut"])
+    plain, cached = make(model, drop_params=True)
+    call: dict[str, Any] = {"query": "q", "documents": ["a", "b"], "max_chunks_per_doc": 3}
+    wanted = shape(plain.rerank(**call))
+
+    assert "a text was cut" in plain.rerank(**call).warnings
+    assert [shape(cached.rerank(**call)) for _ in range(2)] == [wanted, wanted]
+    model.says = ()
+    assert "a text was cut" in cached.rerank(**call).warnings
+    assert "a text was cut" not in cached.rerank(**{**call, "query": "r"}).warnings
+
+
+def test_a_mixed_answer_says_nothing_false() -> None:
+    """What is missing is asked for as text: of its fields nothing is to be said."""
+    plain, cached = make(Counted())
+    documents = [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]
+    cached.rerank("q", documents[:1], rank_fields=["b"])
+    for _ in range(2):
+        response = cached.rerank("q", documents, rank_fields=["b"])
+
+        assert shape(response) == shape(plain.rerank("q", documents, rank_fields=["b"]))
+
+
+@pytest.mark.parametrize("listwise", [False, True])
+@pytest.mark.parametrize(
+    "value", [b"no JSON", b"null", b"[1]", b'["a",null,[]]', b"{}", b"[[],[]]"]
+)
+def test_a_value_that_cannot_be_read_is_asked_for_anew(listwise: bool, value: bytes) -> None:  # noqa: FBT001
+    """A store may be damaged: it costs no answer, and makes none up."""
+    store, model = MemoryStore(), Counted(evolve(FACTS, listwise=listwise))
+    plain, cached = make(model, store)
+    cached.rerank("q", ["a", "b"])
+    store.put(dict.fromkeys([*store._values], value))  # noqa: SLF001 - of this test
+    asked = len(model.asked)
+
+    assert shape(cached.rerank("q", ["a", "b"])) == shape(plain.rerank("q", ["a", "b"]))
+    cached.rerank("q", ["a", "b"])
+    assert len(model.asked) == asked + 2
+
+
+def test_what_can_be_read_once_is_read_once() -> None:
+    """Documents and fields from a generator, or from what has an order and no length."""
+
+    class Documents:
+        def __iter__(self) -> Iterator[Any]:
+            return iter([{"a": "1", "b": "2"}, {"a": "3", "b": " "}, {"a": "5", "b": "6"}])
+
+    plain, cached = make(Counted())
+    wanted = shape(plain.rerank("q", Documents(), rank_fields=["b"]))
+    for documents in (Documents(), iter(Documents())):
+        fields: Any = (name for name in ["b"])
+        response = cached.rerank("q", documents, rank_fields=fields)
+
+        assert shape(response) == wanted
 
 
 def test_what_the_reranker_was_made_with_must_be_known() -> None:
