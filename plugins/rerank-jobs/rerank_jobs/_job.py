@@ -22,6 +22,8 @@ from rerank_jobs._state import Folder, options_of_fingerprint, plain_url
 from rerank_jobs.errors import JobError
 
 _CHARS_PER_TOKEN = 4
+_ITS_OWN = {"query", "documents", "return_documents"}
+_SETTINGS = ("top_n", "rank_fields")
 
 
 def _to_path(value: str | Path | None) -> Path | None:
@@ -31,6 +33,12 @@ def _to_path(value: str | Path | None) -> Path | None:
 def _positive(_: object, attribute: Any, value: float | None) -> None:
     if value is not None and not value > 0:
         raise JobError(f"{attribute.name} must be more than 0, not {value!r}")
+
+
+def _said_once(made: Job, attribute: Any, value: Mapping[str, Any]) -> None:
+    settings = {name for name in _SETTINGS if getattr(made, name) is not None}
+    if refused := sorted((_ITS_OWN | settings) & {*value}):
+        raise JobError(f"{attribute.name} cannot have {', '.join(refused)}: the rows or the job do")
 
 
 @frozen(kw_only=True)
@@ -71,7 +79,7 @@ class Job:
     topics: Path | None = field(default=None, converter=_to_path)
     top_n: int | None = None
     rank_fields: Sequence[str] | None = None
-    params: Mapping[str, Any] = field(factory=dict)
+    params: Mapping[str, Any] = field(factory=dict, validator=_said_once)
     options: Mapping[str, Any] = field(factory=dict, repr=False)
     concurrency: int = field(default=16, validator=_positive)
     requests_per_minute: float | None = field(default=None, validator=_positive)

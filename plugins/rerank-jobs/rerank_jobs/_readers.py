@@ -17,6 +17,7 @@ from rerank_jobs.errors import JobError
 _MOST_CSV = 2**27  # characters of one field: the standard library's own bound is 131,072
 _BATCH = 64  # rows of a Parquet row group that are held at once
 _RUN_FIELDS = 6
+_TOO_MANY_CELLS = "more cells than the first line has columns: put quotes around text with commas"
 
 
 def read_jsonl(source: Source, skip: Skip) -> Iterator[Row]:
@@ -36,18 +37,18 @@ def _decode_line(number: int, line: bytes) -> Row:
         given = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         return faulty(number, line, f"not JSON: {error}")
-    return make_row(number, given)
+    return make_row(number, given, None, line)
 
 
 def read_csv(source: Source, skip: Skip) -> Iterator[Row]:
     """Either a column `documents` with a JSON list, or one `document` a line.
 
-    Lines with a `document` make one row as long as they have the same `id`, or without that
-    column the same `query`; a column `document_id` names them.
+    Lines with a `document` make one row as long as they have the same `id` and `query`; a column
+    `document_id` names them.
     """
     csv.field_size_limit(_MOST_CSV)
     with source.path.open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.DictReader(file)
+        lines = csv.DictReader(file, strict=True)  # else an open quote swallows what follows
         columns = set(lines.fieldnames or ())
         if "query" not in columns or not columns & {"documents", "document"}:
             raise JobError(
@@ -59,8 +60,8 @@ def read_csv(source: Source, skip: Skip) -> Iterator[Row]:
                 if not skip(number):
                     yield _of_json_cell(number, line)
             return
-        by = "id" if "id" in columns else "query"
-        for number, (_, group) in enumerate(groupby(lines, key=lambda line: line[by])):
+        groups = groupby(lines, key=lambda line: (line.get("id"), line["query"]))
+        for number, (_, group) in enumerate(groups):
             if not skip(number):
                 yield _of_lines(number, list(group))
 
@@ -69,14 +70,22 @@ def _of_json_cell(number: int, line: dict[str, Any]) -> Row:
     try:
         documents = orjson.loads(line["documents"] or "null")
     except orjson.JSONDecodeError as error:
-        return faulty(number, line, f"documents: not JSON: {error}")
+        return _useless(number, line, f"documents: not JSON: {error}")
+    if None in line:
+        return _useless(number, line, _TOO_MANY_CELLS)
     return make_row(number, {**line, "documents": documents})
 
 
 def _of_lines(number: int, lines: Sequence[dict[str, Any]]) -> Row:
     ids = [line["document_id"] for line in lines] if "document_id" in lines[0] else None
     documents = [line["document"] for line in lines]
+    if any(None in line for line in lines):
+        return _useless(number, lines[0], _TOO_MANY_CELLS)
     return make_row(number, {**lines[0], "documents": documents}, ids)
+
+
+def _useless(number: int, line: dict[str, Any], fault: str) -> Row:
+    return Row(number, make_row(number, line).id, fault=fault)
 
 
 def read_parquet(source: Source, skip: Skip) -> Iterator[Row]:
@@ -109,7 +118,7 @@ def read_trec(source: Source, skip: Skip) -> Iterator[Row]:
     with (
         closing(Lookup(source.topics)) as topics,
         closing(Lookup(source.corpus)) as corpus,
-        source.path.open(encoding="utf-8") as file,
+        source.path.open(encoding="utf-8-sig") as file,
     ):
         fields = (_split(source, at, line) for at, line in enumerate(file, 1) if line.strip())
         for number, (name, group) in enumerate(groupby(fields, key=lambda each: each[0])):

@@ -24,6 +24,7 @@ _SUFFIXES = {
     ".run": "trec",
     ".trec": "trec",
 }
+_MOST_EXACT = 2**53  # whole numbers that a float can hold
 Skip = Callable[[int], bool]
 
 
@@ -98,9 +99,9 @@ class Content:
         requests: Requests for them, where each takes so many documents at most.
         chars: Characters of each query with each of its documents: what a model reads.
         faults: Rows that cannot be ranked.
-        documents_have_ids: Whether every document has a name.
+        documents_have_ids: Whether all names, of rows and documents, are what a TREC run can have.
         hash: Of the bytes of all files.
-        seen: Sizes and times of change, by which a file is known not to have changed.
+        seen: Sizes, times of change and inodes, by which a file is known not to have changed.
     """
 
     rows: int
@@ -136,9 +137,9 @@ def find_source(
 
 
 def look_at(source: Source) -> list[list[int]]:
-    """Size and time of change of each file."""
+    """Size, time of change and inode of each file: whole folders may have one time."""
     stats = [path.stat() for path in source.paths]
-    return [[stat.st_size, stat.st_mtime_ns] for stat in stats]
+    return [[stat.st_size, stat.st_mtime_ns, stat.st_ino] for stat in stats]
 
 
 def scan(source: Source, most: int | None = None) -> Content:
@@ -171,8 +172,14 @@ def scan(source: Source, most: int | None = None) -> Content:
             pairs += len(row.documents)
             requests += -(-len(row.documents) // (most or len(row.documents) or 1))
             chars += count_chars(row.query, row.documents)
-            named = named and row.document_ids is not None
+            named = named and (row.fault is not None or _suits_a_run(row))
     return Content(rows, pairs, requests, chars, faults, named, hash_of(source), seen)
+
+
+def _suits_a_run(row: Row) -> bool:
+    """Whether a line of a TREC run, which spaces divide, can name the row and its documents."""
+    ids = row.document_ids
+    return ids is not None and all(len(str(name).split()) == 1 for name in (row.id, *ids))
 
 
 def hash_of(source: Source) -> str:
@@ -193,17 +200,20 @@ def count_chars(query: Any, documents: Sequence[Any]) -> int:
 def _chars_of(document: Any) -> int:
     if isinstance(document, str):
         return len(document)
-    return len(orjson.dumps(document, default=str))
+    try:
+        return len(orjson.dumps(document, default=str))
+    except TypeError:  # nested deeper than it could be sent
+        return 0
 
 
-def make_row(number: int, given: Any, document_ids: Sequence[str] | None = None) -> Row:
+def make_row(
+    number: int, given: Any, document_ids: Sequence[str] | None = None, content: bytes | None = None
+) -> Row:
     """A row from a decoded one: an object with `query`, `documents` and, best, an `id`."""
     if not isinstance(given, dict):
-        return faulty(number, given, f"a row is an object, not {type(given).__name__}")
-    name, documents = given.get("id"), given.get("documents")
-    if isinstance(name, bool) or not isinstance(name, (str, int)):
-        name = _name_of(number, given)
-    fault = None
+        return faulty(number, content or given, f"a row is an object, not {type(given).__name__}")
+    documents, fault = given.get("documents"), None
+    name = given["id"] if _is_name(given.get("id")) else _name_of(number, content or given)
     if not isinstance(given.get("query"), str):
         fault = "the row has no query that is text"
     elif not isinstance(documents, list):
@@ -221,8 +231,15 @@ def faulty(number: int, content: Any, fault: str) -> Row:
 
 
 def _name_of(number: int, content: Any) -> str:
-    data = content if isinstance(content, bytes) else orjson.dumps(content, default=str)
-    return f"{number}-{hashlib.blake2b(data, digest_size=6).hexdigest()}"
+    if not isinstance(content, bytes):  # a CSV's cells that have no column are under `None`
+        content = orjson.dumps(content, default=str, option=orjson.OPT_NON_STR_KEYS)
+    return f"{number}-{hashlib.blake2b(content, digest_size=6).hexdigest()}"
+
+
+def _is_name(value: Any) -> bool:
+    if isinstance(value, float):  # a larger one is not the number that stood there
+        return abs(value) < _MOST_EXACT
+    return isinstance(value, (str, int)) and not isinstance(value, bool) and value != ""
 
 
 def _ids_of(documents: Sequence[Any]) -> list[str] | None:

@@ -80,7 +80,7 @@ class Run:
 
         throttle = Throttle(job.requests_per_minute, job.tokens_per_minute)
         gate = Gate(throttle, self.ledger, Window(job.concurrency))
-        params = {**job.params, "top_n": job.top_n, "rank_fields": job.rank_fields}
+        params = {"top_n": job.top_n, "rank_fields": job.rank_fields, **job.params}
         params["return_documents"] = False
         source = find_source(job.input, job.format, job.corpus, job.topics)
         again = job.retry_failed

@@ -294,9 +294,14 @@ def test_a_job_that_began_in_between_is_not_mixed_with(
 
 
 def test_another_input_is_refused(tmp_path: Path, service: JobService) -> None:
-    """By its content, not by its name."""
-    write_rows(tmp_path / "in.jsonl", 3)
+    """By its content, not by its name; nor by size and time, which whole folders may have."""
+    before = write_rows(tmp_path / "in.jsonl", 3)
     make_job(tmp_path, service).run()
+    other = tmp_path / "other.jsonl"
+    other.write_text(before.read_text().replace("q1", "q9"))
+    os.utime(other, ns=(before.stat().st_atime_ns, before.stat().st_mtime_ns))
+    with pytest.raises(JobError, match="input: '"):
+        make_job(tmp_path, service, input=other).run()
     write_rows(tmp_path / "in.jsonl", 4)
 
     with pytest.raises(JobError, match="rows: 3, now 4"):
@@ -417,7 +422,8 @@ def test_no_other_secret_stands_in_any_file(
 
 
 def test_rows_that_cannot_be_ranked_fail_alone(tmp_path: Path, service: JobService) -> None:
-    """A line that is no JSON, no object, without a query, with a blank one."""
+    """A line that is no JSON, no object, without a query, with a blank one, nested too deep."""
+    deep = "[" * 300 + "]" * 300
     lines = [
         '{"id": "a", "query": "q", "documents": ["x"]}',
         "nonsense",
@@ -425,17 +431,33 @@ def test_rows_that_cannot_be_ranked_fail_alone(tmp_path: Path, service: JobServi
         '{"id": "d", "documents": ["x"]}',
         '{"id": "e", "query": " ", "documents": ["x"]}',
         '{"id": 6, "query": "q", "documents": []}',
+        deep,
+        f'{{"query": "q", "documents": {deep}}}',
+        f'{{"id": "i", "query": "q", "documents": [{{"a": {deep}, "b": 0}}, 1]}}',
     ]
     (tmp_path / "in.jsonl").write_text("\n".join(lines))
     report = make_job(tmp_path, service).run()
     out = {line["id"]: line["results"] for line in read_lines(tmp_path / "out.jsonl")}
     failed = read_lines(tmp_path / "out.jsonl.job" / "failed.jsonl")
 
-    assert (report.ranked, report.failed) == (2, 4)
+    assert (report.ranked, report.failed) == (2, 7)
     assert [each["index"] for each in out["a"]] == [0]
     assert out[6] == []
-    assert sorted(line["row"] for line in failed) == [1, 2, 3, 4]
+    assert sorted(line["row"] for line in failed) == [1, 2, 3, 4, 6, 7, 8]
     assert len(service.bodies) == 1
+
+
+def test_an_id_comes_out_as_it_was_given(tmp_path: Path) -> None:
+    """Text or number; what is no name, or was rounded, gets one that tells its position."""
+    given = ["a", "1", 2, 3.5, None, "", True, [], 10**30]
+    rows = [{"id": name, "query": "q", "documents": ["x"]} for name in given]
+    (tmp_path / "in.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    out = tmp_path / "out.jsonl"
+    Job(input=tmp_path / "in.jsonl", model="local/bm25", output=out, in_order=True).run()
+    names = [line["id"] for line in read_lines(out)]
+
+    assert names[:4] == given[:4]
+    assert [name.partition("-")[0] for name in names[4:]] == list("45678")
 
 
 def test_an_id_stands_once(tmp_path: Path, service: JobService) -> None:
@@ -668,6 +690,22 @@ def test_an_ordered_output_has_the_order_of_the_input(tmp_path: Path) -> None:
     assert [each["relevance_score"] for each in read_lines(out)[7]["results"]] == [
         result.relevance_score for result in wanted.results
     ]
+
+
+@pytest.mark.parametrize("name", ["top_n", "rank_fields", "return_documents", "query", "documents"])
+def test_what_the_job_says_itself_is_no_further_parameter(name: str) -> None:
+    """One of the two would be dropped."""
+    said: dict[str, Any] = {"top_n": 2, "rank_fields": ["text"]}
+    with pytest.raises(JobError, match=f"params cannot have {name}"):
+        Job(input="in.jsonl", model="local/bm25", output="out", params={name: 1}, **said)
+
+
+def test_a_setting_may_stand_among_the_parameters(tmp_path: Path, service: JobService) -> None:
+    """It is not dropped."""
+    write_rows(tmp_path / "in.jsonl", 3)
+    make_job(tmp_path, service, params={"top_n": 1}).run()
+
+    assert [len(row["results"]) for row in read_lines(tmp_path / "out.jsonl")] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("name", ["fallbacks", "on_failure", "http_client"])
