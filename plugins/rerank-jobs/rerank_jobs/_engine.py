@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -38,6 +39,8 @@ _FATAL = (
 )
 _PAYMENT_REQUIRED = 402
 _SPENT_WORDS = ("quota", "billing", "credit", "balance", "payment", "monthly", "trial key")
+# Said with a rate, whatever else is: advice to pay for a higher one often stands beside it.
+_RATE = re.compile(r"(?:(?:\bper|/) *(?:s|sec|m|min)|\b(?:seconds?|minutes?|[rt]pm))\b")
 _SOON = 120.0  # seconds: what comes back so soon is a rate, whatever the service calls it
 _MOST_REFUSALS = 5  # of one row, each after core's own retries
 _FIRST_FAILURES = 10
@@ -205,8 +208,8 @@ def _is_spent(error: RerankError) -> bool:
     if error.retry_after is not None and error.retry_after <= _SOON:
         return False
     said = str(error).lower()
-    refused = isinstance(error, (RateLimitError, PermissionDeniedError)) and "minute" not in said
-    return refused and any(word in said for word in _SPENT_WORDS)
+    refused = isinstance(error, (RateLimitError, PermissionDeniedError))
+    return refused and not _RATE.search(said) and any(word in said for word in _SPENT_WORDS)
 
 
 def _usage(sent: Sent, tokens: int | None, cost: float | None, seconds: float) -> dict[str, Any]:

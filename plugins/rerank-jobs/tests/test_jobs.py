@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -538,23 +539,63 @@ def test_a_spent_quota_pauses(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({"retry-after": "0"}, "too many requests"),
+        ({}, "No payment method: reduced rate limits of 3 RPM and 10K TPM"),
+        ({}, "Quota exceeded: 10 requests per second"),
+        ({}, "Rate limit reached, 3 / min. Add credit to raise it"),
+    ],
+)
 def test_rows_that_meet_a_rate_limit_are_ranked_all_the_same(
-    tmp_path: Path, service: JobService
+    tmp_path: Path, service: JobService, headers: dict[str, str], said: str
 ) -> None:
-    """A 429 is no failure of a row."""
+    """A 429 is no failure of a row, and a rate no spent quota, whatever is advised beside it."""
     write_rows(tmp_path / "in.jsonl", 20)
     refused = set[str]()
 
     def answer(body: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
         if body["query"] in {"q5", "q6"} - refused:
             refused.add(body["query"])
-            return 429, {"retry-after": "0"}, {"message": "too many requests"}
+            return 429, headers, {"message": said}
         return rank(body)
 
     service.answer = answer
     report = make_job(tmp_path, service).run()
 
     assert (report.state, report.ranked, report.requests) == ("done", 20, 22)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"retry-after": "2.5"},
+        {"retry-after-ms": "2500"},
+        {"retry-after": "Sun, 29 Nov 2026 12:00:03 GMT", "date": "Sun, 29 Nov 2026 12:00:00 GMT"},
+    ],
+)
+def test_nobody_sends_until_retry_after_is_over(
+    tmp_path: Path, service: JobService, headers: dict[str, str]
+) -> None:
+    """In every form; core waits within its call, and the others wait with it."""
+    write_rows(tmp_path / "in.jsonl", 30)
+    refused: list[float] = []
+
+    def answer(body: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
+        if body["query"] != "q9" or refused:
+            return rank(body)
+        refused.append(time.monotonic())
+        return 429, headers, {"message": "too many requests"}
+
+    service.answer = answer
+    report = make_job(tmp_path, service, options={"max_retries": 2}).run()
+    after = [then - refused[0] for then in service.times if then > refused[0] + 0.5]
+
+    assert report.state == "done"
+    assert len(after) > 10
+    assert min(after) >= 2.4
 
 
 @pytest.mark.parametrize(
