@@ -11,10 +11,11 @@ from attrs import field, frozen
 
 from rerank_cache import Store
 from rerank_core import Reranker
+from rerank_jobs._content import Content, look_at, scan
 from rerank_jobs._engine import Engine
 from rerank_jobs._output import check_output
 from rerank_jobs._report import Estimate, JobReport
-from rerank_jobs._rows import Content, find_source, look_at, scan
+from rerank_jobs._rows import find_source
 from rerank_jobs._run import Run, Watch
 from rerank_jobs._send import check_options
 from rerank_jobs._spend import Caps, Ledger
@@ -146,7 +147,7 @@ class Job:
         tokens = content.chars // _CHARS_PER_TOKEN
         usd = None
         if facts.price:
-            units = content.requests if facts.price.unit == "search_units" else tokens
+            units = content.searches if facts.price.unit == "search_units" else tokens
             usd = units * facts.price.usd
         minutes = [
             amount / limit

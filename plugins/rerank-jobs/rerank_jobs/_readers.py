@@ -6,6 +6,7 @@ import csv
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import groupby
+from types import NoneType
 from typing import Any
 
 import orjson
@@ -107,6 +108,10 @@ def read_parquet(source: Source, skip: Skip) -> Iterator[Row]:
             for at in range(batch.num_rows):
                 if not skip(number):
                     (given,) = batch.slice(at, 1).to_pylist()
+                    if not isinstance(name := given.get("id"), (str, int, float, NoneType)):
+                        # A decimal, a date, or text that its writer did not call text.
+                        name = name.decode(errors="replace") if isinstance(name, bytes) else name
+                        given["id"] = str(name)
                     yield make_row(number, given)
                 number += 1
 

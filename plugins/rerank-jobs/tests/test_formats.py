@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import logging
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +110,28 @@ def test_every_input_gives_the_same_rankings(form: str, tmp_path: Path) -> None:
         assert [each["id"] for each in lines[0]["results"]] == [
             CANDIDATES[lines[0]["id"]][each["index"]] for each in lines[0]["results"]
         ]
+
+
+@pytest.mark.parametrize(
+    ("ids", "names"),
+    [
+        (pa.array([3, 4]), [3, 4]),
+        (pa.array([3.0, 4.5]), [3.0, 4.5]),
+        (pa.array([Decimal(3), Decimal(4)], pa.decimal128(38)), ["3", "4"]),
+        (pa.array([b"a", "\u00e9".encode()]), ["a", "\u00e9"]),
+        (pa.array([date(2026, 1, 2), date(2026, 1, 3)]), ["2026-01-02", "2026-01-03"]),
+    ],
+)
+def test_an_id_of_parquet_comes_out_as_it_reads(
+    ids: pa.Array, names: list[Any], tmp_path: Path
+) -> None:
+    """Whatever type its writer chose."""
+    table = pa.table({"id": ids, "query": ["q", "q"], "documents": [["a"], ["b"]]})
+    parquet.write_table(table, tmp_path / "in.parquet")
+    output = tmp_path / "out.jsonl"
+    Job(input=tmp_path / "in.parquet", model=MODEL, output=output, in_order=True).run()
+
+    assert [json.loads(line)["id"] for line in output.read_text().splitlines()] == names
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".run"])

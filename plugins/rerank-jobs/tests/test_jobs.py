@@ -215,6 +215,23 @@ def test_a_damaged_line_in_the_middle_is_refused(tmp_path: Path, service: JobSer
     assert len(service.bodies) == 5
 
 
+@pytest.mark.parametrize(
+    "line", ["{}", '{"row": 1}', '{"row": 5, "usage": {}}', '{"row": -1, "usage": {}}']
+)
+@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.job/failed.jsonl"])
+def test_a_line_of_no_row_is_refused(
+    tmp_path: Path, service: JobService, name: str, line: str
+) -> None:
+    """As one is that cannot be read: with its place."""
+    write_rows(tmp_path / "in.jsonl", 5)
+    make_job(tmp_path, service).run()
+    (tmp_path / name).write_text(f"{line}\n")
+
+    with pytest.raises(JobError, match=r"\.jsonl:1: no line of this job"):
+        make_job(tmp_path, service).run()
+    assert len(service.bodies) == 5
+
+
 def test_a_full_disk_leaves_whole_lines(
     tmp_path: Path, service: JobService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -659,6 +676,17 @@ def test_a_cap_counts_the_requests_of_rows_that_are_pending_again(
     assert len(service.bodies) == 16
 
 
+def test_a_cap_counts_what_lines_tell_of_that_are_gone(tmp_path: Path, service: JobService) -> None:
+    """The output may be removed: what it cost is spent."""
+    write_rows(tmp_path / "in.jsonl", 20)
+    make_job(tmp_path, service, max_requests=8).run()
+    (tmp_path / "out.jsonl").unlink()
+    report = make_job(tmp_path, service, max_requests=8).run()
+
+    assert (report.state, report.requests, len(service.bodies)) == ("capped", 8, 8)
+    assert report.usd == pytest.approx(8 * 0.002)
+
+
 def test_a_cap_in_dollars_needs_a_price(tmp_path: Path, service: JobService) -> None:
     """A cap that cannot be kept is refused before anything is sent."""
     write_rows(tmp_path / "in.jsonl", 3)
@@ -702,6 +730,15 @@ def test_a_dry_run_sends_and_writes_nothing(tmp_path: Path, service: JobService)
     assert estimate.minutes == pytest.approx(3)
     assert not service.bodies
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+def test_a_search_has_at_most_a_hundred_documents(tmp_path: Path, service: JobService) -> None:
+    """What is billed by search costs more for a longer list, in one request or several."""
+    write_rows(tmp_path / "in.jsonl", 2, documents=201)
+    estimate = make_job(tmp_path, service).estimate()
+
+    assert estimate.requests == 2
+    assert estimate.usd == pytest.approx(6 * 0.002)
 
 
 def test_a_cache_answers_what_another_job_asked(tmp_path: Path, service: JobService) -> None:
