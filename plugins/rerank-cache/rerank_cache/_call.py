@@ -152,7 +152,8 @@ class Call:
             info.cached_calls += look.is_complete
         if not look.is_complete:
             return None
-        return evolve(response, cost=0.0, headers={HEADER: f"{total} of {total}"})
+        headers = {HEADER: f"{total} of {total}"}
+        return evolve(response, cost=0.0, payload=None, headers=headers)
 
     def mixed(self, response: RerankResponse, sent: RerankResponse) -> RerankResponse:
         """What was known and what was sent, in one ranking."""

@@ -23,6 +23,8 @@ _HOUR = 3600
 _ROOM = 0.1  # of the rows that make room at once
 _LOOKS = 64  # every so many writes the size is looked at
 _BUSY_SECONDS = 30
+# A message of SQLite's that quotes what is damaged may be no text.
+_FAILURES = (sqlite3.DatabaseError, UnicodeDecodeError)
 _Outcome = TypeVar("_Outcome")
 
 
@@ -132,14 +134,14 @@ class SQLiteStore:
         """Do it; what a damaged file or a full disk makes of it is a warning and no value."""
         try:
             return work(self._connection())
-        except sqlite3.DatabaseError as error:
+        except _FAILURES as error:
             if not _is_damage(error):
                 warnings.warn(f"{self._path}: not cached: {error}", RuntimeWarning, stacklevel=4)
                 return None
             self._move_aside(error)
         try:
             return work(self._connection())
-        except sqlite3.DatabaseError as error:
+        except _FAILURES as error:
             warnings.warn(f"{self._path}: not cached: {error}", RuntimeWarning, stacklevel=4)
             return None
 
@@ -169,7 +171,7 @@ class SQLiteStore:
             self._open.append((os.getpid(), connection))
         return connection
 
-    def _move_aside(self, error: sqlite3.DatabaseError) -> None:
+    def _move_aside(self, error: Exception) -> None:
         self.close()
         with self._lock:
             aside = self._path.with_name(f"{self._path.name}.damaged-{time.time_ns()}")
@@ -180,8 +182,10 @@ class SQLiteStore:
         warnings.warn(message, RuntimeWarning, stacklevel=5)
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in {
+def _is_damage(error: Exception) -> bool:
+    return isinstance(error, UnicodeDecodeError) or getattr(
+        error, "sqlite_errorcode", 0
+    ) & 0xFF in {
         sqlite3.SQLITE_CORRUPT,
         sqlite3.SQLITE_NOTADB,
     }

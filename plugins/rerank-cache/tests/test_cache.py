@@ -482,7 +482,7 @@ def test_a_file_keeps_scores_and_no_text(tmp_path: Path) -> None:
     assert b"secret" not in path.read_bytes()
 
 
-@pytest.mark.parametrize("damage", ["garbage", "middle"])
+@pytest.mark.parametrize("damage", ["garbage", "middle", "schema"])
 def test_a_damaged_file_costs_a_warning(tmp_path: Path, damage: str) -> None:
     """It is moved aside, and the store starts empty."""
     path = tmp_path / "scores"
@@ -492,6 +492,8 @@ def test_a_damaged_file_costs_a_warning(tmp_path: Path, damage: str) -> None:
     content = bytearray(path.read_bytes())
     if damage == "garbage":
         content = bytearray(b"no database at all" * 500)
+    elif damage == "schema":
+        content = content.replace(b"CREATE TABLE", b"CREATE \xb3\xff\xfeBLE")
     else:
         content[4_096:] = b"\x7f" * (len(content) - 4_096)
     path.write_bytes(content)

@@ -69,6 +69,7 @@ class Engine:
         stopped: Why no further row is begun; `None` while rows are.
         reason: The same for people.
         error: What is raised in the end: a fault that is no row's.
+        has_ranked: Whether any row was ranked, in an earlier run perhaps.
     """
 
     asks: Asks
@@ -79,10 +80,10 @@ class Engine:
     stopped: Stop | None = None
     reason: str = ""
     error: BaseException | None = None
+    has_ranked: bool = False
     _again: deque[Row] = field(factory=deque)
     _refusals: Counter[int] = field(factory=Counter)
     _failures_in_a_row: int = 0
-    _has_ranked: bool = False
     _tasks: set[asyncio.Task[None]] = field(factory=set)
     _wake: asyncio.Event = field(factory=asyncio.Event)
 
@@ -143,7 +144,7 @@ class Engine:
             self._sort_out(row, error, sent, time.monotonic() - started)
         else:
             self.write(row, self._line(row, response, sent, time.monotonic() - started))
-            self._failures_in_a_row, self._has_ranked = 0, True
+            self._failures_in_a_row, self.has_ranked = 0, True
             self.gate.window.answered()
         finally:
             self.gate.ledger.close(sent)
@@ -193,9 +194,9 @@ class Engine:
         }
         self.write_failed(row, line)
         self._failures_in_a_row += 1
-        most = _FAILURES_IN_A_ROW if self._has_ranked else _FIRST_FAILURES
+        most = _FAILURES_IN_A_ROW if self.has_ranked else _FIRST_FAILURES
         if self._failures_in_a_row >= most:
-            where = "in a row" if self._has_ranked else "from the first on"
+            where = "in a row" if self.has_ranked else "from the first on"
             self.stop("aborted", f"{most} rows failed {where}, the last one: {error}")
 
 

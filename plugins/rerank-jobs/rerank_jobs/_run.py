@@ -96,7 +96,7 @@ class Run:
             stack.callback(failures.close)
             connections = await stack.enter_async_context(Connections(job.model, job.options, gate))
             asks = self._cached(connections, stack)
-            engine = Engine(asks, gate, params, write, write_failed)
+            engine = Engine(asks, gate, params, write, write_failed, has_ranked=self.done.count > 0)
             begun(engine)
             ticker = asyncio.create_task(self._tick(watch, engine, journal, source))
             stack.callback(ticker.cancel)

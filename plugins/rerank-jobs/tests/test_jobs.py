@@ -410,6 +410,18 @@ def test_failed_rows_are_told_and_ranked_again_on_request(
     assert make_job(tmp_path, service).run().requests == 14
 
 
+def test_all_failed_rows_are_tried_again(tmp_path: Path, service: JobService) -> None:
+    """Those that fail once more stand before those that do not: a job that ranked rows goes on."""
+    write_rows(tmp_path / "in.jsonl", 60)
+    bad = {f"q{at}" for at in range(0, 60, 3)}
+    service.answer = lambda body: (500, {}, {}) if body["query"] in bad else rank(body)
+    make_job(tmp_path, service).run()
+    bad -= {"q57"}
+    report = make_job(tmp_path, service, retry_failed=True).run()
+
+    assert (report.state, report.ranked, report.failed) == ("failed", 41, 19)
+
+
 def test_no_key_stands_in_any_file(tmp_path: Path, service: JobService) -> None:
     """Neither in the job's own files nor in a failure's message."""
     write_rows(tmp_path / "in.jsonl", 3)
