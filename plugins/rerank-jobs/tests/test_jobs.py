@@ -732,6 +732,32 @@ def test_parts_of_a_split_list_count_as_requests(tmp_path: Path, service: JobSer
     assert job.run().requests == len(service.bodies) == 8
 
 
+@pytest.mark.parametrize(
+    ("model", "caps", "most"),
+    [
+        ("cohere/rerank-v3.5", {"max_usd": 0.001}, 1),
+        ("cohere/rerank-v3.5", {"max_usd": 0.021}, 11),
+        ("voyage/rerank-2.5", {"max_tokens": 500}, None),
+    ],
+)
+def test_a_cap_is_not_passed_by_the_parts_of_one_row(
+    tmp_path: Path, service: JobService, model: str, caps: dict[str, Any], most: int | None
+) -> None:
+    """What each took is known when its row ends: until then it is estimated."""
+    write_rows(tmp_path / "in.jsonl", 6, documents=8)
+    service.delay = 0.005
+    options = {"max_documents": 1}
+    for _ in range(2):
+        report = make_job(tmp_path, service, model=model, options=options, **caps).run()
+    sizes = [len(body["documents"][0]) for body in service.bodies]
+
+    assert report.state == "capped"
+    if most is not None:
+        assert len(sizes) == most
+    else:
+        assert sum(sizes) < 500 + 2 * 19
+
+
 def test_a_dry_run_sends_and_writes_nothing(tmp_path: Path, service: JobService) -> None:
     """It says what it would take."""
     write_rows(tmp_path / "in.jsonl", 30)
