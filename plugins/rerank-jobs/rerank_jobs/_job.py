@@ -10,7 +10,7 @@ from typing import Any
 from attrs import field, frozen
 
 from rerank_cache import Store
-from rerank_core import Reranker
+from rerank_core import Provider, Reranker
 from rerank_jobs._content import Content, look_at, scan
 from rerank_jobs._engine import Engine
 from rerank_jobs._output import check_output
@@ -78,7 +78,7 @@ class Job:
     format: str | None = None
     corpus: Path | None = field(default=None, converter=_to_path)
     topics: Path | None = field(default=None, converter=_to_path)
-    top_n: int | None = None
+    top_n: int | None = field(default=None, validator=_positive)
     rank_fields: Sequence[str] | None = None
     params: Mapping[str, Any] = field(factory=dict, validator=_said_once)
     options: Mapping[str, Any] = field(factory=dict, repr=False)
@@ -118,7 +118,7 @@ class Job:
         with Reranker(self.model, **self.options) as reranker:
             price = reranker.facts.price
             check_cap(self.max_usd, price, self.model)
-            content = self._scan(folder, reranker.facts.max_documents)
+            content = self._scan(folder, self._most(reranker.facts))
             fingerprint = self._fingerprint(content, reranker)
         check_output(self.output, documents_have_ids=content.documents_have_ids)
         folder.check(fingerprint)
@@ -142,7 +142,7 @@ class Job:
             facts = reranker.facts
         check_cap(self.max_usd, facts.price, self.model)
         source = find_source(self.input, self.format, self.corpus, self.topics)
-        content = scan(source, facts.max_documents)
+        content = scan(source, self._most(facts))
         check_output(self.output, documents_have_ids=content.documents_have_ids)
         tokens = content.chars // _CHARS_PER_TOKEN
         usd = None
@@ -166,6 +166,11 @@ class Job:
             usd=usd,
             minutes=max(minutes, default=None),
         )
+
+    def _most(self, facts: Provider) -> int | None:
+        """The most documents in one request."""
+        most: int | None = self.options.get("max_documents") or facts.max_documents
+        return most
 
     def _scan(self, folder: Folder, most: int | None) -> Content:
         """What the input holds: as an earlier run found it, where the files are the same."""

@@ -96,7 +96,7 @@ def find_source(
         JobError: Nothing can be read there, or the format is not clear.
     """
     found = form or _SUFFIXES.get(path.suffix.lower())
-    if found is None:
+    if found not in FORMATS:
         raise JobError(f"{path.name}: its name does not tell the format; name one of {FORMATS}")
     if found == "trec" and (corpus is None or topics is None):
         raise JobError("a TREC run names documents only: give its corpus and its topics as well")

@@ -728,7 +728,10 @@ def test_parts_of_a_split_list_count_as_requests(tmp_path: Path, service: JobSer
     """One row may be several requests, each held back and paid for."""
     write_rows(tmp_path / "in.jsonl", 2, documents=7)
     job = make_job(tmp_path, service, options={"max_documents": 2})
+    estimate = job.estimate()
 
+    assert estimate.requests == 8
+    assert estimate.usd == pytest.approx(8 * 0.002)
     assert job.run().requests == len(service.bodies) == 8
 
 
