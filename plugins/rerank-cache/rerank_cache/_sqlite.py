@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ CREATE INDEX IF NOT EXISTS by_use ON scores (used);
 _MOST_KEYS = 500  # in one statement
 _HOUR = 3600
 _ROOM = 0.1  # of the rows that make room at once
+_CHECK_BYTES = 4
 _LOOKS = 64  # every so many writes the size is looked at
 _BUSY_SECONDS = 30
 # A message of SQLite's that quotes what is damaged may be no text.
@@ -102,7 +104,9 @@ class SQLiteStore:
             marks = ",".join("?" * len(some))
             query = f"SELECT key, value, used FROM scores WHERE written >= ? AND key IN ({marks})"  # noqa: S608 - marks alone
             for key, value, used in connection.execute(query, (oldest, *some)):
-                found[key] = value
+                if not _is_whole(key, value):
+                    continue
+                found[key] = value[:-_CHECK_BYTES]
                 if used < now - _HOUR:  # not each time, or reading would be writing
                     stale.append((now, key))
         if stale:
@@ -112,7 +116,7 @@ class SQLiteStore:
 
     def _put(self, connection: sqlite3.Connection, values: Mapping[bytes, bytes]) -> None:
         now = int(self._now())
-        rows = [(key, value, now, now) for key, value in values.items()]
+        rows = [(key, value + _check_of(key, value), now, now) for key, value in values.items()]
         with _writing(connection):
             connection.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?)", rows)
             self._writes += 1
@@ -180,6 +184,15 @@ class SQLiteStore:
                     Path(f"{self._path}{suffix}").rename(f"{aside}{suffix}")
         message = f"{self._path} is damaged ({error}); it was moved to {aside.name}: starting anew"
         warnings.warn(message, RuntimeWarning, stacklevel=5)
+
+
+def _check_of(key: bytes, value: bytes) -> bytes:
+    """Tells a damaged value, or one under another's key: SQLite itself does not look."""
+    return zlib.crc32(key + value).to_bytes(_CHECK_BYTES)
+
+
+def _is_whole(key: bytes, kept: bytes) -> bool:
+    return kept[-_CHECK_BYTES:] == _check_of(key, kept[:-_CHECK_BYTES])
 
 
 def _is_damage(error: Exception) -> bool:

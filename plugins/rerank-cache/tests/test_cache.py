@@ -512,6 +512,21 @@ def test_a_damaged_file_costs_a_warning(tmp_path: Path, damage: str) -> None:
     store.close()
 
 
+@pytest.mark.parametrize("damaged", [b"[0.7,", b"[0.5,null]"])
+def test_a_damaged_value_is_not_there(tmp_path: Path, damaged: bytes) -> None:
+    """A flipped bit may make a number of a number: never another score."""
+    path = tmp_path / "scores"
+    store = SQLiteStore(path)
+    put_one(store, 5, b"[0.5,null]")
+    put_one(store, 6, b"[0.6,null]")
+    store.close()
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"[0.6,null]"[: len(damaged)], damaged))
+
+    assert get_keys(store, [5, 6]) == {5}
+    store.close()
+
+
 def test_a_store_that_cannot_be_written_costs_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
