@@ -26,7 +26,7 @@ _CHECK_BYTES = 4
 _LOOKS = 64  # every so many writes the size is looked at
 _BUSY_SECONDS = 30
 # A message of SQLite's that quotes what is damaged may be no text.
-_FAILURES = (sqlite3.DatabaseError, UnicodeDecodeError)
+_FAILURES = (sqlite3.DatabaseError, UnicodeDecodeError, OSError)
 _Outcome = TypeVar("_Outcome")
 
 
@@ -57,7 +57,8 @@ class SQLiteStore:
         self._lock = threading.Lock()
         self._open: list[tuple[int, sqlite3.Connection]] = []  # with the process of each
         self._writes = 0
-        self._run(lambda _: None)  # made now: a path that cannot be used is told of at once
+        self._make_file()  # now: a path that cannot be used is told of at once
+        self._run(lambda _: None)
 
     def get(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
         """The values that are there, and young enough."""
@@ -154,8 +155,7 @@ class SQLiteStore:
         kept: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if kept is not None and self._local.pid == os.getpid():
             return kept
-        if not self._path.exists():
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        self._make_file()
         connection = sqlite3.connect(
             self._path,
             timeout=_BUSY_SECONDS,
@@ -174,6 +174,11 @@ class SQLiteStore:
         with self._lock:
             self._open.append((os.getpid(), connection))
         return connection
+
+    def _make_file(self) -> None:
+        """For its owner alone."""
+        if not self._path.exists():
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
 
     def _move_aside(self, error: Exception) -> None:
         self.close()

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -542,6 +543,22 @@ def test_a_store_that_cannot_be_written_costs_a_warning(
     monkeypatch.setattr(SQLiteStore, "_put", refuse)
     with pytest.warns(RuntimeWarning, match="disk is full"):
         response = cached.rerank("q", ["a"])
+
+    assert len(response.results) == 1
+    store.close()
+
+
+def test_a_folder_that_is_gone_costs_a_warning(tmp_path: Path) -> None:
+    """A thread that has no connection yet cannot make one; the answer is given all the same."""
+    folder = tmp_path / "folder"
+    with pytest.raises(FileNotFoundError):
+        SQLiteStore(folder / "scores")
+    folder.mkdir()
+    store = SQLiteStore(folder / "scores")
+    shutil.rmtree(folder)
+    _, cached = make(Counted(), store)
+    with pytest.warns(RuntimeWarning, match="not cached"):
+        response = asyncio.run(cached.arerank("q", ["a"]))
 
     assert len(response.results) == 1
     store.close()
