@@ -31,6 +31,13 @@ def _to_path(value: str | Path | None) -> Path | None:
     return None if value is None else Path(value)
 
 
+def _to_names(value: Sequence[str] | None) -> list[str] | None:
+    names = None if value is None else list(value)
+    if isinstance(value, str) or names == [] or not all(names or ["all"]):
+        raise JobError(f"rank_fields must be a list of field names, not {value!r}")
+    return names
+
+
 def _positive(_: object, attribute: Any, value: float | None) -> None:
     if value is not None and not value > 0:
         raise JobError(f"{attribute.name} must be more than 0, not {value!r}")
@@ -79,7 +86,7 @@ class Job:
     corpus: Path | None = field(default=None, converter=_to_path)
     topics: Path | None = field(default=None, converter=_to_path)
     top_n: int | None = field(default=None, validator=_positive)
-    rank_fields: Sequence[str] | None = None
+    rank_fields: Sequence[str] | None = field(default=None, converter=_to_names)
     params: Mapping[str, Any] = field(factory=dict, validator=_said_once)
     options: Mapping[str, Any] = field(factory=dict, repr=False)
     concurrency: int = field(default=16, validator=_positive)
@@ -185,7 +192,7 @@ class Job:
         return {
             "model": self.model,
             "top_n": self.top_n,
-            "rank_fields": self.rank_fields and list(self.rank_fields),
+            "rank_fields": self.rank_fields,
             "params": dict(self.params),
             "base_url": plain_url(reranker.base_url),
             "options": options_of_fingerprint(self.options, reranker.facts),

@@ -184,10 +184,19 @@ def test_what_is_not_of_its_format_is_refused(
         Job(input=tmp_path / name, model=MODEL, output=tmp_path / "out.jsonl").run()
 
 
-@pytest.mark.parametrize("settings", [{"format": "xml"}, {"top_n": 0}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"format": "xml"},
+        {"top_n": 0},
+        {"rank_fields": "a"},
+        {"rank_fields": []},
+        {"rank_fields": [""]},
+    ],
+)
 def test_a_setting_that_makes_no_sense_is_refused(settings: dict[str, Any], tmp_path: Path) -> None:
     """Before any row fails for it."""
-    with pytest.raises(JobError, match=r"format|top_n must be more than 0"):
+    with pytest.raises(JobError, match=r"format|top_n must be|rank_fields must be"):
         Job(**write_input(tmp_path, "jsonl"), model=MODEL, output="out.jsonl", **settings).run()
 
 
