@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import groupby
@@ -18,6 +19,7 @@ from rerank_jobs.errors import JobError
 _MOST_CSV = 2**27  # characters of one field: the standard library's own bound is 131,072
 _BATCH = 64  # rows of a Parquet row group that are held at once
 _RUN_FIELDS = 6
+_COLUMNS = ("id", "query", "documents", "document", "document_id")  # of a CSV
 _TOO_MANY_CELLS = "more cells than the first line has columns: put quotes around text with commas"
 
 
@@ -50,11 +52,12 @@ def read_csv(source: Source, skip: Skip) -> Iterator[Row]:
     csv.field_size_limit(_MOST_CSV)
     with source.path.open(encoding="utf-8-sig", newline="") as file:
         lines = csv.DictReader(file, strict=True)  # else an open quote swallows what follows
-        columns = set(lines.fieldnames or ())
-        if "query" not in columns or not columns & {"documents", "document"}:
+        columns = Counter(lines.fieldnames or ())
+        twice = any(columns[name] > 1 for name in _COLUMNS)
+        if twice or "query" not in columns or not columns.keys() & {"documents", "document"}:
             raise JobError(
                 f"{source.path.name}: the first line must name the columns, among them query,"
-                " and documents (a JSON list) or document (one a line)"
+                " and documents (a JSON list) or document (one a line), each once"
             )
         if "documents" in columns:
             for number, line in enumerate(lines):

@@ -165,6 +165,7 @@ def test_every_output_has_the_same_rankings(suffix: str, tmp_path: Path) -> None
     [
         ("in.txt", "x", "does not tell the format"),
         ("in.csv", "a,b\n1,2\n", "first line must name the columns"),
+        ("in.csv", "id,query,document,document\n1,a,x,y\n", "each once"),
         ("in.csv", b"query,document\na,caf\xe9\n", "UTF-8"),
         ("in.csv", 'query,document\na,"open\nb,x\n', "unexpected end"),
         ("in.csv", "id,query,document\n1,a,x\n1,b,y\n", "'1' stands twice"),
