@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from typing import Any, Protocol
 
 import orjson
@@ -44,6 +44,11 @@ class Keeps(Protocol):
         """Whether this model answered, and nothing else did in its stead."""
 
 
+def _kept(value: Any) -> Any:
+    """What can be read more than once."""
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, Sized) else value
+
+
 class Call:
     """One call: what it asks the store, what it asks the service, what it makes of both."""
 
@@ -51,11 +56,12 @@ class Call:
         self, cached: Keeps, query: str, documents: Any, params: dict[str, Any], top_n: int | None
     ) -> None:
         self._cached, self._query, self._top_n = cached, query, top_n
-        self.documents = list(documents) if isinstance(documents, Iterator) else documents
-        self.options = {**params, "top_n": top_n}
-        self.bare = {**params, "top_n": None}
+        self.documents = _kept(documents)
+        self.options = {name: _kept(value) for name, value in params.items()} | {"top_n": top_n}
+        self.bare = {**self.options, "top_n": None}
         self._places: Sequence[int] | None = None
         self._is_counted = False
+        self._own_warnings: Sequence[str] = ()
         self.asked_all = True  # as the caller gave them, rather than what is missing
         self.look = Look(cached.pointwise)
 
@@ -99,7 +105,10 @@ class Call:
     @property
     def asked(self) -> dict[str, Any]:
         """With which parameters: a score that `top_n` cuts off would never be seen."""
-        return self.bare if self.look.by_pair else self.options
+        if not self.look.by_pair:
+            return self.options
+        # What is missing is asked for as it was rendered: there the fields are chosen already.
+        return self.bare if self.asked_all else {**self.bare, "rank_fields": None}
 
     def learn(self, sent: RerankResponse) -> dict[bytes, bytes]:
         """What to write into the store."""
@@ -109,8 +118,10 @@ class Call:
         at_place = {place: at for at, place in enumerate(self._places or ())}
         if not self.asked_all:
             at_place = dict(enumerate(self._missing))
+        # What the store's own call does not say by itself.
+        said = tuple(text for text in sent.warnings if text not in self._own_warnings)
         scored: dict[int, Scored] = {
-            at_place[result.index]: (result.relevance_score, result.extra)
+            at_place[result.index]: (result.relevance_score, result.extra, said)
             for result in sent.results
             if result.relevance_score is not None and result.index in at_place
         }
@@ -121,8 +132,8 @@ class Call:
             # `top_n` may have cut off the rest.
             if len(scored) < min(self._top_n or len(at_place), len(at_place)):
                 return {}
-            ranking = [(at, *one) for at, one in scored.items()]
-            return {key: orjson.dumps(ranking) for key in look.keys or ()}
+            ranking = [(at, score, extra) for at, (score, extra, _) in scored.items()]
+            return {key: orjson.dumps((ranking, said)) for key in look.keys or ()}
         except TypeError:  # what the service said has no JSON form
             look.found = {}
             return {}
@@ -130,6 +141,7 @@ class Call:
     def of_store(self, response: RerankResponse) -> RerankResponse | None:
         """The answer, where the store knew all of it."""
         look, info = self.look, self._cached.info
+        self._own_warnings = response.warnings
         total = len(look.documents or ())
         known = total if look.is_complete else len(look.found)
         if look.keys is not None and not self._is_counted:
@@ -140,7 +152,8 @@ class Call:
             info.cached_calls += look.is_complete
         if not look.is_complete:
             return None
-        return evolve(response, cost=0.0, headers={HEADER: f"{total} of {total}"})
+        headers = {HEADER: f"{total} of {total}"}
+        return evolve(response, cost=0.0, payload=None, headers=headers)
 
     def mixed(self, response: RerankResponse, sent: RerankResponse) -> RerankResponse:
         """What was known and what was sent, in one ranking."""

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from rerank_core import __version__
 
-_SCHEMA = 1
+_SCHEMA = 2
 _PREFIX_BYTES = 8
 _HASH_BYTES = 16
 

@@ -24,8 +24,8 @@ from rerank_core import (
 )
 
 _LEAST = -sys.float_info.max
-Scored = tuple[float, Any]
-"""A score, and what else the service said about the document."""
+Scored = tuple[float, Any, Sequence[str]]
+"""A score, what else the service said about the document, and its warnings."""
 
 
 @define
@@ -38,6 +38,7 @@ class Look:
         keys: Of each document, or the one of the whole request; `None` where there can be none.
         found: What is known of each document.
         ranking: What is known of the whole request, by position.
+        warnings: What was said beside what is known.
         is_whole: Whether all documents are asked for where one is missing.
     """
 
@@ -46,6 +47,7 @@ class Look:
     keys: list[bytes] | None = None
     found: dict[int, Scored] = field(factory=dict)
     ranking: list[tuple[int, float, Any]] | None = None
+    warnings: Sequence[str] = ()
     is_whole: bool = False
 
     @property
@@ -108,25 +110,28 @@ class Replay:
     @hookimpl
     def parse_response(self, payload: Any) -> RerankResponse:
         """What was found; anything where it was not enough."""
+        ranking, said = payload
         return RerankResponse(
-            [RerankResult(at, score, extra=extra) for at, score, extra in payload]
+            [RerankResult(at, score, extra=extra) for at, score, extra in ranking], warnings=said
         )
 
     def _look(
         self, look: Look, request: RerankRequest, params: Mapping[str, Any]
-    ) -> list[tuple[int, float, Any]]:
+    ) -> tuple[list[tuple[int, float, Any]], Sequence[str]]:
         if look.documents is None:
             look.documents = request.documents
             self._find(look, request, params)
         if look.by_pair and look.is_complete:
-            return [(at, *look.found[at]) for at in range(len(look.documents))]
+            found = [(at, *look.found[at]) for at in range(len(look.documents))]
+            said = dict.fromkeys(text for *_, warnings in found for text in warnings)
+            return [(at, score, extra) for at, score, extra, _ in found], [*said]
         if look.ranking is not None:
             known = {at for at, *_ in look.ranking}
             # What `top_n` cut off when it was asked, it cuts off again.
             rest = (at for at in range(len(look.documents)) if at not in known)
-            return [*look.ranking, *((at, _LEAST, None) for at in rest)]
+            return [*look.ranking, *((at, _LEAST, None) for at in rest)], look.warnings
         # In the order in which they would be sent: whoever needs it reads it from the results.
-        return [(at, float(-at), None) for at in range(len(look.documents))]
+        return [(at, float(-at), None) for at in range(len(look.documents))], ()
 
     def _find(self, look: Look, request: RerankRequest, params: Mapping[str, Any]) -> None:
         asked = {name: value for name, value in params.items() if name != "return_documents"}
@@ -144,11 +149,24 @@ class Replay:
         except TypeError:  # a parameter or a field that has no JSON form, a number too large
             return
         values = self.store.get(list(dict.fromkeys(look.keys)))
+        known = {key: read for key, value in values.items() if (read := _read(value, look))}
         if look.by_pair:
-            found = ((at, values.get(key)) for at, key in enumerate(look.keys))
-            look.found = {at: tuple(orjson.loads(value)) for at, value in found if value}
-        elif value := values.get(look.keys[0]):
-            look.ranking = [tuple(one) for one in orjson.loads(value)]
+            look.found = {at: known[key] for at, key in enumerate(look.keys) if key in known}
+        elif look.keys[0] in known:
+            look.ranking, look.warnings = known[look.keys[0]]
+
+
+def _read(value: bytes, look: Look) -> Any:
+    """What a value says; `None` where nobody can read it: then it is asked for anew."""
+    try:
+        if look.by_pair:
+            score, extra, said = orjson.loads(value)
+            return float(score), extra, said
+        listed, said = orjson.loads(value)
+        ranking = [(at, float(score), extra) for at, score, extra in listed]
+    except (ValueError, TypeError):
+        return None
+    return (ranking, said) if ranking else None
 
 
 def make_replay(

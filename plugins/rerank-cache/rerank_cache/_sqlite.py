@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,8 +22,11 @@ CREATE INDEX IF NOT EXISTS by_use ON scores (used);
 _MOST_KEYS = 500  # in one statement
 _HOUR = 3600
 _ROOM = 0.1  # of the rows that make room at once
+_CHECK_BYTES = 4
 _LOOKS = 64  # every so many writes the size is looked at
 _BUSY_SECONDS = 30
+# A message of SQLite's that quotes what is damaged may be no text.
+_FAILURES = (sqlite3.DatabaseError, UnicodeDecodeError, OSError)
 _Outcome = TypeVar("_Outcome")
 
 
@@ -53,7 +57,8 @@ class SQLiteStore:
         self._lock = threading.Lock()
         self._open: list[tuple[int, sqlite3.Connection]] = []  # with the process of each
         self._writes = 0
-        self._run(lambda _: None)  # made now: a path that cannot be used is told of at once
+        self._make_file()  # now: a path that cannot be used is told of at once
+        self._run(lambda _: None)
 
     def get(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
         """The values that are there, and young enough."""
@@ -100,7 +105,9 @@ class SQLiteStore:
             marks = ",".join("?" * len(some))
             query = f"SELECT key, value, used FROM scores WHERE written >= ? AND key IN ({marks})"  # noqa: S608 - marks alone
             for key, value, used in connection.execute(query, (oldest, *some)):
-                found[key] = value
+                if not _is_whole(key, value):
+                    continue
+                found[key] = value[:-_CHECK_BYTES]
                 if used < now - _HOUR:  # not each time, or reading would be writing
                     stale.append((now, key))
         if stale:
@@ -110,7 +117,7 @@ class SQLiteStore:
 
     def _put(self, connection: sqlite3.Connection, values: Mapping[bytes, bytes]) -> None:
         now = int(self._now())
-        rows = [(key, value, now, now) for key, value in values.items()]
+        rows = [(key, value + _check_of(key, value), now, now) for key, value in values.items()]
         with _writing(connection):
             connection.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?)", rows)
             self._writes += 1
@@ -132,14 +139,14 @@ class SQLiteStore:
         """Do it; what a damaged file or a full disk makes of it is a warning and no value."""
         try:
             return work(self._connection())
-        except sqlite3.DatabaseError as error:
+        except _FAILURES as error:
             if not _is_damage(error):
                 warnings.warn(f"{self._path}: not cached: {error}", RuntimeWarning, stacklevel=4)
                 return None
             self._move_aside(error)
         try:
             return work(self._connection())
-        except sqlite3.DatabaseError as error:
+        except _FAILURES as error:
             warnings.warn(f"{self._path}: not cached: {error}", RuntimeWarning, stacklevel=4)
             return None
 
@@ -148,8 +155,7 @@ class SQLiteStore:
         kept: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if kept is not None and self._local.pid == os.getpid():
             return kept
-        if not self._path.exists():
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        self._make_file()
         connection = sqlite3.connect(
             self._path,
             timeout=_BUSY_SECONDS,
@@ -169,7 +175,12 @@ class SQLiteStore:
             self._open.append((os.getpid(), connection))
         return connection
 
-    def _move_aside(self, error: sqlite3.DatabaseError) -> None:
+    def _make_file(self) -> None:
+        """For its owner alone."""
+        if not self._path.exists():
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+
+    def _move_aside(self, error: Exception) -> None:
         self.close()
         with self._lock:
             aside = self._path.with_name(f"{self._path.name}.damaged-{time.time_ns()}")
@@ -180,8 +191,19 @@ class SQLiteStore:
         warnings.warn(message, RuntimeWarning, stacklevel=5)
 
 
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in {
+def _check_of(key: bytes, value: bytes) -> bytes:
+    """Tells a damaged value, or one under another's key: SQLite itself does not look."""
+    return zlib.crc32(key + value).to_bytes(_CHECK_BYTES)
+
+
+def _is_whole(key: bytes, kept: bytes) -> bool:
+    return kept[-_CHECK_BYTES:] == _check_of(key, kept[:-_CHECK_BYTES])
+
+
+def _is_damage(error: Exception) -> bool:
+    return isinstance(error, UnicodeDecodeError) or getattr(
+        error, "sqlite_errorcode", 0
+    ) & 0xFF in {
         sqlite3.SQLITE_CORRUPT,
         sqlite3.SQLITE_NOTADB,
     }

@@ -6,11 +6,12 @@ import asyncio
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ class Counted:
     asked: list[list[Any]] = field(factory=list)
     fails: bool = False
     before: Callable[[], None] = lambda: None
+    says: Sequence[str] = ()
 
     @hookimpl
     def resolve_provider(self) -> Provider:
@@ -92,7 +94,9 @@ class Counted:
     def parse_response(self, payload: Any) -> RerankResponse:
         """Hand them on, with what they cost."""
         tokens = Tokens(input_tokens=len(payload))
-        return RerankResponse(payload, meta=Meta(tokens=tokens), cost=float(len(payload)))
+        return RerankResponse(
+            payload, meta=Meta(tokens=tokens), cost=float(len(payload)), warnings=self.says
+        )
 
 
 def make(
@@ -280,6 +284,65 @@ def test_a_cache_refuses_what_the_model_refuses() -> None:
             ask("q", ["a"], unknown_param=1)
 
 
+@pytest.mark.parametrize("listwise", [False, True])
+def test_what_was_said_beside_a_score_is_said_again(listwise: bool) -> None:  # noqa: FBT001
+    """That a text was cut, for example: else an answer of the store would hide it."""
+    model = Counted(evolve(FACTS, listwise=listwise), says=["a text was cut"])
+    plain, cached = make(model, drop_params=True)
+    call: dict[str, Any] = {"query": "q", "documents": ["a", "b"], "max_chunks_per_doc": 3}
+    wanted = shape(plain.rerank(**call))
+
+    assert "a text was cut" in plain.rerank(**call).warnings
+    assert [shape(cached.rerank(**call)) for _ in range(2)] == [wanted, wanted]
+    model.says = ()
+    assert "a text was cut" in cached.rerank(**call).warnings
+    assert "a text was cut" not in cached.rerank(**{**call, "query": "r"}).warnings
+
+
+def test_a_mixed_answer_says_nothing_false() -> None:
+    """What is missing is asked for as text: of its fields nothing is to be said."""
+    plain, cached = make(Counted())
+    documents = [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]
+    cached.rerank("q", documents[:1], rank_fields=["b"])
+    for _ in range(2):
+        response = cached.rerank("q", documents, rank_fields=["b"])
+
+        assert shape(response) == shape(plain.rerank("q", documents, rank_fields=["b"]))
+
+
+@pytest.mark.parametrize("listwise", [False, True])
+@pytest.mark.parametrize(
+    "value", [b"no JSON", b"null", b"[1]", b'["a",null,[]]', b"{}", b"[[],[]]"]
+)
+def test_a_value_that_cannot_be_read_is_asked_for_anew(listwise: bool, value: bytes) -> None:  # noqa: FBT001
+    """A store may be damaged: it costs no answer, and makes none up."""
+    store, model = MemoryStore(), Counted(evolve(FACTS, listwise=listwise))
+    plain, cached = make(model, store)
+    cached.rerank("q", ["a", "b"])
+    store.put(dict.fromkeys([*store._values], value))  # noqa: SLF001 - of this test
+    asked = len(model.asked)
+
+    assert shape(cached.rerank("q", ["a", "b"])) == shape(plain.rerank("q", ["a", "b"]))
+    cached.rerank("q", ["a", "b"])
+    assert len(model.asked) == asked + 2
+
+
+def test_what_can_be_read_once_is_read_once() -> None:
+    """Documents and fields from a generator, or from what has an order and no length."""
+
+    class Documents:
+        def __iter__(self) -> Iterator[Any]:
+            return iter([{"a": "1", "b": "2"}, {"a": "3", "b": " "}, {"a": "5", "b": "6"}])
+
+    plain, cached = make(Counted())
+    wanted = shape(plain.rerank("q", Documents(), rank_fields=["b"]))
+    for documents in (Documents(), iter(Documents())):
+        fields: Any = (name for name in ["b"])
+        response = cached.rerank("q", documents, rank_fields=fields)
+
+        assert shape(response) == wanted
+
+
 def test_what_the_reranker_was_made_with_must_be_known() -> None:
     """An option that moves a score and stays unsaid would make wrong answers."""
 
@@ -440,7 +503,7 @@ def test_a_file_keeps_scores_and_no_text(tmp_path: Path) -> None:
     assert b"secret" not in path.read_bytes()
 
 
-@pytest.mark.parametrize("damage", ["garbage", "middle"])
+@pytest.mark.parametrize("damage", ["garbage", "middle", "schema"])
 def test_a_damaged_file_costs_a_warning(tmp_path: Path, damage: str) -> None:
     """It is moved aside, and the store starts empty."""
     path = tmp_path / "scores"
@@ -450,6 +513,8 @@ def test_a_damaged_file_costs_a_warning(tmp_path: Path, damage: str) -> None:
     content = bytearray(path.read_bytes())
     if damage == "garbage":
         content = bytearray(b"no database at all" * 500)
+    elif damage == "schema":
+        content = content.replace(b"CREATE TABLE", b"CREATE \xb3\xff\xfeBLE")
     else:
         content[4_096:] = b"\x7f" * (len(content) - 4_096)
     path.write_bytes(content)
@@ -468,6 +533,21 @@ def test_a_damaged_file_costs_a_warning(tmp_path: Path, damage: str) -> None:
     store.close()
 
 
+@pytest.mark.parametrize("damaged", [b"[0.7,", b"[0.5,null]"])
+def test_a_damaged_value_is_not_there(tmp_path: Path, damaged: bytes) -> None:
+    """A flipped bit may make a number of a number: never another score."""
+    path = tmp_path / "scores"
+    store = SQLiteStore(path)
+    put_one(store, 5, b"[0.5,null]")
+    put_one(store, 6, b"[0.6,null]")
+    store.close()
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"[0.6,null]"[: len(damaged)], damaged))
+
+    assert get_keys(store, [5, 6]) == {5}
+    store.close()
+
+
 def test_a_store_that_cannot_be_written_costs_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -483,6 +563,22 @@ def test_a_store_that_cannot_be_written_costs_a_warning(
     monkeypatch.setattr(SQLiteStore, "_put", refuse)
     with pytest.warns(RuntimeWarning, match="disk is full"):
         response = cached.rerank("q", ["a"])
+
+    assert len(response.results) == 1
+    store.close()
+
+
+def test_a_folder_that_is_gone_costs_a_warning(tmp_path: Path) -> None:
+    """A thread that has no connection yet cannot make one; the answer is given all the same."""
+    folder = tmp_path / "folder"
+    with pytest.raises(FileNotFoundError):
+        SQLiteStore(folder / "scores")
+    folder.mkdir()
+    store = SQLiteStore(folder / "scores")
+    shutil.rmtree(folder)
+    _, cached = make(Counted(), store)
+    with pytest.warns(RuntimeWarning, match="not cached"):
+        response = asyncio.run(cached.arerank("q", ["a"]))
 
     assert len(response.results) == 1
     store.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -38,6 +39,8 @@ _FATAL = (
 )
 _PAYMENT_REQUIRED = 402
 _SPENT_WORDS = ("quota", "billing", "credit", "balance", "payment", "monthly", "trial key")
+# Said with a rate, whatever else is: advice to pay for a higher one often stands beside it.
+_RATE = re.compile(r"(?:(?:\bper|/) *(?:s|sec|m|min)|\b(?:seconds?|minutes?|[rt]pm))\b")
 _SOON = 120.0  # seconds: what comes back so soon is a rate, whatever the service calls it
 _MOST_REFUSALS = 5  # of one row, each after core's own retries
 _FIRST_FAILURES = 10
@@ -66,6 +69,7 @@ class Engine:
         stopped: Why no further row is begun; `None` while rows are.
         reason: The same for people.
         error: What is raised in the end: a fault that is no row's.
+        has_ranked: Whether any row was ranked, in an earlier run perhaps.
     """
 
     asks: Asks
@@ -76,10 +80,10 @@ class Engine:
     stopped: Stop | None = None
     reason: str = ""
     error: BaseException | None = None
+    has_ranked: bool = False
     _again: deque[Row] = field(factory=deque)
     _refusals: Counter[int] = field(factory=Counter)
     _failures_in_a_row: int = 0
-    _has_ranked: bool = False
     _tasks: set[asyncio.Task[None]] = field(factory=set)
     _wake: asyncio.Event = field(factory=asyncio.Event)
 
@@ -140,7 +144,7 @@ class Engine:
             self._sort_out(row, error, sent, time.monotonic() - started)
         else:
             self.write(row, self._line(row, response, sent, time.monotonic() - started))
-            self._failures_in_a_row, self._has_ranked = 0, True
+            self._failures_in_a_row, self.has_ranked = 0, True
             self.gate.window.answered()
         finally:
             self.gate.ledger.close(sent)
@@ -190,9 +194,9 @@ class Engine:
         }
         self.write_failed(row, line)
         self._failures_in_a_row += 1
-        most = _FAILURES_IN_A_ROW if self._has_ranked else _FIRST_FAILURES
+        most = _FAILURES_IN_A_ROW if self.has_ranked else _FIRST_FAILURES
         if self._failures_in_a_row >= most:
-            where = "in a row" if self._has_ranked else "from the first on"
+            where = "in a row" if self.has_ranked else "from the first on"
             self.stop("aborted", f"{most} rows failed {where}, the last one: {error}")
 
 
@@ -205,8 +209,8 @@ def _is_spent(error: RerankError) -> bool:
     if error.retry_after is not None and error.retry_after <= _SOON:
         return False
     said = str(error).lower()
-    refused = isinstance(error, (RateLimitError, PermissionDeniedError)) and "minute" not in said
-    return refused and any(word in said for word in _SPENT_WORDS)
+    refused = isinstance(error, (RateLimitError, PermissionDeniedError))
+    return refused and not _RATE.search(said) and any(word in said for word in _SPENT_WORDS)
 
 
 def _usage(sent: Sent, tokens: int | None, cost: float | None, seconds: float) -> dict[str, Any]:

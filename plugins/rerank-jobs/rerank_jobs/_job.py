@@ -10,11 +10,12 @@ from typing import Any
 from attrs import field, frozen
 
 from rerank_cache import Store
-from rerank_core import Reranker
+from rerank_core import Provider, Reranker
+from rerank_jobs._content import Content, look_at, scan
 from rerank_jobs._engine import Engine
 from rerank_jobs._output import check_output
 from rerank_jobs._report import Estimate, JobReport
-from rerank_jobs._rows import Content, find_source, look_at, scan
+from rerank_jobs._rows import find_source
 from rerank_jobs._run import Run, Watch
 from rerank_jobs._send import check_options
 from rerank_jobs._spend import Caps, Ledger
@@ -22,15 +23,30 @@ from rerank_jobs._state import Folder, options_of_fingerprint, plain_url
 from rerank_jobs.errors import JobError
 
 _CHARS_PER_TOKEN = 4
+_ITS_OWN = {"query", "documents", "return_documents"}
+_SETTINGS = ("top_n", "rank_fields")
 
 
 def _to_path(value: str | Path | None) -> Path | None:
     return None if value is None else Path(value)
 
 
+def _to_names(value: Sequence[str] | None) -> list[str] | None:
+    names = None if value is None else list(value)
+    if isinstance(value, str) or names == [] or not all(names or ["all"]):
+        raise JobError(f"rank_fields must be a list of field names, not {value!r}")
+    return names
+
+
 def _positive(_: object, attribute: Any, value: float | None) -> None:
     if value is not None and not value > 0:
         raise JobError(f"{attribute.name} must be more than 0, not {value!r}")
+
+
+def _said_once(made: Job, attribute: Any, value: Mapping[str, Any]) -> None:
+    settings = {name for name in _SETTINGS if getattr(made, name) is not None}
+    if refused := sorted((_ITS_OWN | settings) & {*value}):
+        raise JobError(f"{attribute.name} cannot have {', '.join(refused)}: the rows or the job do")
 
 
 @frozen(kw_only=True)
@@ -69,9 +85,9 @@ class Job:
     format: str | None = None
     corpus: Path | None = field(default=None, converter=_to_path)
     topics: Path | None = field(default=None, converter=_to_path)
-    top_n: int | None = None
-    rank_fields: Sequence[str] | None = None
-    params: Mapping[str, Any] = field(factory=dict)
+    top_n: int | None = field(default=None, validator=_positive)
+    rank_fields: Sequence[str] | None = field(default=None, converter=_to_names)
+    params: Mapping[str, Any] = field(factory=dict, validator=_said_once)
     options: Mapping[str, Any] = field(factory=dict, repr=False)
     concurrency: int = field(default=16, validator=_positive)
     requests_per_minute: float | None = field(default=None, validator=_positive)
@@ -109,7 +125,7 @@ class Job:
         with Reranker(self.model, **self.options) as reranker:
             price = reranker.facts.price
             check_cap(self.max_usd, price, self.model)
-            content = self._scan(folder, reranker.facts.max_documents)
+            content = self._scan(folder, self._most(reranker.facts))
             fingerprint = self._fingerprint(content, reranker)
         check_output(self.output, documents_have_ids=content.documents_have_ids)
         folder.check(fingerprint)
@@ -133,12 +149,12 @@ class Job:
             facts = reranker.facts
         check_cap(self.max_usd, facts.price, self.model)
         source = find_source(self.input, self.format, self.corpus, self.topics)
-        content = scan(source, facts.max_documents)
+        content = scan(source, self._most(facts))
         check_output(self.output, documents_have_ids=content.documents_have_ids)
         tokens = content.chars // _CHARS_PER_TOKEN
         usd = None
         if facts.price:
-            units = content.requests if facts.price.unit == "search_units" else tokens
+            units = content.searches if facts.price.unit == "search_units" else tokens
             usd = units * facts.price.usd
         minutes = [
             amount / limit
@@ -158,6 +174,11 @@ class Job:
             minutes=max(minutes, default=None),
         )
 
+    def _most(self, facts: Provider) -> int | None:
+        """The most documents in one request."""
+        most: int | None = self.options.get("max_documents") or facts.max_documents
+        return most
+
     def _scan(self, folder: Folder, most: int | None) -> Content:
         """What the input holds: as an earlier run found it, where the files are the same."""
         source = find_source(self.input, self.format, self.corpus, self.topics)
@@ -171,7 +192,7 @@ class Job:
         return {
             "model": self.model,
             "top_n": self.top_n,
-            "rank_fields": self.rank_fields and list(self.rank_fields),
+            "rank_fields": self.rank_fields,
             "params": dict(self.params),
             "base_url": plain_url(reranker.base_url),
             "options": options_of_fingerprint(self.options, reranker.facts),

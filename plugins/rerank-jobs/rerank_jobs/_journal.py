@@ -67,14 +67,19 @@ class Journal:
         os.close(self._file)
 
 
-def read_journal(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a journal, decoded; none where there is no file.
+def read_journal(path: Path, rows: int) -> Iterator[dict[str, Any]]:
+    """The lines of a journal of so many rows, decoded; none where there is no file.
 
     Raises:
-        JobError: A line in the middle of it cannot be read.
+        JobError: A line in the middle of it cannot be read, or is of no row.
     """
-    if path.exists():
-        yield from (line for line, _ in _read_lines(path))
+    for number, (line, _) in enumerate(_read_lines(path) if path.exists() else (), 1):
+        if line.get("row") not in range(rows) or not isinstance(line.get("usage"), dict):
+            raise JobError(
+                f"{path.name}:{number}: no line of this job: something else wrote there; move the"
+                " file away, or correct that line"
+            )
+        yield line
 
 
 def _read_lines(path: Path) -> Iterator[tuple[dict[str, Any], int]]:

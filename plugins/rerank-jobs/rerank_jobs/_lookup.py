@@ -64,7 +64,7 @@ class Lookup:
             raise JobError(f"{self._path.name}:{number}: no id with a text: {error}") from None
 
     def _split_json(self, line: bytes) -> tuple[str, str]:
-        given: dict[str, Any] = orjson.loads(line)
+        given: dict[str, Any] = orjson.loads(line.removeprefix(b"\xef\xbb\xbf"))
         names = [given[key] for key in ("_id", "id", "doc_id", "query_id") if key in given]
         texts = [given[key] for key in ("title", "text", "query") if given.get(key)]
         if not names or not all(isinstance(text, str) for text in texts):

@@ -31,7 +31,9 @@ def check_output(output: Path, *, documents_have_ids: bool) -> None:
     if not output.parent.is_dir():
         raise JobError(f"{output.parent}: there is no such folder")
     if suffix in {".run", ".trec"} and not documents_have_ids:
-        raise JobError("a TREC run names documents: every document of the input needs an id")
+        raise JobError(
+            "a TREC run names rows and documents: each of the input needs an id without spaces"
+        )
     if suffix == ".parquet":
         try:
             import pyarrow as pa  # noqa: F401, PLC0415 - an extra

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import groupby
+from types import NoneType
 from typing import Any
 
 import orjson
@@ -17,6 +19,8 @@ from rerank_jobs.errors import JobError
 _MOST_CSV = 2**27  # characters of one field: the standard library's own bound is 131,072
 _BATCH = 64  # rows of a Parquet row group that are held at once
 _RUN_FIELDS = 6
+_COLUMNS = ("id", "query", "documents", "document", "document_id")  # of a CSV
+_TOO_MANY_CELLS = "more cells than the first line has columns: put quotes around text with commas"
 
 
 def read_jsonl(source: Source, skip: Skip) -> Iterator[Row]:
@@ -36,31 +40,32 @@ def _decode_line(number: int, line: bytes) -> Row:
         given = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         return faulty(number, line, f"not JSON: {error}")
-    return make_row(number, given)
+    return make_row(number, given, None, line)
 
 
 def read_csv(source: Source, skip: Skip) -> Iterator[Row]:
     """Either a column `documents` with a JSON list, or one `document` a line.
 
-    Lines with a `document` make one row as long as they have the same `id`, or without that
-    column the same `query`; a column `document_id` names them.
+    Lines with a `document` make one row as long as they have the same `id` and `query`; a column
+    `document_id` names them.
     """
     csv.field_size_limit(_MOST_CSV)
     with source.path.open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.DictReader(file)
-        columns = set(lines.fieldnames or ())
-        if "query" not in columns or not columns & {"documents", "document"}:
+        lines = csv.DictReader(file, strict=True)  # else an open quote swallows what follows
+        columns = Counter(lines.fieldnames or ())
+        twice = any(columns[name] > 1 for name in _COLUMNS)
+        if twice or "query" not in columns or not columns.keys() & {"documents", "document"}:
             raise JobError(
                 f"{source.path.name}: the first line must name the columns, among them query,"
-                " and documents (a JSON list) or document (one a line)"
+                " and documents (a JSON list) or document (one a line), each once"
             )
         if "documents" in columns:
             for number, line in enumerate(lines):
                 if not skip(number):
                     yield _of_json_cell(number, line)
             return
-        by = "id" if "id" in columns else "query"
-        for number, (_, group) in enumerate(groupby(lines, key=lambda line: line[by])):
+        groups = groupby(lines, key=lambda line: (line.get("id"), line["query"]))
+        for number, (_, group) in enumerate(groups):
             if not skip(number):
                 yield _of_lines(number, list(group))
 
@@ -69,14 +74,22 @@ def _of_json_cell(number: int, line: dict[str, Any]) -> Row:
     try:
         documents = orjson.loads(line["documents"] or "null")
     except orjson.JSONDecodeError as error:
-        return faulty(number, line, f"documents: not JSON: {error}")
+        return _useless(number, line, f"documents: not JSON: {error}")
+    if None in line:
+        return _useless(number, line, _TOO_MANY_CELLS)
     return make_row(number, {**line, "documents": documents})
 
 
 def _of_lines(number: int, lines: Sequence[dict[str, Any]]) -> Row:
     ids = [line["document_id"] for line in lines] if "document_id" in lines[0] else None
     documents = [line["document"] for line in lines]
+    if any(None in line for line in lines):
+        return _useless(number, lines[0], _TOO_MANY_CELLS)
     return make_row(number, {**lines[0], "documents": documents}, ids)
+
+
+def _useless(number: int, line: dict[str, Any], fault: str) -> Row:
+    return Row(number, make_row(number, line).id, fault=fault)
 
 
 def read_parquet(source: Source, skip: Skip) -> Iterator[Row]:
@@ -98,6 +111,10 @@ def read_parquet(source: Source, skip: Skip) -> Iterator[Row]:
             for at in range(batch.num_rows):
                 if not skip(number):
                     (given,) = batch.slice(at, 1).to_pylist()
+                    if not isinstance(name := given.get("id"), (str, int, float, NoneType)):
+                        # A decimal, a date, or text that its writer did not call text.
+                        name = name.decode(errors="replace") if isinstance(name, bytes) else name
+                        given["id"] = str(name)
                     yield make_row(number, given)
                 number += 1
 
@@ -109,7 +126,7 @@ def read_trec(source: Source, skip: Skip) -> Iterator[Row]:
     with (
         closing(Lookup(source.topics)) as topics,
         closing(Lookup(source.corpus)) as corpus,
-        source.path.open(encoding="utf-8") as file,
+        source.path.open(encoding="utf-8-sig") as file,
     ):
         fields = (_split(source, at, line) for at, line in enumerate(file, 1) if line.strip())
         for number, (name, group) in enumerate(groupby(fields, key=lambda each: each[0])):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ _SUFFIXES = {
     ".run": "trec",
     ".trec": "trec",
 }
+_MOST_EXACT = 2**53  # whole numbers that a float can hold
 Skip = Callable[[int], bool]
 
 
@@ -88,31 +87,6 @@ class Source:
             ) from None
 
 
-@frozen
-class Content:
-    """What an input holds.
-
-    Attributes:
-        rows: Their number.
-        pairs: Documents over all rows.
-        requests: Requests for them, where each takes so many documents at most.
-        chars: Characters of each query with each of its documents: what a model reads.
-        faults: Rows that cannot be ranked.
-        documents_have_ids: Whether every document has a name.
-        hash: Of the bytes of all files.
-        seen: Sizes and times of change, by which a file is known not to have changed.
-    """
-
-    rows: int
-    pairs: int
-    requests: int
-    chars: int
-    faults: int
-    documents_have_ids: bool
-    hash: str
-    seen: Sequence[Sequence[int]]
-
-
 def find_source(
     path: Path, form: str | None = None, corpus: Path | None = None, topics: Path | None = None
 ) -> Source:
@@ -122,7 +96,7 @@ def find_source(
         JobError: Nothing can be read there, or the format is not clear.
     """
     found = form or _SUFFIXES.get(path.suffix.lower())
-    if found is None:
+    if found not in FORMATS:
         raise JobError(f"{path.name}: its name does not tell the format; name one of {FORMATS}")
     if found == "trec" and (corpus is None or topics is None):
         raise JobError("a TREC run names documents only: give its corpus and its topics as well")
@@ -135,75 +109,14 @@ def find_source(
     return source
 
 
-def look_at(source: Source) -> list[list[int]]:
-    """Size and time of change of each file."""
-    stats = [path.stat() for path in source.paths]
-    return [[stat.st_size, stat.st_mtime_ns] for stat in stats]
-
-
-def scan(source: Source, most: int | None = None) -> Content:
-    """Read all of it once, in bounded memory: no id may stand twice.
-
-    Args:
-        source: What to read.
-        most: The most documents in one request, where there is a bound.
-
-    Raises:
-        JobError: An id stands twice, or the file is not of its format.
-    """
-    seen = look_at(source)
-    rows = pairs = requests = chars = faults = 0
-    named = True
-    # A temporary file of SQLite's own, gone with the connection: any number of ids.
-    with closing(sqlite3.connect("")) as ids:
-        ids.execute("CREATE TABLE ids (id TEXT PRIMARY KEY) WITHOUT ROWID")
-        for row in source.read():
-            try:
-                ids.execute("INSERT INTO ids VALUES (?)", (str(row.id),))
-            except sqlite3.IntegrityError:
-                raise JobError(
-                    f"{source.path.name}: the id {row.id!r} stands twice, the second time in row"
-                    f" {row.number + 1:,}; give each row its own, and in a TREC run or CSV keep"
-                    " the lines of one query together"
-                ) from None
-            rows += 1
-            faults += row.fault is not None
-            pairs += len(row.documents)
-            requests += -(-len(row.documents) // (most or len(row.documents) or 1))
-            chars += count_chars(row.query, row.documents)
-            named = named and row.document_ids is not None
-    return Content(rows, pairs, requests, chars, faults, named, hash_of(source), seen)
-
-
-def hash_of(source: Source) -> str:
-    """A hash of the bytes of all files, each apart."""
-    hashes = []
-    for path in source.paths:
-        with path.open("rb") as file:
-            hashes.append(hashlib.file_digest(file, "blake2b").hexdigest()[:32])
-    return " ".join(hashes)
-
-
-def count_chars(query: Any, documents: Sequence[Any]) -> int:
-    """The characters that a model reads: of the query with each document."""
-    asked = len(query) if isinstance(query, str) else 0
-    return sum(map(_chars_of, documents)) + asked * len(documents)
-
-
-def _chars_of(document: Any) -> int:
-    if isinstance(document, str):
-        return len(document)
-    return len(orjson.dumps(document, default=str))
-
-
-def make_row(number: int, given: Any, document_ids: Sequence[str] | None = None) -> Row:
+def make_row(
+    number: int, given: Any, document_ids: Sequence[str] | None = None, content: bytes | None = None
+) -> Row:
     """A row from a decoded one: an object with `query`, `documents` and, best, an `id`."""
     if not isinstance(given, dict):
-        return faulty(number, given, f"a row is an object, not {type(given).__name__}")
-    name, documents = given.get("id"), given.get("documents")
-    if isinstance(name, bool) or not isinstance(name, (str, int)):
-        name = _name_of(number, given)
-    fault = None
+        return faulty(number, content or given, f"a row is an object, not {type(given).__name__}")
+    documents, fault = given.get("documents"), None
+    name = given["id"] if _is_name(given.get("id")) else _name_of(number, content or given)
     if not isinstance(given.get("query"), str):
         fault = "the row has no query that is text"
     elif not isinstance(documents, list):
@@ -221,8 +134,15 @@ def faulty(number: int, content: Any, fault: str) -> Row:
 
 
 def _name_of(number: int, content: Any) -> str:
-    data = content if isinstance(content, bytes) else orjson.dumps(content, default=str)
-    return f"{number}-{hashlib.blake2b(data, digest_size=6).hexdigest()}"
+    if not isinstance(content, bytes):  # a CSV's cells that have no column are under `None`
+        content = orjson.dumps(content, default=str, option=orjson.OPT_NON_STR_KEYS)
+    return f"{number}-{hashlib.blake2b(content, digest_size=6).hexdigest()}"
+
+
+def _is_name(value: Any) -> bool:
+    if isinstance(value, float):  # a larger one is not the number that stood there
+        return abs(value) < _MOST_EXACT
+    return isinstance(value, (str, int)) and not isinstance(value, bool) and value != ""
 
 
 def _ids_of(documents: Sequence[Any]) -> list[str] | None:

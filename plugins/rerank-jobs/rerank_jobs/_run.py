@@ -13,12 +13,13 @@ import orjson
 from attrs import asdict, define, evolve, field
 
 from rerank_cache import Cached, SQLiteStore
+from rerank_jobs._content import Content, look_at
 from rerank_jobs._engine import Asks, Engine
 from rerank_jobs._journal import Journal, Marks, read_journal, replace_file
 from rerank_jobs._limits import Throttle, Window
 from rerank_jobs._output import write_output
 from rerank_jobs._report import JobReport
-from rerank_jobs._rows import Content, Row, Source, find_source, look_at
+from rerank_jobs._rows import Row, Source, find_source
 from rerank_jobs._send import Connections, Gate
 from rerank_jobs._spend import Ledger
 from rerank_jobs._state import Folder, options_of_fingerprint, plain
@@ -80,7 +81,7 @@ class Run:
 
         throttle = Throttle(job.requests_per_minute, job.tokens_per_minute)
         gate = Gate(throttle, self.ledger, Window(job.concurrency))
-        params = {**job.params, "top_n": job.top_n, "rank_fields": job.rank_fields}
+        params = {"top_n": job.top_n, "rank_fields": job.rank_fields, **job.params}
         params["return_documents"] = False
         source = find_source(job.input, job.format, job.corpus, job.topics)
         again = job.retry_failed
@@ -95,7 +96,7 @@ class Run:
             stack.callback(failures.close)
             connections = await stack.enter_async_context(Connections(job.model, job.options, gate))
             asks = self._cached(connections, stack)
-            engine = Engine(asks, gate, params, write, write_failed)
+            engine = Engine(asks, gate, params, write, write_failed, has_ranked=self.done.count > 0)
             begun(engine)
             ticker = asyncio.create_task(self._tick(watch, engine, journal, source))
             stack.callback(ticker.cancel)
@@ -126,17 +127,22 @@ class Run:
     def _restore(self) -> None:
         """What earlier runs ranked, failed to rank, and spent."""
         self.done, self.failed = Marks(self.content.rows), Marks(self.content.rows)
-        self.ledger.restore((self.folder.read() or {}).get("progress", {}).get("carried", {}))
-        for line in read_journal(self.folder.journal):
+        progress = (self.folder.read() or {}).get("progress", {})
+        self.ledger.restore(progress.get("carried", {}))
+        for line in read_journal(self.folder.journal, self.content.rows):
             if not self.done.add(line["row"]):
                 raise JobError(f"{self.folder.journal.name}: row {line['row']} stands there twice")
             self.ledger.restore(line["usage"])
             self._list(line)
-        for line in read_journal(self.folder.failed):
+        for line in read_journal(self.folder.failed, self.content.rows):
             self.ledger.restore(line["usage"])
             self._list(line)
             if line["row"] not in self.done:
                 self.failed.add(line["row"])
+        # Lines may be gone, with an output that was removed: what was spent is not.
+        for name in _SPENT.values():
+            spent = max(getattr(self.ledger, name), progress.get(name, 0))
+            setattr(self.ledger, name, spent)
 
     def _report(self, engine: Engine, *, ended: bool = False) -> JobReport:
         report = JobReport(
@@ -192,7 +198,7 @@ class Run:
     def _finish(self, report: JobReport) -> None:
         """Leave in `failed.jsonl` what is failed, each row once, and write the output."""
         last: dict[int, dict[str, Any]] = {}
-        for line in read_journal(self.folder.failed):
+        for line in read_journal(self.folder.failed, self.content.rows):
             if (earlier := last.pop(line["row"], None)) is not None:
                 self._list(earlier, -1)
             last[line["row"]] = line

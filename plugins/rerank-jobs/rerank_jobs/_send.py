@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from email.utils import parsedate_to_datetime
 from typing import Any, Self
 
 import httpx
@@ -67,15 +69,20 @@ class CountingClient(httpx.AsyncClient):
             gate.ledger.finish(sent, attempt)
         if reply.status_code == _TOO_MANY:
             gate.window.refused()
-            gate.throttle.close(_seconds(reply.headers.get("retry-after")))
+            gate.throttle.close(_seconds(reply.headers))
         return reply
 
 
-def _seconds(text: str | None) -> float | None:
-    """The plain form of Retry-After; core reads the others, and holds its own call back."""
+def _seconds(headers: Mapping[str, str]) -> float | None:
+    """What Retry-After says; core reads more forms, and holds its own call back."""
+    for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
+        if (text := headers.get(name, "").strip()).replace(".", "", 1).isdecimal():
+            return float(text) / unit
     try:
-        return float(text) if text else None
-    except ValueError:
+        until = parsedate_to_datetime(headers.get("retry-after", "")).timestamp()
+        now = headers.get("date")  # by the service's own clock, where it states it
+        return until - (parsedate_to_datetime(now).timestamp() if now else time.time())
+    except (ValueError, OverflowError):
         return None
 
 

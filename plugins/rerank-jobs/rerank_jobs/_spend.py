@@ -70,9 +70,15 @@ class Ledger:
         self.tokens += usage.get("tokens") or 0
         self._add_cost(usage.get("cost"))
 
-    def is_reached(self) -> bool:
-        """Whether what was spent leaves nothing."""
+    def is_reached(self, *, likely: bool = False) -> bool:
+        """Whether what was spent leaves nothing; or is likely to, with rows that have not ended."""
         spent, caps = self._spent(), self._caps()
+        if likely:
+            answered = [
+                each for sent in self._open for each in sent.attempts if each.status in GOOD
+            ]
+            tokens = self.tokens + sum(each.tokens for each in answered)
+            spent = (self.requests, tokens, self.usd + sum(each.usd for each in answered))
         return any(cap is not None and one >= cap for one, cap in zip(spent, caps, strict=True))
 
     async def reserve(self, size: int, sent: Sent) -> Attempt:
@@ -87,9 +93,10 @@ class Ledger:
         """
         try:
             while not self._fits(need := self._most(size, sent.of_pairs)):
-                if self.is_reached():
+                alone = self._is_alone(sent)
+                if self.is_reached(likely=alone):
                     raise CapReachedError("the cap is reached")
-                if self._is_alone(sent):
+                if alone:
                     break
                 is_news = sent in self._open and sent not in self._waiting
                 self._waiting.add(sent)
@@ -189,7 +196,7 @@ class Ledger:
         self.usd += cost or 0.0
         self.unknown_costs += cost is None
 
-    def _spent(self) -> tuple[int, int, float]:
+    def _spent(self) -> tuple[int, float, float]:
         return self.requests, self.tokens, self.usd
 
     def _caps(self) -> tuple[int | None, int | None, float | None]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import logging
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,28 @@ def test_every_input_gives_the_same_rankings(form: str, tmp_path: Path) -> None:
         ]
 
 
+@pytest.mark.parametrize(
+    ("ids", "names"),
+    [
+        (pa.array([3, 4]), [3, 4]),
+        (pa.array([3.0, 4.5]), [3.0, 4.5]),
+        (pa.array([Decimal(3), Decimal(4)], pa.decimal128(38)), ["3", "4"]),
+        (pa.array([b"a", "\u00e9".encode()]), ["a", "\u00e9"]),
+        (pa.array([date(2026, 1, 2), date(2026, 1, 3)]), ["2026-01-02", "2026-01-03"]),
+    ],
+)
+def test_an_id_of_parquet_comes_out_as_it_reads(
+    ids: pa.Array, names: list[Any], tmp_path: Path
+) -> None:
+    """Whatever type its writer chose."""
+    table = pa.table({"id": ids, "query": ["q", "q"], "documents": [["a"], ["b"]]})
+    parquet.write_table(table, tmp_path / "in.parquet")
+    output = tmp_path / "out.jsonl"
+    Job(input=tmp_path / "in.parquet", model=MODEL, output=output, in_order=True).run()
+
+    assert [json.loads(line)["id"] for line in output.read_text().splitlines()] == names
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".run"])
 def test_every_output_has_the_same_rankings(suffix: str, tmp_path: Path) -> None:
     """In the order of the input."""
@@ -141,7 +165,10 @@ def test_every_output_has_the_same_rankings(suffix: str, tmp_path: Path) -> None
     [
         ("in.txt", "x", "does not tell the format"),
         ("in.csv", "a,b\n1,2\n", "first line must name the columns"),
+        ("in.csv", "id,query,document,document\n1,a,x,y\n", "each once"),
         ("in.csv", b"query,document\na,caf\xe9\n", "UTF-8"),
+        ("in.csv", 'query,document\na,"open\nb,x\n', "unexpected end"),
+        ("in.csv", "id,query,document\n1,a,x\n1,b,y\n", "'1' stands twice"),
         ("in.parquet", "x", "not Parquet"),
         ("in.run", "t1 Q0 d1 1 2 x\n", "give its corpus and its topics"),
         ("missing.jsonl", None, "no such file"),
@@ -158,6 +185,22 @@ def test_what_is_not_of_its_format_is_refused(
         Job(input=tmp_path / name, model=MODEL, output=tmp_path / "out.jsonl").run()
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"format": "xml"},
+        {"top_n": 0},
+        {"rank_fields": "a"},
+        {"rank_fields": []},
+        {"rank_fields": [""]},
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused(settings: dict[str, Any], tmp_path: Path) -> None:
+    """Before any row fails for it."""
+    with pytest.raises(JobError, match=r"format|top_n must be|rank_fields must be"):
+        Job(**write_input(tmp_path, "jsonl"), model=MODEL, output="out.jsonl", **settings).run()
+
+
 def test_a_run_with_a_torn_query_or_a_short_line_is_refused(tmp_path: Path) -> None:
     """Both are told with their place."""
     settings = write_input(tmp_path, "run")
@@ -172,14 +215,43 @@ def test_a_run_with_a_torn_query_or_a_short_line_is_refused(tmp_path: Path) -> N
             Job(**settings, model=MODEL, output=tmp_path / "out.jsonl").run()
 
 
-def test_a_document_that_the_corpus_lacks_fails_its_row(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cells", ["document", "documents"])
+def test_cells_that_have_no_column_fail_their_row(cells: str, tmp_path: Path) -> None:
+    """A comma without quotes: what is behind it would not be ranked. No id: none of its own."""
+    text = {"document": "x", "documents": '"[""x""]"'}[cells]
+    lines = [f"id,query,{cells}", f"a,q,{text}", f"b,q,{text}, y", f",q,{text},z", f",r,{text}"]
+    (tmp_path / "in.csv").write_text("\n".join(lines))
+    report = Job(input=tmp_path / "in.csv", model=MODEL, output=tmp_path / "out.jsonl").run()
+    failed = (tmp_path / "out.jsonl.job" / "failed.jsonl").read_text().splitlines()
+
+    assert (report.ranked, report.failed) == (2, 2)
+    assert all("more cells" in line for line in failed)
+    assert sorted(json.loads(line)["id"].partition("-")[0] for line in failed) == ["2", "b"]
+
+
+@pytest.mark.parametrize("name", ["in.run", "corpus.jsonl", "topics.tsv"])
+def test_a_byte_order_mark_is_no_text(name: str, tmp_path: Path) -> None:
+    """Spreadsheets write one at the beginning."""
+    settings = write_input(tmp_path, "run")
+    (tmp_path / name).write_text((tmp_path / name).read_text(), encoding="utf-8-sig")
+    output = tmp_path / "out.jsonl"
+    Job(**settings, model=MODEL, output=output).run()
+
+    assert {
+        line["id"]: shape(line["results"])
+        for line in map(json.loads, output.read_text().splitlines())
+    } == wanted()
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".run"])
+def test_a_document_that_the_corpus_lacks_fails_its_row(suffix: str, tmp_path: Path) -> None:
     """The other rows are ranked."""
     settings = write_input(tmp_path, "run")
     with settings["input"].open("a") as file:
         file.write("t9 Q0 d1 1 1 x\nt0 Q0 d9 1 1 x\n")
     (tmp_path / "topics.tsv").write_text((tmp_path / "topics.tsv").read_text() + "t0\tanything\n")
-    report = Job(**settings, model=MODEL, output=tmp_path / "out.jsonl").run()
-    failed = (tmp_path / "out.jsonl.job" / "failed.jsonl").read_text()
+    report = Job(**settings, model=MODEL, output=tmp_path / f"out{suffix}").run()
+    failed = (tmp_path / f"out{suffix}.job" / "failed.jsonl").read_text()
 
     assert (report.ranked, report.failed) == (3, 2)
     assert "the topics have no 't9'" in failed
@@ -196,6 +268,18 @@ def test_an_output_that_could_not_be_written_is_refused_first(
     """Not after hours."""
     with pytest.raises(JobError, match=message):
         Job(**write_input(tmp_path, "jsonl"), model=MODEL, output=tmp_path / output).run()
+
+
+@pytest.mark.parametrize(("row", "document"), [("a b", "d"), ("a", "d 1"), ("a", "")])
+def test_a_name_that_would_tear_a_run_is_refused_first(
+    row: str, document: str, tmp_path: Path
+) -> None:
+    """Spaces divide its lines."""
+    content = {"id": row, "query": "q", "documents": [{"id": document, "text": "x"}]}
+    (tmp_path / "in.jsonl").write_text(json.dumps(content))
+
+    with pytest.raises(JobError, match="an id without spaces"):
+        Job(input=tmp_path / "in.jsonl", model=MODEL, output=tmp_path / "out.run").run()
 
 
 def test_the_command_runs_says_and_resumes(tmp_path: Path) -> None:

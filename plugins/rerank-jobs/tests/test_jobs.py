@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -214,6 +215,23 @@ def test_a_damaged_line_in_the_middle_is_refused(tmp_path: Path, service: JobSer
     assert len(service.bodies) == 5
 
 
+@pytest.mark.parametrize(
+    "line", ["{}", '{"row": 1}', '{"row": 5, "usage": {}}', '{"row": -1, "usage": {}}']
+)
+@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.job/failed.jsonl"])
+def test_a_line_of_no_row_is_refused(
+    tmp_path: Path, service: JobService, name: str, line: str
+) -> None:
+    """As one is that cannot be read: with its place."""
+    write_rows(tmp_path / "in.jsonl", 5)
+    make_job(tmp_path, service).run()
+    (tmp_path / name).write_text(f"{line}\n")
+
+    with pytest.raises(JobError, match=r"\.jsonl:1: no line of this job"):
+        make_job(tmp_path, service).run()
+    assert len(service.bodies) == 5
+
+
 def test_a_full_disk_leaves_whole_lines(
     tmp_path: Path, service: JobService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -294,9 +312,14 @@ def test_a_job_that_began_in_between_is_not_mixed_with(
 
 
 def test_another_input_is_refused(tmp_path: Path, service: JobService) -> None:
-    """By its content, not by its name."""
-    write_rows(tmp_path / "in.jsonl", 3)
+    """By its content, not by its name; nor by size and time, which whole folders may have."""
+    before = write_rows(tmp_path / "in.jsonl", 3)
     make_job(tmp_path, service).run()
+    other = tmp_path / "other.jsonl"
+    other.write_text(before.read_text().replace("q1", "q9"))
+    os.utime(other, ns=(before.stat().st_atime_ns, before.stat().st_mtime_ns))
+    with pytest.raises(JobError, match="input: '"):
+        make_job(tmp_path, service, input=other).run()
     write_rows(tmp_path / "in.jsonl", 4)
 
     with pytest.raises(JobError, match="rows: 3, now 4"):
@@ -387,6 +410,18 @@ def test_failed_rows_are_told_and_ranked_again_on_request(
     assert make_job(tmp_path, service).run().requests == 14
 
 
+def test_all_failed_rows_are_tried_again(tmp_path: Path, service: JobService) -> None:
+    """Those that fail once more stand before those that do not: a job that ranked rows goes on."""
+    write_rows(tmp_path / "in.jsonl", 60)
+    bad = {f"q{at}" for at in range(0, 60, 3)}
+    service.answer = lambda body: (500, {}, {}) if body["query"] in bad else rank(body)
+    make_job(tmp_path, service).run()
+    bad -= {"q57"}
+    report = make_job(tmp_path, service, retry_failed=True).run()
+
+    assert (report.state, report.ranked, report.failed) == ("failed", 41, 19)
+
+
 def test_no_key_stands_in_any_file(tmp_path: Path, service: JobService) -> None:
     """Neither in the job's own files nor in a failure's message."""
     write_rows(tmp_path / "in.jsonl", 3)
@@ -417,7 +452,8 @@ def test_no_other_secret_stands_in_any_file(
 
 
 def test_rows_that_cannot_be_ranked_fail_alone(tmp_path: Path, service: JobService) -> None:
-    """A line that is no JSON, no object, without a query, with a blank one."""
+    """A line that is no JSON, no object, without a query, with a blank one, nested too deep."""
+    deep = "[" * 300 + "]" * 300
     lines = [
         '{"id": "a", "query": "q", "documents": ["x"]}',
         "nonsense",
@@ -425,17 +461,33 @@ def test_rows_that_cannot_be_ranked_fail_alone(tmp_path: Path, service: JobServi
         '{"id": "d", "documents": ["x"]}',
         '{"id": "e", "query": " ", "documents": ["x"]}',
         '{"id": 6, "query": "q", "documents": []}',
+        deep,
+        f'{{"query": "q", "documents": {deep}}}',
+        f'{{"id": "i", "query": "q", "documents": [{{"a": {deep}, "b": 0}}, 1]}}',
     ]
     (tmp_path / "in.jsonl").write_text("\n".join(lines))
     report = make_job(tmp_path, service).run()
     out = {line["id"]: line["results"] for line in read_lines(tmp_path / "out.jsonl")}
     failed = read_lines(tmp_path / "out.jsonl.job" / "failed.jsonl")
 
-    assert (report.ranked, report.failed) == (2, 4)
+    assert (report.ranked, report.failed) == (2, 7)
     assert [each["index"] for each in out["a"]] == [0]
     assert out[6] == []
-    assert sorted(line["row"] for line in failed) == [1, 2, 3, 4]
+    assert sorted(line["row"] for line in failed) == [1, 2, 3, 4, 6, 7, 8]
     assert len(service.bodies) == 1
+
+
+def test_an_id_comes_out_as_it_was_given(tmp_path: Path) -> None:
+    """Text or number; what is no name, or was rounded, gets one that tells its position."""
+    given = ["a", "1", 2, 3.5, None, "", True, [], 10**30]
+    rows = [{"id": name, "query": "q", "documents": ["x"]} for name in given]
+    (tmp_path / "in.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    out = tmp_path / "out.jsonl"
+    Job(input=tmp_path / "in.jsonl", model="local/bm25", output=out, in_order=True).run()
+    names = [line["id"] for line in read_lines(out)]
+
+    assert names[:4] == given[:4]
+    assert [name.partition("-")[0] for name in names[4:]] == list("45678")
 
 
 def test_an_id_stands_once(tmp_path: Path, service: JobService) -> None:
@@ -516,23 +568,63 @@ def test_a_spent_quota_pauses(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({"retry-after": "0"}, "too many requests"),
+        ({}, "No payment method: reduced rate limits of 3 RPM and 10K TPM"),
+        ({}, "Quota exceeded: 10 requests per second"),
+        ({}, "Rate limit reached, 3 / min. Add credit to raise it"),
+    ],
+)
 def test_rows_that_meet_a_rate_limit_are_ranked_all_the_same(
-    tmp_path: Path, service: JobService
+    tmp_path: Path, service: JobService, headers: dict[str, str], said: str
 ) -> None:
-    """A 429 is no failure of a row."""
+    """A 429 is no failure of a row, and a rate no spent quota, whatever is advised beside it."""
     write_rows(tmp_path / "in.jsonl", 20)
     refused = set[str]()
 
     def answer(body: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
         if body["query"] in {"q5", "q6"} - refused:
             refused.add(body["query"])
-            return 429, {"retry-after": "0"}, {"message": "too many requests"}
+            return 429, headers, {"message": said}
         return rank(body)
 
     service.answer = answer
     report = make_job(tmp_path, service).run()
 
     assert (report.state, report.ranked, report.requests) == ("done", 20, 22)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"retry-after": "2.5"},
+        {"retry-after-ms": "2500"},
+        {"retry-after": "Sun, 29 Nov 2026 12:00:03 GMT", "date": "Sun, 29 Nov 2026 12:00:00 GMT"},
+    ],
+)
+def test_nobody_sends_until_retry_after_is_over(
+    tmp_path: Path, service: JobService, headers: dict[str, str]
+) -> None:
+    """In every form; core waits within its call, and the others wait with it."""
+    write_rows(tmp_path / "in.jsonl", 30)
+    refused: list[float] = []
+
+    def answer(body: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
+        if body["query"] != "q9" or refused:
+            return rank(body)
+        refused.append(time.monotonic())
+        return 429, headers, {"message": "too many requests"}
+
+    service.answer = answer
+    report = make_job(tmp_path, service, options={"max_retries": 2}).run()
+    after = [then - refused[0] for then in service.times if then > refused[0] + 0.5]
+
+    assert report.state == "done"
+    assert len(after) > 10
+    assert min(after) >= 2.4
 
 
 @pytest.mark.parametrize(
@@ -596,6 +688,17 @@ def test_a_cap_counts_the_requests_of_rows_that_are_pending_again(
     assert len(service.bodies) == 16
 
 
+def test_a_cap_counts_what_lines_tell_of_that_are_gone(tmp_path: Path, service: JobService) -> None:
+    """The output may be removed: what it cost is spent."""
+    write_rows(tmp_path / "in.jsonl", 20)
+    make_job(tmp_path, service, max_requests=8).run()
+    (tmp_path / "out.jsonl").unlink()
+    report = make_job(tmp_path, service, max_requests=8).run()
+
+    assert (report.state, report.requests, len(service.bodies)) == ("capped", 8, 8)
+    assert report.usd == pytest.approx(8 * 0.002)
+
+
 def test_a_cap_in_dollars_needs_a_price(tmp_path: Path, service: JobService) -> None:
     """A cap that cannot be kept is refused before anything is sent."""
     write_rows(tmp_path / "in.jsonl", 3)
@@ -625,8 +728,37 @@ def test_parts_of_a_split_list_count_as_requests(tmp_path: Path, service: JobSer
     """One row may be several requests, each held back and paid for."""
     write_rows(tmp_path / "in.jsonl", 2, documents=7)
     job = make_job(tmp_path, service, options={"max_documents": 2})
+    estimate = job.estimate()
 
+    assert estimate.requests == 8
+    assert estimate.usd == pytest.approx(8 * 0.002)
     assert job.run().requests == len(service.bodies) == 8
+
+
+@pytest.mark.parametrize(
+    ("model", "caps", "most"),
+    [
+        ("cohere/rerank-v3.5", {"max_usd": 0.001}, 1),
+        ("cohere/rerank-v3.5", {"max_usd": 0.021}, 11),
+        ("voyage/rerank-2.5", {"max_tokens": 500}, None),
+    ],
+)
+def test_a_cap_is_not_passed_by_the_parts_of_one_row(
+    tmp_path: Path, service: JobService, model: str, caps: dict[str, Any], most: int | None
+) -> None:
+    """What each took is known when its row ends: until then it is estimated."""
+    write_rows(tmp_path / "in.jsonl", 6, documents=8)
+    service.delay = 0.005
+    options = {"max_documents": 1}
+    for _ in range(2):
+        report = make_job(tmp_path, service, model=model, options=options, **caps).run()
+    sizes = [len(body["documents"][0]) for body in service.bodies]
+
+    assert report.state == "capped"
+    if most is not None:
+        assert len(sizes) == most
+    else:
+        assert sum(sizes) < 500 + 2 * 19
 
 
 def test_a_dry_run_sends_and_writes_nothing(tmp_path: Path, service: JobService) -> None:
@@ -639,6 +771,15 @@ def test_a_dry_run_sends_and_writes_nothing(tmp_path: Path, service: JobService)
     assert estimate.minutes == pytest.approx(3)
     assert not service.bodies
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+def test_a_search_has_at_most_a_hundred_documents(tmp_path: Path, service: JobService) -> None:
+    """What is billed by search costs more for a longer list, in one request or several."""
+    write_rows(tmp_path / "in.jsonl", 2, documents=201)
+    estimate = make_job(tmp_path, service).estimate()
+
+    assert estimate.requests == 2
+    assert estimate.usd == pytest.approx(6 * 0.002)
 
 
 def test_a_cache_answers_what_another_job_asked(tmp_path: Path, service: JobService) -> None:
@@ -668,6 +809,22 @@ def test_an_ordered_output_has_the_order_of_the_input(tmp_path: Path) -> None:
     assert [each["relevance_score"] for each in read_lines(out)[7]["results"]] == [
         result.relevance_score for result in wanted.results
     ]
+
+
+@pytest.mark.parametrize("name", ["top_n", "rank_fields", "return_documents", "query", "documents"])
+def test_what_the_job_says_itself_is_no_further_parameter(name: str) -> None:
+    """One of the two would be dropped."""
+    said: dict[str, Any] = {"top_n": 2, "rank_fields": ["text"]}
+    with pytest.raises(JobError, match=f"params cannot have {name}"):
+        Job(input="in.jsonl", model="local/bm25", output="out", params={name: 1}, **said)
+
+
+def test_a_setting_may_stand_among_the_parameters(tmp_path: Path, service: JobService) -> None:
+    """It is not dropped."""
+    write_rows(tmp_path / "in.jsonl", 3)
+    make_job(tmp_path, service, params={"top_n": 1}).run()
+
+    assert [len(row["results"]) for row in read_lines(tmp_path / "out.jsonl")] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("name", ["fallbacks", "on_failure", "http_client"])
