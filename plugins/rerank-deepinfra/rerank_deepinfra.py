@@ -106,7 +106,7 @@ def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
 
 def _read_cost(stated: Any) -> float | None:
     """The cost in US dollars; 0 is a placeholder, and then the list price counts."""
-    return float(stated) if type(stated) in {int, float} and stated > 0 else None
+    return stated if type(stated) in {int, float} and stated > 0 else None
 
 
 def _to_url(base_url: str, model: str) -> str:

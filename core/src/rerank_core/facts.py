@@ -137,7 +137,7 @@ class Provider:
     api_key_required_hosts: tuple[str, ...] = field(default=(), validator=_strings)
     api_key_hosts: Mapping[str, tuple[str, ...]] = field(factory=dict, validator=_variables)
     further_hosts: tuple[str, ...] = field(default=(), validator=_strings)
-    auth: APIKeyHeader | Callable[[str | None, Provider, Any], Any] | None = APIKeyHeader()
+    auth: APIKeyHeader | Callable[[str | None, Any, Any], Any] | None = APIKeyHeader()
     params: Mapping[str, str] = field(factory=dict, validator=_names)
     extra_params: Mapping[str, str] = field(factory=dict, validator=_names)
     options: Mapping[str, tuple[str, ...]] = field(factory=dict, validator=_variables)
@@ -167,6 +167,3 @@ class Provider:
     price: Price | None = field(default=None, validator=optional(instance_of(Price)))
     retires: str | None = field(default=None, validator=optional(_day))
     models: tuple[str, ...] = field(default=(), validator=_strings)
-
-
-Provider.__init__.__globals__["Provider"] = Provider  # which its own annotations name

@@ -151,6 +151,7 @@ def test_nothing_of_the_callers_is_changed(ask: Ask) -> None:
             np.array([["a", "b"]]),
             r"documents\[0\] must be a string, a mapping, or an object .*, not ndarray",
         ),
+        (np.array("a"), r"documents must be a list .*; write \[document\] for a single one"),
         (np.array([1.5, 2.5]), r"documents\[0\] must be a string, a mapping, or an object"),
         (
             Series("a", float("nan")),
@@ -161,7 +162,7 @@ def test_nothing_of_the_callers_is_changed(ask: Ask) -> None:
             r"documents\[1\] must be a string, a mapping, or an object .*, not None",
         ),
     ],
-    ids=["bytearray", "memoryview", "table", "numbers", "gap", "mixed"],
+    ids=["bytearray", "memoryview", "table", "single", "numbers", "gap", "mixed"],
 )
 def test_what_is_no_document_is_named(ask: Ask, documents: Any, said: str) -> None:
     """By its place, before anything is sent."""

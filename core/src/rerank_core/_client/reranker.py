@@ -114,7 +114,7 @@ class Reranker:
         self._routes = (Route(first, self._connections), *self._find_fallbacks(fallbacks, first))
 
     def _find_fallbacks(self, fallbacks: Any, first: Target) -> Iterator[Route]:
-        if isinstance(fallbacks, (str, set)) or not isinstance(fallbacks or (), Iterable):
+        if isinstance(fallbacks, str) or not isinstance(fallbacks or (), Sequence):
             message = f"fallbacks must be a list of models or Rerankers, not {shown(fallbacks)}"
             raise ConfigurationError(message)
         for fallback in fallbacks or ():

@@ -32,7 +32,7 @@ def list_documents(documents: Any) -> list[Any]:
             "; of a table, write df['text'].tolist(), or the rows for all columns:"
             " df.to_dict('records') in pandas, df.to_dicts() in polars, to_pylist() in pyarrow"
         )
-    elif isinstance(documents, (str, bytes, Mapping)):
+    elif isinstance(documents, (str, bytes, Mapping)) or getattr(documents, "ndim", 1) == 0:
         advice = "; write [document] for a single one"
     elif isinstance(documents, Iterable) and not _is_model(documents):
         return list(documents)
