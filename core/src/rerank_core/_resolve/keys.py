@@ -79,9 +79,8 @@ def base_url_for(
 
 def stated_base_url(facts: Provider, options: Options, environment: Environment) -> str | None:
     """The base URL of the argument, else of the environment; it may hold a password."""
-    stated = options.api_base
-    if stated is None:
-        stated = environment.first(facts.base_url_env)
+    given = options.api_base
+    stated = environment.first(facts.base_url_env) if given is None else given
     if stated is not None and not is_url(stated):
         raise ConfigurationError("api_base must be an absolute URL such as 'https://example.com'")
     return stated
