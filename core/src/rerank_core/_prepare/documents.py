@@ -82,8 +82,7 @@ class _Reader:
                 return str(document)
             return self._read_fields(where, document)
         except RecursionError:
-            message = f"{where} is nested too deeply, or holds itself"
-            raise InvalidRequestError(message) from None
+            raise InvalidRequestError(f"{where} is nested too deeply, or holds itself") from None
 
     def _read_fields(self, where: str, fields: Mapping[Any, Any]) -> dict[str, Any]:
         read = {}

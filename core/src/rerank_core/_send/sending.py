@@ -189,8 +189,7 @@ def settle(error: Exception, effect: Send) -> HTTPResponse:
         if passed.isdisjoint(_OF_A_TRANSPORT) and any(getattr(given, "event_hooks", {}).values()):
             raise error  # the caller's own hook raised it
         if given is None and callable(target.provider.auth):
-            message = f"authentication raised {name}: {error}"
-            raise target.hooks.source.error(message) from error
+            raise target.hooks.source.error(f"authentication raised {name}: {error}") from error
     raise TransportError(f"{where}: {name}: {_said(error)}".removesuffix(": ")) from error
 
 
