@@ -221,4 +221,7 @@ def _make_auth(key: str | None, provider: Provider, options: Any) -> Any:
     """What signs. Where the caller named a profile, no variable is looked at."""
     from rerank_bedrock._auth import BedrockAuth  # noqa: PLC0415 - httpx not before the first call
 
-    return BedrockAuth(key, options, chosen=not provider.options["aws_profile_name"])
+    auth = BedrockAuth(key, options, chosen=not provider.options["aws_profile_name"])
+    if not (key or options.get("aws_bearer_token")):
+        auth.load()  # here, where a deadline ends it before anything is sent
+    return auth

@@ -46,7 +46,7 @@ class SigV4Auth(httpx.Auth):
         """Authorize the request."""
         request.read()
         if not self._send_key(request):
-            self._sign(request, self._load())
+            self._sign(request, self.load())
         response = yield request
         response.read()
         _refuse_echo(response)
@@ -57,7 +57,7 @@ class SigV4Auth(httpx.Auth):
         """Authorize the request; what finds credentials reads files and asks services."""
         await request.aread()
         if not self._send_key(request):
-            loaded = self._load() if self._is_ready() else await _in_thread(self._load)
+            loaded = self.load() if self._is_ready() else await _in_thread(self.load)
             self._sign(request, loaded)
         response = yield request
         await response.aread()
@@ -72,7 +72,8 @@ class SigV4Auth(httpx.Auth):
         renew = getattr(self._credentials, "refresh_needed", bool)
         return self._credentials is not None and not renew()
 
-    def _load(self) -> Any:
+    def load(self) -> Any:
+        """The credentials: found on first use, and renewed where they end."""
         from botocore import auth, awsrequest  # type: ignore[import-untyped]  # noqa: F401, PLC0415 - slow, so here
 
         # Without a lock, which a fork could leave locked: to load them twice does no harm.

@@ -131,10 +131,10 @@ def load_credentials(options: Mapping[str, Any], *, chosen: bool, otherwise: str
     key, secret = options.get("aws_access_key_id"), options.get("aws_secret_access_key")
     if key and secret:
         return Credentials(key, secret, options.get("aws_session_token"))
-    if key or secret:
+    if key is not None or secret is not None:
         message = (
             "aws_access_key_id and aws_secret_access_key, or AWS_ACCESS_KEY_ID and"
-            " AWS_SECRET_ACCESS_KEY, belong together: one of them is missing"
+            " AWS_SECRET_ACCESS_KEY, belong together: one of them is missing or empty"
         )
         raise ConfigurationError(message)
     profile = options.get("aws_profile_name") if chosen else None

@@ -84,4 +84,6 @@ def sigv4_auth(provider: Provider, options: AuthOptions, *, service: str) -> htt
     from rerank_bedrock._auth import SigV4Auth  # noqa: PLC0415 - httpx not before the first call
 
     chosen = not provider.options["aws_profile_name"]
-    return SigV4Auth(options, service=service, chosen=chosen)
+    auth = SigV4Auth(options, service=service, chosen=chosen)
+    auth.load()  # here, where a deadline ends it before anything is sent
+    return auth

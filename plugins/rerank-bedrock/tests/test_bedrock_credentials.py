@@ -31,6 +31,7 @@ from rerank_bedrock._auth import BedrockAuth
 from rerank_core import (
     ConfigurationError,
     MissingAPIKeyError,
+    RequestTimeoutError,
     Reranker,
     RerankResponse,
     ServerError,
@@ -522,6 +523,23 @@ def test_a_silent_service_of_credentials_may_answer_later(
 
 
 # --- Keeping and renewing them -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["transport", "client"])
+def test_nothing_is_sent_after_a_slow_look_up(tmp_path: Path, *, own: bool) -> None:
+    """A program of credentials that ends behind the deadline: nothing is signed and sent then."""
+    printed = json.dumps(PROCESS).replace('"', '\\"')
+    program = f"import time; time.sleep(0.5); print('''{printed}''')"
+    profile = f'[profile slow]\ncredential_process = {sys.executable} -c "{program}"\n'
+    (tmp_path / "config").write_text(profile)
+    service = Service(rank)
+    client: Any = httpx.Client(transport=service) if own else service
+    with pytest.raises(RequestTimeoutError):
+        ask(client, aws_profile_name="slow", deadline=0.3)
+    time.sleep(0.7)
+
+    assert service.requests == []
+    assert ask(client, aws_profile_name="slow").reranked
 
 
 @pytest.fixture

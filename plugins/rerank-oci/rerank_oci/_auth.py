@@ -24,7 +24,7 @@ class _Signable:
 
 
 class SignerAuth(httpx.Auth):
-    """Signs each attempt anew; what signs is looked for once and then kept.
+    """Signs each attempt anew; what signs is looked for when this is made, and then kept.
 
     Args:
         options: The plugin's options, secret ones among them.
@@ -33,8 +33,7 @@ class SignerAuth(httpx.Auth):
     requires_request_body = True
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._options = options  # their own kind: it is shown by names alone
-        self._signer: Callable[[Any], Any] | None = None
+        self._signer: Callable[[Any], Any] = make_signer(options)
 
     def __repr__(self) -> str:
         return "SignerAuth()"
@@ -56,13 +55,10 @@ class SignerAuth(httpx.Auth):
         yield request
 
     def _sign(self, request: httpx.Request) -> None:
-        # Without a lock, which a fork could leave locked: to make it twice does no harm.
-        signer = self._signer or make_signer(self._options)
-        self._signer = signer
         for stale in ("date", "x-content-sha256", "authorization"):
             request.headers.pop(stale, None)
         url = request.url
-        signer(
+        self._signer(
             _Signable(
                 request.method, str(url), url.raw_path.decode(), request.headers, request.content
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,13 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 import rerank_oci
 from failures import Failure, failing
-from rerank_core import ConfigurationError, MissingAPIKeyError, ServerError, TransportError
+from rerank_core import (
+    ConfigurationError,
+    MissingAPIKeyError,
+    RequestTimeoutError,
+    ServerError,
+    TransportError,
+)
 from rerank_core.testing import CANARY, Case, Check, Example, conformance
 from service import Send, Service, asking, both_ways, every_way, noting_waits, without_variables
 
@@ -275,6 +282,22 @@ def test_a_principal_signs_where_it_is_asked_for(
 
     assert [request.headers["authorization"] for request in service.requests] == [made, made]
     assert asked == [made]
+
+
+def test_nothing_is_sent_after_a_slow_look_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that says too late who it is: nothing is signed and sent then."""
+
+    def make() -> Any:
+        time.sleep(0.3)
+        return lambda request: request.headers.update({"authorization": "late"})
+
+    monkeypatch.setattr("oci.auth.signers.InstancePrincipalsSecurityTokenSigner", make)
+    service = Service(answer)
+    with pytest.raises(RequestTimeoutError):
+        ask(service, oci_auth="instance_principal", deadline=0.1)
+    time.sleep(0.4)
+
+    assert service.requests == []
 
 
 @both_ways

@@ -35,7 +35,7 @@ def make_auth(key: str | None, provider: Provider, options: AuthOptions) -> http
         "zen_api_key": options.get("zen_api_key"),
         "api_key": key,
     }
-    known = {name: value for name, value in stated.items() if value}
+    known = {name: value for name, value in stated.items() if value is not None}
     candidates = {n: v for n, v in known.items() if n in options.given} or known
     if "token" in candidates:
         return HeaderAuth("Authorization", f"Bearer {check_token(candidates['token'], 'token')}")

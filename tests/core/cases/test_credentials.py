@@ -12,11 +12,11 @@ import httpx
 import pytest
 
 from core.cases.installed import install_plugin
-from core.cases.plain import Ask, Plain, Service
+from core.cases.plain import Ask, Plain, Service, awaited
 from core.cases.programs import run_program
 from core.cases.test_tokens import AZURE, WATSONX
 from recorder import Reply, recording
-from rerank_core import Reranker
+from rerank_core import BadRequestError, ConfigurationError, Reranker
 from rerank_core.auth import HeaderAuth
 
 # C8: nothing that failed is kept.
@@ -96,6 +96,32 @@ def test_a_child_forked_while_a_plugin_is_imported_can_import_it(tmp_path: Any, 
         thread.join()
         """,
         path=tmp_path,
+    )
+
+    assert done.stdout.split() == ["child:", "done"], done.stderr
+
+
+@pytest.mark.slow
+def test_a_child_forked_while_core_is_imported_can_rerank() -> None:
+    """The first call imports one module after another; a fork waits for none and then the next."""
+    done = run_program(
+        """
+        import importlib.abc
+
+        class Slow(importlib.abc.MetaPathFinder):
+            def find_spec(self, name, path, target=None):
+                if name in {"rerank_core._send.drivers", "rerank_core._send.flow"}:
+                    time.sleep(1)
+
+        sys.meta_path.insert(0, Slow())
+        work = lambda: rerank_core.rerank("local/bm25", "q", ["a"])
+        rerank_core.Reranker("local/bm25")
+        thread = threading.Thread(target=work)
+        thread.start()
+        time.sleep(0.5)
+        fork_and_wait(work)
+        thread.join()
+        """
     )
 
     assert done.stdout.split() == ["child:", "done"], done.stderr
@@ -214,3 +240,53 @@ def test_a_header_that_is_given_replaces_the_environments_key(
 
     assert service.requests[-1].headers["api-key"] == "given"
     assert "from-env" not in str(service.requests[-1].headers.raw)
+
+
+@pytest.mark.parametrize("model", ["pinecone/m", "azure_ai/m"])
+@pytest.mark.parametrize("name", ["api-key", "Api-Key"])
+def test_a_header_of_the_callers_client_replaces_the_environments_key(
+    call: Ask, model: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one among `extra_headers` does."""
+    for variable in ("PINECONE_API_KEY", "AZURE_AI_API_KEY"):
+        monkeypatch.setenv(variable, "from-env")
+    service = Service(httpx.Response(400, json={}))
+    make: Any = httpx.AsyncClient if call is awaited else httpx.Client
+    client = make(transport=service, headers={name: "given"})
+    with pytest.raises(BadRequestError):
+        call(model, "q", ["a"], api_base=AZURE["api_base"], http_client=client)
+
+    assert service.requests[-1].headers["api-key"] == "given"
+    assert "from-env" not in str(service.requests[-1].headers.raw)
+
+
+@pytest.mark.parametrize(
+    ("options", "variables"),
+    [
+        ({"model": "cohere/m", "api_base": ""}, {"CO_API_URL": "https://env.test"}),
+        ({"model": "jina/m", "api_base": ""}, {}),
+        ({**WATSONX, "token": ""}, {"WATSONX_APIKEY": "from-env"}),
+        ({**WATSONX, "zen_api_key": ""}, {"WATSONX_TOKEN": "from-env"}),
+        (
+            {"model": "bedrock/m", "aws_access_key_id": "", "aws_secret_access_key": ""},
+            {"AWS_ACCESS_KEY_ID": "from-env", "AWS_SECRET_ACCESS_KEY": "from-env"},
+        ),
+    ],
+    ids=["base URL", "usual base URL", "token", "Zen key", "AWS keys"],
+)
+def test_what_is_given_empty_does_not_lose_to_the_environment(
+    call: Ask,
+    options: dict[str, Any],
+    variables: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A variable that the caller read, and that is not set, for example: it is refused."""
+    keys = {"COHERE_API_KEY": "from-env", "JINA_API_KEY": "from-env", "AWS_REGION": "us-east-1"}
+    for variable, value in {**keys, **variables}.items():
+        monkeypatch.setenv(variable, value)
+    given = {name: value for name, value in options.items() if name != "api_key"}
+    service = Service()
+    with pytest.raises(ConfigurationError):
+        call(query="q", documents=["a"], http_client=service, **given)
+
+    assert service.requests == []

@@ -20,6 +20,7 @@ from core.cases.plain import (
     Service,
     ask,
     awaited,
+    blocking,
     comes_true,
     ends,
     faulty,
@@ -224,6 +225,33 @@ def test_nothing_is_sent_after_a_slow_look_up(
 
     assert ended
     assert sent == 0
+
+
+def test_a_trickle_is_not_read_on_after_the_deadline() -> None:
+    """The thread that a blocking call left behind ends with what comes next."""
+    over = threading.Event()
+
+    def trickle(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n{")
+            while not over.wait(0.02):
+                connection.sendall(b" ")
+
+    def left_behind() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread.name == "rerank"]
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=trickle, args=(listener,)).start()
+        base = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        before = len(left_behind())
+        with pytest.raises(TransportError):
+            blocking("m", "q", ["a"], provider=Plain(base_url=base), api_key=KEY, deadline=0.3)
+        ended = comes_true(lambda: len(left_behind()) <= before)
+        over.set()
+
+    assert ended
 
 
 def _computing(function: Callable[[], Any]) -> Plain:

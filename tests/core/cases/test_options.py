@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,20 @@ import httpx
 import pytest
 
 from core.cases.installed import install_plugin
-from core.cases.plain import BASE, KEY, Ask, Plain, Service, ask, rank, rows
+from core.cases.plain import BASE, KEY, Ask, Plain, Service, ask, faulty, rank, rows
 from core.cases.programs import run_program
 from recorder import Recorder, Reply, recording
-from rerank_core import Reranker, RerankError, list_providers, register, unregister
+from rerank_core import (
+    HTTPRequest,
+    InvalidRequestError,
+    NextRequest,
+    Reranker,
+    RerankError,
+    ResponseParseError,
+    list_providers,
+    register,
+    unregister,
+)
 
 # C10: a call touches only what is its own.
 
@@ -166,6 +177,13 @@ def test_what_a_caller_changes_later_is_seen(call: Ask, service: Recorder) -> No
     assert [request.headers["x-turn"] for request in service.requests] == ["1", "2"]
 
 
+@pytest.mark.parametrize("value", [10**5_000, [10**5_000], {"a": -(10**5_000)}], ids=type)
+def test_a_huge_integer_is_refused_in_words(call: Ask, value: Any) -> None:
+    """Nor is it a mistake of ours that Python writes no integer of so many digits."""
+    with pytest.raises(InvalidRequestError, match="extra_body"):
+        call("cohere/m", "q", ["a"], api_key=KEY, api_base=BASE, extra_body={"x": value})
+
+
 # C19: a plugin that was installed in a running notebook is found.
 
 
@@ -232,6 +250,28 @@ def test_pages_together_are_bounded(call: Ask) -> None:
     asked = next(service.turn)  # type: ignore[attr-defined]  # likewise
 
     assert asked <= 10
+
+
+def test_what_was_asked_is_not_kept(call: Ask) -> None:
+    """However often a service says that there is more, and whatever is to be sent back to it."""
+
+    def parse_response(self: Plain, payload: Any) -> Any:  # noqa: ARG001 - a method
+        return NextRequest(HTTPRequest(f"{BASE}/more", {"cursor": payload["next"]}))
+
+    turn = itertools.count()
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"next": f"{next(turn)}{'x' * 50_000}"})
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(ResponseParseError, match="without end"):
+            ask(call, httpx.MockTransport(answer), provider=faulty(parse_response=parse_response))
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert most < 20_000_000
 
 
 def test_pages_below_the_bound_are_put_together(call: Ask) -> None:

@@ -41,6 +41,15 @@ SPEAKS_OF_THE_CONNECTION = [
     "key_id",
     "URL",
     "Api_Key",
+    "baseurl",
+    "apiurl",
+    "ServerURL",
+    "endpointurl",
+    "apihost",
+    "authtoken",
+    "accesstoken",
+    "accesskey",
+    "apisecret",
     "time_out",
     "timeot",
     "max_retrys",
@@ -69,6 +78,28 @@ def test_it_is_refused_when_the_reranker_is_made(name: str) -> None:
         Reranker("m", provider=Plain(), api_key=KEY, drop_params=True, **given)
 
     assert "value-not-to-be-shown" not in str(caught.value)
+    assert "drop_params" not in str(caught.value)  # which would change nothing
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "near"),
+    [
+        ("bedrock/m", "region", "aws_region_name"),
+        ("bedrock/m", "awsRegion", "aws_region_name"),
+        ("bedrock/m", "profile", "aws_profile_name"),
+        ("vertex_ai/m", "project", "vertex_project"),
+        ("vertex_ai/m", "location", "vertex_location"),
+        ("azure_ai/m", "tenant", "tenant_id"),
+    ],
+)
+def test_a_short_name_of_an_option_is_refused(call: Ask, model: str, name: str, near: str) -> None:
+    """Left out, it would be sent to another region than was meant, or with another's key."""
+    service = Service()
+    given: dict[str, Any] = {name: "eu-central-1"}
+    with pytest.raises(ConfigurationError, match=rf"did you mean '{near}'"):
+        call(model, "q", ["CONFIDENTIAL"], drop_params=True, http_client=service, **given)
+
+    assert service.requests == []
 
 
 @pytest.mark.parametrize(

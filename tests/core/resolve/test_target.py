@@ -777,7 +777,7 @@ def test_another_provider_gets_bounds_and_policy_and_nothing_else() -> None:
         drop_params=True,
         split_listwise=True,
         max_concurrency=7,
-        client_authorizes=True,
+        client_headers=httpx.Client(headers={"authorization": KEY}),
         extra={"region": "eu-west"},
     )
 

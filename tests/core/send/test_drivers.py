@@ -7,7 +7,7 @@ import contextvars
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -36,6 +36,7 @@ from rerank_core import (
     RerankRequest,
     RerankResponse,
     RerankResult,
+    TransportError,
     arerank,
     hookimpl,
     rerank,
@@ -644,6 +645,52 @@ def test_an_error_of_the_callers_own_hook_comes_out_as_it_is(
         )
     with pytest.raises(HookError):
         asyncio.run(main())
+
+
+class Unheard(httpx.BaseTransport, httpx.AsyncBaseTransport):
+    """A transport that raises what httpx does not know, before a reply or within one."""
+
+    def __init__(self, *, within: bool) -> None:
+        self._within = within
+
+    def handle_request(self, _: httpx.Request) -> httpx.Response:
+        """Fail, or begin a reply."""
+        if self._within:
+            return httpx.Response(200, stream=BrokenOff())
+        raise OSError("of the transport")
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Fail like the blocking one."""
+        return self.handle_request(request)
+
+
+class BrokenOff(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body that ends in what httpx does not know."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"{"
+        raise OSError("of the transport")
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self:
+            yield piece
+
+
+@pytest.mark.parametrize("within", [False, True], ids=["before a reply", "within a reply"])
+def test_an_error_of_the_transport_is_no_hooks(*, within: bool) -> None:
+    """A client with hooks has a transport as well, whose failures are like any other's."""
+
+    async def heed(_: httpx.Request) -> None:
+        """Find nothing wrong."""
+
+    options: dict[str, Any] = {"provider": ScriptedPlugin(), "max_retries": 0}
+    transport = Unheard(within=within)
+    client = httpx.Client(transport=transport, event_hooks={"request": [lambda _: None]})
+    with pytest.raises(TransportError, match="of the transport"):
+        Reranker("m", http_client=client, **options).rerank("q", DOCUMENTS)
+    other = httpx.AsyncClient(transport=transport, event_hooks={"request": [heed]})
+    with pytest.raises(TransportError, match="of the transport"):
+        asyncio.run(Reranker("m", http_client=other, **options).arerank("q", DOCUMENTS))
 
 
 def test_a_proxy_from_the_environment_is_used(

@@ -138,6 +138,38 @@ def test_a_program_does_not_wait_for_what_the_deadline_left_behind(
     assert time.monotonic() - began < PROMPT
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "asyncio.run(reranker.arerank('q', DOCUMENTS))",
+        "trio.run(reranker.arerank, 'q', DOCUMENTS)",
+        "reranker.rerank('q', DOCUMENTS)",
+    ],
+    ids=["asyncio", "trio", "blocking"],
+)
+def test_a_program_does_not_wait_for_work_that_hangs(server: Loopback, call: str) -> None:
+    """A token function that never returns, for example, was left behind at the deadline."""
+    done = run_program(
+        f"""
+        import threading, trio
+        from rerank_core.tokens import TokenAuth, fetch
+
+        def exchange():
+            yield from fetch(threading.Event().wait)
+
+        plugin = ScriptedPlugin(auth=lambda *_: TokenAuth(exchange))
+        reranker = rerank_core.Reranker("m", provider=plugin, api_base=BASE, deadline=0.3)
+        try:
+            {call}
+        except rerank_core.RequestTimeoutError:
+            print("in time")
+        """,
+        server.url,
+    )
+
+    assert (done.returncode, done.stdout) == (0, "in time\n"), done.stderr
+
+
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signal for one thread here")
 def test_an_interrupted_program_ends_at_once(server: Loopback) -> None:
     """Ctrl-C during a call, a split one too, is an ordinary `KeyboardInterrupt`."""

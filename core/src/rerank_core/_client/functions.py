@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -115,19 +116,15 @@ def _find_reranker(given: dict[str, Any]) -> tuple[Reranker, dict[str, Any]]:
     extra = given.pop("extra")
     options = {**given, **extra}
     arguments = {name: options.pop(name) for name in ("query", "documents", *CALL_PARAMS)}
-    if options["http_client"] is not None:
-        return Reranker(**options), arguments
-    try:
-        is_plain = _is_plain(options)
-    except RecursionError:  # something holds itself, as `Reranker` says
-        is_plain = False
-    if not is_plain:
-        return Reranker(**options, _connections=SHARED), arguments
-    key = repr(options)  # of plain values, it tells all, types among it
+    key, shared = "", SHARED if options["http_client"] is None else None
+    with contextlib.suppress(RecursionError, ValueError):  # of what no request can hold, either
+        key = repr(options) if _is_plain(options) else ""  # of plain values, it tells all
+    if not key:
+        return Reranker(**options, _connections=shared), arguments
     kept = _kept.get(key)
     if kept is not None and kept.is_current():
         return kept, arguments
-    made = Reranker(**copy.deepcopy(options), _connections=SHARED)
+    made = Reranker(**copy.deepcopy(options), _connections=shared)
     if len(key) <= _MAX_KEY_CHARS:
         while len(_kept) >= _MAX_KEPT:
             _kept.pop(next(iter(_kept)), None)

@@ -6,13 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Self
 
 from rerank_core._resolve.discovery import import_late
-from rerank_core._resolve.options import (
-    CALL_PARAMS,
-    DEFAULT_MAX_RESPONSE_BYTES,
-    Options,
-    brings_authentication,
-    either,
-)
+from rerank_core._resolve.options import CALL_PARAMS, DEFAULT_MAX_RESPONSE_BYTES, Options, either
 from rerank_core._resolve.target import Target, resolve_fallback, resolve_target
 from rerank_core._send.connections import SHARED, Connections
 from rerank_core._send.effects import Route
@@ -106,7 +100,7 @@ class Reranker:
             max_concurrency=max_concurrency,
             max_documents=max_documents,
             max_response_bytes=max_response_bytes,
-            client_authorizes=brings_authentication(http_client),
+            client_headers=http_client,
             extra=extra,
         )
         self._connections = _connections or Connections(http_client)

@@ -81,8 +81,7 @@ class _Reader:
                 return str.__str__(document)  # an enum's member says its name
             return self._read_fields(where, document)
         except RecursionError:
-            message = f"{where} is nested too deeply, or holds itself"
-            raise InvalidRequestError(message) from None
+            raise InvalidRequestError(f"{where} is nested too deeply, or holds itself") from None
 
     def _read_fields(self, where: str, fields: Mapping[Any, Any]) -> dict[str, Any]:
         read = {}

@@ -11,6 +11,7 @@ import importlib
 import os
 import re
 import threading
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -30,26 +31,34 @@ _FORK_SECONDS = 10.0  # a fork waits so long for an import that is under way
 
 plugins: dict[str, ProviderHooks] = {}
 """What was loaded or registered, by the names it answers to."""
-_locks: dict[str, threading.RLock] = {}
+_importing: dict[object, int] = {}  # what is under way, by its thread
+_may_begin = threading.RLock()
 
 
 def _wait_for_imports() -> None:
     """Let imports of plugins end before a fork: its child could never end them, nor begin anew."""
-    for lock in list(_locks.values()):
-        if lock.acquire(timeout=_FORK_SECONDS):
-            lock.release()
+    _may_begin.acquire()
+    until, own = time.monotonic() + _FORK_SECONDS, {threading.get_ident()}
+    while not own.issuperset([*_importing.values()]) and time.monotonic() < until:
+        time.sleep(0.01)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_wait_for_imports, after_in_child=_locks.clear)
+    os.register_at_fork(before=_wait_for_imports, after_in_parent=_may_begin.release)
+    os.register_at_fork(after_in_child=_importing.clear)
+    os.register_at_fork(after_in_child=_may_begin.release)
 
 
 @functools.cache
 def import_late(name: str) -> Any:
     """A module that is not imported before it is needed; a fork waits for its import to end."""
-    # One lock per module: one that hangs holds up nobody who needs another.
-    with _locks.setdefault(name, threading.RLock()):
+    own = object()
+    with _may_begin:
+        _importing[own] = threading.get_ident()
+    try:
         return importlib.import_module(name)
+    finally:
+        _importing.pop(own, None)
 
 
 def entry_points(group: str) -> Mapping[str, tuple[EntryPoint, ...]]:

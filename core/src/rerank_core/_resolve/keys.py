@@ -70,20 +70,20 @@ def base_url_for(
 ) -> str | None:
     """The base URL in use: argument, environment, what the key's beginning says, the fact."""
     by_key = (url for prefix, url in facts.base_urls_by_key.items() if key.startswith(prefix))
-    stated = options.api_base or environment.first(facts.base_url_env)
-    base_url = stated or next(by_key, facts.base_url)
-    if base_url is not None:
-        check_base_url(base_url)
-    elif facts.base_url_required:
+    base_url = stated_base_url(facts, options, environment) or next(by_key, facts.base_url)
+    if base_url is None and facts.base_url_required:
         variables = " or ".join(facts.base_url_env)
         raise ConfigurationError(f"no base URL: give api_base=, or set {variables}")
     return base_url
 
 
-def check_base_url(base_url: str) -> None:
-    """Refuse a base URL that is no absolute URL; it may hold a password, and is not shown."""
-    if not is_url(base_url):
+def stated_base_url(facts: Provider, options: Options, environment: Environment) -> str | None:
+    """The base URL of the argument, else of the environment; it may hold a password."""
+    given = options.api_base
+    stated = environment.first(facts.base_url_env) if given is None else given
+    if stated is not None and not is_url(stated):
         raise ConfigurationError("api_base must be an absolute URL such as 'https://example.com'")
+    return stated
 
 
 def _host(url: str | None) -> str:

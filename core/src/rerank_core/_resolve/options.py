@@ -11,7 +11,7 @@ import orjson
 from attrs import field, fields, frozen
 from attrs.validators import optional
 
-from rerank_core._resolve.secrets import is_routing_name
+from rerank_core._resolve.secrets import is_routing_name, words_of
 from rerank_core.errors import ConfigurationError, InvalidRequestError, UnsupportedParamError
 from rerank_core.facts import APIKeyHeader, Provider
 from rerank_core.records._text import must_be, shown
@@ -122,10 +122,11 @@ def _as_json(body: Any) -> Any:
         raise InvalidRequestError(f"extra_body: {error.message}") from error
 
 
-def brings_authentication(http_client: Any) -> bool:
-    """Whether the caller's client has authentication of its own."""
-    headers = getattr(http_client, "headers", {})
-    return getattr(http_client, "auth", None) is not None or "authorization" in headers
+def _names_of_headers(http_client: Any) -> frozenset[str]:
+    """The headers that the caller's client brings, that of its authentication among them."""
+    own = () if getattr(http_client, "auth", None) is None else ("authorization",)
+    headers = getattr(http_client, "headers", None)
+    return frozenset((*(headers if isinstance(headers, Mapping) else ()), *own))
 
 
 _policy = _must_be("'raise' or 'passthrough'", lambda value: value in {"raise", "passthrough"})
@@ -158,7 +159,7 @@ class Options:
     max_response_bytes: int | None = field(
         default=DEFAULT_MAX_RESPONSE_BYTES, validator=optional(_at_least(1))
     )
-    client_authorizes: bool = False
+    client_headers: frozenset[str] = field(default=None, converter=_names_of_headers)
     extra: Mapping[str, Any] = field(factory=dict)
 
     def authorizes(self, facts: Provider) -> bool:
@@ -167,12 +168,12 @@ class Options:
         A provider whose `auth` is a function may send a key in one of several headers: one that
         the caller fills is taken for it, unless the key is given, too.
         """
-        names = {name.lower() for name in self.extra_headers}
+        names = {name.lower() for name in (*self.extra_headers, *self.client_headers)}
         how = facts.auth
         own = {how.header.lower()} if isinstance(how, APIKeyHeader) else set()
         if callable(how) and self.api_key is None:
             own |= _KEY_HEADERS
-        return self.client_authorizes or not names.isdisjoint({"authorization", *own})
+        return not names.isdisjoint({"authorization", *own})
 
     def for_another_provider(self) -> Options:
         """What of these holds for whatever provider is asked: bounds and policy, nothing else."""
@@ -188,7 +189,7 @@ class Options:
 
 # What `Reranker` takes, under its names there.
 OPTION_NAMES = (
-    *({option.name for option in fields(Options)} - {"extra", "client_authorizes"}),
+    *({option.name for option in fields(Options)} - {"extra", "client_headers"}),
     *("custom_llm_provider", "fallbacks", "headers", "http_client", "num_retries", "provider"),
 )
 
@@ -205,17 +206,19 @@ def leave_out(facts: Provider, name: str, *, drop: bool) -> str:
 
     What may say where a request goes, or with whose key, is never left out.
     """
-    options = (*OPTION_NAMES, *facts.options, *facts.secret_options)
-    routing = name not in CALL_PARAMS and (
-        is_routing_name(name) or nearest(name, options, _ALIKE_OPTION) is not None
-    )
+    own = (*facts.options, *facts.secret_options)
+    options = (*OPTION_NAMES, *own)
+    words = {*words_of(name).split()} or {name}
+    short = next((option for option in own if words.issubset(words_of(option).split())), None)
+    meant = nearest(name, options, _ALIKE_OPTION) or short
+    routing = name not in CALL_PARAMS and (meant is not None or is_routing_name(name))
     if drop and not routing:
         return f"{facts.name} does not take {name!r}: left out"
     if name in options:
         message = f"{name!r} belongs to the connection: give it to Reranker(...)"
         raise UnsupportedParamError(message, param=name)
     known = (*HONOURED, *facts.params, *facts.extra_params, *options)
-    near = OTHER_WORDS.get(name.replace("_", "").lower()) or nearest(name, known)
-    way_out = "" if routing else "; drop_params=True leaves it out"
-    hint = f"; did you mean {near!r}?" if near else way_out
+    near = OTHER_WORDS.get(name.replace("_", "").lower()) or nearest(name, known) or meant
+    otherwise = "" if routing else "; drop_params=True leaves it out"
+    hint = f"; did you mean {near!r}?" if near else otherwise
     raise UnsupportedParamError(f"{facts.name} does not take {name!r}{hint}", param=name)

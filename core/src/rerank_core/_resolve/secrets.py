@@ -28,7 +28,8 @@ _SECRET = re.compile(
 )
 # What says where a request goes, or how, beside what is secret.
 _ROUTING = re.compile(
-    r"\b(base|endpoints?|headers?|host|hostname|keys?|proxy|proxies|server|uri|(api|base)?urls?)\b"
+    r"\b(access|api|auth|base|bearer|client|endpoint|host|secret|server|service)*"
+    r"(auth|base|endpoints?|headers?|hosts?|hostname|keys?|prox(y|ies)|secret|server|token|ur[il]s?)\b"
 )
 _VERSION_NAME = re.compile("(api)?[-_.]?version", re.IGNORECASE)
 
@@ -92,15 +93,15 @@ def _forms(secret: str) -> Iterator[str]:
 
 def is_secret_name(name: str) -> bool:
     """Whether a header's or field's name says that its value is secret: by whole words."""
-    return _SECRET.search(_words_of(name)) is not None
+    return _SECRET.search(words_of(name)) is not None
 
 
 def is_routing_name(name: str) -> bool:
     """Whether a keyword's name speaks of where to, or with whose key: by whole words, too."""
-    return is_secret_name(name) or _ROUTING.search(_words_of(name)) is not None
+    return is_secret_name(name) or _ROUTING.search(words_of(name)) is not None
 
 
-def _words_of(name: str) -> str:
+def words_of(name: str) -> str:
     return " ".join(_WORD.findall(name)).lower()
 
 

@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 
 from rerank_core._resolve.discovery import find_plugin, hooks_of, plugins
 from rerank_core._resolve.hooks import ProviderHooks
-from rerank_core._resolve.keys import Environment, check_base_url, choose_key, warn_of_retirement
+from rerank_core._resolve.keys import Environment, choose_key, stated_base_url, warn_of_retirement
 from rerank_core._resolve.options import CALL_PARAMS, Options, check_text, leave_out
 from rerank_core._resolve.secrets import (
     Hide,
@@ -127,9 +127,8 @@ def resolve_target(
         # Which options are secret, and which variable names the base URL, are facts too.
         facts = hooks.facts
         given = {k: v for k, v in options.extra.items() if k not in facts.secret_options}
-        api_base = options.api_base or environment.first(facts.base_url_env)
+        api_base = stated_base_url(facts, options, environment)
         if api_base is not None:
-            check_base_url(api_base)
             given["api_base"] = api_base
         shaping = {name: facts.options.get(name, ()) for name in facts.shaping_options}
         given |= _choose(given, shaping, environment)

@@ -219,12 +219,12 @@ class Kept(dict[Hashable, Any]):
 _auths, _options = Kept(), Kept()
 
 
-def _identity_of(target: Target, *more: Hashable) -> Hashable:
-    """What identifies credentials."""
+def _identity_of(target: Target, *more: Hashable) -> Secret:
+    """What identifies credentials, secrets among it."""
     key = target.api_key.value if target.api_key else None
     secrets = _hashable(values_of(target.secrets))
     options = _hashable(target.provider_options)
-    return (target.given, tuple(target.environment.items()), key, secrets, options, *more)
+    return Secret((target.given, (*target.environment.items(),), key, secrets, options, *more))
 
 
 @frozen

@@ -86,8 +86,7 @@ class Connections:
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         """Refuse to be copied or pickled: sockets and locks are this process's."""
-        message = "a Reranker cannot be pickled or copied deeply: make another one instead"
-        raise TypeError(message)
+        raise TypeError("a Reranker cannot be pickled or copied deeply: make another one instead")
 
     def forget(self) -> None:
         """Leave the clients to the process that made them, without touching their locks."""

@@ -146,8 +146,11 @@ class AsyncDriver:
 
 
 async def _run(function: Callable[[], Any]) -> Any:
-    # In a list, because trio lets no thread return what is to be awaited.
-    [found] = await anyio.to_thread.run_sync(lambda: [function()], abandon_on_cancel=True)
+    future: Future[Any] = Future()
+    async with anyio.to_thread.current_default_thread_limiter():
+        # Not in one of its threads: at its end, asyncio's program would wait for what hangs.
+        _start_thread(partial(_settle, future, function))
+        found = await _until_done(future)
     return await found if inspect.isawaitable(found) else found
 
 

@@ -39,7 +39,7 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
     request, target, count = part.work, turn.target, len(part.request.documents)
     most = target.options.max_response_bytes
     pages: list[Page] = []
-    asked: list[Secret] = []  # no set: a hash of the first body would be made in vain
+    asked: set[int] = set()  # by their hashes: bodies may be large
     polled, reply = 0.0, None
     try:
         for _ in range(MAX_REPLIES):
@@ -49,7 +49,7 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
             if request.delay > 0:
                 polled += request.delay
                 yield from _poll(request.delay, polled, turn)
-            elif question in asked:
+            elif asked and hash(question) in asked:
                 break
             reply, page = yield from _send(part, request, question, turn)
             if page.response is not None:
@@ -60,7 +60,7 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
             # A service may point to one page more than there is.
             if page.following is None or sum(len(p.results) for p in pages) >= part.expected:
                 return (yield from _conclude(part, pages, turn, reply))
-            asked.append(question)
+            asked.add(hash(question))
             request = follow(page.following, target, request)
         raise ResponseParseError("the service says without end that there is more")  # noqa: TRY301 - likewise
     except (ResponseParseError, RequestTimeoutError) as error:

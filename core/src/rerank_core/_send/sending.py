@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
+import traceback
 from typing import Any
 
 import anyio
@@ -14,19 +15,16 @@ import httpx
 from rerank_core._send.bodies import ReplyBody, RequestBody
 from rerank_core._send.clients import ACCEPT_ENCODING, HEADERS, aborrowed, borrowed
 from rerank_core._send.effects import Send
-from rerank_core.errors import (
-    ConfigurationError,
-    RequestTimeoutError,
-    RerankError,
-    TransportError,
-)
+from rerank_core.errors import ConfigurationError, RequestTimeoutError, RerankError, TransportError
 from rerank_core.records import HTTPResponse
 from rerank_core.records._text import without_userinfo
 
 _MAX_CHUNKS = 1000  # that are read before other tasks have their turn: they may have come at once
 # In the place of a reply's stream, with which it is in a cycle: so bodies are freed at once.
 _NOTHING = httpx.ByteStream(b"")
-_SENDING = "http11.send_request_headers.started"
+_SENDING = ".send_request_headers.started"
+# Public names of httpx; what comes through none of them is no transport's.
+_OF_A_TRANSPORT = {"handle_request", "handle_async_request", "iter_raw", "aiter_raw"}
 
 
 def send(effect: Send) -> HTTPResponse:
@@ -69,9 +67,8 @@ async def asend(effect: Send) -> HTTPResponse:
 
 def _refuse_if_over(effect: Send, event: str, _: Any) -> None:
     """Refuse between connecting and sending: a look-up of a name heeds no timeout."""
-    if event == _SENDING and effect.is_over:
-        message = "the deadline has passed"
-        raise RequestTimeoutError(message)
+    if event.endswith(_SENDING) and effect.is_over:
+        raise RequestTimeoutError("the deadline has passed")
 
 
 @functools.lru_cache(maxsize=256)
@@ -122,7 +119,7 @@ def _head(headers: tuple[tuple[str, str], ...], *, own: bool) -> httpx.Headers:
 def _read(reply: httpx.Response, effect: Send) -> HTTPResponse:
     body = _begin(reply, effect)
     for chunk in reply.iter_raw():
-        if not body.add(chunk):
+        if effect.is_over or not body.add(chunk):
             break
     return to_record(reply, body.whole())
 
@@ -188,11 +185,11 @@ def settle(error: Exception, effect: Send) -> HTTPResponse:
         raise RequestTimeoutError(message) from error
     if not isinstance(error, httpx.HTTPError):
         given, target = effect.route.connections.http_client, effect.route.target
-        if any(getattr(given, "event_hooks", {}).values()):
+        passed = {frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)}
+        if passed.isdisjoint(_OF_A_TRANSPORT) and any(getattr(given, "event_hooks", {}).values()):
             raise error  # the caller's own hook raised it
         if given is None and callable(target.provider.auth):
-            message = f"authentication raised {name}: {error}"
-            raise target.hooks.source.error(message) from error
+            raise target.hooks.source.error(f"authentication raised {name}: {error}") from error
     raise TransportError(f"{where}: {name}: {_said(error)}".removesuffix(": ")) from error
 
 
