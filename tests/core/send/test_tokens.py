@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -654,6 +657,27 @@ def test_an_async_function_serves_async_clients_only(function: Callable[[], Any]
         send_blocking(auth, service)
 
     assert service.authorizations == ["Bearer awaited"]
+
+
+@pytest.mark.parametrize("steps", range(12))
+def test_an_async_function_is_awaited_or_never_called(steps: int) -> None:
+    """Whenever the call is cancelled: Python warns of a coroutine that nobody awaits."""
+
+    async def main() -> None:
+        task = asyncio.ensure_future(send(TokenAuth(giving(give)), Service()))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        time.sleep(0.01)  # noqa: ASYNC251 - a thread would have made the coroutine by then
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        asyncio.run(main())
+        gc.collect()
+
+    assert [str(warning.message) for warning in caught] == []
 
 
 # Tokens

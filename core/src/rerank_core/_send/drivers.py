@@ -146,6 +146,8 @@ class AsyncDriver:
 
 
 async def _run(function: Callable[[], Any]) -> Any:
+    if inspect.iscoroutinefunction(function):
+        return await function()
     future: Future[Any] = Future()
     async with anyio.to_thread.current_default_thread_limiter():
         # Not in one of its threads: at its end, asyncio's program would wait for what hangs.
