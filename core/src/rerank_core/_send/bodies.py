@@ -17,7 +17,7 @@ _GZIP = 16 + zlib.MAX_WBITS
 _MAX_ERROR_BYTES = 2**20  # nobody reads more of an error
 
 
-class RequestBody(httpx.SyncByteStream, httpx.AsyncByteStream):
+class RequestBody(httpx.ByteStream):
     """A request's body, as iterators that nobody has to close.
 
     httpx's own is an async generator; trio complains where a call that was cancelled leaves one

@@ -22,9 +22,10 @@ from rerank_core.records._text import without_userinfo
 _MAX_CHUNKS = 1000  # that are read before other tasks have their turn: they may have come at once
 # In the place of a reply's stream, with which it is in a cycle: so bodies are freed at once.
 _NOTHING = httpx.ByteStream(b"")
+_WITH_BODY = {"PATCH", "POST", "PUT"}  # for which an empty one is announced
 _SENDING = ".send_request_headers.started"
-# Public names of httpx; what comes through none of them is no transport's.
-_OF_A_TRANSPORT = {"handle_request", "handle_async_request", "iter_raw", "aiter_raw"}
+# A public name of httpx's, and where replies are read: all else is no transport's.
+_OF_A_TRANSPORT = {"handle_request", "handle_async_request", "_read", "_aread"}
 
 
 def send(effect: Send) -> HTTPResponse:
@@ -94,38 +95,43 @@ def _build(
     if effect.deadline is not None:
         left = max(effect.deadline - time.monotonic(), 0.001)
         bounds = {step: min(most or left, left) for step, most in bounds.items()}
-    given = client is effect.route.connections.http_client  # has headers and cookies of its own
-    make: Any = client.build_request if given else httpx.Request
-    request: httpx.Request = make(
-        effect.method,
-        url,
-        content=effect.content or None,
-        headers=_head((*effect.headers.items(),), own=not given),
-        extensions={"timeout": bounds},
-    )
-    if effect.content:
-        request.stream = RequestBody(effect.content)
+    extensions, body = {"timeout": bounds}, RequestBody(effect.content)
+    if client is effect.route.connections.http_client:  # has headers and cookies of its own
+        headers = {"accept": "*/*", "accept-encoding": ACCEPT_ENCODING, **effect.headers}
+        request = client.build_request(
+            effect.method, url, content=effect.content, headers=headers, extensions=extensions
+        )
+        request.stream = body
+    else:
+        head = _head(url.netloc, (*effect.headers.items(),))
+        if effect.content or effect.method in _WITH_BODY:
+            head = [*head, (b"content-length", b"%d" % len(effect.content))]
+        request = httpx.Request(
+            effect.method, url, headers=head, stream=body, extensions=extensions
+        )
+        request.read()
     effect.sent = request.headers  # as it will be, authentication included
     return request, auth
 
 
 @functools.lru_cache(maxsize=256)
-def _head(headers: tuple[tuple[str, str], ...], *, own: bool) -> httpx.Headers:
+def _head(host: bytes, headers: tuple[tuple[str, str], ...]) -> list[tuple[bytes, bytes]]:
     """The headers but authentication, made once for all requests that have them."""
-    usual = HEADERS if own else {"accept-encoding": ACCEPT_ENCODING}
-    return httpx.Headers({"accept": "*/*", **usual, **dict(headers)})
+    usual = {"host": host.decode(), "accept": "*/*", **HEADERS}
+    return httpx.Headers({**usual, **dict(headers)}).raw
 
 
 def _read(reply: httpx.Response, effect: Send) -> HTTPResponse:
-    body = _begin(reply, effect)
-    for chunk in reply.iter_raw():
+    stream, headers, body = _begin(reply, effect)
+    for chunk in stream:
         if effect.is_over or not body.add(chunk):
             break
-    return to_record(reply, body.whole())
+    return HTTPResponse(reply.status_code, headers, body.whole())
 
 
 async def _aread(reply: httpx.Response, effect: Send) -> HTTPResponse:
-    body, chunks, taken = _begin(reply, effect), reply.aiter_raw(), 0
+    stream, headers, body = _begin(reply, effect)
+    chunks, taken = aiter(stream), 0
     async for chunk in chunks:
         if not body.add(chunk):
             await reply.aclose()
@@ -137,20 +143,24 @@ async def _aread(reply: httpx.Response, effect: Send) -> HTTPResponse:
         taken += 1
         if not taken % _MAX_CHUNKS:
             await anyio.lowlevel.checkpoint()
-    return to_record(reply, body.whole())
+    return HTTPResponse(reply.status_code, headers, body.whole())
 
 
-def _begin(reply: httpx.Response, effect: Send) -> ReplyBody:
+def _begin(reply: httpx.Response, effect: Send) -> tuple[Any, dict[str, str], ReplyBody]:
+    """What arrives, without the further iterator of `iter_raw`; its headers, and its place."""
+    if reply.is_stream_consumed:  # by an event hook, which has not kept it
+        raise httpx.StreamConsumed
+    headers = dict(reply.headers.items())
     most = effect.route.target.options.max_response_bytes
-    return ReplyBody(reply.status_code, reply.headers.get("content-encoding", ""), most)
+    body = ReplyBody(reply.status_code, headers.get("content-encoding", ""), most)
+    return reply.stream, headers, body
 
 
 def _read_already(reply: httpx.Response) -> HTTPResponse | None:
     """The reply that an event hook, a mock or the authentication has read."""
-    try:
-        return to_record(reply, reply.content)
-    except httpx.ResponseNotRead:
-        return None
+    with contextlib.suppress(httpx.ResponseNotRead):
+        return to_record(reply, reply.content) if reply.is_stream_consumed else None
+    return None
 
 
 def _may_lack_its_end(record: HTTPResponse, effect: Send) -> bool:
