@@ -68,7 +68,7 @@ def make_hooks(**replaced: Any) -> ProviderHooks:
         **replaced,
     }
     plugin = SimpleNamespace(**{name: hook for name, hook in hooks.items() if hook is not None})
-    return ProviderHooks(plugin, SOURCE)
+    return ProviderHooks(plugin, SOURCE.name, lambda: SOURCE)
 
 
 def call(hooks: ProviderHooks, name: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -113,12 +112,14 @@ async def arerank(  # noqa: PLR0913, PLR0917 - litellm's signature
 
 def _find_reranker(given: dict[str, Any]) -> tuple[Reranker, dict[str, Any]]:
     """The `Reranker` for these options, a kept one where all are plain; and a call's arguments."""
+    arguments = {name: given.pop(name) for name in ("query", "documents", *CALL_PARAMS)}
     extra = given.pop("extra")
-    options = {**given, **extra}
-    arguments = {name: options.pop(name) for name in ("query", "documents", *CALL_PARAMS)}
-    key, shared = "", SHARED if options["http_client"] is None else None
-    with contextlib.suppress(RecursionError, ValueError):  # of what no request can hold, either
-        key = repr(options) if _is_plain(options) else ""  # of plain values, it tells all
+    told, options = [*given.values()], {**given, **extra}
+    shared = SHARED if given["http_client"] is None else None
+    try:  # of plain values, `repr` tells all
+        key = repr((*told, extra)) if _is_plain(told) and _is_plain(extra) else ""
+    except (RecursionError, ValueError):  # of what no request can hold, either
+        key = ""
     if not key:
         return Reranker(**options, _connections=shared), arguments
     kept = _kept.get(key)
@@ -138,5 +139,5 @@ def _is_plain(value: Any) -> bool:
     if kind in {list, tuple}:
         return _PLAIN.issuperset(map(type, value)) or all(map(_is_plain, value))
     if kind is dict:
-        return {str}.issuperset(map(type, value)) and _is_plain([*value.values()])
+        return not value or ({str}.issuperset(map(type, value)) and _is_plain([*value.values()]))
     return kind in _PLAIN

@@ -117,7 +117,7 @@ def fit_documents(call: Call, provider: Provider) -> tuple[Sequence[Any], Sequen
         for at, text in enumerate(texts):
             _check_length(text, f"documents[{at}]", provider.max_document_chars)
     documents = call.documents if provider.takes_mappings else texts
-    if provider.takes_blank_documents or not ("" in texts or any(map(str.isspace, texts))):
+    if provider.takes_blank_documents or (all(texts) and not any(map(str.isspace, texts))):
         return documents, range(len(texts))
     indices = [at for at, text in enumerate(texts) if text and not text.isspace()]
     return [documents[at] for at in indices], indices

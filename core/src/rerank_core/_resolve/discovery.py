@@ -79,20 +79,22 @@ def provider_names() -> list[str]:
     return sorted({*_installed(), *plugins})
 
 
-def _find_entry(name: str) -> tuple[EntryPoint, PluginSource]:
-    """The one entry point of that name and where it comes from, without importing it."""
+def _source_of(entry: Any) -> PluginSource:
+    return PluginSource(entry.name, entry.dist.name, entry.dist.version)
+
+
+def _find_entry(name: str) -> EntryPoint:
+    """The one entry point of that name, without importing it."""
     if name not in _installed():
         _installed.cache_clear()  # it may have been installed meanwhile
     entries = _installed().get(name)
     if entries is None:
         raise ProviderNotFoundError(_not_found(name))
-    found: list[Any] = [entry.dist for entry in entries]
-    sources = [PluginSource(name, dist.name, dist.version) for dist in found]
     if len(entries) > 1:
-        claims = " and ".join(sorted(map(str, sources)))
+        claims = " and ".join(sorted(str(_source_of(entry)) for entry in entries))
         message = f"{claims} both claim the provider {name!r}; uninstall one of them"
         raise ConfigurationError(message, provider=name)
-    return entries[0], sources[0]
+    return entries[0]
 
 
 def _not_found(name: str) -> str:
@@ -112,13 +114,14 @@ def find_plugin(name: str) -> ProviderHooks:
     """The hooks of the plugin that answers to `name`, imported now if it was not before."""
     if (hooks := plugins.get(name)) is not None:
         return hooks
-    entry, source = _find_entry(name)
+    entry = _find_entry(name)
+    source = functools.partial(_source_of, entry)
     try:
         import_late(entry.module)
         plugin = entry.load()
     except (Exception, SystemExit) as error:
-        raise source.error(f"import failed ({type(error).__name__}: {error})") from error
-    plugins[name] = hooks = ProviderHooks(plugin, source)  # one that was half loaded goes
+        raise source().error(f"import failed ({type(error).__name__}: {error})") from error
+    plugins[name] = hooks = ProviderHooks(plugin, name, source)  # one that was half loaded goes
     return hooks
 
 
@@ -130,7 +133,8 @@ def hooks_of(plugin: object) -> ProviderHooks:
             f" its name: model='{plugin}/...', or custom_llm_provider={plugin!r}"
         )
         raise ConfigurationError(message)
-    return ProviderHooks(plugin, PluginSource(_label(plugin)))
+    name = _label(plugin)
+    return ProviderHooks(plugin, name, functools.partial(PluginSource, name))
 
 
 def _label(plugin: object) -> str:
@@ -140,7 +144,7 @@ def _label(plugin: object) -> str:
 def register(plugin: object) -> str:
     """Make a plugin available that is not installed, or an observer of all calls."""
     label = _label(plugin)
-    manager = make_manager(plugin, PluginSource(label))
+    manager = make_manager(plugin, functools.partial(PluginSource, label))
     if {hook.name for hook in manager.get_hookcallers(plugin) or ()} == {"observe"}:
         name = f"{label}-{id(plugin):x}"
         observers.registered[name] = manager.hook.observe
@@ -150,7 +154,7 @@ def register(plugin: object) -> str:
     if name in provider_names():
         message = f"the name {name!r} is taken; uninstall or unregister the other plugin first"
         raise ConfigurationError(message, provider=name)
-    hooks.source = PluginSource(name)
+    hooks.name, hooks.source = name, PluginSource(name)
     plugins[name] = hooks
     return name
 
@@ -196,7 +200,7 @@ def list_providers() -> list[InstalledProvider]:
 def _inspect(name: str) -> InstalledProvider:
     source = PluginSource(name)
     try:
-        source = plugins[name].source if _is_registered(name) else _find_entry(name)[1]
+        source = plugins[name].source if _is_registered(name) else _source_of(_find_entry(name))
         return InstalledProvider(name, source, find_plugin(name).facts)
     except Exception as error:  # noqa: BLE001 - of a distribution without metadata, for example
         said = error.message if isinstance(error, RerankError) else repr(error)

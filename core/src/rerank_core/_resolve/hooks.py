@@ -50,25 +50,25 @@ class PluginSource:
         return error
 
 
-def make_manager(plugin: object, source: PluginSource) -> pluggy.PluginManager:
+def make_manager(plugin: object, source: Callable[[], PluginSource]) -> pluggy.PluginManager:
     """A manager with this one plugin."""
     manager = pluggy.PluginManager("rerank_core")
     manager.add_hookspecs(hookspecs)
     try:
         manager.register(plugin)
     except Exception as error:
-        raise source.error(f"a hook does not fit its specification ({error})") from error
+        raise source().error(f"a hook does not fit its specification ({error})") from error
     return manager
 
 
 class ProviderHooks:
     """The hooks of one plugin, typed; whatever else a hook raises becomes a `PluginError`."""
 
-    def __init__(self, plugin: object, source: PluginSource) -> None:
-        self.source = source
+    def __init__(self, plugin: object, name: str, source: Callable[[], PluginSource]) -> None:
+        self.name, self._find_source = name, source
         self._hook = make_manager(plugin, source).hook
         if missing := [name for name in HOOKS if not self._implements(name)]:
-            raise source.error(f"{', '.join(missing)}: no @hookimpl function of that name")
+            raise self.source.error(f"{', '.join(missing)}: no @hookimpl function of that name")
         observes = self._implements("observe")
         self.observe: Callable[..., Any] | None = self._hook.observe if observes else None
 
@@ -76,6 +76,11 @@ class ProviderHooks:
         """Whether there is more than wrappers, which have nothing to wrap."""
         found = getattr(self._hook, name).get_hookimpls()
         return any(not (each.wrapper or each.hookwrapper) for each in found)
+
+    @functools.cached_property
+    def source(self) -> PluginSource:
+        """Where the plugin came from; looked up for an error or a listing, since it takes long."""
+        return self._find_source()
 
     @functools.cached_property
     def facts(self) -> Provider:

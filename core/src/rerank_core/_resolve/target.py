@@ -66,7 +66,7 @@ class Target:
             # Asked first, since most are not set, and a look-up that fails costs an exception.
             if (environ[name] if name in environ else None) != value:  # noqa: SIM401
                 return False
-        return plugins.get(self.hooks.source.name) is self.hooks
+        return plugins.get(self.hooks.name) is self.hooks
 
     def hider(self, more: Iterable[str] = ()) -> Hide:
         """What takes every secret out of a text that was handed over for this."""
@@ -122,7 +122,7 @@ def resolve_target(
         if isinstance(model, str):
             check_text(model, "model")
         hooks = hooks_of(plugin)
-    facts, environment = Provider(name=hooks.source.name), Environment()
+    facts, environment = Provider(name=hooks.name), Environment()
     try:
         # Which options are secret, and which variable names the base URL, are facts too.
         facts = hooks.facts

@@ -22,7 +22,6 @@ from rerank_core.records._text import without_userinfo
 _MAX_CHUNKS = 1000  # that are read before other tasks have their turn: they may have come at once
 # In the place of a reply's stream, with which it is in a cycle: so bodies are freed at once.
 _NOTHING = httpx.ByteStream(b"")
-_WITH_BODY = {"PATCH", "POST", "PUT"}  # for which an empty one is announced
 _SENDING = ".send_request_headers.started"
 # A public name of httpx's, and where replies are read: all else is no transport's.
 _OF_A_TRANSPORT = {"handle_request", "handle_async_request", "_read", "_aread"}
@@ -91,34 +90,30 @@ def _build(
         if auth is None and "authorization" not in effect.headers:
             auth = httpx.BasicAuth(url.username, url.password)
         url = url.copy_with(username=None, password=None)
-    bounds = {**effect.timeout}  # a copy, which hooks of the client may change
+    bounds, body = {**effect.timeout}, RequestBody(effect.content)  # hooks may change the bounds
     if effect.deadline is not None:
         left = max(effect.deadline - time.monotonic(), 0.001)
         bounds = {step: min(most or left, left) for step, most in bounds.items()}
-    extensions, body = {"timeout": bounds}, RequestBody(effect.content)
     if client is effect.route.connections.http_client:  # has headers and cookies of its own
         headers = {"accept": "*/*", "accept-encoding": ACCEPT_ENCODING, **effect.headers}
-        request = client.build_request(
-            effect.method, url, content=effect.content, headers=headers, extensions=extensions
-        )
+        request = client.build_request(effect.method, url, content=effect.content, headers=headers)
         request.stream = body
     else:
         head = _head(url.netloc, (*effect.headers.items(),))
-        if effect.content or effect.method in _WITH_BODY:
-            head = [*head, (b"content-length", b"%d" % len(effect.content))]
-        request = httpx.Request(
-            effect.method, url, headers=head, stream=body, extensions=extensions
-        )
+        if effect.content or effect.method != "GET":
+            head = (*head, (b"content-length", b"%d" % len(effect.content)))
+        request = httpx.Request(effect.method, url, headers=head, stream=body)
         request.read()
+    request.extensions["timeout"] = bounds
     effect.sent = request.headers  # as it will be, authentication included
     return request, auth
 
 
 @functools.lru_cache(maxsize=256)
-def _head(host: bytes, headers: tuple[tuple[str, str], ...]) -> list[tuple[bytes, bytes]]:
+def _head(host: bytes, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
     """The headers but authentication, made once for all requests that have them."""
     usual = {"host": host.decode(), "accept": "*/*", **HEADERS}
-    return httpx.Headers({**usual, **dict(headers)}).raw
+    return tuple(httpx.Headers({**usual, **dict(headers)}).raw)
 
 
 def _read(reply: httpx.Response, effect: Send) -> HTTPResponse:
@@ -148,8 +143,6 @@ async def _aread(reply: httpx.Response, effect: Send) -> HTTPResponse:
 
 def _begin(reply: httpx.Response, effect: Send) -> tuple[Any, dict[str, str], ReplyBody]:
     """What arrives, without the further iterator of `iter_raw`; its headers, and its place."""
-    if reply.is_stream_consumed:  # by an event hook, which has not kept it
-        raise httpx.StreamConsumed
     headers = dict(reply.headers.items())
     most = effect.route.target.options.max_response_bytes
     body = ReplyBody(reply.status_code, headers.get("content-encoding", ""), most)
@@ -158,9 +151,7 @@ def _begin(reply: httpx.Response, effect: Send) -> tuple[Any, dict[str, str], Re
 
 def _read_already(reply: httpx.Response) -> HTTPResponse | None:
     """The reply that an event hook, a mock or the authentication has read."""
-    with contextlib.suppress(httpx.ResponseNotRead):
-        return to_record(reply, reply.content) if reply.is_stream_consumed else None
-    return None
+    return to_record(reply, reply.content) if reply.is_stream_consumed else None
 
 
 def _may_lack_its_end(record: HTTPResponse, effect: Send) -> bool:
@@ -178,7 +169,8 @@ def to_record(reply: httpx.Response, content: bytes) -> HTTPResponse:
 def settle(error: Exception, effect: Send) -> HTTPResponse:
     """The reply for which an event hook raised; raises our error for anything else."""
     if isinstance(error, httpx.HTTPStatusError):
-        return _read_already(error.response) or to_record(error.response, b"")
+        with contextlib.suppress(httpx.ResponseNotRead):
+            return _read_already(error.response) or to_record(error.response, b"")
     where = f"{effect.method} {without_userinfo(effect.url)[:200]}"
     name = type(error).__name__
     if isinstance(error, RerankError):

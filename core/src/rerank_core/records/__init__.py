@@ -69,7 +69,7 @@ class HTTPRequest:
 
     url: str = field(repr=shown_url, validator=instance_of(str))
     body: JSON = field(default=None, repr=False)
-    method: str = field(default="POST", validator=[instance_of(str), matches_re("[A-Za-z]+")])
+    method: str = field(default="POST", validator=matches_re("[A-Za-z]+"))
     headers: Mapping[str, str] = field(
         factory=dict, validator=mapping_of(instance_of(str)), repr=lambda headers: repr([*headers])
     )
