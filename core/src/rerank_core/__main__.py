@@ -1,21 +1,6 @@
-"""`rerank` and `python -m rerank_core`: the command line, or how to get it."""
+"""`python -m rerank_core`: the command line."""
 
-import sys
-
-
-def main() -> None:
-    """Run the command line; without the extra `cli`, say how to install it."""
-    try:
-        from rerank_core._cli.plugins import cli  # noqa: PLC0415 - click is an extra
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in {"click", "rich"}:
-            raise
-        sys.stderr.write("The command line needs an extra: pip install 'rerank-core[cli]'\n")
-        sys.exit(3)  # a mistake of configuration, as of every command
-    except KeyboardInterrupt:
-        sys.exit(130)  # interrupted
-    cli(prog_name="rerank")
-
+from rerank_core._cli import main
 
 if __name__ == "__main__":
     main()

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import metadata
 from pathlib import Path
-from runpy import run_path
+from runpy import run_module
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -38,8 +38,8 @@ from rerank_core import (
     register,
     unregister,
 )
-from rerank_core.__main__ import main
 from rerank_core._cli import commands as _cli
+from rerank_core._cli import main
 from rerank_core._cli.plugins import cli
 from rerank_core._version import __version__
 
@@ -674,9 +674,7 @@ def test_runs_as_a_module() -> None:
     assert [json.loads(line)["index"] for line in result.stdout.splitlines()] == [2, 0, 1]
 
 
-@pytest.mark.parametrize(
-    "start", [main, lambda: run_path(main.__globals__["__file__"], {}, "__main__")]
-)
+@pytest.mark.parametrize("start", [main, lambda: run_module("rerank_core", run_name="__main__")])
 def test_main_runs_the_command_line(
     start: Callable[[], object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -738,7 +736,7 @@ def test_without_the_extra_says_what_to_install(name: str, tmp_path: Path) -> No
 
 def test_without_a_command_importing_the_module_needs_no_click() -> None:
     """So that the console script can say what is missing."""
-    code = "import sys, rerank_core.__main__; sys.exit('click' in sys.modules)"
+    code = "import sys, rerank_core._cli; sys.exit('click' in sys.modules)"
 
     assert run_process(python=("-c", code)).returncode == 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
@@ -22,6 +23,7 @@ from rerank_core import (
     RerankResponse,
     RerankResult,
     Tokens,
+    rerank,
 )
 
 FIELDS = {"title": "t", "text": "x", "index": 7}
@@ -263,3 +265,42 @@ def test_a_response_as_a_dict_is_plain_all_the_way_down() -> None:
     tags.append("b")
     assert json.loads(json.dumps(document)) == document
     assert document == {"text": "t", "tags": ["a"], "inner": {"x": [{"y": 1}]}}
+
+
+def test_a_document_is_made_once_and_belongs_to_its_result() -> None:
+    """It is made when it is first read; what the caller changes of it stays."""
+    (result,) = rerank("local/bm25", "red", ["a red fox"]).results
+    document = result.document
+    document.text = "changed"
+
+    assert result.document is document
+    assert result["document"] == {"text": "changed"}
+    assert _pickled(result).document == Document("changed")
+
+
+def _pickled(record: Any) -> Any:
+    return pickle.loads(pickle.dumps(record))  # noqa: S301 - our own
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, attrs.evolve, _pickled])
+def test_a_result_that_nobody_has_read_is_like_one_that_was(copied: Callable[[Any], Any]) -> None:
+    """Compared, shown, copied and written alike."""
+    unread, read = rerank("local/bm25", "fox", ["a red fox", "a fox"]).results
+    made = RerankResult(read.index, read.relevance_score, Document(read.document.text))
+    unread = copied(unread)
+
+    assert read == made
+    assert made == copied(read)
+    assert unread == RerankResult(unread.index, unread.relevance_score, unread.document)
+    assert unread != RerankResult(unread.index, unread.relevance_score, Document("another"))
+    assert repr(copied(made)) == repr(read)
+    assert dict(copied(made)) == dict(read)
+
+
+def test_a_result_takes_another_document() -> None:
+    """In the place of its own, also of one that nobody has read."""
+    (result,) = rerank("local/bm25", "red", ["a red fox"]).results
+    result.document = Document("another", {"text": "another", "n": 1})
+
+    assert result.document["n"] == 1
+    assert attrs.evolve(result, document=Document("a third")).document.text == "a third"

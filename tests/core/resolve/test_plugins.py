@@ -141,6 +141,22 @@ def test_an_installed_plugin_answers(install: Install) -> None:
     assert response.provider == "healthy"
 
 
+def test_a_plugin_is_found_without_its_metadata(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which takes long to read, and is of use in listings and errors alone."""
+    install("healthy", "raises_on_import")
+
+    def refuse(_: object) -> None:
+        raise AssertionError("the metadata was read")
+
+    monkeypatch.setattr(importlib_metadata.Distribution, "metadata", property(refuse))
+
+    assert rerank("healthy/any", "query", DOCUMENTS).provider == "healthy"
+    with pytest.raises(AssertionError, match="the metadata was read"):
+        rerank("raises_on_import/any", "query", DOCUMENTS)
+
+
 def test_an_alias_answers_as_the_provider_itself(install: Install) -> None:
     """Two entry points of one module are two names for one provider."""
     install("healthy")

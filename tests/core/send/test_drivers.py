@@ -31,6 +31,8 @@ from core.virtual import ScriptedPlugin
 from rerank_core import (
     BadRequestError,
     Compute,
+    HTTPRequest,
+    Provider,
     RequestTimeoutError,
     Reranker,
     RerankRequest,
@@ -691,6 +693,59 @@ def test_an_error_of_the_transport_is_no_hooks(*, within: bool) -> None:
     other = httpx.AsyncClient(transport=transport, event_hooks={"request": [heed]})
     with pytest.raises(TransportError, match="of the transport"):
         asyncio.run(Reranker("m", http_client=other, **options).arerank("q", DOCUMENTS))
+
+
+def test_a_reply_that_a_hook_has_used_up_is_no_reply(server: Loopback) -> None:
+    """A hook that reads a stream itself keeps nothing for anybody else."""
+
+    def use_up(response: httpx.Response) -> None:
+        for _ in response.iter_raw():
+            pass
+
+    async def ause_up(response: httpx.Response) -> None:
+        async for _ in response.aiter_raw():
+            pass
+
+    options: dict[str, Any] = {"provider": ScriptedPlugin(), "max_retries": 0}
+
+    async def main() -> None:
+        async with httpx.AsyncClient(event_hooks={"response": [ause_up]}) as client:
+            reranker = Reranker("m", api_base=server.url, http_client=client, **options)
+            await reranker.arerank("q", DOCUMENTS)
+
+    with httpx.Client(event_hooks={"response": [use_up]}) as client:
+        reranker = Reranker("m", api_base=server.url, http_client=client, **options)
+        with pytest.raises(TransportError, match="ResponseNotRead"):
+            reranker.rerank("q", DOCUMENTS)
+    with pytest.raises(TransportError, match="ResponseNotRead"):
+        asyncio.run(main())
+
+
+class Asking(ScriptedPlugin):
+    """Asks by a request without a body."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__()
+        self._method = method
+
+    @hookimpl
+    def build_request(self, provider: Provider) -> HTTPRequest:  # type: ignore[override]  # no more
+        """Neither query nor documents."""
+        return HTTPRequest(f"{provider.base_url}/rerank", method=self._method)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "put"])
+def test_the_headers_of_a_request_without_a_body(server: Loopback, call: Call, method: str) -> None:
+    """As httpx makes them: where a body is usual, that there is none; of none no type is told."""
+    rows = [{"index": at, "relevance_score": 1.0} for at in range(len(DOCUMENTS))]
+    server.behave = lambda connection, _: connection.answer(200, {"results": rows})
+    call({"api_base": server.url, "provider": Asking(method)})
+    (seen,) = server.seen
+
+    assert seen.headers.get("content-length") == (None if method == "GET" else "0")
+    assert seen.headers["host"] == server.url.removeprefix("http://")
+    assert "content-type" not in seen.headers
+    assert "transfer-encoding" not in seen.headers
 
 
 def test_a_proxy_from_the_environment_is_used(

@@ -210,9 +210,8 @@ def complete(
     if not call.return_documents:
         return ranked
     if call.given is call.documents:
-        chosen = [call.given[result.index] for result in ranked]
-        for result, document in zip(ranked, map(Document, chosen), strict=True):
-            result.document = document
+        for result in ranked:
+            result._document = call.given[result.index]  # noqa: SLF001 - of our own class
     else:
         for result in ranked:
             result.document = _document_at(call, result.index)

@@ -8,15 +8,10 @@ from urllib.parse import urlsplit
 
 from attrs import define, evolve, field
 
+from rerank_core import errors
 from rerank_core._prepare.call import Call, check_encodable, fit_documents, split_documents
 from rerank_core._resolve.options import CALL_PARAMS, HONOURED, check_headers, leave_out
 from rerank_core._resolve.target import Target
-from rerank_core.errors import (
-    ConfigurationError,
-    InvalidRequestError,
-    ResponseParseError,
-    UnsupportedParamError,
-)
 from rerank_core.records import Compute, HTTPRequest, RerankRequest
 from rerank_core.records._text import without_userinfo
 from rerank_core.wire import encode_json
@@ -92,7 +87,7 @@ def _translate(
     while True:
         try:
             work = hooks.build_request(provider, request, hooks.map_params(provider, params))
-        except UnsupportedParamError as error:
+        except errors.UnsupportedParamError as error:
             if not drop or error.param not in params:
                 raise
             warnings.append(f"{error.message}: left out")
@@ -114,7 +109,7 @@ def add_extras(work: HTTPRequest, target: Target) -> HTTPRequest:
         return work
     try:
         check_headers("the request's headers", work.headers)
-    except ConfigurationError as error:
+    except errors.ConfigurationError as error:
         chosen = target.provider_options.values()
         given = {name: text for name, text in work.headers.items() if text in chosen}
         check_headers("what an option says", given)  # which is the caller's to mend
@@ -123,10 +118,10 @@ def add_extras(work: HTTPRequest, target: Target) -> HTTPRequest:
     if options.extra_body and body is not None:
         if not isinstance(body, Mapping):
             message = "extra_body cannot be added: this request's body is not an object"
-            raise InvalidRequestError(message)
+            raise errors.InvalidRequestError(message)
         if clash := sorted(options.extra_body.keys() & body.keys()):
             message = f"extra_body repeats {', '.join(clash)}: give it as a parameter instead"
-            raise InvalidRequestError(message)
+            raise errors.InvalidRequestError(message)
         body = {**body, **options.extra_body}
     return evolve(work, body=body, headers={**work.headers, **options.extra_headers})
 
@@ -135,8 +130,8 @@ def follow(following: HTTPRequest, target: Target, before: HTTPRequest) -> HTTPR
     """The next request of an exchange, fit to be sent like the first."""
     known = {("https", host, 443) for host in target.provider.further_hosts}
     if _origin(following.url) not in {_origin(before.url), *known}:
-        where = without_userinfo(following.url)
-        raise ResponseParseError(f"the reply points to another place, {where}, which is not asked")
+        message = f"the reply points to another place, {without_userinfo(following.url)}"
+        raise errors.ResponseParseError(f"{message}, which is not asked")
     return add_extras(following, target)
 
 
@@ -146,7 +141,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
         parts = urlsplit(url)
         return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
     except ValueError as error:
-        raise ResponseParseError(f"the reply points to what is no URL: {error}") from error
+        raise errors.ResponseParseError(f"the reply points to what is no URL: {error}") from error
 
 
 def encode(request: HTTPRequest, part: Part, target: Target) -> bytes:
@@ -155,7 +150,7 @@ def encode(request: HTTPRequest, part: Part, target: Target) -> bytes:
         return b""
     try:
         return encode_json(request.body)
-    except InvalidRequestError as error:
+    except errors.InvalidRequestError as error:
         check_encodable(part.request.documents, part.indices)
         encode_json([part.params, target.options.extra_body])
         raise target.hooks.source.error(f"build_request made what is no JSON: {error}") from error

@@ -6,7 +6,7 @@ import itertools
 from functools import partial
 from typing import Any
 
-from rerank_core import events
+from rerank_core import errors, events
 from rerank_core._conclude.response import Page, conclude, read_reply
 from rerank_core._conclude.status import TYPES, status_error
 from rerank_core._prepare.requests import Part, encode, follow
@@ -14,15 +14,6 @@ from rerank_core._resolve.secrets import Secret
 from rerank_core._send.authorizing import authorized
 from rerank_core._send.effects import Clock, Flow, Send, Sleep
 from rerank_core._send.turn import Turn, compute, run_if_many
-from rerank_core.errors import (
-    APIStatusError,
-    RateLimitError,
-    RequestTimeoutError,
-    RerankError,
-    ResponseParseError,
-    ServerError,
-    TransportError,
-)
 from rerank_core.facts import Provider
 from rerank_core.records import Compute, HTTPRequest, HTTPResponse
 from rerank_core.records._text import without_userinfo
@@ -40,7 +31,7 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
     most = target.options.max_response_bytes
     pages: list[Page] = []
     asked: set[int] = set()  # by their hashes: bodies may be large
-    polled, reply = 0.0, None
+    polled, reply, about = 0.0, None, None
     try:
         for _ in range(MAX_REPLIES):
             encoding = partial(encode, request, part, target)
@@ -56,24 +47,16 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
                 pages.append(page)
             if len(pages) > 1 and most is not None and sum(page.size for page in pages) > most:
                 message = f"the reply's pages have more than {most:,} bytes"
-                raise ResponseParseError(f"{message}: raise max_response_bytes")  # noqa: TRY301 - described below
+                raise errors.ResponseParseError(f"{message}: raise max_response_bytes")  # noqa: TRY301 - described below
             # A service may point to one page more than there is.
             if page.following is None or sum(len(p.results) for p in pages) >= part.expected:
-                return (yield from _conclude(part, pages, turn, reply))
+                about = part  # an error says what it is instead, where these are no ranking
+                return (yield from run_if_many(partial(conclude, part, pages), count))
             asked.add(hash(question))
             request = follow(page.following, target, request)
-        raise ResponseParseError("the service says without end that there is more")  # noqa: TRY301 - likewise
-    except (ResponseParseError, RequestTimeoutError) as error:
-        turn.describe(error, None, reply)
-        raise
-
-
-def _conclude(part: Part, pages: list[Page], turn: Turn, reply: HTTPResponse) -> Flow:
-    """Put the pages together; where they are no ranking, say what the reply is instead."""
-    try:
-        return (yield from run_if_many(partial(conclude, part, pages), len(part.request.documents)))
-    except ResponseParseError as error:
-        better = turn.describe(error, part, reply)
+        raise errors.ResponseParseError("the service says without end that there is more")  # noqa: TRY301 - likewise
+    except (errors.ResponseParseError, errors.RequestTimeoutError) as error:
+        better = turn.describe(error, about, reply)
         raise better from better.__cause__
 
 
@@ -81,9 +64,9 @@ def _poll(delay: float, polled: float, turn: Turn) -> Flow:
     """Wait because the service says "come back later"."""
     if turn.deadline is None and polled > MAX_POLLING_SECONDS:
         message = f"the service says for {MAX_POLLING_SECONDS:.0f} s that it is not ready"
-        raise RequestTimeoutError(f"{message}: give deadline= to wait longer")
+        raise errors.RequestTimeoutError(f"{message}: give deadline= to wait longer")
     if not is_in_time(delay, turn):
-        raise RequestTimeoutError("the deadline would pass while waiting for the service")
+        raise errors.RequestTimeoutError("the deadline would pass while waiting for the service")
     yield Sleep(delay)
 
 
@@ -109,7 +92,7 @@ def _send(part: Part, request: HTTPRequest, question: Secret, turn: Turn) -> Flo
             if not 200 <= reply.status_code < 300:  # noqa: PLR2004 - the good ones
                 raise status_error(target, reply, clock.time(), turn.hide(send=send))
             return reply, (yield from run_if_many(partial(read_reply, part, target, reply), count))
-        except RerankError as error:  # of the way there, authentication included, or in the reply
+        except errors.RerankError as error:  # of authentication, of the way there, or in the reply
             failure = turn.describe(error, part, reply, send)
         if attempt > target.options.max_retries or not is_retryable(failure, target.provider):
             break
@@ -153,30 +136,30 @@ LONGEST_WAIT_BEFORE_FALLBACK = 1.0
 _RETRIED = frozenset({408, 425, 429})
 
 
-def is_retryable(error: RerankError, provider: Provider) -> bool:
+def is_retryable(error: errors.RerankError, provider: Provider) -> bool:
     """Whether the same request may succeed later; `x-should-retry` of the reply decides first."""
-    if isinstance(error, APIStatusError) and error.response is not None:
+    if isinstance(error, errors.APIStatusError) and error.response is not None:
         advice = error.response.headers.get("x-should-retry")
         if advice in {"true", "false"}:  # what several services say, and their SDKs heed
             return advice == "true"
     return _may_pass(error, provider)
 
 
-def falls_back(error: RerankError, provider: Provider) -> bool:
+def falls_back(error: errors.RerankError, provider: Provider) -> bool:
     """Whether another provider may be asked; never where that would hide the caller's mistake."""
-    return _may_pass(error, provider) or isinstance(error, ResponseParseError)
+    return _may_pass(error, provider) or isinstance(error, errors.ResponseParseError)
 
 
-def _may_pass(error: RerankError, provider: Provider) -> bool:
-    if not isinstance(error, APIStatusError):
-        return isinstance(error, TransportError)
+def _may_pass(error: errors.RerankError, provider: Provider) -> bool:
+    if not isinstance(error, errors.APIStatusError):
+        return isinstance(error, errors.TransportError)
     status = error.code or error.status_code or 0
     if status in provider.final_statuses:
         return False
-    passing = isinstance(error, (RateLimitError, ServerError)) or status in _RETRIED
+    passing = isinstance(error, (errors.RateLimitError, errors.ServerError)) or status in _RETRIED
     # By its words, a 5xx or a status that the provider retries may be a mistake in the request.
     retried = 500 <= status < 600 or status in provider.retry_statuses  # noqa: PLR2004
-    return passing or (retried and type(error) in {APIStatusError, TYPES.get(status)})
+    return passing or (retried and type(error) in {errors.APIStatusError, TYPES.get(status)})
 
 
 def choose_wait(retry_after: float | None, attempt: int, clock: Clock) -> float:

@@ -23,8 +23,8 @@ _MAX_CHUNKS = 1000  # that are read before other tasks have their turn: they may
 # In the place of a reply's stream, with which it is in a cycle: so bodies are freed at once.
 _NOTHING = httpx.ByteStream(b"")
 _SENDING = ".send_request_headers.started"
-# A public name of httpx's, and where replies are read: all else is no transport's.
-_OF_A_TRANSPORT = {"handle_request", "handle_async_request", "_read", "_aread"}
+# Public names of httpx's, and where replies are read: what comes through none is no transport's.
+_OF_A_TRANSPORT = {"handle_request", "handle_async_request", "_read", "_aread", "_read_already"}
 
 
 def send(effect: Send) -> HTTPResponse:
