@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
-from operator import itemgetter
+from operator import countOf, itemgetter
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -89,7 +89,7 @@ def render_documents(
     documents: Sequence[str | Mapping[str, Any]], rank_fields: Iterable[str] | None = None
 ) -> list[str]:
     """The text of each document; see `render_document`."""
-    if set(map(type, documents)) <= {str}:
+    if countOf(map(type, documents), str) == len(documents):
         return list(documents)  # type: ignore[arg-type]  # all are strings
     return [render_document(document, rank_fields) for document in documents]
 

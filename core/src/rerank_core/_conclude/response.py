@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
-from operator import attrgetter, gt
+from operator import attrgetter, countOf, gt
 from sys import float_info
 from typing import Any
 from uuid import uuid4
@@ -154,7 +154,6 @@ def _bare(model: str) -> str:
     return model.strip().lower().rstrip("/").rpartition("/")[2].partition(":")[0]
 
 
-_INT, _FLOAT = {int}, {float}
 _index_of, _score_of = attrgetter("index"), attrgetter("relevance_score")
 
 
@@ -164,8 +163,8 @@ def check_results(results: Sequence[RerankResult], sent: int) -> None:
     scores = [result.relevance_score for result in results]
     # All at once: this is the hot path. Only where it fails is the one to name looked for.
     if not (
-        set(map(type, indices)) <= _INT
-        and set(map(type, scores)) <= _FLOAT
+        countOf(map(type, indices), int) == len(indices)
+        and countOf(map(type, scores), float) == len(scores)
         and len(set(indices)) == len(indices)
         and (not indices or (min(indices) >= 0 and max(indices) < sent))
         and isfinite(sum(scores))  # of finite numbers, unless it is too large: then see below

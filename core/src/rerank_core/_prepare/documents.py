@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from numbers import Number
+from operator import countOf
 from typing import Any
 
 import attrs
@@ -47,7 +48,7 @@ def read_documents(
     listed: list[Any], rank_fields: Sequence[str] | None
 ) -> tuple[list[str | Mapping[str, Any]], list[str]]:
     """The documents as text and fields, and warnings; the same list where all are strings."""
-    if set(map(type, listed)) <= {str}:
+    if countOf(map(type, listed), str) == len(listed):
         return listed, []
     reader = _Reader(rank_fields)
     read = [
