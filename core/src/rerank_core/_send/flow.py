@@ -19,9 +19,9 @@ from rerank_core._prepare.documents import list_documents
 from rerank_core._prepare.requests import Prepared, prepare
 from rerank_core._resolve.target import Target
 from rerank_core._send.authorizing import look_up_options
-from rerank_core._send.effects import CLOCK, Clock, Flow, Gather, Route
+from rerank_core._send.effects import CLOCK, Clock, Flow, Gather, Route, Run
 from rerank_core._send.exchange import falls_back, run_exchange
-from rerank_core._send.turn import Tally, Turn, run_if_many
+from rerank_core._send.turn import MANY, Tally, Turn
 from rerank_core.errors import InvalidRequestError, RerankError
 from rerank_core.records._text import shorten
 
@@ -40,7 +40,7 @@ def run_call(
     try:
         listed = list_documents(documents)
         make = partial(make_call, query, listed, **arguments)
-        call = yield from run_if_many(make, len(listed))
+        call = (yield Run(make)) if len(listed) > MANY else make()
     except RerankError as error:
         Turn(routes[0], deadline, tally, has_next=False).describe(error)
         raise
@@ -112,7 +112,7 @@ def _ask(call: Call, turn: Turn, first: Target) -> Flow:
         yield from look_up_options(route, turn.deadline)
         meant = None if target is first else first
         preparing = partial(prepare, call, target, route.found, first=meant)
-        prepared = yield from run_if_many(preparing, count)
+        prepared = (yield Run(preparing)) if count > MANY else preparing()
         held_back = bool(prepared.held_back)  # said last; it is not so in the caller's own order
         turn.warnings = prepared.warnings[: len(prepared.warnings) - held_back]
         flows = [run_exchange(part, turn) for part in prepared.parts]
@@ -127,7 +127,7 @@ def _ask(call: Call, turn: Turn, first: Target) -> Flow:
             for flow in flows:
                 answers.append((yield from flow))
         finishing = partial(finish, prepared, answers, turn.hide, tally.attempts, tally.seconds())
-        return (yield from run_if_many(finishing, count))
+        return (yield Run(finishing)) if count > MANY else finishing()
     except RerankError as error:
         turn.describe(error)
         raise

@@ -70,13 +70,6 @@ class Turn:
         return error
 
 
-def run_if_many(function: Callable[[], Any], documents: int) -> Flow:
-    """Do work at once, or as an effect where it would hold up an event loop."""
-    if documents > MANY:
-        return (yield Run(function))
-    return function()
-
-
 _calls = itertools.count(1)
 
 
@@ -141,7 +134,8 @@ def compute(part: Part, work: Compute, turn: Turn) -> Flow:
     page = read_payload(part, turn.target, payload, HTTPResponse(200))
     if page.following is not None:
         raise turn.target.hooks.source.error("parse_response asked to send after Compute")
-    return (yield from run_if_many(partial(conclude, part, [page]), len(part.request.documents)))
+    concluding = partial(conclude, part, [page])
+    return (yield Run(concluding)) if len(part.request.documents) > MANY else concluding()
 
 
 def _take_steps(work: Compute, turn: Turn) -> Flow:
