@@ -36,8 +36,7 @@ def look_up_options(route: Route, deadline: float | None) -> Flow:
         if name in target.provider_options or name in route.found:
             continue
         key = _identity_of(target, name, _hashable(source))
-        value = _options.get(key)
-        if value is None:
+        if (value := _options.get(key)) is None:
             look_up = partial(source, values_of(target.secrets))
             value = yield Run(guarded(look_up, target, name), deadline)
         if value is not None:
@@ -72,8 +71,7 @@ def _find_auth(route: Route, deadline: float | None) -> Flow:
             route.auth = auth = HeaderAuth(how.header, f"{how.scheme} {key.value}".strip())
         return auth
     identity = _identity_of(target, how, target.provider.base_url, _hashable(route.found))
-    auth = _auths.get(identity)
-    if auth is None:
+    if (auth := _auths.get(identity)) is None:
         made = yield Run(guarded(partial(_make_auth, how, route), target, "auth"), deadline)
         auth = None if made is None else _auths.put(identity, made)
     if not target.provider.option_sources:  # else more may be found, for which another is made
@@ -99,8 +97,7 @@ def _make_auth(how: Any, route: Route) -> Any:
 def _find_token(auth: TokenAuth, send: Send, clock: Clock, refused: Token | None) -> Flow:
     """A token that is not due: kept, obtained now, or by whoever is asking already."""
     while True:
-        kept = auth.token
-        if kept is not None and kept is not refused and not kept.is_due():
+        if (kept := auth.token) and kept is not refused and not kept.is_due():
             return kept
         mine: Future[Any] = Future()
         theirs = auth.pending.setdefault(os.getpid(), mine)
@@ -198,8 +195,7 @@ def _to_send(request: httpx.Request, send: Send) -> Send:
 
 def _bound(send: Send, clock: Clock) -> float | None:
     """When a step without bounds of its own must be over: those of the attempt hold for it."""
-    seconds = send.timeout["read"]
-    if seconds is None:
+    if (seconds := send.timeout["read"]) is None:
         return send.deadline
     until = clock.monotonic() + seconds
     return until if send.deadline is None else min(until, send.deadline)
@@ -221,10 +217,9 @@ _auths, _options = Kept(), Kept()
 
 def _identity_of(target: Target, *more: Hashable) -> Secret:
     """What identifies credentials, secrets among it."""
-    key = target.api_key.value if target.api_key else None
     secrets = _hashable(values_of(target.secrets))
-    options = _hashable(target.provider_options)
-    return Secret((target.given, (*target.environment.items(),), key, secrets, options, *more))
+    options, environment = _hashable(target.provider_options), (*target.environment.items(),)
+    return Secret((target.given, environment, target.api_key, secrets, options, *more))
 
 
 @frozen
