@@ -118,7 +118,7 @@ class Provider:
         retry_statuses: Statuses that are worth a retry beyond 408, 425, 429 and 5xx.
         final_statuses: Statuses that no retry mends although they are 5xx.
         retry_after_pattern: A regular expression whose first group is the seconds to wait, where
-            the error's message says them.
+            the error's message says them, or else the body around it, on one line.
         reset_headers: Headers that say when a rate limit ends: seconds, or Unix time.
         hints: What a person should try, by status, code or phrase; added to the error's message.
         price: The list price of the model, where one is known.

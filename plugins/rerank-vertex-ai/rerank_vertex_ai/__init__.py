@@ -72,6 +72,7 @@ def resolve_provider(model: str) -> Provider:
             404: "if it is about the location: vertex_location, or VERTEXAI_LOCATION, is 'global',"
             " 'us' or 'eu' here",
         },
+        retry_after_pattern=r'"retryDelay": ?"(\d+(?:\.\d+)?)s"',  # of google.rpc.RetryInfo
         price=Price(0.001, "search_units", "2026-11-22"),
         models=(
             "semantic-ranker-default-004",

@@ -22,6 +22,7 @@ import rerank_vertex_ai
 from failures import Failure, failing
 from recorder import Reply, recording
 from rerank_core import (
+    APIStatusError,
     AuthenticationError,
     BilledUnits,
     ConfigurationError,
@@ -406,6 +407,25 @@ ERRORS = [
 test_an_error_is_of_its_kind = failing(
     ask, CALL["model"], ERRORS, make=Service, hidden="ready-made"
 )
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(("delay", "seconds"), [("12s", 12.0), ("3.5s", 3.5), ("soon", None)])
+def test_the_details_say_how_long_to_wait(status: int, delay: str, seconds: float | None) -> None:
+    """No header does; the message neither."""
+    kind = "type.googleapis.com/google.rpc.RetryInfo"
+    details = [{"@type": "type.googleapis.com/google.rpc.Help"}, {"@type": kind}]
+    details[1]["retryDelay"] = delay
+    said = {"error": {"code": status, "message": SAID, "status": "BUSY", "details": details}}
+    for text in (
+        json.dumps(said),
+        json.dumps(said, indent=2),
+        json.dumps(said, separators=(",", ":")),
+    ):
+        with pytest.raises(APIStatusError, match=SAID) as caught:
+            ask(Service(httpx.Response(status, text=text)), max_retries=0)
+
+        assert caught.value.retry_after == seconds
 
 
 # Who calls

@@ -158,8 +158,9 @@ def _make_error(
         message += f" ({hint})"
     kind = _first(facts.error_types, words, said) or usual
     wait = read_retry_after(reply.headers, facts.reset_headers, now)
-    if wait is None and facts.retry_after_pattern:
-        found = re.search(facts.retry_after_pattern, said)
+    if wait is None and (pattern := facts.retry_after_pattern):
+        body = beginning_of(reply.content, _KEPT_BYTES)
+        found = re.search(pattern, said) or re.search(pattern, body)
         wait = read_seconds(found[1]) if found else None
     error = kind(message, response=reply, retry_after=wait)
     error.code = code
@@ -177,15 +178,13 @@ def read_retry_after(
     headers: Mapping[str, str], reset_headers: Sequence[str], now: float
 ) -> float | None:
     """Seconds that the service asks to wait; `None` where it does not say, or unreadably."""
-    milliseconds = read_seconds(headers.get("retry-after-ms"))
-    if milliseconds is not None:
+    if (milliseconds := read_seconds(headers.get("retry-after-ms"))) is not None:
         return milliseconds / 1000
     stated = headers.get("retry-after")
     if (seconds := read_seconds(stated)) is not None:
         return seconds
     # By the service's own clock where it states one: ours may be wrong by minutes.
-    own = _timestamp(headers.get("date"))
-    now = now if own is None else own
+    now = _timestamp(headers.get("date")) or now
     if (until := _timestamp(stated)) is not None:
         return min(max(0.0, until - now), _MAX_SECONDS)
     for name in reset_headers:
