@@ -468,6 +468,25 @@ def test_a_response_as_a_dictionary_is_json(call: Ask, value: Any) -> None:
     assert json.loads(written)["results"][0]["document"]["text"]
 
 
+@pytest.mark.parametrize("kind", ["dict", "list", "deep"])
+def test_a_field_without_an_end_costs_no_dictionary(call: Ask, kind: str) -> None:
+    """It was not ranked: the dictionary says what it is, and has all else."""
+    endless: Any = {} if kind == "dict" else []
+    if kind == "dict":
+        endless["again"] = endless
+    elif kind == "list":
+        endless.append(endless)
+    else:
+        for _ in range(5_000):
+            endless = [endless]
+    documents = [{"text": "red", "other": endless, "size": 5}]
+    response = ask(call, Service(), documents, rank_fields=["text"])
+    document = json.loads(json.dumps(response.to_dict()))["results"][0]["document"]
+
+    assert (document["text"], document["size"]) == ("red", 5)
+    assert document["other"] == f"{type(endless).__name__}, nested too deeply or holding itself"
+
+
 def test_blank_documents_in_the_dictionary_are_stated(call: Ask) -> None:
     """A blank document comes last and has no score; the dictionary is JSON all the same."""
     response = ask(

@@ -36,7 +36,13 @@ def to_plain(value: Any) -> Any:
 @_converter.register_unstructure_hook
 def _document_to_dict(document: Document) -> dict[str, Any]:
     """The caller's fields with the text that was ranked."""
-    return {**to_plain(document.fields or {}), "text": document.text}
+    plain = {}
+    for name, value in (document.fields or {}).items():
+        try:
+            plain[str(name)] = to_plain(value)
+        except RecursionError:  # of a field that was not ranked: it does not cost the ranking
+            plain[str(name)] = f"{type(value).__name__}, nested too deeply or holding itself"
+    return {**plain, "text": document.text}
 
 
 def _write(kind: type, **overrides: Any) -> None:
