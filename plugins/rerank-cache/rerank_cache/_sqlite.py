@@ -9,13 +9,18 @@ import time
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-_SCHEMA = """
+from rerank_core import ConfigurationError
+
+_COLUMNS = (
+    "key BLOB PRIMARY KEY, value BLOB NOT NULL, written INTEGER NOT NULL, used INTEGER NOT NULL"
+)
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS scores (
-  key BLOB PRIMARY KEY, value BLOB NOT NULL, written INTEGER NOT NULL, used INTEGER NOT NULL
+  {_COLUMNS}
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_use ON scores (used);
 """
@@ -23,6 +28,7 @@ _MOST_KEYS = 500  # in one statement
 _HOUR = 3600
 _ROOM = 0.1  # of the rows that make room at once
 _CHECK_BYTES = 4
+_MOST_BYTES_OF_A_PAGE = 2**16  # SQLite's bound
 _LOOKS = 64  # every so many writes the size is looked at
 _BUSY_SECONDS = 30
 # A message of SQLite's that quotes what is damaged may be no text.
@@ -33,8 +39,8 @@ _Outcome = TypeVar("_Outcome")
 class SQLiteStore:
     """Keeps hashes and scores, no text, in one file that only its owner may read.
 
-    Not for network file systems. A damaged file is moved aside with a warning, and the store
-    starts empty: it is a cache, so nothing but money is lost.
+    Not for network file systems. A damaged cache is moved aside with a warning, and the store
+    starts empty: nothing but money is lost. Any other file is refused, and stays as it is.
 
     Args:
         path: The file; it is made where there is none.
@@ -42,6 +48,9 @@ class SQLiteStore:
         max_age: Seconds after which a value is forgotten; `None` for never. Set it where the model
             behind a name or a base URL may change.
         now: What time it is, in seconds since 1970.
+
+    Raises:
+        ConfigurationError: The file is there, and is no cache.
     """
 
     def __init__(
@@ -58,6 +67,7 @@ class SQLiteStore:
         self._open: list[tuple[int, sqlite3.Connection]] = []  # with the process of each
         self._writes = 0
         self._make_file()  # now: a path that cannot be used is told of at once
+        self._refuse_others()
         self._run(lambda _: None)
 
     def get(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
@@ -179,6 +189,24 @@ class SQLiteStore:
         """For its owner alone."""
         if not self._path.exists():
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+
+    def _refuse_others(self) -> None:
+        """A path may be a mistake: what lies there is then neither written to nor moved."""
+        try:
+            with closing(sqlite3.connect(self._path, timeout=_BUSY_SECONDS)) as connection:
+                names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+            is_cache = not names or "scores" in names  # none: another process is just making it
+        except _FAILURES as error:
+            # Not looked into by ourselves before: closing a file of SQLite's drops all its locks.
+            is_cache = not _is_damage(error) or self._has_schema()
+        if not is_cache:
+            message = f"{self._path} is no cache of scores: name another file, or move it away"
+            raise ConfigurationError(message)
+
+    def _has_schema(self) -> bool:
+        """Whether a damaged file was a cache: the words of its schema stand in the first page."""
+        with self._path.open("rb") as file:
+            return _COLUMNS.encode() in file.read(_MOST_BYTES_OF_A_PAGE)
 
     def _move_aside(self, error: Exception) -> None:
         self.close()

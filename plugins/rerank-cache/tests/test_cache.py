@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -503,7 +504,7 @@ def test_a_file_keeps_scores_and_no_text(tmp_path: Path) -> None:
     assert b"secret" not in path.read_bytes()
 
 
-@pytest.mark.parametrize("damage", ["garbage", "middle", "schema"])
+@pytest.mark.parametrize("damage", ["header", "middle", "schema"])
 def test_a_damaged_file_costs_a_warning(tmp_path: Path, damage: str) -> None:
     """It is moved aside, and the store starts empty."""
     path = tmp_path / "scores"
@@ -511,8 +512,8 @@ def test_a_damaged_file_costs_a_warning(tmp_path: Path, damage: str) -> None:
     store.put({key.to_bytes(24): b"1" * 400 for key in range(2_000)})
     store.close()
     content = bytearray(path.read_bytes())
-    if damage == "garbage":
-        content = bytearray(b"no database at all" * 500)
+    if damage == "header":
+        content[:16] = bytes(16)
     elif damage == "schema":
         content = content.replace(b"CREATE TABLE", b"CREATE \xb3\xff\xfeBLE")
     else:
@@ -531,6 +532,40 @@ def test_a_damaged_file_costs_a_warning(tmp_path: Path, damage: str) -> None:
     assert get_keys(store, [5, 6]) == {5}
     assert len(list(tmp_path.glob("scores.damaged-*"))) >= 1
     store.close()
+
+
+@pytest.mark.parametrize("kind", ["csv", "short", "database", "damaged database"])
+def test_a_file_that_is_no_cache_is_refused(tmp_path: Path, kind: str) -> None:
+    """It was named by mistake: it stays as it is, under its name."""
+    path = tmp_path / "scores"
+    if "database" in kind:
+        connection = sqlite3.connect(path)
+        connection.execute("CREATE TABLE people (name TEXT)")
+        connection.close()
+        if kind == "damaged database":
+            path.write_bytes(path.read_bytes()[:-100] + b"\x7f" * 100)
+    else:
+        path.write_bytes(b"id,text\n" * (1 if kind == "short" else 2_000))
+    content = path.read_bytes()
+    with pytest.raises(ConfigurationError, match="is no cache of scores: name another file"):
+        SQLiteStore(path)
+
+    assert [*tmp_path.iterdir()] == [path]
+    assert path.read_bytes() == content
+
+
+def test_a_cache_that_is_just_being_made_is_no_other_file(tmp_path: Path) -> None:
+    """Another process has begun it, and its schema is not yet there; nor in an empty file."""
+    begun = sqlite3.connect(tmp_path / "begun")
+    begun.execute("PRAGMA journal_mode=WAL")
+    begun.close()
+    (tmp_path / "empty").touch()
+    for path in [*tmp_path.iterdir()]:
+        store = SQLiteStore(path)
+        put_one(store, 5)
+
+        assert get_keys(store, [5, 6]) == {5}
+        store.close()
 
 
 @pytest.mark.parametrize("damaged", [b"[0.7,", b"[0.5,null]"])
