@@ -774,11 +774,16 @@ def _read(response: httpx.Response) -> None:
     raise LookupError(response.status_code)
 
 
-def test_an_error_of_a_hook_is_its_callers_whatever_the_hooks_name() -> None:
+def _handle_request(request: httpx.Request) -> None:
+    raise LookupError(request.method)
+
+
+@pytest.mark.parametrize("hooks", [{"response": [_read]}, {"request": [_handle_request]}])
+def test_an_error_of_a_hook_is_its_callers_whatever_the_hooks_name(hooks: dict[str, Any]) -> None:
     """Several modules of the standard library have a `_read`, too."""
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json={}))
 
-    client = httpx.Client(transport=transport, event_hooks={"response": [_read]})
+    client = httpx.Client(transport=transport, event_hooks=hooks)
     with client, pytest.raises(LookupError):
         Reranker("m", http_client=client, provider=ScriptedPlugin()).rerank("q", DOCUMENTS)
 

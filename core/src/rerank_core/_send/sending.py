@@ -24,7 +24,8 @@ _MAX_CHUNKS = 1000  # that are read before other tasks have their turn: they may
 _NOTHING = httpx.ByteStream(b"")
 _SENDING = ".send_request_headers.started"
 # Public names of httpx's, and where replies are read: what comes through none is no transport's.
-_OF_A_TRANSPORT = ("handle_request", "handle_async_request", "iter_raw", "read_reply")  # ends so
+_OF_A_TRANSPORT = {"handle_request", "handle_async_request", "iter_raw", "aiter_raw"}
+_OF_A_TRANSPORT |= {"_read_reply", "_aread_reply", "_already_read_reply"}
 
 
 def send(effect: Send) -> HTTPResponse:
@@ -187,9 +188,8 @@ def settle(error: Exception, effect: Send) -> HTTPResponse:
         raise RequestTimeoutError(message) from error
     if not isinstance(error, httpx.HTTPError):
         given, target = effect.route.connections.http_client, effect.route.target
-        passed = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)]
-        below = any(name.endswith(_OF_A_TRANSPORT) for name in passed)
-        if not below and any(getattr(given, "event_hooks", {}).values()):
+        passed = {frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)}
+        if passed.isdisjoint(_OF_A_TRANSPORT) and any(getattr(given, "event_hooks", {}).values()):
             raise error  # the caller's own hook raised it
         if given is None and callable(target.provider.auth):
             raise target.hooks.source.error(f"authentication raised {name}: {error}") from error
