@@ -83,7 +83,7 @@ def _source_of(entry: Any) -> PluginSource:
     try:
         return PluginSource(entry.name, entry.dist.name, entry.dist.version)
     except (LookupError, OSError, AttributeError):  # a distribution may have no metadata
-        return PluginSource(entry.name, entry.module, "(without metadata)")
+        return PluginSource(entry.name)
 
 
 def _find_entry(name: str) -> EntryPoint:
