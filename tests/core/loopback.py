@@ -83,7 +83,7 @@ class Connection(BaseHTTPRequestHandler):
         finally:
             self.server.end()
 
-    do_GET = do_PUT = do_POST  # noqa: N815 - the standard library's names
+    do_GET = do_PUT = do_DELETE = do_POST  # noqa: N815 - the standard library's names
 
     def answer(self, status: int, payload: Any, **headers: str) -> None:
         """Send a whole reply."""

@@ -297,6 +297,23 @@ def test_a_result_that_nobody_has_read_is_like_one_that_was(copied: Callable[[An
     assert dict(copied(made)) == dict(read)
 
 
+def test_a_result_that_nobody_has_read_is_a_record_of_attrs_like_any_other() -> None:
+    """Its fields have their public names and values, for attrs, patterns and tools on them."""
+
+    def unread() -> RerankResult:
+        return rerank("local/bm25", "red", ["a red fox"]).results[0]
+
+    document = Document("a red fox")
+
+    assert attrs.fields(RerankResult).document.type
+    assert attrs.asdict(unread())["document"] == attrs.asdict(document)
+    assert attrs.astuple(unread(), recurse=False)[2] == document
+    match unread():
+        case RerankResult(_, _, found):
+            assert found == document
+    assert Document("a", original=1).original == 1
+
+
 def test_a_result_takes_another_document() -> None:
     """In the place of its own, also of one that nobody has read."""
     (result,) = rerank("local/bm25", "red", ["a red fox"]).results

@@ -157,6 +157,25 @@ def test_a_plugin_is_found_without_its_metadata(
         rerank("raises_on_import/any", "query", DOCUMENTS)
 
 
+def test_a_plugin_without_metadata_is_named_by_its_provider(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In errors and in the listing; and it is there after `unregister`, too."""
+    install("healthy", "raises_on_import")
+
+    def refuse(_: object) -> None:
+        raise importlib_metadata.MetadataNotFound("No package metadata was found.")
+
+    monkeypatch.setattr(importlib_metadata.Distribution, "metadata", property(refuse))
+
+    assert rerank("healthy/any", "query", DOCUMENTS).provider == "healthy"
+    unregister("healthy")
+    assert rerank("healthy/any", "query", DOCUMENTS).provider == "healthy"
+    assert listing()["healthy"].error is None
+    with pytest.raises(PluginError, match="the plugin for 'raises_on_import': import failed"):
+        rerank("raises_on_import/any", "query", DOCUMENTS)
+
+
 def test_an_alias_answers_as_the_provider_itself(install: Install) -> None:
     """Two entry points of one module are two names for one provider."""
     install("healthy")

@@ -721,6 +721,73 @@ def test_a_reply_that_a_hook_has_used_up_is_no_reply(server: Loopback) -> None:
         asyncio.run(main())
 
 
+def _use_up_and_refuse(response: httpx.Response) -> None:
+    for _ in response.iter_bytes():
+        pass
+    response.raise_for_status()
+
+
+def test_a_status_that_a_hook_refuses_is_the_error_though_the_hook_used_up_the_reply(
+    server: Loopback,
+) -> None:
+    """The status is known; it is no failure of the way there, and not sent again."""
+    server.behave = lambda connection, _: connection.answer(400, {"message": "no"})
+    hooks = {"response": [_use_up_and_refuse]}
+
+    with httpx.Client(event_hooks=hooks) as client:
+        reranker = Reranker("m", api_base=server.url, provider=ScriptedPlugin(), http_client=client)
+        with pytest.raises(BadRequestError):
+            reranker.rerank("q", DOCUMENTS)
+    assert len(server.seen) == 1
+
+
+def test_a_reply_that_a_hook_has_closed_is_no_reply(server: Loopback) -> None:
+    """Nothing is read from what was closed, though some of it may have arrived."""
+    rows = [{"index": at, "relevance_score": 1.0} for at in range(len(DOCUMENTS))]
+    server.behave = lambda connection, _: connection.answer(200, {"results": rows})
+    options: dict[str, Any] = {"provider": ScriptedPlugin(), "max_retries": 0}
+
+    with httpx.Client(event_hooks={"response": [httpx.Response.close]}) as client:
+        reranker = Reranker("m", api_base=server.url, http_client=client, **options)
+        with pytest.raises(TransportError, match="ResponseNotRead"):
+            reranker.rerank("q", DOCUMENTS)
+
+
+class _Breaking(httpx.SyncByteStream):
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"{"
+        raise ConnectionError("gone")
+
+
+def test_an_error_of_the_transport_that_a_hook_met_first_is_no_hooks() -> None:
+    """A hook that reads the reply, to log it, meets what the transport raises."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=_Breaking()))
+    hooks = {"response": [httpx.Response.read]}
+    options: dict[str, Any] = {"provider": ScriptedPlugin(), "max_retries": 0}
+
+    client = httpx.Client(transport=transport, event_hooks=hooks)
+    with client, pytest.raises(TransportError, match="ConnectionError: gone"):
+        Reranker("m", http_client=client, **options).rerank("q", DOCUMENTS)
+
+
+def _read(response: httpx.Response) -> None:
+    raise LookupError(response.status_code)
+
+
+def _handle_request(request: httpx.Request) -> None:
+    raise LookupError(request.method)
+
+
+@pytest.mark.parametrize("hooks", [{"response": [_read]}, {"request": [_handle_request]}])
+def test_an_error_of_a_hook_is_its_callers_whatever_the_hooks_name(hooks: dict[str, Any]) -> None:
+    """Several modules of the standard library have a `_read`, too."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json={}))
+
+    client = httpx.Client(transport=transport, event_hooks=hooks)
+    with client, pytest.raises(LookupError):
+        Reranker("m", http_client=client, provider=ScriptedPlugin()).rerank("q", DOCUMENTS)
+
+
 class Asking(ScriptedPlugin):
     """Asks by a request without a body."""
 
@@ -734,7 +801,7 @@ class Asking(ScriptedPlugin):
         return HTTPRequest(f"{provider.base_url}/rerank", method=self._method)
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "put"])
+@pytest.mark.parametrize("method", ["GET", "get", "DELETE", "POST", "put"])
 def test_the_headers_of_a_request_without_a_body(server: Loopback, call: Call, method: str) -> None:
     """As httpx makes them: where a body is usual, that there is none; of none no type is told."""
     rows = [{"index": at, "relevance_score": 1.0} for at in range(len(DOCUMENTS))]
@@ -742,7 +809,7 @@ def test_the_headers_of_a_request_without_a_body(server: Loopback, call: Call, m
     call({"api_base": server.url, "provider": Asking(method)})
     (seen,) = server.seen
 
-    assert seen.headers.get("content-length") == (None if method == "GET" else "0")
+    assert seen.headers.get("content-length") == ("0" if method in {"POST", "put"} else None)
     assert seen.headers["host"] == server.url.removeprefix("http://")
     assert "content-type" not in seen.headers
     assert "transfer-encoding" not in seen.headers

@@ -80,7 +80,10 @@ def provider_names() -> list[str]:
 
 
 def _source_of(entry: Any) -> PluginSource:
-    return PluginSource(entry.name, entry.dist.name, entry.dist.version)
+    try:
+        return PluginSource(entry.name, entry.dist.name, entry.dist.version)
+    except (LookupError, OSError, AttributeError):  # a distribution may have no metadata
+        return PluginSource(entry.name)
 
 
 def _find_entry(name: str) -> EntryPoint:
@@ -202,6 +205,6 @@ def _inspect(name: str) -> InstalledProvider:
     try:
         source = plugins[name].source if _is_registered(name) else _source_of(_find_entry(name))
         return InstalledProvider(name, source, find_plugin(name).facts)
-    except Exception as error:  # noqa: BLE001 - of a distribution without metadata, for example
+    except Exception as error:  # noqa: BLE001 - of a plugin that is broken in whatever way
         said = error.message if isinstance(error, RerankError) else repr(error)
         return InstalledProvider(name, source, error=said)

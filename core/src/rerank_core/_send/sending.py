@@ -24,7 +24,8 @@ _MAX_CHUNKS = 1000  # that are read before other tasks have their turn: they may
 _NOTHING = httpx.ByteStream(b"")
 _SENDING = ".send_request_headers.started"
 # Public names of httpx's, and where replies are read: what comes through none is no transport's.
-_OF_A_TRANSPORT = {"handle_request", "handle_async_request", "_read", "_aread", "_read_already"}
+_OF_A_TRANSPORT = {"handle_request", "handle_async_request", "iter_raw", "aiter_raw"}
+_OF_A_TRANSPORT |= {"_read_reply", "_aread_reply", "_already_read_reply"}
 
 
 def send(effect: Send) -> HTTPResponse:
@@ -36,7 +37,7 @@ def send(effect: Send) -> HTTPResponse:
                 request.extensions["trace"] = functools.partial(_refuse_if_over, effect)
             reply = client.send(request, auth=auth, follow_redirects=False, stream=True)
             try:
-                record = _read_already(reply) or _read(reply, effect)
+                record = _already_read_reply(reply) or _read_reply(reply, effect)
             finally:
                 reply.close()
                 reply.stream = _NOTHING
@@ -54,7 +55,7 @@ async def asend(effect: Send) -> HTTPResponse:
             request, auth = _build(client, effect)
             reply = await client.send(request, auth=auth, follow_redirects=False, stream=True)
             try:
-                record = _read_already(reply) or await _aread(reply, effect)
+                record = _already_read_reply(reply) or await _aread_reply(reply, effect)
             finally:
                 await reply.aclose()
                 reply.stream = _NOTHING
@@ -100,8 +101,8 @@ def _build(
         request.stream = body
     else:
         head = _head(url.netloc, (*effect.headers.items(),))
-        if effect.content or effect.method != "GET":
-            head = (*head, (b"content-length", b"%d" % len(effect.content)))
+        if effect.content or effect.method.upper() in {"POST", "PUT", "PATCH"}:  # as httpx does
+            head += ((b"content-length", b"%d" % len(effect.content)),)
         request = httpx.Request(effect.method, url, headers=head, stream=body)
         request.read()
     request.extensions["timeout"] = bounds
@@ -116,7 +117,7 @@ def _head(host: bytes, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[byte
     return tuple(httpx.Headers({**usual, **dict(headers)}).raw)
 
 
-def _read(reply: httpx.Response, effect: Send) -> HTTPResponse:
+def _read_reply(reply: httpx.Response, effect: Send) -> HTTPResponse:
     stream, headers, body = _begin(reply, effect)
     for chunk in stream:
         if effect.is_over or not body.add(chunk):
@@ -124,7 +125,7 @@ def _read(reply: httpx.Response, effect: Send) -> HTTPResponse:
     return HTTPResponse(reply.status_code, headers, body.whole())
 
 
-async def _aread(reply: httpx.Response, effect: Send) -> HTTPResponse:
+async def _aread_reply(reply: httpx.Response, effect: Send) -> HTTPResponse:
     stream, headers, body = _begin(reply, effect)
     chunks, taken = aiter(stream), 0
     async for chunk in chunks:
@@ -149,9 +150,9 @@ def _begin(reply: httpx.Response, effect: Send) -> tuple[Any, dict[str, str], Re
     return reply.stream, headers, body
 
 
-def _read_already(reply: httpx.Response) -> HTTPResponse | None:
+def _already_read_reply(reply: httpx.Response) -> HTTPResponse | None:
     """The reply that an event hook, a mock or the authentication has read."""
-    return to_record(reply, reply.content) if reply.is_stream_consumed else None
+    return to_record(reply, reply.content) if reply.is_stream_consumed or reply.is_closed else None
 
 
 def _may_lack_its_end(record: HTTPResponse, effect: Send) -> bool:
@@ -170,9 +171,9 @@ def settle(error: Exception, effect: Send) -> HTTPResponse:
     """The reply for which an event hook raised; raises our error for anything else."""
     if isinstance(error, httpx.HTTPStatusError):
         with contextlib.suppress(httpx.ResponseNotRead):
-            return _read_already(error.response) or to_record(error.response, b"")
-    where = f"{effect.method} {without_userinfo(effect.url)[:200]}"
-    name = type(error).__name__
+            return to_record(error.response, error.response.content)
+        return to_record(error.response, b"")
+    where, name = f"{effect.method} {without_userinfo(effect.url)[:200]}", type(error).__name__
     if isinstance(error, RerankError):
         raise error
     if isinstance(error, httpx.LocalProtocolError):

@@ -13,7 +13,7 @@ from cattrs.gen import make_dict_unstructure_fn, override
 
 from rerank_core.records._text import shorten
 from rerank_core.records.response import RerankResponse
-from rerank_core.records.results import Document, Meta, RerankResult, to_document
+from rerank_core.records.results import Document, Meta, RerankResult
 
 _MAX_ROWS, _MAX_CHARS = 50, 200
 _converter = cattrs.Converter(omit_if_default=True)
@@ -55,11 +55,7 @@ def _write(kind: type, **overrides: Any) -> None:
 _left_out = dict.fromkeys(("payload", "headers", "attempts", "seconds"), override(omit=True))
 # Cohere writes the version as an object.
 _write(Meta, api_version=override(unstruct_hook=lambda version: {"version": version}))
-_write(
-    RerankResult,
-    _document=override(rename="document", unstruct_hook=lambda given: to_dict(to_document(given))),
-    extra=override(omit=True),
-)
+_write(RerankResult, extra=override(omit=True))
 _write(RerankResponse, id=override(omit_if_default=False), **_left_out)
 
 

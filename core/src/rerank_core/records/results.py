@@ -16,7 +16,7 @@ _MAX_COUNT = 2**53  # more is no count; sums of such numbers may be too large fo
 
 def names_of(record: Any) -> list[str]:
     """The names of a record's public fields, in order."""
-    return [field.alias for field in fields(type(record)) if not field.alias.startswith("_")]
+    return [field.name for field in fields(type(record)) if not field.name.startswith("_")]
 
 
 def plain(record: Any) -> Any:
@@ -63,7 +63,7 @@ class Document(Subscriptable):
 
     text: str = field(repr=_show)
     fields: Mapping[str, Any] | None = field(default=None, repr=_show)
-    _original: Any = field(default=None, alias="_original", repr=False, eq=False)
+    _original: Any = field(default=None, repr=False, eq=False)
 
     @property
     def original(self) -> Any:
@@ -82,13 +82,8 @@ class Document(Subscriptable):
         return own[name] if name in own else super().__getitem__(name)
 
 
-def to_document(given: Any) -> Any:
-    """A string as a `Document`; anything else as it is."""
-    return Document(given) if type(given) is str else given
-
-
 # Made once per result, so neither frozen nor validated here: core checks all results in bulk.
-@define(repr=False)
+@define
 class RerankResult(Subscriptable):
     """One document's place in the ranking.
 
@@ -105,29 +100,30 @@ class RerankResult(Subscriptable):
 
     index: int
     relevance_score: float
-    # A string until it is read: of a hundred few are, and Python's collector looks through all
-    # records that live. That saves a fifth of the processor time with 256 calls at once.
-    _document: Any = field(default=None, eq=to_document)
-    extra: Mapping[str, Any] | None = None
-
-    @property
-    def document(self) -> Document:
-        """The caller's own document; `None` with `return_documents=False`."""
-        if type(self._document) is str:
-            self._document = Document(self._document)
-        return self._document  # type: ignore[no-any-return]  # a caller's type is Document
-
-    @document.setter
-    def document(self, document: Document) -> None:
-        self._document = document
-
-    def __repr__(self) -> str:
-        shown = f"index={self.index!r}, relevance_score={self.relevance_score!r}"
-        return f"RerankResult({shown}, document={self.document!r}, extra={_show(self.extra)})"
+    document: Document = None  # type: ignore[assignment]  # see above; a caller's type is Document
+    extra: Mapping[str, Any] | None = field(default=None, repr=_show)
 
     def __getitem__(self, name: Any) -> Any:
         value = super().__getitem__(name)
         return plain(value) if isinstance(value, Document) else value
+
+
+_slot: Any = vars(RerankResult)["document"]
+
+
+def _document_of(result: RerankResult) -> Any:
+    """The caller's own document; `None` with `return_documents=False`."""
+    given = _slot.__get__(result)
+    if type(given) is str:
+        given = Document(given)
+        _slot.__set__(result, given)
+    return given
+
+
+# A string until it is read: of a hundred few are, and Python's collector looks through all
+# records that live. That saves a fifth of the processor time with 256 calls at once.
+_read_late: Any = property(_document_of, _slot.__set__, _slot.__delete__)
+RerankResult.document = _read_late
 
 
 class Fresh(list[RerankResult]):
