@@ -210,7 +210,7 @@ def complete(
         return ranked
     if call.given is call.documents:
         for result in ranked:
-            result.document = call.given[result.index]
+            result._given = call.given[result.index]  # noqa: SLF001 - of our own class
     else:
         for result in ranked:
             result.document = _document_at(call, result.index)

@@ -26,8 +26,7 @@ from rerank_core.errors import RequestTimeoutError
 class BlockingDriver:
     """Runs flows in the calling thread, and flows side by side in threads of their own."""
 
-    is_over = False
-    """Whether nobody waits for its flows any longer."""
+    is_over = False  # nobody waits for its flows any longer
 
     def run(self, flow: Flow) -> Any:
         """What the flow returns; nothing, where nobody waits for it any longer."""

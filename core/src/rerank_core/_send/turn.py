@@ -23,8 +23,7 @@ from rerank_core._send.effects import Clock, Flow, Route, Run, Send, guarded
 from rerank_core.errors import RerankError, ResponseParseError
 from rerank_core.records import Compute, HTTPResponse
 
-MANY = 1000
-"""Documents; work on more than so many does not run in an event loop."""
+MANY = 1000  # documents; work on more than so many does not run in an event loop
 
 
 @define(eq=False, repr=False)
