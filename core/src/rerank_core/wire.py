@@ -157,8 +157,8 @@ def decode_json(content: bytes) -> JSON:
         return orjson.loads(content)
     except ValueError as error:
         with contextlib.suppress(ValueError, RecursionError):
-            # No integer is called NaN.
-            return json.loads(content.decode("utf-8-sig"), parse_constant=int)
+            if "depth" not in str(error):  # which `json` does not take either; NaN is no integer
+                return json.loads(content.decode("utf-8-sig"), parse_constant=int)
         raise ResponseParseError(f"the reply is not JSON ({error})") from error
 
 

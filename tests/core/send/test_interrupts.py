@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 
 import pytest
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.slow
 # An alarm is a Ctrl-C. In a program of its own: an interrupt strikes whatever runs, and a test
 # runner, or what measures coverage, may hold a lock just then.
 SCRIPT = """
-import contextlib, gc, warnings
+import contextlib, faulthandler, gc, warnings
 from core.loopback import comes_true, serving
 
 # From before the request is made to after the reply was read, on machines of any speed.
@@ -35,6 +36,7 @@ with serving() as server:
     # An interrupted import may hold its lock for ever: whatever a call imports is imported here.
     rerank_core.Reranker("m", provider=ScriptedPlugin(), api_base=server.url).rerank("q", DOCUMENTS)
     for moment in MOMENTS:
+        faulthandler.dump_traceback_later(20, exit=True)
         reranker = rerank_core.Reranker(
             "m", provider=ScriptedPlugin(**FACTS), api_base=server.url, timeout=10, **OPTIONS
         )
@@ -48,8 +50,15 @@ with serving() as server:
         reranker.close()
         gc.collect()  # a socket that was being made hangs on the interrupt itself
         assert comes_true(lambda: not server.open_connections), f"left open after {moment}"
+faulthandler.cancel_dump_traceback_later()
 print("interrupted" if interrupted else "never interrupted")
 """
+# Httpx does not survive an interrupt right behind the acquiring of the lock of its pool: it waits
+# for that lock itself, for ever, as docs/reliability.md says. A hang at any other place is ours.
+HELD_BY_HTTPX = re.compile(
+    r"first\):\n  File \".*httpcore._synchronization\.py\", line \d+ in __enter__\n"
+    r"  File \".*httpcore._sync.connection_pool\.py\", line \d+ in handle_request\n"
+)
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no alarm within a second here")
@@ -65,7 +74,10 @@ print("interrupted" if interrupted else "never interrupted")
 )
 def test_an_interrupt_at_any_moment_spoils_no_later_call(given: str, *, warm: bool) -> None:
     """It is raised, or the answer is right; so is the next; and `close` closes everything."""
-    done = run_program(f"{given}\nWARM = {warm}\n{SCRIPT}")
+    for _ in range(5):
+        done = run_program(f"{given}\nWARM = {warm}\n{SCRIPT}")
+        if not HELD_BY_HTTPX.search(done.stderr):
+            break
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
 
