@@ -221,7 +221,7 @@ def read_meta(payload: JSON) -> Meta:
         return Meta()
     billed, tokens = _mapping(meta, "billed_units"), _mapping(meta, "tokens")
     version = _mapping(meta, "api_version").get("version")
-    places = tuple(filter(None, (tokens, usage, billed)))
+    places = (tokens, usage, billed)
     total = _first((billed, usage, tokens), "total_tokens")
     return Meta(
         version if isinstance(version, str) else None,
