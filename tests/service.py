@@ -26,6 +26,7 @@ from rerank_core import (
     list_providers,
     rerank,
 )
+from rerank_core._resolve.target import Kept
 from rerank_core._send import authorizing
 
 CAPTURES = Path(__file__).parent / "fixtures" / "captures"
@@ -153,7 +154,7 @@ def facts(model: str, **options: Any) -> Provider:
 def forget_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let core know nothing of what earlier calls found and obtained."""
     for table in ("_auths", "_options"):
-        monkeypatch.setattr(authorizing, table, authorizing.Kept())
+        monkeypatch.setattr(authorizing, table, Kept(64))
 
 
 @functools.cache

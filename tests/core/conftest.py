@@ -26,6 +26,7 @@ from rerank_core import (
     unregister,
     wire,
 )
+from rerank_core._resolve.target import Kept
 from rerank_core._send.connections import Connections
 from service import noting_waits
 
@@ -200,6 +201,6 @@ def shared_pool(monkeypatch: pytest.MonkeyPatch) -> Callable[[Service], None]:
         connections = Connections(service)
         monkeypatch.setattr("rerank_core._client.functions.SHARED", connections)
         monkeypatch.setattr("rerank_core._client.reranker.SHARED", connections)
-        monkeypatch.setattr("rerank_core._client.functions._kept", {})
+        monkeypatch.setattr("rerank_core._client.functions._kept", Kept(256))
 
     return put

@@ -40,6 +40,7 @@ from rerank_core import (
 )
 from rerank_core._client import functions
 from rerank_core._resolve import discovery
+from rerank_core._resolve.target import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +88,7 @@ def forget_fixture_modules() -> None:
 def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Install fixture plugins for one test; discovery starts anew before and after."""
     discovery._installed.cache_clear()  # noqa: SLF001 - as in a new process
-    monkeypatch.setattr(functions, "_kept", {})
+    monkeypatch.setattr(functions, "_kept", Kept(256))
     monkeypatch.setattr(sys, "path", sys.path.copy())
 
     def put(*cases: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import sys
 import traceback
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -31,11 +32,12 @@ from rerank_core import (
     wire,
 )
 from rerank_core._resolve.options import Options
-from rerank_core._resolve.target import Target, resolve_target
+from rerank_core._resolve.target import Kept, Target, resolve_target
 from rerank_core._send.connections import Connections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from types import FrameType
 
 KEY = "sk-argument-0123456789"
 ENV_KEY = "sk-environment-0123456789"
@@ -821,3 +823,29 @@ def test_a_key_is_not_sent_to_a_fallback_of_another_provider(
     assert other.last.headers["authorization"] == f"Bearer {ENV_KEY}"
     assert "x-token" not in other.last.headers
     assert "field" not in other.last.json
+
+
+@pytest.mark.parametrize("at", range(40))
+def test_a_table_may_be_changed_by_another_thread_at_any_moment(at: int) -> None:
+    """Else threads that call with many different options get a RuntimeError in place of a reply."""
+    table, left = Kept(2), at
+    table.update(first=1, second=2)
+
+    def step(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal left
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            if left == 0:
+                table.update(other=3)
+            left -= 1
+        return step
+
+    before = sys.gettrace()
+    sys.settrace(lambda *call: step(*call) if call[0].f_code is Kept.put.__code__ else None)
+    try:
+        kept = table.put("third", 4)
+    finally:
+        sys.settrace(before)
+
+    assert kept == table["third"] == 4
+    assert "first" not in table

@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 from rerank_core._client.reranker import Documents, Reranker
 from rerank_core._resolve.options import CALL_PARAMS
+from rerank_core._resolve.target import Kept
 from rerank_core._send.connections import SHARED
 from rerank_core.records.response import RerankResponse
 
-_MAX_KEPT = 256
 _MAX_KEY_CHARS = 10_000
 _PLAIN = {str, int, float, bool, type(None), type(...)}
-_kept: dict[str, Reranker] = {}
+_kept = Kept(256)
 
 
 def rerank(  # noqa: PLR0913, PLR0917 - litellm's signature
@@ -120,17 +120,13 @@ def _find_reranker(given: dict[str, Any]) -> tuple[Reranker, dict[str, Any]]:
         key = repr((*told, extra)) if _is_plain(told) and _is_plain(extra) else ""
     except (RecursionError, ValueError):  # of what no request can hold, either
         key = ""
-    if not key:
+    if not 0 < len(key) <= _MAX_KEY_CHARS:
         return Reranker(**options, _connections=shared), arguments
-    kept = _kept.get(key)
+    kept: Reranker | None = _kept.get(key)
     if kept is not None and kept.is_current():
         return kept, arguments
-    made = Reranker(**copy.deepcopy(options), _connections=shared)
-    if len(key) <= _MAX_KEY_CHARS:
-        while len(_kept) >= _MAX_KEPT:
-            _kept.pop(next(iter(_kept)), None)
-        _kept[key] = made
-    return made, arguments
+    _kept.pop(key, None)
+    return _kept.put(key, Reranker(**copy.deepcopy(options), _connections=shared)), arguments
 
 
 def _is_plain(value: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -194,3 +194,18 @@ def resolve_fallback(model: str, first: Target) -> Target:
         return resolve_target(model, first.options.for_another_provider())
     # Another model may not know what the first does: left out, as in a call.
     return resolve_target(model, evolve(first.options, drop_params=True))
+
+
+class Kept(dict[Hashable, Any]):
+    """A table of at most so many entries, for several threads; the oldest makes room."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def put(self, key: Hashable, value: Any) -> Any:
+        """Keep the value; return what stands under the key, another thread's if it was first."""
+        kept = self.setdefault(key, value)
+        while len(self) > self.most:  # a list: other threads may change the table meanwhile
+            self.pop(next(iter(list(self)), None), None)
+        return kept

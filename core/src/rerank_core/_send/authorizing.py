@@ -15,7 +15,7 @@ import httpx
 from attrs import evolve, field, frozen
 
 from rerank_core._resolve.secrets import Secret, values_of
-from rerank_core._resolve.target import Target
+from rerank_core._resolve.target import Kept, Target
 from rerank_core._send.effects import Await, Clock, Flow, Route, Run, Send, guarded
 from rerank_core.auth import AuthOptions, HeaderAuth
 from rerank_core.errors import ConfigurationError, RerankError
@@ -201,18 +201,7 @@ def _bound(send: Send, clock: Clock) -> float | None:
     return until if send.deadline is None else min(until, send.deadline)
 
 
-class Kept(dict[Hashable, Any]):
-    """A table of at most 64 entries; the oldest makes room for a new one."""
-
-    def put(self, key: Hashable, value: Any) -> Any:
-        """Keep the value; return what stands under the key, another thread's if it was first."""
-        kept = self.setdefault(key, value)
-        while len(self) > 64:  # noqa: PLR2004 - as the class says
-            self.pop(next(iter(self)), None)
-        return kept
-
-
-_auths, _options = Kept(), Kept()
+_auths, _options = Kept(64), Kept(64)
 
 
 def _identity_of(target: Target, *more: Hashable) -> Secret:
