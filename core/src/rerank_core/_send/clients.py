@@ -23,6 +23,8 @@ HEADERS = {"accept-encoding": ACCEPT_ENCODING, "user-agent": f"rerank-core/{__ve
 _LIMITS = httpx.Limits(
     max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS
 )
+# For plain http, where reading all certificates would be in vain: it trusts nobody.
+_NO_CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 _REFUSED = "no HTTP client can be made ({}): look at the proxy variables, HTTPS_PROXY for example"
 
 
@@ -87,7 +89,7 @@ async def _close(*clients: httpx.AsyncClient) -> None:
 def _make(kind: Any, url: httpx.URL, *, direct: bool) -> Any:
     """A client with one connection, which honours the environment's proxies as httpx does."""
     places = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-    verify = _tls_context(*places) if url.scheme == "https" else _no_context()
+    verify = _tls_context(*places) if url.scheme == "https" else _NO_CONTEXT
     try:
         return _lean(kind)(verify=verify, limits=_LIMITS, trust_env=not direct, headers=HEADERS)
     except httpx.InvalidURL:
@@ -106,12 +108,6 @@ def _tls_context(file: str | None, folder: str | None) -> ssl.SSLContext:
         named = "SSL_CERT_FILE" if file else "SSL_CERT_DIR" if folder else "the certificates"
         message = f"{named} cannot be read ({type(error).__name__}): no connection can be made"
         raise ConfigurationError(message) from error
-
-
-@functools.cache
-def _no_context() -> ssl.SSLContext:
-    """For plain http, where reading all certificates would be in vain: it trusts nobody."""
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _adopt(connections: Connections, kind: Any, transport: Any) -> Any:

@@ -27,6 +27,7 @@ class Stack:
 
     def __init__(self) -> None:
         self._idle: dict[Hashable, deque[tuple[float, Any]]] = {}
+        self._due = 0.0  # when to look for what is too old: not at each call, of many origins
         self.is_closed = False
 
     def take(self, origin: Hashable) -> Any:
@@ -40,6 +41,9 @@ class Stack:
         """Put a client on top; returns those that are to be closed."""
         now = time.monotonic()
         self._idle.setdefault(origin, deque()).append((now, client))
+        if now < self._due and not self.is_closed:
+            return []
+        self._due = now + 1.0
         return self._drop(None if self.is_closed else now - KEEPALIVE_SECONDS)
 
     def close(self) -> list[Any]:

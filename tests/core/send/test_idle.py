@@ -1,0 +1,96 @@
+"""Connections that nobody uses: taken again while they are young, closed when they are old."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from core.loopback import Connection, Loopback, comes_true, rank, serving, will_come_true
+from rerank_core import Reranker
+from rerank_core._send import connections
+
+CALLS = 4
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A clock whose `later` can be put forward."""
+    clock = SimpleNamespace(later=0.0)
+    clock.monotonic = lambda: time.monotonic() + clock.later
+    monkeypatch.setattr(connections, "time", clock)
+    return clock
+
+
+def _meeting() -> Any:
+    """An answer that waits until all calls are there, so that each has its own connection."""
+    barrier = threading.Barrier(CALLS)
+
+    def answer(connection: Connection, body: Any) -> None:
+        barrier.wait(10)
+        rank(connection, body)
+
+    return answer
+
+
+def _reranker(server: Loopback) -> Reranker:
+    options: dict[str, Any] = {"max_documents": 1, "max_concurrency": CALLS}
+    return Reranker("cohere/rerank-v3.5", api_key="k" * 20, api_base=server.url, **options)
+
+
+def test_a_blocking_burst_leaves_one_connection(clock: SimpleNamespace) -> None:
+    """The one that the next call uses; the others go when they have been idle for too long."""
+    with serving() as server, _reranker(server) as reranker:
+        server.behave = _meeting()
+        reranker.rerank("q", ["document 1"] * CALLS)
+        server.behave = rank
+        reranker.rerank("q", ["document 1"])
+        before = server.open_connections
+        clock.later = connections.KEEPALIVE_SECONDS + 1
+        reranker.rerank("q", ["document 1"])
+
+        assert before == CALLS
+        assert comes_true(lambda: server.open_connections == 1)
+        assert server.accepted == CALLS
+
+
+def test_an_awaited_burst_leaves_one_connection(clock: SimpleNamespace) -> None:
+    """Under an event loop, too."""
+
+    async def main(server: Loopback) -> int:
+        async with _reranker(server) as reranker:
+            server.behave = _meeting()
+            await reranker.arerank("q", ["document 1"] * CALLS)
+            server.behave = rank
+            await reranker.arerank("q", ["document 1"])
+            before = server.open_connections
+            clock.later = connections.KEEPALIVE_SECONDS + 1
+            await reranker.arerank("q", ["document 1"])
+            assert await will_come_true(lambda: server.open_connections == 1)
+            return before
+
+    with serving() as server:
+        before = asyncio.run(main(server))
+
+        assert before == CALLS
+        assert server.accepted == CALLS
+
+
+def test_a_call_closes_what_other_servers_connections_are_too_old(clock: SimpleNamespace) -> None:
+    """Whoever asks a hundred servers in turn does not hold a hundred connections."""
+    held = connections.Connections()
+    with serving() as first, serving() as second:
+        for server in (first, second):
+            options: Any = {"api_base": server.url, "_connections": held}
+            Reranker("cohere/rerank-v3.5", api_key="k" * 20, **options).rerank("q", ["document 1"])
+        before = first.open_connections
+        clock.later = connections.KEEPALIVE_SECONDS + 1
+        Reranker("cohere/rerank-v3.5", api_key="k" * 20, **options).rerank("q", ["document 1"])
+
+        assert before == 1
+        assert comes_true(lambda: first.open_connections == 0)
+    held.close()
