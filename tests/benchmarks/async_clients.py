@@ -123,6 +123,26 @@ async def open_httpx(base: str, stack: AsyncExitStack) -> AsyncCall:
     return call
 
 
+async def open_httpx_each(base: str, stack: AsyncExitStack) -> AsyncCall:
+    """A client of httpx's for each connection, the one used last on top: what httpx allows."""
+    httpx, orjson = import_module("httpx"), import_module("orjson")
+    context, limits = httpx.create_ssl_context(), httpx.Limits(max_connections=1)
+    url, idle = f"{base}/v2/rerank", list[Any]()
+
+    async def call(sent: list[str]) -> Any:
+        if idle:
+            client = idle.pop()
+        else:
+            client = httpx.AsyncClient(timeout=600, verify=context, limits=limits)
+            stack.push_async_callback(client.aclose)
+        reply = await client.post(url, content=orjson.dumps(body(sent)), headers=HEADERS)
+        reply.raise_for_status()
+        idle.append(client)
+        return orjson.loads(reply.content)
+
+    return call
+
+
 async def open_aiohttp(base: str, stack: AsyncExitStack) -> AsyncCall:
     """One session of aiohttp's without a limit of connections, given and taking bytes."""
     aiohttp, orjson = import_module("aiohttp"), import_module("orjson")
@@ -174,6 +194,9 @@ CLIENTS = {
     "asyncio": Client("raw asyncio, orjson", OURS, open_asyncio, read_payload),
     "aiohttp": Client("aiohttp, orjson", "bench_aiohttp", open_aiohttp, read_payload),
     "httpx": Client("httpx as it comes, orjson", OURS, open_httpx, read_payload),
+    "httpx_each": Client(
+        "httpx, a client for each connection, orjson", OURS, open_httpx_each, read_payload
+    ),
     "litellm": Client("litellm", "bench_litellm", open_litellm, read_items),
     "rerankers": Client("rerankers", "bench_rerankers", open_rerankers, read_rerankers),
     "cohere": Client("cohere", "bench_cohere", open_cohere, read_results),

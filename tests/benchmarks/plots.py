@@ -25,6 +25,7 @@ COLOURS = {
     "httpx_orjson": "#f08c00",
     "ours_pyreqwest": "#6ea8fe",
     "ours_aiohttp": "#9ec5fe",
+    "httpx_each": "#f08c00",
     "litellm": "#c2255c",
     "rerankers": "#7048e8",
     "cohere": "#2b8a3e",

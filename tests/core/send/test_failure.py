@@ -459,7 +459,7 @@ def test_a_deadline_ends_a_request_under_way(call: Ask, documents: list[str]) ->
             provider=plugin,
             api_key=KEY,
             http_client=slow,
-            deadline=0.03,
+            deadline=0.3,
         )
 
     slow.release.set()
