@@ -10,7 +10,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, nullcontext
 from typing import Any
 
@@ -64,24 +64,28 @@ async def run_async(
         call = await client.open(base, stack)
         replies: list[Any] = []
 
-        async def work(turns: Iterator[int]) -> None:
-            for _ in turns:
-                reply = await call(sent)
-            replies.append(reply)
+        async def warm_up() -> None:
+            replies.append(await call(sent))
 
-        await asyncio.gather(*(work(iter([0])) for _ in range(concurrency)))
-        for reply in replies:
-            check_answer(client.pairs(reply), count)
-        replies.clear()  # nobody would keep them
+        async def work() -> None:
+            for _ in turns:  # what was answered is done with, but for the last
+                replies[:] = [await call(sent)]
+
+        def check() -> None:
+            for reply in replies:
+                check_answer(client.pairs(reply), count)
+
+        await asyncio.gather(*(warm_up() for _ in range(concurrency)))
+        check()
+        replies.clear()
         turns = iter(range(calls))
         begin, cpu = clock(), time.process_time_ns()
         with watch:
-            await asyncio.gather(*(work(turns) for _ in range(min(concurrency, calls))))
+            await asyncio.gather(*(work() for _ in range(min(concurrency, calls))))
         wall = clock() - begin
         await asyncio.sleep(SETTLE_SECONDS)
         cpu = time.process_time_ns() - cpu
-        for reply in replies:
-            check_answer(client.pairs(reply), count)
+        check()
     return {"requests_per_second": calls / wall * 1e9, "cpu_us": cpu / calls / 1e3}
 
 
