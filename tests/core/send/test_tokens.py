@@ -379,6 +379,25 @@ def test_tasks_that_are_refused_together_ask_once(backend: str) -> None:
 
 
 @both_loops
+def test_a_blocking_call_does_not_wait_for_a_task_of_its_own_loop(backend: str) -> None:
+    """That task goes on only after it: it asks for itself, and the task gets what it asked for."""
+    service, auth = Service(pause=0.2), TokenAuth(exchange)
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(send, auth, service)
+            while not auth.pending:  # noqa: ASYNC110 - another task fills it
+                await anyio.sleep(0.001)
+            send_blocking(auth, service)
+
+    begun = time.monotonic()
+    anyio.run(main, backend=backend)
+
+    assert time.monotonic() - begun < 10
+    assert sorted(service.authorizations) == ["Bearer token-1", "Bearer token-2"]
+
+
+@both_loops
 @pytest.mark.parametrize("way", ["request", "function"])
 def test_the_task_that_asks_may_be_cancelled_while_19_wait(backend: str, way: str) -> None:
     """One of them asks in its stead, and all of them get through."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import os
+import threading
 from collections.abc import Callable, Generator, Hashable, Mapping
 from concurrent.futures import Future
 from functools import partial
@@ -16,7 +17,7 @@ from attrs import evolve, field, frozen
 
 from rerank_core._resolve.secrets import Secret, values_of
 from rerank_core._resolve.target import Target
-from rerank_core._send.effects import Await, Clock, Flow, Route, Run, Send, guarded
+from rerank_core._send.effects import Await, Clock, Flow, Route, Run, Send, guarded, in_time
 from rerank_core.auth import AuthOptions, HeaderAuth
 from rerank_core.errors import ConfigurationError, RerankError
 from rerank_core.facts import APIKeyHeader
@@ -99,17 +100,18 @@ def _find_token(auth: TokenAuth, send: Send, clock: Clock, refused: Token | None
     while True:
         if (kept := auth.token) and kept is not refused and not kept.is_due():
             return kept
-        mine: Future[Any] = Future()
+        mine = Await(Future(), threading.get_ident())
         theirs = auth.pending.setdefault(os.getpid(), mine)
         if theirs is mine:
-            return (yield from _obtain(auth, mine, send, clock))
-        outcome = yield Await(theirs, _bound(send, clock))
+            return (yield from _obtain(auth, mine.future, send, clock))
+        outcome = yield from in_time(evolve(theirs), send, clock)
         if isinstance(outcome, RerankError):
             raise copy.copy(outcome) from outcome.__cause__  # each caller's says where it happened
-        if outcome is None or outcome is refused:  # who asked has given up, or knows no better
-            continue
-        # One without an end belongs to whoever asked.
-        return outcome if outcome.ends else (yield from _exchange(auth, send, clock))
+        # One without an end belongs to whoever asked, and who cannot go on is not waited for.
+        if (outcome and not outcome.ends) or auth.pending.get(os.getpid()) is theirs:
+            return (yield from _exchange(auth, send, clock))
+        if outcome and outcome is not refused:  # else who asked has given up, or knows no better
+            return outcome
 
 
 def _obtain(auth: TokenAuth, mine: Future[Any], send: Send, clock: Clock) -> Flow:
@@ -171,7 +173,7 @@ def _carry_out(step: Step, send: Send, clock: Clock, asked: list[Secret]) -> Flo
         return httpx.Response(
             reply.status_code, headers=headers, content=reply.content, request=step
         )
-    found = yield Run(step, _bound(send, clock))
+    found = yield from in_time(Run(step), send, clock)
     if inspect.iscoroutine(found):
         found.close()
     if inspect.isawaitable(found):
@@ -191,14 +193,6 @@ def _to_send(request: httpx.Request, send: Send) -> Send:
         auth=None,
         direct=is_direct(request),
     )
-
-
-def _bound(send: Send, clock: Clock) -> float | None:
-    """When a step without bounds of its own must be over: those of the attempt hold for it."""
-    if (seconds := send.timeout["read"]) is None:
-        return send.deadline
-    until = clock.monotonic() + seconds
-    return until if send.deadline is None else min(until, send.deadline)
 
 
 class Kept(dict[Hashable, Any]):
