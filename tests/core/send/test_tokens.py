@@ -568,6 +568,31 @@ def test_no_error_shows_what_was_exchanged(reply: httpx.Response, ask: Ask) -> N
     assert KEY not in shown
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"headers": {"authorization": f"Bearer {SECRET}"}},
+        {"json": {"assertion": SECRET, "scope": "of-use"}},
+        {"params": {"code": SECRET, "scope": "of-use"}},
+    ],
+    ids=["header", "json", "query"],
+)
+def test_no_error_shows_what_a_later_step_was_sent_with(options: Any, ask: Ask) -> None:
+    """A token for a token, however it travels; what is no secret is shown."""
+    said = {"error_description": f"{SECRET} is wrong for of-use"}
+    service = Service(granted(SECRET), httpx.Response(400, json=said))
+
+    def steps() -> Steps:
+        yield httpx.Request("POST", TOKENS)
+        return read_token((yield httpx.Request("POST", TOKENS, **options)))
+
+    with pytest.raises(AuthenticationError, match="is wrong for of-use") as caught:
+        ask(service, plugin=Plugin(auth=lambda *_: TokenAuth(steps)))
+
+    assert caught.value.response is not None
+    assert SECRET not in f"{caught.value}{caught.value.response.text}"
+
+
 def test_an_exchange_that_returns_no_token_is_the_plugin_s_fault(ask: Ask) -> None:
     """And says what it returned."""
 

@@ -15,18 +15,19 @@ from urllib.parse import parse_qsl
 import httpx
 from attrs import evolve, field, frozen
 
-from rerank_core._resolve.secrets import Secret, values_of
+from rerank_core._resolve.secrets import Secret, named_secrets, values_of
 from rerank_core._resolve.target import Target
 from rerank_core._send.effects import Await, Clock, Flow, Route, Run, Send, guarded, in_time
 from rerank_core.auth import AuthOptions, HeaderAuth
 from rerank_core.errors import ConfigurationError, RerankError
 from rerank_core.facts import APIKeyHeader
 from rerank_core.records import HTTPResponse
+from rerank_core.records._text import read_json
 from rerank_core.tokens import Step, Token, TokenAuth, is_direct
 
 _UNAUTHORIZED = 401
 _OF_THE_BODY = frozenset({"content-length", "host", "transfer-encoding"})
-# What may be quoted of the form that was sent; anything else of it is hidden.
+# What may be quoted of the fields that were sent; anything else of them is hidden.
 _NOT_SECRET = frozenset({"audience", "client_id", "grant_type", "resource", "scope"})
 
 
@@ -162,11 +163,11 @@ def _exchange(auth: TokenAuth, send: Send, clock: Clock) -> Flow:
 
 def _carry_out(step: Step, send: Send, clock: Clock, asked: list[Secret]) -> Flow:
     if isinstance(step, httpx.Request):
-        asked += [
-            Secret(text)
-            for name, text in parse_qsl(step.read().decode(errors="replace"))
-            if name not in _NOT_SECRET
-        ]
+        given, body = read_json(step.read()), step.content.decode(errors="replace")
+        fields = [*given.items()] if isinstance(given, dict) else parse_qsl(body)
+        fields += step.url.params.multi_items()
+        sent = [text for name, text in fields if name not in _NOT_SECRET and isinstance(text, str)]
+        asked += map(Secret, (*sent, *named_secrets(step.headers)))
         reply: HTTPResponse = yield _to_send(step, send)
         headers = {**reply.headers}
         headers.pop("content-encoding", None)  # it is decompressed
