@@ -670,6 +670,20 @@ def test_a_function_that_fails_is_quoted_only_where_it_may_be(
     assert SECRET not in repr(caught.value)
 
 
+def test_what_led_to_one_of_several_failures_is_not_shown_with_a_secret(ask: Ask) -> None:
+    """A traceback shows the causes of a group's members, too."""
+
+    def fail() -> None:
+        error = LookupError("no token")
+        error.__cause__ = ValueError(f"{KEY} is wrong")
+        raise ExceptionGroup("several", [error])
+
+    with pytest.raises(AuthenticationError) as caught:
+        ask(Service(), plugin=Plugin(auth=lambda *_: TokenAuth(giving(fail))))
+
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+
+
 def test_a_failure_may_be_worth_another_attempt_by_the_plugin_s_own_rule() -> None:
     """The exchange needs no client to be tried."""
     steps = fetch(lambda: None, "it said", may_pass=lambda error: "later" in str(error))

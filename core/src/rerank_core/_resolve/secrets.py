@@ -6,6 +6,7 @@ import binascii
 import contextlib
 import json
 import re
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
@@ -177,7 +178,9 @@ def _drop_causes(error: BaseException, hide: Hide, seen: set[int]) -> None:
         cause = getattr(error, name)
         if cause is None or id(cause) in seen:
             continue
-        said = "\n".join((str(cause), repr(cause), *getattr(cause, "__notes__", ())))
+        is_group = isinstance(cause, BaseExceptionGroup)  # whose members have causes, too
+        told = traceback.format_exception if is_group else traceback.format_exception_only
+        said = "\n".join((repr(cause), *told(cause)))
         if hide(said) == said:
             _drop_causes(cause, hide, seen)
         else:
