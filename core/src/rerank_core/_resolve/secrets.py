@@ -9,7 +9,7 @@ import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import orjson
 from attrs import field, frozen
@@ -34,6 +34,7 @@ _ROUTING = re.compile(
     r"(address|auth|base|clients?|endpoints?|gateway|headers?|hosts?|hostname|keys?|port"
     r"|prox(y|ies)|secret|server|token|transport|ur[il]s?)\b"
 )
+_ESCAPED = {"<>&": "04x", "<>&='": "04x", "<>&'+`": "04X"}  # in JSON by Go, Gson and .NET
 _VERSION_NAME = re.compile("(api)?[-_.]?version", re.IGNORECASE)
 
 
@@ -83,10 +84,16 @@ def _places(text: str, forms: Iterable[str]) -> Iterator[tuple[int, int]]:
 
 def _forms(secret: str) -> Iterator[str]:
     """How a secret may stand in a text."""
-    yield from (secret, quote(secret, errors="replace"))
-    yield from (quote(secret, safe="", errors="replace"), quote_plus(secret, errors="replace"))
+    yield secret
+    for safe in ("/", "", "!'()*"):  # in a path, in a query, as browsers write that
+        text = quote(secret, safe, errors="replace")
+        for form in (text, re.sub("%..", lambda found: found[0].lower(), text)):
+            yield from (form, form.replace("%20", "+"))
     for text in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
         yield from (text, text.replace("/", "\\/"))  # as PHP writes it
+        for escaped, digits in _ESCAPED.items():
+            codes = {ord(each): f"\\u{ord(each):{digits}}" for each in escaped}
+            yield from (text.translate(codes), text.replace('\\"', "\\u0022").translate(codes))
     raw = secret.encode(errors="surrogatepass")
     for before in range(3):  # at each of the places that it may have in what was encoded with it
         text = binascii.b2a_base64(bytes(before) + raw, newline=False).decode()
