@@ -7,6 +7,7 @@ import copy
 import functools
 import json
 import pickle
+import re
 import traceback
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
@@ -21,12 +22,20 @@ TOKEN = "ToKeN/8e2+cD=6&Wv<52>KnQz"  # noqa: S105 - no secret of anyone's
 """What a token service gives for the canary."""
 
 
+def _escapes(escaped: str, digits: str) -> dict[int, str]:
+    return {ord(each): f"\\u{ord(each):{digits}}" for each in escaped}
+
+
 def encodings(secret: str) -> Iterator[str]:
     """How services quote what they were sent."""
     yield secret
     yield json.dumps(secret)[1:-1]
     yield json.dumps(secret)[1:-1].replace("/", "\\/")
+    yield json.dumps(secret)[1:-1].translate(_escapes("<>&", "04x"))  # Go
+    yield json.dumps(secret)[1:-1].translate(_escapes("<>&='", "04x"))  # Gson
+    yield secret.translate(_escapes("\"<>&'+`", "04X"))  # .NET
     yield from (quote(secret), quote(secret, safe=""), quote_plus(secret))
+    yield re.sub("%..", lambda found: found[0].lower(), quote(secret, safe=""))  # .NET
     for around in (secret, f"u:{secret}", f"us:{secret}\n", f"use:{secret}, more"):
         yield base64.b64encode(around.encode()).decode()
         yield base64.urlsafe_b64encode(around.encode()).decode()

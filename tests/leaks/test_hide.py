@@ -132,6 +132,7 @@ def test_what_stands_before_a_long_secret_stays(length: int) -> None:
         ("héllo ключ-секрет, é", "ключ-секрет", "héllo [redacted], é"),
         (json.dumps("ключ-секрет 🔑"), "ключ-секрет 🔑", '"[redacted]"'),
         ("two+words+long", "two words long", "[redacted]"),
+        ("it's%2B(me)!", "it's+(me)!", "[redacted]"),
         ("half %2", "half a secret", "half %2"),
         ("a lone \ud800 and secret-1", "secret-1", "a lone \ud800 and [redacted]"),
         ("&lt;b&gt; &nbsp;&bogus; 50%", "secret-1", "&lt;b&gt; &nbsp;&bogus; 50%"),

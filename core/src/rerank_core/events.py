@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import field, fields, frozen
+from attrs import field, frozen
 from attrs.converters import optional
 
 from rerank_core.records._text import without_userinfo
 from rerank_core.records.response import RerankResponse
 
 
-@frozen(kw_only=True, eq=False, repr=False)
+@frozen(kw_only=True, eq=False)
 class Event:
     """What all events have.
 
@@ -30,14 +30,8 @@ class Event:
     provider: str
     model: str
 
-    def __repr__(self) -> str:
-        """The fields, but for the query and the documents."""
-        own: Any = type(self)
-        shown = [f"{each.name}={getattr(self, each.name)!r}" for each in fields(own) if each.repr]
-        return f"{own.__name__}({', '.join(shown)})"
 
-
-@frozen(kw_only=True, eq=False, repr=False)
+@frozen(kw_only=True, eq=False)
 class CallStarted(Event):
     """A call begins; provider and model are the first that it will ask.
 
@@ -57,7 +51,7 @@ class CallStarted(Event):
     inputs: Sequence[Any] = field(repr=False)
 
 
-@frozen(kw_only=True, eq=False, repr=False)
+@frozen(kw_only=True, eq=False)
 class CallEnded(Event):
     """A call has ended; provider and model are those that answered, where one did.
 
@@ -74,7 +68,7 @@ class CallEnded(Event):
     error: BaseException | None
 
 
-@frozen(kw_only=True, eq=False, repr=False)
+@frozen(kw_only=True, eq=False)
 class PartStarted(Event):
     """A part of a call begins: one request's share of a split list, or a fallback's turn.
 
@@ -89,7 +83,7 @@ class PartStarted(Event):
     documents: int
 
 
-@frozen(kw_only=True, eq=False, repr=False)
+@frozen(kw_only=True, eq=False)
 class PartEnded(Event):
     """Part `number` of a call has ended after `seconds`, with `error` where it failed."""
 
@@ -98,7 +92,7 @@ class PartEnded(Event):
     error: BaseException | None
 
 
-@frozen(kw_only=True, eq=False, repr=False)
+@frozen(kw_only=True, eq=False)
 class AttemptStarted(Event):
     """A request is sent.
 
@@ -115,7 +109,7 @@ class AttemptStarted(Event):
     url: str
 
 
-@frozen(kw_only=True, eq=False, repr=False)
+@frozen(kw_only=True, eq=False)
 class AttemptEnded(Event):
     """A request, of the same `number` and `documents`, was answered or failed.
 
@@ -136,7 +130,7 @@ class AttemptEnded(Event):
     error: BaseException | None
 
 
-@frozen(kw_only=True, eq=False, repr=False)
+@frozen(kw_only=True, eq=False)
 class Waited(Event):
     """Attempt `number` failed by `error`; the next follows after `seconds`, which begin now."""
 
@@ -145,14 +139,14 @@ class Waited(Event):
     error: BaseException
 
 
-@frozen(kw_only=True, eq=False, repr=False)
+@frozen(kw_only=True, eq=False)
 class FallbackTaken(Event):
     """Another model is asked after `error` of the one before; provider and model are its."""
 
     error: BaseException
 
 
-@frozen(kw_only=True, eq=False, repr=False)
+@frozen(kw_only=True, eq=False)
 class PassedThrough(Event):
     """All models have failed by `errors`, in order, and the caller's own order is returned."""
 

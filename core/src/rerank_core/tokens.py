@@ -19,7 +19,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Generator
-from concurrent.futures import Future
 from math import isfinite
 from typing import Any, TypeAlias
 
@@ -106,7 +105,7 @@ class TokenAuth:
         self.exchange = exchange
         self.token: Token | None = None
         # By process: an exchange that was under way at a fork will never end in the child.
-        self.pending: dict[int, Future[Any]] = {}
+        self.pending: dict[int, Any] = {}
 
 
 def ask_directly(request: httpx.Request) -> httpx.Request:

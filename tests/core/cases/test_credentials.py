@@ -242,6 +242,21 @@ def test_a_header_that_is_given_replaces_the_environments_key(
     assert "from-env" not in str(service.requests[-1].headers.raw)
 
 
+@pytest.mark.parametrize("own", [True, False], ids=["URL given", "both of the environment"])
+def test_a_user_in_a_url_that_is_given_replaces_the_environments_key(
+    call: Ask, monkeypatch: pytest.MonkeyPatch, *, own: bool
+) -> None:
+    """It says who asks; of two that the environment has, the key is sent."""
+    url = "https://user:pass-word@r.test"
+    monkeypatch.setenv("INFINITY_API_KEY", "from-env")
+    monkeypatch.setenv("INFINITY_API_BASE", url)
+    service = Service()
+    call("infinity/m", "q", ["a"], api_base=url if own else None, http_client=service)
+
+    sent = service.requests[-1].headers["authorization"]
+    assert sent == ("Basic dXNlcjpwYXNzLXdvcmQ=" if own else "Bearer from-env")
+
+
 @pytest.mark.parametrize("model", ["pinecone/m", "azure_ai/m"])
 @pytest.mark.parametrize("name", ["api-key", "Api-Key"])
 def test_a_header_of_the_callers_client_replaces_the_environments_key(

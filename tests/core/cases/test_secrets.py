@@ -44,6 +44,12 @@ SPEAKS_OF_THE_CONNECTION = [
     "baseurl",
     "apiurl",
     "ServerURL",
+    "client",
+    "async_client",
+    "transport",
+    "port",
+    "gateway",
+    "server_address",
     "endpointurl",
     "apihost",
     "authtoken",
@@ -135,7 +141,17 @@ def test_no_way_out_is_named_that_is_none(name: str, *, drop: bool) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["truncate_prompt_tokens", "tokenizer", "monkey", "database", "author", "ghost", "curls"],
+    [
+        "truncate_prompt_tokens",
+        "tokenizer",
+        "monkey",
+        "database",
+        "author",
+        "ghost",
+        "curls",
+        "report",
+        "clientele",
+    ],
 )
 def test_words_that_only_contain_such_a_word_are_parameters(call: Ask, name: str) -> None:
     """With `drop_params=True` they are left out with a warning, as any other."""
@@ -390,6 +406,9 @@ def test_what_is_no_secret_is_shown(call: Ask, options: dict[str, Any], word: st
         {"extra_headers": {"X-JWT": "hidden-value-123"}},
         {"extra_headers": {"X-Authtoken": "hidden-value-123"}},
         {"extra_headers": {"x-accesskey": "hidden-value-123"}},
+        {"extra_headers": {"X-Portkey-Virtual-Key": "hidden-value-123"}},
+        {"extra_headers": {"X-Master-Key": "hidden-value-123"}},
+        {"extra_headers": {"DD-APPLICATION-KEY": "hidden-value-123"}},
         {"extra_body": {"secretkey": "hidden-value-123"}},
         {"extra_body": {"api_key": "hidden-value-123"}},
         {"extra_body": {"auth": {"token": "hidden-value-123"}}},

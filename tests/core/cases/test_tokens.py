@@ -284,8 +284,10 @@ def test_a_token_function_that_hangs_is_bounded(
     bounds: dict[str, Any] = {option: 0.3, "max_retries": 0, "http_client": service}
 
     def work() -> None:
-        with pytest.raises(TransportError):
+        with pytest.raises(TransportError) as caught:
             call(query="q", documents=["a", "b"], **options, **bounds)
+
+        assert option in str(caught.value)
 
     assert ends(work, 10)
     assert service.requests == []

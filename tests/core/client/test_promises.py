@@ -460,13 +460,13 @@ def test_an_option_of_the_provider_comes_from_the_environment_otherwise(
 
 
 def test_a_reranker_says_what_can_change_its_ranking() -> None:
-    """Options, parameters, headers that are no secret, and who is asked in its stead; no key."""
+    """Options, parameters, headers and fields without a secret, and who is asked in its stead."""
     fallback = Reranker("other", provider=Plugin(name="second"), api_key=KEY)
     options: dict[str, Any] = {
         "api_key": KEY,
         "region": "north",
         "mode": "fast",
-        "extra_body": {"user": 1},
+        "extra_body": {"user": 1, "api_key": KEY, "upstream": {"token": KEY}},
         "extra_headers": {"x-model-version": "2", "x-api-key": KEY},
         "drop_params": True,
         "split_listwise": True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -337,3 +338,30 @@ def test_a_source_reads_as_package_and_version() -> None:
     """Or as the provider's name, for a plugin that was handed over."""
     assert str(SOURCE) == "the plugin rerank-mine 1.2.3"
     assert str(PluginSource("mine")) == "the plugin for 'mine'"
+
+
+def test_a_plugin_that_hangs_holds_up_no_other() -> None:
+    """While one states its facts, another can, and where it came from is known."""
+    entered, released = threading.Event(), threading.Event()
+
+    @hookimpl
+    def hang() -> Provider:
+        entered.set()
+        released.wait(20)
+        return FACTS
+
+    slow, other = make_hooks(resolve_provider=hang), make_hooks()
+    thread = threading.Thread(target=lambda: slow.facts)
+    found: list[Any] = []
+    asking = threading.Thread(target=lambda: found.extend((other.facts, other.source)))
+
+    thread.start()
+    entered.wait(20)
+    asking.start()
+    asking.join(10)
+    in_time = [*found]
+    released.set()
+    for each in (thread, asking):
+        each.join()
+
+    assert in_time == [FACTS, SOURCE]

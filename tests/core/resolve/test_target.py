@@ -254,7 +254,6 @@ HOSTED = {"FIRST_KEY": ("api.example.com", "*.regions.example.com")}
         ("https://eu.regions.example.com/v1", True),
         ("https://API.example.com", True),
         ("https://api.example.com:8443", True),
-        ("https://user:word@api.example.com", True),
         ("https://regions.example.com", False),
         ("https://api.example.com.evil.test", False),
         ("https://evil.test/api.example.com", False),

@@ -31,6 +31,7 @@ from core.virtual import ScriptedPlugin
 from rerank_core import (
     BadRequestError,
     Compute,
+    ConfigurationError,
     HTTPRequest,
     Provider,
     RequestTimeoutError,
@@ -646,6 +647,49 @@ def test_an_error_of_the_callers_own_hook_comes_out_as_it_is(
             "q", DOCUMENTS
         )
     with pytest.raises(HookError):
+        asyncio.run(main())
+
+
+class Unable(httpx.Auth):
+    """The caller's own authentication, which finds no credentials."""
+
+    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
+        """Fail before anything is sent."""
+        yield from ()
+        raise HookError(request.url.host)
+
+
+def test_an_error_of_the_callers_own_authentication_comes_out_as_it_is(server: Loopback) -> None:
+    """It is not tried again, and hides behind no fallback."""
+    options: dict[str, Any] = {"provider": ScriptedPlugin(), "api_base": server.url}
+
+    async def main() -> None:
+        async with httpx.AsyncClient(auth=Unable()) as client:
+            reranker = Reranker("m", http_client=client, fallbacks=["local/bm25"], **options)
+            await reranker.arerank("q", DOCUMENTS)
+
+    with httpx.Client(auth=Unable()) as client:
+        reranker = Reranker("m", http_client=client, fallbacks=["local/bm25"], **options)
+        with pytest.raises(HookError):
+            reranker.rerank("q", DOCUMENTS)
+    with pytest.raises(HookError):
+        asyncio.run(main())
+
+
+def test_a_closed_client_of_the_callers_is_refused() -> None:
+    """No wait makes it open again, and no fallback hides the mistake."""
+    options: dict[str, Any] = {"provider": ScriptedPlugin(), "on_failure": "passthrough"}
+    with httpx.Client() as client:
+        reranker = Reranker("m", http_client=client, fallbacks=["local/bm25"], **options)
+
+    async def main() -> None:
+        async with httpx.AsyncClient() as client:
+            other = Reranker("m", http_client=client, fallbacks=["local/bm25"], **options)
+        await other.arerank("q", DOCUMENTS)
+
+    with pytest.raises(ConfigurationError, match="http_client is closed"):
+        reranker.rerank("q", DOCUMENTS)
+    with pytest.raises(ConfigurationError, match="http_client is closed"):
         asyncio.run(main())
 
 

@@ -200,6 +200,17 @@ def test_no_reply_is_told(ask: Ask, watching: Watching) -> None:
     assert "refused" in str(ended.error)
 
 
+def test_no_observer_is_told_a_key(ask: Ask, watch: Watch) -> None:
+    """Nor at the moment of the failure, before the caller gets the error."""
+    said: list[str] = []
+    watch(lambda event: said.append(f"{event} {getattr(event, 'error', None)}"))
+    with pytest.raises(TransportError):
+        ask(Service(httpx.ConnectError(f"no way with {KEY}")), max_retries=0)
+
+    assert KEY not in "".join(said)
+    assert "no way with [redacted]" in "".join(said)
+
+
 def test_an_unreadable_reply_ends_the_call_and_not_the_attempt(
     ask: Ask, watching: Watching
 ) -> None:
@@ -291,13 +302,14 @@ def test_an_empty_list_makes_no_attempt(ask: Ask, watching: Watching) -> None:
 
 
 @pytest.mark.usefixtures("caplog")
+@pytest.mark.parametrize("kind", [RuntimeError, SystemExit])
 def test_an_observer_that_raises_is_reported_once(
-    ask: Ask, watch: Watch, caplog: pytest.LogCaptureFixture
+    ask: Ask, watch: Watch, caplog: pytest.LogCaptureFixture, kind: type[BaseException]
 ) -> None:
     """Neither the calls nor other observers notice."""
 
     def fail(_: Event) -> None:
-        raise RuntimeError("the observer's own fault")
+        raise kind("the observer's own fault")
 
     watch(fail)
     healthy = watch()

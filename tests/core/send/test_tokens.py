@@ -379,6 +379,25 @@ def test_tasks_that_are_refused_together_ask_once(backend: str) -> None:
 
 
 @both_loops
+def test_a_blocking_call_does_not_wait_for_a_task_of_its_own_loop(backend: str) -> None:
+    """That task goes on only after it: it asks for itself, and the task gets what it asked for."""
+    service, auth = Service(pause=0.2), TokenAuth(exchange)
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(send, auth, service)
+            while not auth.pending:  # noqa: ASYNC110 - another task fills it
+                await anyio.sleep(0.001)
+            send_blocking(auth, service)
+
+    begun = time.monotonic()
+    anyio.run(main, backend=backend)
+
+    assert time.monotonic() - begun < 10
+    assert sorted(service.authorizations) == ["Bearer token-1", "Bearer token-2"]
+
+
+@both_loops
 @pytest.mark.parametrize("way", ["request", "function"])
 def test_the_task_that_asks_may_be_cancelled_while_19_wait(backend: str, way: str) -> None:
     """One of them asks in its stead, and all of them get through."""
@@ -549,6 +568,31 @@ def test_no_error_shows_what_was_exchanged(reply: httpx.Response, ask: Ask) -> N
     assert KEY not in shown
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"headers": {"authorization": f"Bearer {SECRET}"}},
+        {"json": {"assertion": SECRET, "scope": "of-use"}},
+        {"params": {"code": SECRET, "scope": "of-use"}},
+    ],
+    ids=["header", "json", "query"],
+)
+def test_no_error_shows_what_a_later_step_was_sent_with(options: Any, ask: Ask) -> None:
+    """A token for a token, however it travels; what is no secret is shown."""
+    said = {"error_description": f"{SECRET} is wrong for of-use"}
+    service = Service(granted(SECRET), httpx.Response(400, json=said))
+
+    def steps() -> Steps:
+        yield httpx.Request("POST", TOKENS)
+        return read_token((yield httpx.Request("POST", TOKENS, **options)))
+
+    with pytest.raises(AuthenticationError, match="is wrong for of-use") as caught:
+        ask(service, plugin=Plugin(auth=lambda *_: TokenAuth(steps)))
+
+    assert caught.value.response is not None
+    assert SECRET not in f"{caught.value}{caught.value.response.text}"
+
+
 def test_an_exchange_that_returns_no_token_is_the_plugin_s_fault(ask: Ask) -> None:
     """And says what it returned."""
 
@@ -624,6 +668,20 @@ def test_a_function_that_fails_is_quoted_only_where_it_may_be(
 
     assert type(caught.value) is kind
     assert SECRET not in repr(caught.value)
+
+
+def test_what_led_to_one_of_several_failures_is_not_shown_with_a_secret(ask: Ask) -> None:
+    """A traceback shows the causes of a group's members, too."""
+
+    def fail() -> None:
+        error = LookupError("no token")
+        error.__cause__ = ValueError(f"{KEY} is wrong")
+        raise ExceptionGroup("several", [error])
+
+    with pytest.raises(AuthenticationError) as caught:
+        ask(Service(), plugin=Plugin(auth=lambda *_: TokenAuth(giving(fail))))
+
+    assert KEY not in "".join(traceback.format_exception(caught.value))
 
 
 def test_a_failure_may_be_worth_another_attempt_by_the_plugin_s_own_rule() -> None:

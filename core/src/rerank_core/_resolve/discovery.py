@@ -152,13 +152,11 @@ def register(plugin: object) -> str:
         name = f"{label}-{id(plugin):x}"
         observers.registered[name] = manager.hook.observe
         return name
-    hooks = hooks_of(plugin)
-    name = hooks.facts.name
+    name = hooks_of(plugin).facts.name
     if name in provider_names():
         message = f"the name {name!r} is taken; uninstall or unregister the other plugin first"
         raise ConfigurationError(message, provider=name)
-    hooks.name, hooks.source = name, PluginSource(name)
-    plugins[name] = hooks
+    plugins[name] = ProviderHooks(plugin, name, functools.partial(PluginSource, name))
     return name
 
 

@@ -65,7 +65,9 @@ class ProviderHooks:
     """The hooks of one plugin, typed; whatever else a hook raises becomes a `PluginError`."""
 
     def __init__(self, plugin: object, name: str, source: Callable[[], PluginSource]) -> None:
-        self.name, self._find_source = name, source
+        # No `cached_property`: that of Python 3.11 has one lock for all, held while a plugin works.
+        self.name, self._find_source = name, functools.cache(source)
+        self._facts: Provider | None = None
         self._hook = make_manager(plugin, source).hook
         if missing := [name for name in HOOKS if not self._implements(name)]:
             raise self.source.error(f"{', '.join(missing)}: no @hookimpl function of that name")
@@ -77,15 +79,17 @@ class ProviderHooks:
         found = getattr(self._hook, name).get_hookimpls()
         return any(not (each.wrapper or each.hookwrapper) for each in found)
 
-    @functools.cached_property
+    @property
     def source(self) -> PluginSource:
         """Where the plugin came from; looked up for an error or a listing, since it takes long."""
         return self._find_source()
 
-    @functools.cached_property
+    @property
     def facts(self) -> Provider:
         """What the plugin states without a model: its name, and which options are secret."""
-        return self.resolve_provider("", {})
+        if self._facts is None:
+            self._facts = self.resolve_provider("", {})
+        return self._facts
 
     def resolve_provider(self, model: str, options: Mapping[str, Any]) -> Provider:
         """The facts; see `hookspecs.resolve_provider`."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import orjson
 from attrs import field, fields, frozen
@@ -163,12 +164,14 @@ class Options:
     extra: Mapping[str, Any] = field(factory=dict)
 
     def authorizes(self, facts: Provider) -> bool:
-        """Whether the caller takes care of authentication: a header, or the client's own.
+        """Whether the caller takes care of authentication: a header, the client's, the URL's user.
 
         A provider whose `auth` is a function may send a key in one of several headers: one that
         the caller fills is taken for it, unless the key is given, too.
         """
         names = {name.lower() for name in (*self.extra_headers, *self.client_headers)}
+        if self.api_key is None and "@" in urlsplit(self.api_base or "").netloc:
+            names.add("authorization")
         how = facts.auth
         own = {how.header.lower()} if isinstance(how, APIKeyHeader) else set()
         if callable(how) and self.api_key is None:

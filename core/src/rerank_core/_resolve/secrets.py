@@ -6,9 +6,10 @@ import binascii
 import contextlib
 import json
 import re
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import orjson
 from attrs import field, frozen
@@ -21,16 +22,19 @@ _MIN_HIDDEN = 6  # what is shorter stands in too many harmless words
 _MAX_CHARS = 100_000  # of a text that nobody cuts otherwise
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 # Behind one of these words a key is a secret; a sort key is none.
-_OF_A_KEY = "access|account|api|client|functions|private|secret|security|service|shared|signing"
+_OF_A_KEY = "access|account|admin|api|app|application|client|functions|licen[cs]e|master|private"
+_OF_A_KEY += "|secret|security|service|shared|signing|subscription|user|virtual|x"
 _SECRET = re.compile(
     r"\b(auth(entication|orization)?|bearer|cookies?|credentials?|jwt|pass(phrase|wd|word)|pwd"
-    rf"|secrets?|signature|(access|api|auth)?token|({_OF_A_KEY}|subscription|x) ?keys?)\b|^key$"
+    rf"|secrets?|signature|(access|api|auth|user)?token|({_OF_A_KEY}) ?keys?)\b|^key$"
 )
 # What says where a request goes, or how, beside what is secret.
 _ROUTING = re.compile(
     r"\b(access|api|auth|base|bearer|client|endpoint|host|secret|server|service)*"
-    r"(auth|base|endpoints?|headers?|hosts?|hostname|keys?|prox(y|ies)|secret|server|token|ur[il]s?)\b"
+    r"(address|auth|base|clients?|endpoints?|gateway|headers?|hosts?|hostname|keys?|port"
+    r"|prox(y|ies)|secret|server|token|transport|ur[il]s?)\b"
 )
+_ESCAPED = {"<>&": "04x", "<>&='": "04x", "<>&'+`": "04X"}  # in JSON by Go, Gson and .NET
 _VERSION_NAME = re.compile("(api)?[-_.]?version", re.IGNORECASE)
 
 
@@ -80,10 +84,16 @@ def _places(text: str, forms: Iterable[str]) -> Iterator[tuple[int, int]]:
 
 def _forms(secret: str) -> Iterator[str]:
     """How a secret may stand in a text."""
-    yield from (secret, quote(secret, errors="replace"))
-    yield from (quote(secret, safe="", errors="replace"), quote_plus(secret, errors="replace"))
+    yield secret
+    for safe in ("/", "", "!'()*"):  # in a path, in a query, as browsers write that
+        text = quote(secret, safe, errors="replace")
+        for form in (text, re.sub("%..", lambda found: found[0].lower(), text)):
+            yield from (form, form.replace("%20", "+"))
     for text in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
         yield from (text, text.replace("/", "\\/"))  # as PHP writes it
+        for escaped, digits in _ESCAPED.items():
+            codes = {ord(each): f"\\u{ord(each):{digits}}" for each in escaped}
+            yield from (text.translate(codes), text.replace('\\"', "\\u0022").translate(codes))
     raw = secret.encode(errors="surrogatepass")
     for before in range(3):  # at each of the places that it may have in what was encoded with it
         text = binascii.b2a_base64(bytes(before) + raw, newline=False).decode()
@@ -177,7 +187,9 @@ def _drop_causes(error: BaseException, hide: Hide, seen: set[int]) -> None:
         cause = getattr(error, name)
         if cause is None or id(cause) in seen:
             continue
-        said = "\n".join((str(cause), repr(cause), *getattr(cause, "__notes__", ())))
+        is_group = isinstance(cause, BaseExceptionGroup)  # whose members have causes, too
+        told = traceback.format_exception if is_group else traceback.format_exception_only
+        said = "\n".join((repr(cause), *told(cause)))
         if hide(said) == said:
             _drop_causes(cause, hide, seen)
         else:

@@ -17,7 +17,6 @@ from rerank_core._resolve.secrets import (
     Hide,
     Secret,
     clean,
-    is_secret_name,
     make_hider,
     named_secrets,
     secrets_in,
@@ -52,11 +51,12 @@ class Target:
 
     @property
     def choices(self) -> Mapping[str, Any]:
-        """What was given that can change a ranking, but for headers that are secret."""
-        names = ("extra_body", "drop_params", "split_listwise", "max_documents")
+        """What was given that can change a ranking, but for headers and fields with secrets."""
+        names = ("drop_params", "split_listwise", "max_documents")
         given = {name: getattr(self.options, name) for name in names}
-        headers = self.options.extra_headers.items()
-        given["extra_headers"] = {k: v for k, v in headers if not is_secret_name(k)}
+        for name in ("extra_body", "extra_headers"):
+            fields = getattr(self.options, name).items()
+            given[name] = {k: v for k, v in fields if not any(named_secrets({k: v}))}
         return {**self.provider_options, **self.params, **given}
 
     def is_current(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import os
+import threading
 from collections.abc import Callable, Generator, Hashable, Mapping
 from concurrent.futures import Future
 from functools import partial
@@ -14,18 +15,19 @@ from urllib.parse import parse_qsl
 import httpx
 from attrs import evolve, field, frozen
 
-from rerank_core._resolve.secrets import Secret, values_of
+from rerank_core._resolve.secrets import Secret, named_secrets, values_of
 from rerank_core._resolve.target import Kept, Target
-from rerank_core._send.effects import Await, Clock, Flow, Route, Run, Send, guarded
+from rerank_core._send.effects import Await, Clock, Flow, Route, Run, Send, guarded, in_time
 from rerank_core.auth import AuthOptions, HeaderAuth
 from rerank_core.errors import ConfigurationError, RerankError
 from rerank_core.facts import APIKeyHeader
 from rerank_core.records import HTTPResponse
+from rerank_core.records._text import read_json
 from rerank_core.tokens import Step, Token, TokenAuth, is_direct
 
 _UNAUTHORIZED = 401
 _OF_THE_BODY = frozenset({"content-length", "host", "transfer-encoding"})
-# What may be quoted of the form that was sent; anything else of it is hidden.
+# What may be quoted of the fields that were sent; anything else of them is hidden.
 _NOT_SECRET = frozenset({"audience", "client_id", "grant_type", "resource", "scope"})
 
 
@@ -99,17 +101,18 @@ def _find_token(auth: TokenAuth, send: Send, clock: Clock, refused: Token | None
     while True:
         if (kept := auth.token) and kept is not refused and not kept.is_due():
             return kept
-        mine: Future[Any] = Future()
+        mine = Await(Future(), threading.get_ident())
         theirs = auth.pending.setdefault(os.getpid(), mine)
         if theirs is mine:
-            return (yield from _obtain(auth, mine, send, clock))
-        outcome = yield Await(theirs, _bound(send, clock))
+            return (yield from _obtain(auth, mine.future, send, clock))
+        outcome = yield from in_time(evolve(theirs), send, clock)
         if isinstance(outcome, RerankError):
             raise copy.copy(outcome) from outcome.__cause__  # each caller's says where it happened
-        if outcome is None or outcome is refused:  # who asked has given up, or knows no better
-            continue
-        # One without an end belongs to whoever asked.
-        return outcome if outcome.ends else (yield from _exchange(auth, send, clock))
+        # One without an end belongs to whoever asked, and who cannot go on is not waited for.
+        if (outcome and not outcome.ends) or auth.pending.get(os.getpid()) is theirs:
+            return (yield from _exchange(auth, send, clock))
+        if outcome and outcome is not refused:  # else who asked has given up, or knows no better
+            return outcome
 
 
 def _obtain(auth: TokenAuth, mine: Future[Any], send: Send, clock: Clock) -> Flow:
@@ -160,18 +163,18 @@ def _exchange(auth: TokenAuth, send: Send, clock: Clock) -> Flow:
 
 def _carry_out(step: Step, send: Send, clock: Clock, asked: list[Secret]) -> Flow:
     if isinstance(step, httpx.Request):
-        asked += [
-            Secret(text)
-            for name, text in parse_qsl(step.read().decode(errors="replace"))
-            if name not in _NOT_SECRET
-        ]
+        given, body = read_json(step.read()), step.content.decode(errors="replace")
+        fields = [*given.items()] if isinstance(given, dict) else parse_qsl(body)
+        fields += step.url.params.multi_items()
+        sent = [text for name, text in fields if name not in _NOT_SECRET and isinstance(text, str)]
+        asked += map(Secret, (*sent, *named_secrets(step.headers)))
         reply: HTTPResponse = yield _to_send(step, send)
         headers = {**reply.headers}
         headers.pop("content-encoding", None)  # it is decompressed
         return httpx.Response(
             reply.status_code, headers=headers, content=reply.content, request=step
         )
-    found = yield Run(step, _bound(send, clock))
+    found = yield from in_time(Run(step), send, clock)
     if inspect.iscoroutine(found):
         found.close()
     if inspect.isawaitable(found):
@@ -191,14 +194,6 @@ def _to_send(request: httpx.Request, send: Send) -> Send:
         auth=None,
         direct=is_direct(request),
     )
-
-
-def _bound(send: Send, clock: Clock) -> float | None:
-    """When a step without bounds of its own must be over: those of the attempt hold for it."""
-    if (seconds := send.timeout["read"]) is None:
-        return send.deadline
-    until = clock.monotonic() + seconds
-    return until if send.deadline is None else min(until, send.deadline)
 
 
 _auths, _options = Kept(64), Kept(64)

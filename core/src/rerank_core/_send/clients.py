@@ -114,6 +114,8 @@ def _adopt(connections: Connections, kind: Any, transport: Any) -> Any:
     """The caller's own client, or a client around the caller's transport."""
     given = connections.http_client
     if isinstance(given, kind):
+        if given.is_closed:
+            raise ConfigurationError("http_client is closed: keep it open while it is used")
         return given
     if not isinstance(given, transport):
         message = f"http_client must be an httpx.{kind.__name__} or a transport for one"

@@ -55,6 +55,8 @@ class BlockingDriver:
             case Run():
                 return _within(effect.deadline, effect.function)
             case Await():
+                if effect.thread == threading.get_ident():  # in whose event loop this call is made
+                    return None
                 return _result_of(effect.future, effect.deadline)
             case Gather():
                 return self._gather(effect)

@@ -6,13 +6,14 @@ import random
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future
+from math import inf
 from typing import Any
 
 from attrs import define, field, frozen
 
 from rerank_core._resolve.target import Target
 from rerank_core._send.connections import Connections
-from rerank_core.errors import RerankError
+from rerank_core.errors import RequestTimeoutError, RerankError
 
 Flow = Generator[Any, Any, Any]
 
@@ -81,10 +82,14 @@ def guarded(function: Callable[[], Any], target: Target, what: str) -> Callable[
 
 @define(eq=False, repr=False)
 class Await:
-    """The effect of waiting for what another flow does; its outcome is the future's result."""
+    """The effect of waiting for what another flow does, in that thread or in its event loop.
+
+    Its outcome is the future's result; nothing, where that flow waits for this one to go on.
+    """
 
     future: Future[Any]
-    deadline: float | None
+    thread: int
+    deadline: float | None = None
 
 
 @define(eq=False, repr=False)
@@ -103,3 +108,17 @@ class Gather:
 
     flows: Sequence[Flow]
     limit: int
+
+
+def in_time(step: Run | Await, send: Send, clock: Clock) -> Flow:
+    """Carry out a step without bounds of its own: those of the attempt hold for it."""
+    step.deadline, seconds = send.deadline, send.timeout["read"]
+    until = clock.monotonic() + (inf if seconds is None else seconds)
+    if until >= (inf if send.deadline is None else send.deadline):
+        return (yield step)
+    step.deadline = until
+    try:
+        return (yield step)
+    except RequestTimeoutError:
+        message = f"no token within {seconds} s; raise timeout= if its source is slow"
+        raise RequestTimeoutError(message) from None

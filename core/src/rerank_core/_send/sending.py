@@ -189,8 +189,9 @@ def settle(error: Exception, effect: Send) -> HTTPResponse:
     if not isinstance(error, httpx.HTTPError):
         given, target = effect.route.connections.http_client, effect.route.target
         passed = {frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)}
-        if passed.isdisjoint(_OF_A_TRANSPORT) and any(getattr(given, "event_hooks", {}).values()):
-            raise error  # the caller's own hook raised it
+        own = (getattr(given, "auth", None), *getattr(given, "event_hooks", {}).values())
+        if passed.isdisjoint(_OF_A_TRANSPORT) and any(own):
+            raise error  # the caller's own hook or authentication raised it
         if given is None and callable(target.provider.auth):
             raise target.hooks.source.error(f"authentication raised {name}: {error}") from error
     raise TransportError(f"{where}: {name}: {_said(error)}".removesuffix(": ")) from error
