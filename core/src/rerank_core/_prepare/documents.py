@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from rerank_core.errors import InvalidRequestError
-from rerank_core.records._text import shown
+from rerank_core.records._text import as_name, shown
 from rerank_core.records.results import Document, RerankResult
 
 _PLAIN = {str, int, bool}
@@ -36,7 +36,8 @@ def list_documents(documents: Any) -> list[Any]:
     elif isinstance(documents, (str, bytes, Mapping)) or getattr(documents, "ndim", 1) == 0:
         advice = "; write [document] for a single one"
     elif isinstance(documents, Iterable) and not _is_model(documents):
-        return list(documents)
+        # An array of pyarrow's iterates over objects of its own.
+        return documents.to_pylist() if hasattr(documents, "to_pylist") else list(documents)
     message = (
         "documents must be a list (or another iterable that has an order) of strings, mappings or"
         f" objects with text, not {shown(documents)}{advice}"
@@ -72,8 +73,8 @@ class _Reader:
     def read(self, where: str, document: Any) -> str | Mapping[str, Any]:
         """One document as a string, or as a mapping of its fields that are text."""
         try:
-            if isinstance(document, RerankResult) and document.document is not None:
-                return self.read(where, document.document)  # of an earlier ranking
+            if isinstance(document, RerankResult):  # of an earlier ranking
+                return self.read(where, _document_of(document, where))
             if isinstance(document, Document):
                 return self.read(where, document.original)
             if not isinstance(document, (str, Mapping)):
@@ -83,6 +84,11 @@ class _Reader:
             return self._read_fields(where, document)
         except RecursionError:
             raise InvalidRequestError(f"{where} is nested too deeply, or holds itself") from None
+        except InvalidRequestError:
+            raise
+        except Exception as error:  # whatever the caller's own objects do when they are asked
+            message = f"{where} cannot be read: {type(error).__name__}: {error}"
+            raise InvalidRequestError(message) from error
 
     def _read_fields(self, where: str, fields: Mapping[Any, Any]) -> dict[str, Any]:
         read = {}
@@ -95,7 +101,7 @@ class _Reader:
             if self.rank_fields is None or name in self.rank_fields:
                 plain = self._to_plain(value, name, f"{where}[{name!r}]")
                 if plain is not None:
-                    read[name] = plain
+                    read[as_name(name)] = plain
         return read
 
     def _to_plain(self, value: Any, name: str, where: str) -> Any:
@@ -106,7 +112,7 @@ class _Reader:
             return None
         if isinstance(value, Mapping):
             inner = {
-                str(key): self._to_plain(item, f"{name}.{key}", where)
+                as_name(key): self._to_plain(item, f"{name}.{key}", where)
                 for key, item in value.items()
             }
             return {key: item for key, item in inner.items() if item is not None}
@@ -156,6 +162,13 @@ def _fields_of(document: Any, where: str) -> str | Mapping[str, Any]:
         )
         raise InvalidRequestError(message)
     return {name: getattr(document, name) for name in names if not name.startswith("_")}
+
+
+def _document_of(result: Any, where: str) -> Document:
+    if isinstance(result.document, Document):
+        return result.document
+    message = f"{where} is a result without its document: rank with return_documents=True first"
+    raise InvalidRequestError(message)
 
 
 def _is_model(value: Any) -> bool:

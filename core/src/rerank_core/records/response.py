@@ -69,7 +69,7 @@ class RerankResponse:
 
     def __getitem__(self, at: Any) -> Any:
         """A result by its position, results by a slice, or a field by its name, as plain values."""
-        if isinstance(at, (int, slice)):
+        if not isinstance(at, str):
             return self.results[at]
         if at not in names_of(self):
             raise KeyError(at)
