@@ -15,7 +15,7 @@ from rerank_core._resolve.options import check_text
 from rerank_core._resolve.target import Target
 from rerank_core.errors import InvalidRequestError
 from rerank_core.facts import Provider
-from rerank_core.records._text import as_name, shown
+from rerank_core.records._text import shown
 from rerank_core.wire import encode_json, render_documents
 
 
@@ -100,7 +100,7 @@ def _check_fields(rank_fields: Any) -> tuple[str, ...]:
     names = list(rank_fields)
     if not names or not all(isinstance(name, str) and name for name in names):
         raise InvalidRequestError("rank_fields must name at least one field, each as a string")
-    return tuple(dict.fromkeys(map(as_name, names)))  # an enum's member says its name
+    return tuple(dict.fromkeys(map(str.__str__, names)))  # an enum's member says its name
 
 
 def fit_documents(call: Call, provider: Provider) -> tuple[Sequence[Any], Sequence[int]]:

@@ -86,8 +86,7 @@ def _translate(
     hooks, provider = target.hooks, target.provider
     while True:
         try:
-            mapped = hooks.map_params(provider, {**params})  # a hook may take out of it
-            work = hooks.build_request(provider, request, mapped)
+            work = hooks.build_request(provider, request, hooks.map_params(provider, {**params}))
         except errors.UnsupportedParamError as error:
             if not drop or error.param not in params:
                 raise

@@ -66,11 +66,6 @@ def shown_url(url: str | None) -> str:
     return repr(None if url is None else without_userinfo(url))
 
 
-def as_name(key: object) -> str:
-    """A field's name: of an enum's member that is a string, that string."""
-    return str.__str__(key) if isinstance(key, str) else str(key)
-
-
 def shown(value: object) -> str:
     """A value as a message shows it: small ones whole, others by their type."""
     large = isinstance(value, int) and abs(value) > sys.maxsize

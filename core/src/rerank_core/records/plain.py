@@ -11,7 +11,7 @@ from typing import Any
 import cattrs
 from cattrs.gen import make_dict_unstructure_fn, override
 
-from rerank_core.records._text import as_name, shorten
+from rerank_core.records._text import shorten
 from rerank_core.records.response import RerankResponse
 from rerank_core.records.results import Document, Meta, RerankResult
 
@@ -24,7 +24,7 @@ def to_plain(value: Any) -> Any:
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, Mapping):
-        return {as_name(name): to_plain(inner) for name, inner in value.items()}
+        return {str(name): to_plain(inner) for name, inner in value.items()}
     if isinstance(value, float):
         return float(value) if isfinite(value) else None
     if isinstance(value, (Sequence, AbstractSet)) and not isinstance(value, (bytes, bytearray)):
@@ -39,9 +39,9 @@ def _document_to_dict(document: Document) -> dict[str, Any]:
     plain = {}
     for name, value in (document.fields or {}).items():
         try:
-            plain[as_name(name)] = to_plain(value)
+            plain[str(name)] = to_plain(value)
         except RecursionError:  # of a field that was not ranked: it does not cost the ranking
-            plain[as_name(name)] = f"{type(value).__name__}, nested too deeply or holding itself"
+            plain[str(name)] = f"{type(value).__name__}, nested too deeply or holding itself"
     return {**plain, "text": document.text}
 
 

@@ -82,9 +82,7 @@ class RerankResponse:
 
     def __contains__(self, item: object) -> bool:
         """Whether there is such a field and it says something, or such a result."""
-        if isinstance(item, str):
-            return self.get(item) is not None
-        return item in self.results
+        return self.get(item) is not None if isinstance(item, str) else item in self.results
 
     def __iter__(self) -> Iterator[RerankResult]:
         return iter(self.results)
