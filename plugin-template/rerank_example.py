@@ -51,6 +51,6 @@ def parse_response(payload: Any) -> RerankResponse:
     """Read the reply."""
     return RerankResponse(
         wire.read_results(payload["results"]),
-        id=payload["id"],
+        id=payload.get("id"),
         meta=wire.read_meta(payload),
     )

@@ -11,8 +11,11 @@ from attrs import evolve
 
 from rerank_core import (
     APIStatusError,
+    BilledUnits,
     Compute,
+    ConfigurationError,
     HTTPRequest,
+    Meta,
     MissingAPIKeyError,
     Provider,
     RerankRequest,
@@ -399,6 +402,102 @@ class _CountingInTheURL(Healthy):
         return evolve(good, url=f"{good.url}?pageSize=10")
 
 
+class _AskingOneHost(Healthy):
+    """Asks the usual place, whatever the user says."""
+
+    @hookimpl
+    def build_request(
+        self, provider: Provider, request: RerankRequest, params: Mapping[str, Any]
+    ) -> HTTPRequest:
+        good = Healthy.build_request(self, provider, request, params)
+        return evolve(good, url="https://api.example.com/v1/rerank")
+
+
+class _JoiningByHand(Healthy):
+    """Puts an endpoint behind a base URL that may end with a slash."""
+
+    @hookimpl
+    def build_request(
+        self, provider: Provider, request: RerankRequest, params: Mapping[str, Any]
+    ) -> HTTPRequest:
+        good = Healthy.build_request(self, provider, request, params)
+        return evolve(good, url=f"{provider.base_url}/v1/rerank")
+
+
+class _KnowingNoOther(Healthy):
+    """Breaks where the base URL is not the usual one."""
+
+    @hookimpl
+    def build_request(
+        self, provider: Provider, request: RerankRequest, params: Mapping[str, Any]
+    ) -> HTTPRequest:
+        region = {FACTS.base_url: "eu"}[provider.base_url]
+        good = Healthy.build_request(self, provider, request, params)
+        return evolve(good, headers={"x-region": region})
+
+
+class _KnowingHosts(Healthy):
+    """Says of a base URL that it cannot be the service's."""
+
+    @hookimpl
+    def build_request(
+        self, provider: Provider, request: RerankRequest, params: Mapping[str, Any]
+    ) -> HTTPRequest:
+        if provider.base_url != FACTS.base_url:
+            message = "only api.example.com has the endpoint"
+            raise ConfigurationError(message)
+        return Healthy.build_request(self, provider, request, params)
+
+
+KNOWS_ITS_HOSTS = evolve(CASE, plugin=_KnowingHosts())
+
+
+class _KnowingModels(Healthy):
+    """Knows one model, and says so."""
+
+    @hookimpl
+    def resolve_provider(self, model: str) -> Provider:  # type: ignore[override]  # names what it uses
+        if model not in {"", CASE.model}:
+            message = f"there is no model {model!r}"
+            raise ConfigurationError(message)
+        return FACTS
+
+
+KNOWS_ITS_MODELS = evolve(CASE, plugin=_KnowingModels())
+
+
+class _TakingTheReplyApart(Healthy):
+    """Takes the results out of the reply."""
+
+    @hookimpl
+    def parse_response(self, payload: Any) -> RerankResponse:
+        return RerankResponse(wire.read_results(payload.pop("results")))
+
+
+class _CountingOnUsage(Healthy):
+    """Takes usage, and the number in it, for granted."""
+
+    @hookimpl
+    def parse_response(self, payload: Any) -> RerankResponse:
+        tokens = int(payload["usage"]["total_tokens"])
+        response = Healthy.parse_response(self, payload)
+        return evolve(response, meta=Meta(billed_units=BilledUnits(total_tokens=tokens)))
+
+
+class _CountingOnTheIdentifier(Healthy):
+    """Takes the call's identifier for granted."""
+
+    @hookimpl
+    def parse_response(self, payload: Any) -> RerankResponse:
+        return evolve(Healthy.parse_response(self, payload), id=payload["id"])
+
+
+def _without_empty(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is false, as if it were not given."""
+    given = {name: value for name, value in params.items() if value}
+    return wire.rename_params(given, FACTS.params, FACTS.extra_params)
+
+
 def _with_auth(auth: type[httpx.Auth]) -> Case:
     return _stating(auth=lambda *_: auth())
 
@@ -422,6 +521,14 @@ FAULTS: Mapping[str, Mapping[str, Case]] = {
         "a key that nothing needs": _in_process(api_key_env=("LOCAL_API_KEY",)),
         "a key required in this process": _in_process(api_key_required=True),
         "a header in this process": _in_process(auth=FACTS.auth),
+    },
+    "check_base_url_is_used": {
+        "one host for all": evolve(CASE, plugin=_AskingOneHost()),
+        "a slash too many": evolve(CASE, plugin=_JoiningByHand()),
+        "an error that blames the plugin": evolve(CASE, plugin=_KnowingNoOther()),
+    },
+    "check_model_is_the_one_asked_for": {
+        "one model for all": _building(lambda _, body: body | {"model": "healthy-1"}),
     },
     "check_example_is_computed": {
         "other scores": _in_process(1.1),
@@ -497,6 +604,10 @@ FAULTS: Mapping[str, Mapping[str, Case]] = {
         "no example value": evolve(CASE, params={}),
         "a parameter that is listed and refused": _mapping(_refuse_truncation),
     },
+    "check_false_and_zero_are_sent": {
+        "false taken for not given": _mapping(_without_empty),
+        "zero taken for not given": evolve(_mapping(_without_empty), params={"truncation": 3}),
+    },
     "check_other_params_are_refused": {
         "any keyword taken for a parameter": evolve(CASE, plugin=_TakingAll()),
     },
@@ -510,6 +621,7 @@ FAULTS: Mapping[str, Mapping[str, Case]] = {
             lambda payload, _: [RerankResult(r["index"], 0.5) for r in payload["results"]]
         ),
         "usage lost": evolve(CASE, plugin=_reading(_read_well).plugin, example=_COUNTED),
+        "a reply that is changed": evolve(CASE, plugin=_TakingTheReplyApart()),
         "the identifier lost": evolve(CASE, example=evolve(CASE.example, id="an-id")),
     },
     "check_any_ranking_survives": {
@@ -546,6 +658,14 @@ FAULTS: Mapping[str, Mapping[str, Case]] = {
                 RerankResult(row["index"], row.get("relevance_score", 0.0))
                 for row in payload["results"]
             ]
+        ),
+    },
+    "check_usage_and_identifier_cost_no_ranking": {
+        "usage taken for granted": evolve(CASE, plugin=_CountingOnUsage()),
+        "an identifier taken for granted": evolve(
+            CASE,
+            plugin=_CountingOnTheIdentifier(),
+            example=evolve(CASE.example, reply={"id": "an-id", **CASE.example.reply}),
         ),
     },
     "check_statuses_are_errors": {

@@ -10,6 +10,8 @@ from testing.planted import (
     FAULTS,
     FROM_ONE,
     IN_PROCESS,
+    KNOWS_ITS_HOSTS,
+    KNOWS_ITS_MODELS,
     REFUSED_HERE,
     SAYS_WHAT_IS_MISSING,
 )
@@ -58,6 +60,12 @@ def test_a_check_catches_its_fault(check: Callable[[Case], None], case: Case) ->
 def test_a_parameter_may_be_refused_at_the_base_url_of_the_case() -> None:
     """The plugin says that only another server takes it, and nothing is dropped silently."""
     BY_NAME["check_supported_params_reach_the_wire"](REFUSED_HERE)
+
+
+def test_a_base_url_or_a_model_may_be_refused() -> None:
+    """The plugin says what it does not know, and nothing goes elsewhere."""
+    BY_NAME["check_base_url_is_used"](KNOWS_ITS_HOSTS)
+    BY_NAME["check_model_is_the_one_asked_for"](KNOWS_ITS_MODELS)
 
 
 def test_every_check_has_a_planted_fault() -> None:

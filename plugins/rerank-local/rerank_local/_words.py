@@ -51,7 +51,7 @@ def _compile() -> tuple[Any, Any, Any]:
         return regex.compile(pattern, regex.VERSION1)
 
     words = read(
-        rf"(?P<run>(?:{_UNSPACED}\p{{M}}*+)++)|{_SPACED}{_SPACED}++|[\p{{N}}\p{{So}}_]"
+        rf"(?P<run>{_UNSPACED}[{_UNSPACED}\p{{M}}]*+)|{_SPACED}{_SPACED}++|[\p{{N}}\p{{So}}_]"
         rf"|(?<!{_SPACED}{_JOIN}){_SPACED}(?!{_JOIN}{_SPACED})"
     )
     return words, read(rf"{_UNSPACED}\p{{M}}*+"), read(r"[\p{DI}--\u200b]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import unicodedata
 from typing import Any
 
@@ -95,3 +96,18 @@ def test_long_work_is_done_in_steps() -> None:
     steps = [*bm25_steps("cat", ["a cat and a dog " * 2000] * 40)]
 
     assert len(steps) > 5
+
+
+def test_a_long_text_without_spaces_is_found_in_little_memory() -> None:
+    """The run is found by itself, without a note for each of its characters."""
+    from rerank_local import _words  # noqa: PLC0415 - where the memory went
+
+    text = "北京大学" * 50_000
+    words, _, _ = _words._compile()  # noqa: SLF001 - likewise
+    tracemalloc.start()
+    found = [match.span() for match in words.finditer(text)]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert found == [(0, len(text))]
+    assert peak < len(text)

@@ -149,6 +149,36 @@ def test_a_result_that_leads_back_to_itself_is_refused(call: Ask) -> None:
         ask(call, Service(), [result])
 
 
+def test_a_result_without_its_document_is_refused(call: Ask) -> None:
+    """Its index and its score are no text to rank by."""
+    earlier = ask(call, Service(), ["a", "b"], return_documents=False)
+    service = Service()
+    with pytest.raises(InvalidRequestError, match=r"documents\[0\] must be"):
+        ask(call, service, earlier.results)
+
+    assert service.requests == []
+
+
+class Unwilling:
+    """As a node of a framework that has no text, and says so by an error."""
+
+    @property
+    def text(self) -> str:
+        """Refuse."""
+        message = "the node must be one of text"
+        raise ValueError(message)
+
+
+def test_a_document_that_fails_when_it_is_read_is_named(call: Ask) -> None:
+    """By its place and with its own words."""
+    service = Service()
+    with pytest.raises(InvalidRequestError, match=r"documents\[1\] .*must be one of text") as told:
+        ask(call, service, ["a", Unwilling()])
+
+    assert isinstance(told.value.__cause__, ValueError)
+    assert service.requests == []
+
+
 class Dollars(float):
     """A number that has no text of its own."""
 
@@ -200,6 +230,30 @@ def test_a_string_of_a_kind_of_its_own_is_its_text(call: Ask) -> None:
 
     assert service.sent == ["dark red", "blue"]
     assert {result.document.text for result in response} == {"dark red", "blue"}
+
+
+def test_a_name_of_a_kind_of_its_own_is_its_text(call: Ask) -> None:
+    """That of a field and one to rank by; `str()` would say the member's name."""
+    document = {Colour.RED: "a", "text": "b"}
+    ask(call, service := Service(), [document])
+    ask(call, chosen := Service(), [document], rank_fields=[Colour.RED])
+
+    assert service.sent == ["dark red: a\ntext: b"]
+    assert chosen.sent == ["dark red: a"]
+
+
+def test_an_array_of_pyarrow_is_taken(call: Ask) -> None:
+    """Strings as they are, structures as mappings; what is null in one is absent."""
+    pyarrow = pytest.importorskip("pyarrow")
+    rows = [{"text": "a", "note": None, "vector": [0.5, 1.5]}]
+    for documents in (pyarrow.array(["a", "b"]), pyarrow.chunked_array([["a"], ["b"]])):
+        ask(call, service := Service(), documents)
+
+        assert service.sent == ["a", "b"]
+
+    ask(call, service := Service(), pyarrow.array(rows))
+
+    assert service.sent == ["a"]
 
 
 def test_kinds_may_be_mixed(call: Ask) -> None:

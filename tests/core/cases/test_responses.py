@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from core.cases.plain import KEY, Ask, Plain, Service, ask, rows
@@ -53,6 +54,13 @@ def test_a_position_that_is_not_there_is_an_index_error(response: RerankResponse
         response[50]
     with pytest.raises(KeyError):
         response["nothing"]
+    with pytest.raises(TypeError):
+        response[None]
+
+
+def test_a_position_may_be_a_number_of_numpys(response: RerankResponse) -> None:
+    """As `argmax` gives it, and as any list takes it."""
+    assert response[np.int64(1)] is response.results[1]
 
 
 def test_a_response_answers_by_names_too(response: RerankResponse) -> None:

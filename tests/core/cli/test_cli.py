@@ -226,6 +226,36 @@ def test_a_broken_line_of_json_lines_is_wrong_usage(echo: Echo, content: str, sa
     assert echo.documents == [line for line in content.split("\n") if line]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '[{"text": "a"}, {"text": "b"',
+        '[\n "a",\n "b",\n]\n',
+        '{"text": "a"}, {"text": "b"}\n',
+        '{"text": "a"}{"text": "b"}\n',
+        '{\n"text": "a"\n}\n{\n"text": "b"\n}\n',
+        "{'text': 'a'}\n{'text': 'b'}\n",
+        "['a', 'b']",
+    ],
+)
+def test_what_begins_as_json_is_not_ranked_as_text(echo: Echo, content: str) -> None:
+    """An array that was cut, a comma too many, objects side by side, another language's quotes."""
+    result = rank(input=content)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "line 1 is not JSON" in result.stderr
+    assert not echo.documents
+
+
+@pytest.mark.parametrize("content", ["[1] a note", "[WARN] a log", "{x} a", "[[wiki]] link", "{"])
+def test_text_may_begin_with_a_bracket(echo: Echo, content: str) -> None:
+    """Which makes no JSON of it."""
+    result = rank(input=content)
+
+    assert echo.documents == [content]
+    assert result.stderr == ""
+
+
 @pytest.mark.parametrize("name", ["documents.jsonl", "documents.ndjson"])
 @pytest.mark.usefixtures("echo")
 def test_a_file_named_json_lines_is_json_lines(name: str, tmp_path: Path) -> None:

@@ -30,13 +30,17 @@ from core.virtual import (
 from rerank_core import (
     APIStatusError,
     BadRequestError,
+    HTTPRequest,
     InvalidRequestError,
     Price,
+    Provider,
     RequestTimeoutError,
     Reranker,
     RerankError,
+    RerankRequest,
     RerankResponse,
     ServerError,
+    hookimpl,
     wire,
 )
 
@@ -465,3 +469,30 @@ def test_as_many_parts_as_allowed_are_under_way_retries_included(
     assert gate.now == 0
     assert set(gate.seen.values()) == {2}
     assert len(response.results) == parts
+
+
+class _TakingOut(ScriptedPlugin):
+    """Takes what it reads out of what it is given."""
+
+    @hookimpl
+    def map_params(self, provider: Provider, params: Mapping[str, Any]) -> dict[str, Any]:
+        taken: Any = params
+        return {wire_name: taken.pop(name) for name, wire_name in provider.extra_params.items()}
+
+    @hookimpl
+    def build_request(
+        self, provider: Provider, request: RerankRequest, params: Mapping[str, Any]
+    ) -> HTTPRequest:
+        options: Any = request.options
+        region = options.pop("region")
+        return super().build_request(provider, request, {**params, "region": region})
+
+
+def test_every_part_has_its_parameters_whatever_a_hook_does_with_them() -> None:
+    """Each is handed a copy: what the first part takes out is there for the second."""
+    plugin = _TakingOut(extra_params={"mode": "mode"}, options={"region": ()}, max_documents=2)
+    driver = _driver(_tie)
+    _run(driver, list("abcd"), plugin, mode="fast", region="eu")
+
+    sent = [orjson.loads(attempt.effect.content) for attempt in driver.attempts]
+    assert [(body["mode"], body["region"]) for body in sent] == [("fast", "eu")] * 2

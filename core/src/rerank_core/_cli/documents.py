@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,6 +26,8 @@ _NAMED = {
 _PARQUET_BEGINS = b"PAR1"
 _WAY_OUT = "correct it, or take every line as it stands with --input text"
 _ONE_OBJECT = f"it is one JSON object, not a list of documents: {_WAY_OUT}"
+# An array or an object, broken or in another language's quotes: it is not meant as text.
+_JSON_BEGINS = re.compile(r"""\s*(?:\[\s*)?\{\s*["']|\s*\[\s*["']""")
 _MAX_FIELD = 2**31 - 1  # the largest that every platform's reader takes; the usual one is 131,072
 
 
@@ -136,7 +139,7 @@ def _read_lines(text: str, form: str) -> list[Any]:
     fault = f"line {plain[0]} {_fault(lines[plain[0]])}"
     if isinstance(decode_or(text), dict):
         raise _refusal(_ONE_OBJECT)
-    if form != "auto" or _looks_like_json_lines([*decoded.values()]):
+    if form != "auto" or _JSON_BEGINS.match(text) or _looks_like_json_lines([*decoded.values()]):
         raise _refusal(f"{fault}: {_WAY_OUT}")
     if len(plain) < len(lines):
         click.echo(f"warning: {fault}; all is text", err=True)

@@ -100,7 +100,7 @@ def _check_fields(rank_fields: Any) -> tuple[str, ...]:
     names = list(rank_fields)
     if not names or not all(isinstance(name, str) and name for name in names):
         raise InvalidRequestError("rank_fields must name at least one field, each as a string")
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(map(str.__str__, names)))  # an enum's member says its name
 
 
 def fit_documents(call: Call, provider: Provider) -> tuple[Sequence[Any], Sequence[int]]:

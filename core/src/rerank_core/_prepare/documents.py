@@ -36,7 +36,7 @@ def list_documents(documents: Any) -> list[Any]:
     elif isinstance(documents, (str, bytes, Mapping)) or getattr(documents, "ndim", 1) == 0:
         advice = "; write [document] for a single one"
     elif isinstance(documents, Iterable) and not _is_model(documents):
-        return list(documents)
+        return documents.to_pylist() if hasattr(documents, "to_pylist") else list(documents)
     message = (
         "documents must be a list (or another iterable that has an order) of strings, mappings or"
         f" objects with text, not {shown(documents)}{advice}"
@@ -72,8 +72,8 @@ class _Reader:
     def read(self, where: str, document: Any) -> str | Mapping[str, Any]:
         """One document as a string, or as a mapping of its fields that are text."""
         try:
-            if isinstance(document, RerankResult) and document.document is not None:
-                return self.read(where, document.document)  # of an earlier ranking
+            if isinstance(document, RerankResult):
+                document = document.document  # of an earlier ranking, `None` in one without them
             if isinstance(document, Document):
                 return self.read(where, document.original)
             if not isinstance(document, (str, Mapping)):
@@ -83,6 +83,10 @@ class _Reader:
             return self._read_fields(where, document)
         except RecursionError:
             raise InvalidRequestError(f"{where} is nested too deeply, or holds itself") from None
+        except InvalidRequestError:
+            raise
+        except Exception as error:  # whatever the caller's own objects do when they are asked
+            raise InvalidRequestError(f"{where} cannot be read: {error!r}") from error
 
     def _read_fields(self, where: str, fields: Mapping[Any, Any]) -> dict[str, Any]:
         read = {}
@@ -95,7 +99,7 @@ class _Reader:
             if self.rank_fields is None or name in self.rank_fields:
                 plain = self._to_plain(value, name, f"{where}[{name!r}]")
                 if plain is not None:
-                    read[name] = plain
+                    read[str.__str__(name)] = plain
         return read
 
     def _to_plain(self, value: Any, name: str, where: str) -> Any:
@@ -145,16 +149,14 @@ def _fields_of(document: Any, where: str) -> str | Mapping[str, Any]:
     if _is_model(document) and isinstance(dumped := document.model_dump(), (str, Mapping)):
         return dumped
     kind = type(document)
-    if dataclasses.is_dataclass(kind):
-        names = [field.name for field in dataclasses.fields(kind)]
-    elif attrs.has(kind):
-        names = [field.name for field in attrs.fields(kind)]
-    else:
+    if not (dataclasses.is_dataclass(kind) or attrs.has(kind)):
         message = (
             f"{where} must be a string, a mapping, or an object with text under page_content,"
             f" content or text, not {shown(document)}"
         )
         raise InvalidRequestError(message)
+    fields: Any = dataclasses.fields if dataclasses.is_dataclass(kind) else attrs.fields
+    names = [field.name for field in fields(kind)]
     return {name: getattr(document, name) for name in names if not name.startswith("_")}
 
 

@@ -59,7 +59,7 @@ def prepare(
             documents=sent,
             top_n=top_n,
             rank_fields=call.rank_fields,
-            options=options,
+            options={**options},
         )
         own = {**params, "top_n": top_n} if "top_n" in params else params
         work = _translate(target, request, own, warnings, drop=drop)
@@ -86,7 +86,7 @@ def _translate(
     hooks, provider = target.hooks, target.provider
     while True:
         try:
-            work = hooks.build_request(provider, request, hooks.map_params(provider, params))
+            work = hooks.build_request(provider, request, hooks.map_params(provider, {**params}))
         except errors.UnsupportedParamError as error:
             if not drop or error.param not in params:
                 raise

@@ -69,7 +69,7 @@ class RerankResponse:
 
     def __getitem__(self, at: Any) -> Any:
         """A result by its position, results by a slice, or a field by its name, as plain values."""
-        if isinstance(at, (int, slice)):
+        if not isinstance(at, str):
             return self.results[at]
         if at not in names_of(self):
             raise KeyError(at)
@@ -82,9 +82,7 @@ class RerankResponse:
 
     def __contains__(self, item: object) -> bool:
         """Whether there is such a field and it says something, or such a result."""
-        if isinstance(item, str):
-            return self.get(item) is not None
-        return item in self.results
+        return self.get(item) is not None if isinstance(item, str) else item in self.results
 
     def __iter__(self) -> Iterator[RerankResult]:
         return iter(self.results)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rerank_core.errors import UnsupportedParamError
+from rerank_core.errors import RerankError, UnsupportedParamError
 from rerank_core.records import JSON
 from rerank_core.testing._case import Case
 from rerank_core.testing._checks_facts import facts_of
@@ -20,6 +20,11 @@ from rerank_core.testing._service import (
     sent_request,
     texts,
 )
+
+if TYPE_CHECKING:
+    import httpx
+
+_DROPPED = "the user's wish would be dropped without a word"
 
 
 def check_supported_params_reach_the_wire(case: Case) -> None:
@@ -59,11 +64,9 @@ def check_supported_params_reach_the_wire(case: Case) -> None:
         plain = sent_request(case, QUERY, documents)
         sent = sent_request(case, QUERY, documents, **{name: samples[name]})
         require(
-            name == "rank_fields"
-            or wire_name in field_names(body_of(sent))
-            or wire_name in sent.headers,
+            name == "rank_fields" or _has(sent, wire_name),
             f"{name!r} is listed as {wire_name!r}, but the request has no such field",
-            why="the user's wish would be dropped without a word",
+            why=_DROPPED,
             where="map_params; or params and extra_params of the facts",
         )
         require(
@@ -72,6 +75,32 @@ def check_supported_params_reach_the_wire(case: Case) -> None:
             why="a default would be restated, or the value lost",
             where="map_params",
         )
+
+
+def check_false_and_zero_are_sent(case: Case) -> None:
+    """A parameter of the provider's own that is `False` or 0 is sent, too, or refused."""
+    if computes(case):
+        return
+    for name, wire_name in facts_of(case).extra_params.items():
+        sample = case.params.get(name)
+        if not isinstance(sample, (bool, int, float)):
+            continue
+        value = type(sample)(0)
+        try:
+            build(case, QUERY, texts(2), **{name: value})
+        except RerankError:
+            continue  # it says so
+        require(
+            _has(sent_request(case, QUERY, texts(2), **{name: value}), wire_name),
+            f"{name}={value!r} is left out of the request",
+            why=_DROPPED,
+            where="map_params: only None is not set; False, 0 and 0.0 are values",
+        )
+
+
+def _has(request: httpx.Request, wire_name: str) -> bool:
+    """Whether a request carries a parameter, by the service's name for it."""
+    return wire_name in field_names(body_of(request)) or wire_name in request.headers
 
 
 def _is_refused(case: Case, name: str, value: Any) -> bool:

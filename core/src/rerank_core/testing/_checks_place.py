@@ -1,17 +1,34 @@
-"""Checks of where the work is done: at a service that can be found, or in this process."""
+"""Checks of where the work is done: at the service that is meant, or in this process."""
 
 from __future__ import annotations
 
 import math
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
-from rerank_core.errors import PluginError
+from attrs import evolve
+
+from rerank_core.errors import ConfigurationError, PluginError, RerankError
 from rerank_core.records import HTTPRequest
 from rerank_core.testing._case import Case
 from rerank_core.testing._checks_facts import facts_of
-from rerank_core.testing._failure import require
-from rerank_core.testing._service import QUERY, Service, build, computes, replying, texts
+from rerank_core.testing._failure import NonconformityError, explain, require
+from rerank_core.testing._service import (
+    QUERY,
+    Service,
+    build,
+    computes,
+    replying,
+    sent_request,
+    texts,
+)
+
+if TYPE_CHECKING:
+    import httpx
 
 _FACTS = "the Provider that resolve_provider returns"
+_GATEWAY = "https://gateway.test/prefix"
 
 
 def check_place_is_stated(case: Case) -> None:
@@ -41,6 +58,55 @@ def check_place_is_stated(case: Case) -> None:
         why="users would be told to set what nothing needs",
         where=f"{_FACTS}: auth=None, api_key_required=False",
     )
+
+
+def check_base_url_is_used(case: Case) -> None:
+    """Requests go to the base URL that the user gives, whole, with a slash at its end or without.
+
+    One that cannot be the service's may be refused.
+    """
+    if computes(case):
+        return
+    for base_url in (_GATEWAY, f"{_GATEWAY}/"):
+        service = Service(case, replying({}))
+        try:
+            service.reranker(api_base=base_url).rerank(QUERY, texts(2))
+        except ConfigurationError:
+            continue
+        except RerankError as error:
+            if not service.requests:
+                raise explain(error) from error
+        url = str(service.requests[0].url)
+        require(
+            url.startswith(_GATEWAY) and "//" not in url.removeprefix("https://"),
+            f"with api_base={base_url!r} the request goes to {url!r}",
+            why="a gateway or a server of one's own would be passed by, or not find the endpoint",
+            where="build_request: wire.join_endpoint(provider.base_url, ...)",
+        )
+
+
+def check_model_is_the_one_asked_for(case: Case) -> None:
+    """A request that names its model names the user's; a model that is not known may be refused."""
+    if computes(case):
+        return
+    meant = f"{case.model}-7b"
+    asked = [case, evolve(case, model=meant)]
+    try:
+        usual, other = (sent_request(each, QUERY, texts(2)) for each in asked)
+    except NonconformityError:
+        return  # it says so, or fails another check
+    require(
+        not _names(usual, case.model) or _names(other, meant),
+        f"a call of the model {meant!r} does not name it",
+        why="the user would be answered, and billed, by another model",
+        where="build_request: request.model",
+    )
+
+
+def _names(request: httpx.Request, model: str) -> bool:
+    """Whether a request has a model's name in it, in the URL or the body."""
+    name = re.compile(rf"(?<![\w-]){re.escape(model.rpartition('/')[2])}(?![\w-])")
+    return bool(name.search(f"{unquote(str(request.url))} {request.read().decode()}"))
 
 
 def check_example_is_computed(case: Case) -> None:

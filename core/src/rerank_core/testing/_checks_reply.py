@@ -33,6 +33,12 @@ def check_example_reply(case: Case) -> None:
         why="the documentation of the service is the specification",
         where=f"{_PARSE}; or the case's example",
     )
+    require(
+        response.attempts > 1 or response.payload == case.example.reply,
+        "the reply is changed where it is read",
+        why="response.payload is the service's reply, whole, to users who need more of it",
+        where=f"{_PARSE}: copy what is to be changed; no pop, no sort in place",
+    )
     for name in ("id", "meta"):
         found, wanted = getattr(response, name), getattr(case.example, name)
         require(
@@ -206,7 +212,7 @@ def check_damaged_replies_do_no_harm(case: Case) -> None:
         )
 
 
-_ODD: tuple[tuple[str, JSON], ...] = (
+ODD: tuple[tuple[str, JSON], ...] = (
     ("null", None),
     ("text", "x"),
     ("true", True),
@@ -226,7 +232,7 @@ def _damage(reply: JSON, path: str = "") -> Iterator[tuple[str, JSON]]:
     )
     for place in places:
         here = f"{path}.{place}" if isinstance(place, str) else f"{path}[{place}]"
-        for word, value in _ODD:
+        for word, value in ODD:
             changed = copy.copy(reply)
             changed[place] = value
             yield f"{here} replaced by {word}", changed

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from rerank_core.errors import RerankError
 from rerank_core.testing import (
+    _checks_beside,
     _checks_facts,
     _checks_failure,
     _checks_import,
@@ -30,6 +31,7 @@ MODULES = (
     _checks_request,
     _checks_params,
     _checks_reply,
+    _checks_beside,
     _checks_failure,
     _checks_usual,
 )
