@@ -182,9 +182,9 @@ def join(base_url: str, dialect: str) -> str:
     """
     parts = urlsplit(base_url)
     usual = _PATHS.get(dialect, "/v1/rerank")
+    parts = parts._replace(path=parts.path.replace("/v1-openai", "/v1"))  # GPUStack's, of the chat
     path = wire.OTHER_TASKS.sub("", parts.path.rstrip("/"))
-    path = path.replace("/v1-openai", "/v1")  # GPUStack's, of the chat alone
     if path.rpartition("/")[2].startswith("rerank"):
-        return base_url
+        return parts.geturl()
     path = f"{path}/{usual.rpartition('/')[2]}" if path else usual
     return parts._replace(path=path).geturl()

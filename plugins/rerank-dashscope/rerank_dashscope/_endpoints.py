@@ -23,8 +23,13 @@ _ENDINGS = {
 # The chat's own paths, often copied, have no rerank behind them: they say no more than the host.
 _CHAT = re.compile(
     r"(/api/v2/apps/protocols)?/compatible-mode(/v1(/(?!reranks$).*)?)?$|/apps/anthropic(/.*)?$"
-    r"|/api/v1/services/(?!rerank/).*$"
+    r"|/api/v1/services/(?!rerank(/|$)).*$"
 )
+# A part of an endpoint, or a near miss of one: the API is plain.
+_PARTS = {
+    re.compile(r"/compatible-api(/v1/reranking|/v1/rerank)?$"): "/compatible-api/v1",
+    re.compile(r"/api/v1/services(/rerank(/text-rerank)?)?$"): "/api/v1",
+}
 BEIJING = "https://dashscope.aliyuncs.com"
 _ELSEWHERE = "https://dashscope-intl.aliyuncs.com"
 _HOSTS = {
@@ -56,6 +61,8 @@ def without_chat(base_url: str) -> str:
     """The base URL, without the path of another API than the two."""
     parts = urlsplit(base_url)
     path = wire.OTHER_TASKS.sub("", _CHAT.sub("", parts.path.rstrip("/")))
+    for part, base in _PARTS.items():
+        path = part.sub(base, path)
     return urlunsplit(parts._replace(path=path))
 
 

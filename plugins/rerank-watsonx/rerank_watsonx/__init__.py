@@ -35,9 +35,7 @@ _REGIONS = {
 }
 _CONSOLES = ("dataplatform.cloud.ibm.com",)
 # What stands beside rerank: other tasks, deployments, and the gateway with OpenAI's API.
-_SIBLINGS = re.compile(
-    r"/ml/(v1/text/(?!rerank$)[a-z_]+|v[14]/deployments/.*|gateway(/v1(/.*)?)?)$"
-)
+_SIBLINGS = re.compile(r"/ml/(v1(?!/text/rerank$)|v4|gateway)(/.*)?$")
 _VERSION = "2026-10-14"  # pins the behaviour; the one that IBM's own SDK 1.8 sends
 _MODEL = "cross-encoder/ms-marco-minilm-l-12-v2"
 _PLACES = {
