@@ -67,6 +67,7 @@ def resolve_provider(model: str) -> Provider:
         score_kind="probability",  # with raw_scores=True: logit
         # The model failed, which may pass; that it is no reranker has the same status, and may not.
         retry_statuses=frozenset({424}),
+        retry_after_pattern=r'"estimated_time": ?(\d+(?:\.\d+)?)',  # of a model that is loading
         error_types={402: PermissionDeniedError, _NO_RERANKER: BadRequestError},  # 402: not paid
         hints={
             401: "if a key is set: TEI wants the one that it was started with, an Inference"
