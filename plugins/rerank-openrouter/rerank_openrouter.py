@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rerank_core import (
+    ConfigurationError,
     HTTPRequest,
     InvalidRequestError,
     PermissionDeniedError,
@@ -76,7 +77,7 @@ def build_request(
             "documents": _to_documents(request),
             **params,
         },
-        headers={_HEADERS[name]: value for name, value in request.options.items()},
+        headers={_HEADERS[name]: _checked(name, value) for name, value in request.options.items()},
     )
 
 
@@ -95,6 +96,13 @@ def parse_response(payload: Any) -> RerankResponse:
         cost=cost if isinstance(cost, float) or type(cost) is int else None,
         model=payload.get("model"),
     )
+
+
+def _checked(name: str, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    message = f"{name} must be a string, not {type(value).__name__}"
+    raise ConfigurationError(message)
 
 
 def _to_documents(request: RerankRequest) -> Sequence[Any]:

@@ -102,6 +102,10 @@ def build_request(
 ) -> HTTPRequest:
     """Build the request; inputs are objects, a bare string is refused."""
     _refuse_two_hosts(provider.base_url or "", request.options.get("region"))
+    for name in (*_PLACES, "transaction_id"):
+        if not isinstance(value := request.options.get(name) or "", str):
+            message = f"{name} must be a string, not {type(value).__name__}"
+            raise ConfigurationError(message)
     body = {
         "model_id": request.model,
         "query": request.query,
