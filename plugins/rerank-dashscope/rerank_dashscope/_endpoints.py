@@ -31,6 +31,7 @@ _PARTS = {
     re.compile(r"/api/v1/services(/rerank(/text-rerank)?)?$"): "/api/v1",
 }
 BEIJING = "https://dashscope.aliyuncs.com"
+OF_REGION = "https://{workspace}.{region}.maas.aliyuncs.com"
 _ELSEWHERE = "https://dashscope-intl.aliyuncs.com"
 _HOSTS = {
     "cn-beijing": BEIJING,
@@ -46,11 +47,11 @@ def find_base(provider: Provider, options: Mapping[str, Any]) -> tuple[str, bool
         if not (isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]+", value)):
             message = f"{name} must be of letters, digits and dashes, not {value!r}"
             raise ConfigurationError(message)
-    if not provider.options["region"]:
+    if not provider.options["region"] and provider.base_url != OF_REGION:
         return provider.base_url or "", False
     region, workspace = options.get("region") or "cn-beijing", options.get("workspace")
     if workspace:
-        return f"https://{workspace}.{region}.maas.aliyuncs.com", True
+        return OF_REGION.format(workspace=workspace, region=region), True
     if region not in _HOSTS:
         message = f"no shared host is known for region {region!r}: give workspace=, or api_base="
         raise ConfigurationError(message)
