@@ -85,14 +85,11 @@ def build_request(
 def parse_response(payload: Any) -> RerankResponse:
     """Read the reply; it states the cost itself."""
     usage = payload.get("usage")
-    usage = usage if isinstance(usage, dict) else {}
-    cost = usage.get("cost")
+    cost = usage.get("cost") if isinstance(usage, dict) else None
     return RerankResponse(
         wire.read_results(payload["results"]),
         id=payload.get("id") or "",
-        meta=wire.read_meta(
-            {"usage": usage, "meta": {"billed_units": {"search_units": usage.get("search_units")}}}
-        ),
+        meta=wire.read_meta(payload),
         cost=cost if isinstance(cost, float) or type(cost) is int else None,
         model=payload.get("model"),
     )

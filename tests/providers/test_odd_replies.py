@@ -342,6 +342,7 @@ _USUAL = (
     "llamacpp",
     "mixedbread",
     "nvidia_nim",
+    "openrouter",
     "scaleway",
     "together",
     "vllm",
