@@ -89,15 +89,10 @@ def _to_url(base_url: str, request: RerankRequest) -> str:
         path = path or "/client/v4"
     model = quote(request.model, safe="@/")
     if not path.endswith(f"/{model}"):
-        if path.endswith("/ai/v1"):  # of the API that has no reranking
-            path = path.removesuffix("v1") + "run"
-        elif path.endswith("/client/v4"):
-            path += f"/accounts/{_account_of(request)}/ai/run"
-        elif re.search(r"/accounts/[^/]+$", path):
-            path += "/ai/run"
-        elif path.endswith("/ai"):
-            path += "/run"
-        path += f"/{model}"
+        if path.endswith("/client/v4"):
+            path += f"/accounts/{_account_of(request)}"
+        # What stands behind the account is another model's, or an API that has no reranking.
+        path = re.sub(r"(/accounts/[^/]+)(/ai(/.*)?)?$", r"\1/ai/run", path) + f"/{model}"
     return urlunsplit(parts._replace(path=path, fragment=""))
 
 

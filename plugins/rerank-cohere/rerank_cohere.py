@@ -37,10 +37,8 @@ _PRICES = {
     "rerank-english-v3.0": 0.002,
     "rerank-multilingual-v3.0": 0.002,
 }
-# Other tasks' paths on Cohere's own hosts, and a `/v1` that old examples had.
-_TASKS = re.compile(
-    r"(/compatibility)?/v1(/(chat|embed))?$|/compatibility(/.*)?$|(?<=/v2)/(chat|embed)$"
-)
+# Of Cohere's own hosts: the API that is compatible with OpenAI's, and a `/v1` of old examples.
+_TASKS = re.compile(r"(/compatibility)?/v1$|/compatibility(/.*)?$")
 
 
 @hookimpl

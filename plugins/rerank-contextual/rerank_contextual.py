@@ -59,6 +59,9 @@ def build_request(
 ) -> HTTPRequest:
     """Build the request; `metadata` stands beside the documents, so there must be as many."""
     given = params.get("metadata")
+    if given is not None and not isinstance(given, (list, tuple)):
+        message = f"metadata must be a list of strings, not {type(given).__name__}"
+        raise InvalidRequestError(message)
     if given is not None and len(given) != len(request.documents):
         message = (
             f"metadata has {len(given):,} entries for {len(request.documents):,} documents that"

@@ -33,7 +33,7 @@ _BUILT_IN = (
     ".jina-reranker-v3",
     ".jina-reranker-v3.5",
 )
-_WHOLE = re.compile(r"/_inference/(rerank/[^/]+|(?!rerank$)[^/]+)$")
+_WHOLE = re.compile(r"/_inference/(rerank/[^/_][^/]*|(?!rerank$)[^/_][^/]*)$")  # `_all` lists them
 _KIBANA = re.compile(r"\.kb\..*\.(elastic\.cloud|elastic-cloud\.com|found\.io)$")
 
 

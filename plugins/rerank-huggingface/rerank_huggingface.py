@@ -28,10 +28,11 @@ _ROUTER = "https://router.huggingface.co"
 _ROUTER_HOST, _RETIRED_HOST = "router.huggingface.co", "api-inference.huggingface.co"
 _HOSTS = ("*.huggingface.co", "*.endpoints.huggingface.cloud")
 _MOST_BYTES = 2_000_000
-# Of other servers and of TEI's other tasks.
+# Of other servers and of TEI's other routes.
 _TASKS = re.compile(
-    r"/v1(/(chat/)?completions|/responses|/messages|/embeddings)?$|/(embed(_all|_sparse)?|predict)$"
+    r"/v1$|/(embed(_all|_sparse)?|predict|similarity|tokenize|decode|invocations|info|docs)$"
 )
+_OF_A_MODEL = re.compile(r"/(pipeline/(?!text-ranking/*$).*|v1(/.*)?)$")  # the model's other tasks
 _NO_RERANKER = "not a re-ranker"
 _MAX_DIGITS = 15  # what is longer is no count
 _FOR_THE_REST = 1_000  # of a body: its names, its options
@@ -66,6 +67,7 @@ def resolve_provider(model: str) -> Provider:
         score_kind="probability",  # with raw_scores=True: logit
         # The model failed, which may pass; that it is no reranker has the same status, and may not.
         retry_statuses=frozenset({424}),
+        retry_after_pattern=r'"estimated_time": ?(\d+(?:\.\d+)?)',  # of a model that is loading
         error_types={402: PermissionDeniedError, _NO_RERANKER: BadRequestError},  # 402: not paid
         hints={
             401: "if a key is set: TEI wants the one that it was started with, an Inference"
@@ -139,13 +141,16 @@ def _is_router(base_url: str) -> bool:
 
 def _to_router_url(base_url: str, model: str) -> str:
     """Complete a base URL that may name the model already."""
-    if "/models/" in urlsplit(base_url).path:
-        return wire.join_endpoint(base_url, "/pipeline/text-ranking")
+    parts = urlsplit(base_url)
+    if "/models/" in parts.path:
+        named = parts._replace(path=_OF_A_MODEL.sub("", parts.path))
+        return wire.join_endpoint(urlunsplit(named), "/pipeline/text-ranking")
     return f"{_ROUTER}/hf-inference/models/{quote(model)}/pipeline/text-ranking"
 
 
 def _to_tei_url(base_url: str) -> str:
     """Complete a base URL; there is no `/v1` on TEI, though other services' users write it."""
     parts = urlsplit(base_url)
-    bare = parts._replace(path=_TASKS.sub("", parts.path.rstrip("/")))
+    path = _TASKS.sub("", wire.OTHER_TASKS.sub("", parts.path.rstrip("/")))
+    bare = parts._replace(path=path)
     return wire.join_endpoint(urlunsplit(bare), "/rerank")

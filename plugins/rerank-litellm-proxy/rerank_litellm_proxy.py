@@ -6,6 +6,7 @@ https://docs.litellm.ai/docs/rerank
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -20,6 +21,8 @@ from rerank_core import (
     wire,
 )
 
+_PAGE = re.compile(r"/ui(/.*)?$")  # for administrators
+_AS_AZURE = re.compile(r"/openai/deployments/.*$")  # the way of Azure's clients to the chat
 _EXTRA = (
     "instruction",
     "truncate_prompt_tokens",
@@ -116,11 +119,11 @@ def parse_response(payload: Any, headers: Mapping[str, str]) -> RerankResponse:
 
 
 def _to_api(base_url: str) -> str:
-    """The base URL, without the page for administrators that a browser shows."""
+    """The base URL, without the page that a browser shows, or the path of Azure's clients."""
     parts = urlsplit(base_url)
-    path = parts.path.rstrip("/")
-    if path.endswith("/ui"):
-        return urlunsplit(parts._replace(path=path.removesuffix("/ui"), query="", fragment=""))
+    path = _AS_AZURE.sub("", parts.path.rstrip("/"))
+    if page := _PAGE.search(path):
+        return urlunsplit(parts._replace(path=path[: page.start()], query="", fragment=""))
     return urlunsplit(parts._replace(path=path))
 
 

@@ -169,7 +169,9 @@ def _to_container_url(base_url: str) -> str:
 
 def _to_hosted_url(base_url: str, model: str) -> str:
     """A URL for each model, in which dots are underscores."""
-    if urlsplit(base_url).path.rstrip("/").endswith(("/ranking", "/reranking")):
+    parts = urlsplit(base_url)
+    own = parts.hostname == _HOSTS[0]  # nothing is reranked at the other
+    if own and parts.path.rstrip("/").endswith(("/ranking", "/reranking")):
         return base_url.rstrip("/")
     name = "nvidia" if model == "nv-rerank-qa-mistral-4b:1" else model.replace(".", "_")
     return f"{_HOSTED}/v1/retrieval/{quote(name)}/reranking"

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rerank_core import (
+    ConfigurationError,
     HTTPRequest,
     InvalidRequestError,
     PermissionDeniedError,
@@ -76,7 +77,7 @@ def build_request(
             "documents": _to_documents(request),
             **params,
         },
-        headers={_HEADERS[name]: value for name, value in request.options.items()},
+        headers={_HEADERS[name]: _checked(name, value) for name, value in request.options.items()},
     )
 
 
@@ -84,17 +85,21 @@ def build_request(
 def parse_response(payload: Any) -> RerankResponse:
     """Read the reply; it states the cost itself."""
     usage = payload.get("usage")
-    usage = usage if isinstance(usage, dict) else {}
-    cost = usage.get("cost")
+    cost = usage.get("cost") if isinstance(usage, dict) else None
     return RerankResponse(
         wire.read_results(payload["results"]),
         id=payload.get("id") or "",
-        meta=wire.read_meta(
-            {"usage": usage, "meta": {"billed_units": {"search_units": usage.get("search_units")}}}
-        ),
+        meta=wire.read_meta(payload),
         cost=cost if isinstance(cost, float) or type(cost) is int else None,
         model=payload.get("model"),
     )
+
+
+def _checked(name: str, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    message = f"{name} must be a string, not {type(value).__name__}"
+    raise ConfigurationError(message)
 
 
 def _to_documents(request: RerankRequest) -> Sequence[Any]:

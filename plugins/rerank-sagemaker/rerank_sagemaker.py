@@ -10,19 +10,29 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from rerank_core import (
+    APIStatusError,
+    BadRequestError,
     ConfigurationError,
     HTTPRequest,
     Provider,
+    RateLimitError,
     RerankRequest,
     RerankResponse,
     RerankResult,
     ResponseParseError,
+    ServerError,
     hookimpl,
     wire,
 )
 
 _BASE = "https://runtime.sagemaker.{region}.amazonaws.com"
 _SERVICE = "sagemaker"
+# How AWS says what the container answered, behind a 424 of its own.
+_BY_CONTAINER: Mapping[int | str, type[APIStatusError]] = {
+    "received client error (429)": RateLimitError,
+    "received client error": BadRequestError,
+    "received server error": ServerError,
+}
 _STREAM = "-response-stream"  # of a chat's answers, behind the same path
 # What a container takes, and so what can be asked of it: SageMaker itself passes bodies on.
 _PARAMS: Mapping[str, Mapping[str, str]] = {
@@ -74,7 +84,7 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         max_documents=32 if container == "tei" else None,  # TEI's default
         max_request_bytes=1_900_000 if container == "tei" else 24_900_000,  # of 2 and 25 MB in all
         score_kind=kind,
-        error_types=aws.ERROR_TYPES,
+        error_types={**aws.ERROR_TYPES, **_BY_CONTAINER},
         hints={
             **aws.SIGNATURE_HINTS,
             "AccessDeniedException": "the caller needs sagemaker:InvokeEndpoint on the endpoint",

@@ -93,7 +93,7 @@ def _read_meta(payload: Mapping[str, Any]) -> Meta:
     tokens = meta.get("tokens") if isinstance(meta, dict) else None
     tokens = tokens if isinstance(tokens, dict) else payload.get("tokens")
     if not isinstance(tokens, dict):
-        return Meta()
+        return wire.read_meta({"usage": payload.get("usage")})
     counts = [tokens.get("input_tokens"), tokens.get("output_tokens") or 0]
     integers = [count for count in counts if isinstance(count, int)]
     billed = {"total_tokens": sum(integers)} if len(integers) == len(counts) else {}

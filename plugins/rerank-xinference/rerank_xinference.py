@@ -11,7 +11,7 @@ from typing import Any
 
 from rerank_core import HTTPRequest, Provider, RerankRequest, RerankResponse, hookimpl, wire
 
-_PAGE = re.compile(r"/ui(/?#.*|/*)$")  # what a browser shows
+_PAGE = re.compile(r"(?<!/)/ui(/?#.*|/*)$")  # what a browser shows
 
 
 @hookimpl

@@ -21,6 +21,12 @@ ROUTER = "https://router.huggingface.co"
 ROUTED = f"{ROUTER}/hf-inference/models/BAAI/bge-reranker-base/pipeline/text-ranking"
 NVIDIA = "https://ai.api.nvidia.com"
 HOSTED = f"{NVIDIA}/v1/retrieval/nvidia/llama-nemotron-rerank-1b-v2/reranking"
+DASHSCOPE = "https://dashscope.aliyuncs.com"
+RERANKS = f"{DASHSCOPE}/compatible-api/v1/reranks"
+NATIVE = "/api/v1/services/rerank/text-rerank/text-rerank"
+KNOWLEDGE = "https://api-knowledgebase.mlp.cn-beijing.volces.com/api/knowledge"
+ELASTIC = "https://es.test/_inference"
+WATSONX = "https://us-south.ml.cloud.ibm.com"
 # Where requests go beside what READMEs say: what is appended to the address, or a whole URL.
 MORE: Mapping[str, Mapping[str, str]] = {
     "azure_ai": {
@@ -40,16 +46,37 @@ MORE: Mapping[str, Mapping[str, str]] = {
         "https://gateway.test/openai/v1": "/rerank",
         "https://gateway.test/ai/rerank": "",
     },
-    "cloudflare": {ACCOUNT: RUN, f"{ACCOUNT}/ai": RUN, f"{ACCOUNT}/ai/run": RUN},
+    "cloudflare": {
+        ACCOUNT: RUN,
+        f"{ACCOUNT}/ai": RUN,
+        f"{ACCOUNT}/ai/run": RUN,
+        f"{ACCOUNT}/ai/run/@cf/meta/llama-3.1-8b-instruct": RUN,
+        f"{ACCOUNT}/ai/models/search": RUN,
+    },
     "cohere": {
         "https://api.cohere.ai": "/v2/rerank",
         "https://api.cohere.com/v2": "/rerank",
         # The official SDK drops it on these two hosts.
         "https://api.cohere.com/v1": "https://api.cohere.com/v2/rerank",
         "https://vault.internal/v1": "/rerank",
+        "https://vault.internal/v2/chat": "https://vault.internal/v2/rerank",
+        "https://vault.internal/v1/embed": "https://vault.internal/v1/rerank",
+        "https://api.cohere.com/v1/models": "https://api.cohere.com/v2/rerank",
         "https://vault.internal/v1/rerank": "",
         "https://vault.internal:8443": "/v2/rerank",
         "https://gateway.internal/providers/cohere": "/v2/rerank",
+    },
+    "compatible": {
+        "http://gpustack/v1-openai": "http://gpustack/v1/rerank",
+        "http://server:8080/v1/models": "http://server:8080/v1/rerank",
+    },
+    "dashscope": {
+        f"{DASHSCOPE}/compatible-api": RERANKS,
+        f"{DASHSCOPE}/compatible-api/v1/rerank": RERANKS,
+        f"{DASHSCOPE}/api/v1": f"{DASHSCOPE}{NATIVE}",
+        f"{DASHSCOPE}/api/v1/services": f"{DASHSCOPE}{NATIVE}",
+        f"{DASHSCOPE}/api/v1/services/rerank": f"{DASHSCOPE}{NATIVE}",
+        f"{DASHSCOPE}/api/v1/services/rerank/text-rerank": f"{DASHSCOPE}{NATIVE}",
     },
     "deepinfra": {
         "https://api.deepinfra.com/v1": f"/inference/{QWEN}",
@@ -58,12 +85,24 @@ MORE: Mapping[str, Mapping[str, str]] = {
         "https://gateway.internal/openai": f"https://gateway.internal/inference/{QWEN}",
         "https://gateway.internal/a": f"/v1/inference/{QWEN}",
     },
+    "elastic": {
+        f"{ELASTIC}/_all": f"{ELASTIC}/rerank/.rerank-v1-elasticsearch",
+        f"{ELASTIC}/rerank/_all": f"{ELASTIC}/rerank/.rerank-v1-elasticsearch",
+    },
     "fireworks": {
+        "https://api.fireworks.ai/inference/v1/models": (
+            "https://api.fireworks.ai/inference/v1/rerank"
+        ),
         "http://gateway:8080/fw": "/inference/v1/rerank",
         "http://gateway:8080/fw/v1": "/rerank",
     },
     "huggingface": {
         "http://tei:3000/rerank": "",
+        "http://tei:3000/invocations": "http://tei:3000/rerank",
+        "http://tei:3000/similarity": "http://tei:3000/rerank",
+        "http://tei:3000/v1/models": "http://tei:3000/rerank",
+        f"{ROUTER}/hf-inference/models/BAAI/bge-reranker-base/pipeline/feature-extraction": ROUTED,
+        f"{ROUTER}/hf-inference/models/BAAI/bge-reranker-base/v1/chat/completions": ROUTED,
         "https://gateway.internal/a": "/rerank",
         "https://abc.us-east-1.aws.endpoints.huggingface.cloud": "/rerank",
         ROUTER: ROUTED,
@@ -74,12 +113,17 @@ MORE: Mapping[str, Mapping[str, str]] = {
     "jina": {"http://gateway:8080/custom/path": "/v1/rerank"},
     "litellm_proxy": {
         "http://proxy:4000/v2": "/rerank",
+        "http://proxy:4000/ui/login": "http://proxy:4000/v1/rerank",
+        "http://proxy:4000/v1/models": "http://proxy:4000/v1/rerank",
+        "http://proxy:4000/openai/deployments/m/chat/completions": "http://proxy:4000/v1/rerank",
         "http://proxy:4000/rerank": "",
         "https://gateway.internal/llm/v1": "/rerank",
     },
     "llamacpp": {"http://gpu:8080/reranking": "", "http://gateway/llama": "/v1/rerank"},
     "nvidia_nim": {
         "https://gateway.internal/nim": "/v1/ranking",
+        "http://nim:8000/v1/models": "http://nim:8000/v1/ranking",
+        "https://integrate.api.nvidia.com/v1/ranking": HOSTED,
         "https://gateway.internal/x/reranking": "",
         NVIDIA: HOSTED,
         f"{NVIDIA}/v1": HOSTED,
@@ -93,10 +137,24 @@ MORE: Mapping[str, Mapping[str, str]] = {
     "together": {"http://gateway:8080/together": "/v1/rerank"},
     "vllm": {
         "http://gpu:8000/v2": "/rerank",
+        "http://gpu:8000/invocations": "http://gpu:8000/rerank",
+        "http://gpu:8000/v1/score?team=a": "http://gpu:8000/v1/rerank?team=a",
+        "http://score": "/rerank",  # a container may be called so
         "http://gpu:8000/rerank": "",
         "http://gpu:8000/v1/rerank": "",
     },
-    "watsonx": {"https://cpd.test/zen": "/ml/v1/text/rerank?version=2026-10-14"},
+    "volcengine": {
+        f"{KNOWLEDGE}/collection/search": f"{KNOWLEDGE}/service/rerank",
+        f"{KNOWLEDGE}/service/chat": f"{KNOWLEDGE}/service/rerank",
+    },
+    "watsonx": {
+        "https://cpd.test/zen": "/ml/v1/text/rerank?version=2026-10-14",
+        **dict.fromkeys(
+            (f"{WATSONX}/ml/v4", f"{WATSONX}/ml/v1/foundation_model_specs", f"{WATSONX}/ml/v1"),
+            f"{WATSONX}/ml/v1/text/rerank?version=2026-10-14",
+        ),
+    },
+    "xinference": {"http://ui": "/v1/rerank"},
 }
 _MODELS = {plugin.name: model for plugin, model, *_ in ROWS}
 _MORE = [

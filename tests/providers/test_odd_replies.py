@@ -222,6 +222,29 @@ def test_a_list_where_an_object_was_expected_is_told(plugin: Plugin, body: Any) 
     assert [word for word in OF_PYTHON if word in str(error)] == []
 
 
+@pytest.mark.parametrize("name", ["compatible", "huggingface", "sagemaker"])
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([(0, 0.5), (7, 0.4), (1, 0.3)], "outside the 3 documents"),
+        ([(0, 0.5), (0, 0.4), (1, 0.3)], "stands twice"),
+        ([(0, 0.5), (1, "x"), (2, 0.3)], "is not a number"),
+        ([(0, 0.5)], "ranks 1 documents where 3 were asked for"),
+    ],
+    ids=["outside", "twice", "no number", "few"],
+)
+def test_what_is_wrong_in_a_list_that_was_expected_is_told(
+    name: str, rows: list[tuple[int, Any]], said: str
+) -> None:
+    """That it is a list is not what is wrong with it."""
+    body = [{"index": index, "score": score} for index, score in rows]
+    error = _outcome(BY_NAME[name], httpx.Response(200, json=body))
+
+    assert isinstance(error, ResponseParseError), repr(error)
+    assert said in str(error)
+    assert "was expected" not in str(error)
+
+
 @every_plugin
 @pytest.mark.parametrize("body", ["a sentence", 5, True, 0.5, None], ids=repr)
 def test_a_single_value_is_told(plugin: Plugin, body: Any) -> None:
@@ -319,6 +342,7 @@ _USUAL = (
     "llamacpp",
     "mixedbread",
     "nvidia_nim",
+    "openrouter",
     "scaleway",
     "together",
     "vllm",

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
+from rerank_core import PluginError, RerankError
 from service import Send, Service, both_ways, check_refused_unless_allowed
 
 from .plugins import ALL, Plugin, every_plugin
@@ -107,3 +110,24 @@ def test_what_a_service_does_not_know_is_refused_unless_allowed(plugin: Plugin) 
 
 def _documents(plugin: Plugin) -> Any:
     return plugin.case.example.call["documents"]
+
+
+@every_plugin
+@pytest.mark.parametrize("value", [5, 1.5, [1], {"a": 1}], ids=repr)
+def test_an_option_or_parameter_of_another_type_is_no_fault_of_the_plugin(
+    plugin: Plugin, value: Any
+) -> None:
+    """It is refused with words about it, or sent for the service to judge."""
+    facts = plugin.facts
+    # The last is what compatible keeps apart from `api_base` for itself.
+    names = {*facts.options, *facts.secret_options, *facts.extra_params} - {"environment_api_base"}
+    faults = {}
+    for name in sorted(names):
+        try:
+            plugin.ask(Service(plugin.reply()), **{name: value})
+        except PluginError as error:
+            faults[name] = error
+        except RerankError:
+            continue
+
+    assert faults == {}

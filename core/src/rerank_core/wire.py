@@ -41,8 +41,10 @@ _NUMBERS = {int, float}
 _NEVER_NAN = {str, int, bool, type(None)}
 # Last segments of a path by which servers call a rerank endpoint: none of them is completed.
 _ENDPOINTS = frozenset({"rerank", "reranking", "rerankings", "reranks", "ranking"})
-OTHER_TASKS = re.compile(r"/((chat/)?completions|responses|messages|[a-z]*embeddings)$")
-"""The end of the path of a chat or of embeddings, which users copy for a base URL."""
+OTHER_TASKS = re.compile(
+    r"/((chat/)?completions|responses|messages|[a-z]*embeddings|(?<=/v\d/)(chat|embed|models))$"
+)
+"""The end of the path of a chat, of embeddings or of the models, which users copy for a base."""
 
 
 @functools.lru_cache(256)
@@ -217,8 +219,6 @@ def read_meta(payload: JSON) -> Meta:
     """
     meta, usage = _mapping(payload, "meta"), _mapping(payload, "usage")
     usage = usage or _mapping(meta, "usage")
-    if not (meta or usage):
-        return Meta()
     billed, tokens = _mapping(meta, "billed_units"), _mapping(meta, "tokens")
     version = _mapping(meta, "api_version").get("version")
     places = (tokens, usage, billed)

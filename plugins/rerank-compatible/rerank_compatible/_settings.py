@@ -9,10 +9,10 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from attrs import field, fields_dict, frozen
-from attrs.validators import and_, ge, in_, instance_of, min_len, optional
+from attrs.validators import and_, ge, in_, instance_of, min_len, not_, optional
 
 from rerank_compatible._presets import PRESETS
-from rerank_core import ConfigurationError, wire
+from rerank_core import ConfigurationError, Provider, wire
 
 DIALECTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -47,7 +47,7 @@ DIALECTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 _PATHS = {"tei": "/rerank", "mixedbread": "/v1/reranking"}  # of a base URL without a path
 _name = and_(instance_of(str), min_len(1))
-_count = optional(and_(instance_of(int), ge(1)))
+_count = optional(and_(not_(instance_of(bool)), instance_of(int), ge(1)))
 
 
 def _names(value: Any) -> Any:
@@ -60,6 +60,14 @@ def _are_names(_: object, attribute: Any, value: Any) -> None:
     if not (isinstance(value, tuple) and all(isinstance(name, str) and name for name in value)):
         message = f"{attribute.name} must be names of parameters, not {value!r}"
         raise ValueError(message)
+
+
+def _is_url(_: object, attribute: Any, value: str) -> None:
+    try:
+        Provider(name="any", base_url=value)
+    except ValueError as error:
+        message = f"{attribute.name} must be an absolute URL such as 'https://example.com/rerank'"
+        raise ValueError(message) from error
 
 
 @frozen(kw_only=True)
@@ -93,7 +101,7 @@ class Settings:
     """
 
     api_base: str | None = field(default=None, validator=optional(_name))
-    endpoint_url: str | None = field(default=None, validator=optional(_name))
+    endpoint_url: str | None = field(default=None, validator=optional([_name, _is_url]))
     api_key_env: str | None = field(default=None, validator=optional(_name))
     dialect: str = field(default="jina", validator=in_(tuple(DIALECTS)))
     top_n_field: str | None = field(default="top_n", validator=instance_of((str, type(None))))
@@ -182,9 +190,9 @@ def join(base_url: str, dialect: str) -> str:
     """
     parts = urlsplit(base_url)
     usual = _PATHS.get(dialect, "/v1/rerank")
+    parts = parts._replace(path=parts.path.replace("/v1-openai", "/v1"))  # GPUStack's, of the chat
     path = wire.OTHER_TASKS.sub("", parts.path.rstrip("/"))
-    path = path.replace("/v1-openai", "/v1")  # GPUStack's, of the chat alone
     if path.rpartition("/")[2].startswith("rerank"):
-        return base_url
+        return parts.geturl()
     path = f"{path}/{usual.rpartition('/')[2]}" if path else usual
     return parts._replace(path=path).geturl()

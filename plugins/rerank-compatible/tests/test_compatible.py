@@ -121,6 +121,7 @@ def test_conformance_of_another_dialect(check: Check) -> None:
         ("http://h/reranker", "http://h/reranker"),
         ("http://h/rerank/v1", "http://h/rerank/v1/rerank"),
         ("http://h/v1-openai", "http://h/v1/rerank"),
+        ("http://h/v1-openai/rerank", "http://h/v1/rerank"),
         ("http://h/v1/chat/completions/", "http://h/v1/rerank"),
         ("http://h/openai/v1/embeddings?k=a", "http://h/openai/v1/rerank?k=a"),
     ],

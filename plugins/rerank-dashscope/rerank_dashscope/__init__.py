@@ -28,7 +28,14 @@ from rerank_core import (
     hookimpl,
     wire,
 )
-from rerank_dashscope._endpoints import BEIJING, PATHS, choose_api, find_base, without_chat
+from rerank_dashscope._endpoints import (
+    BEIJING,
+    OF_REGION,
+    PATHS,
+    choose_api,
+    find_base,
+    without_chat,
+)
 
 # For each model: documents in a request, tokens of each (longer ones are cut without a word), US
 # dollars for a million tokens; None where that is not known, is in another currency, or depends on
@@ -75,11 +82,14 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
     max_documents, max_tokens, usd = _MODELS.get(model, (None, None, None))
     sees = "-vl-" in model
     instruct = {} if model.startswith("gte-") else {"instruct": "instruct"}
+    given = options.get("region") is not None  # which silences variables, but not `api_base`
     return Provider(
         name="dashscope",
         docs_url="https://www.alibabacloud.com/help/en/model-studio/text-rerank-api",
-        base_url=BEIJING,
-        base_url_env=(
+        base_url=OF_REGION if given else BEIJING,
+        base_url_env=()
+        if given
+        else (
             "DASHSCOPE_API_BASE_RERANK",
             "DASHSCOPE_API_BASE",
             "DASHSCOPE_BASE_URL",

@@ -23,9 +23,15 @@ _ENDINGS = {
 # The chat's own paths, often copied, have no rerank behind them: they say no more than the host.
 _CHAT = re.compile(
     r"(/api/v2/apps/protocols)?/compatible-mode(/v1(/(?!reranks$).*)?)?$|/apps/anthropic(/.*)?$"
-    r"|/api/v1/services/(?!rerank/).*$"
+    r"|/api/v1/services/(?!rerank(/|$)).*$"
 )
+# A part of an endpoint, or a near miss of one: the API is plain.
+_PARTS = {
+    re.compile(r"/compatible-api(/v1/reranking|/v1/rerank)?$"): "/compatible-api/v1",
+    re.compile(r"/api/v1/services(/rerank(/text-rerank)?)?$"): "/api/v1",
+}
 BEIJING = "https://dashscope.aliyuncs.com"
+OF_REGION = "https://{workspace}.{region}.maas.aliyuncs.com"
 _ELSEWHERE = "https://dashscope-intl.aliyuncs.com"
 _HOSTS = {
     "cn-beijing": BEIJING,
@@ -41,11 +47,11 @@ def find_base(provider: Provider, options: Mapping[str, Any]) -> tuple[str, bool
         if not (isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]+", value)):
             message = f"{name} must be of letters, digits and dashes, not {value!r}"
             raise ConfigurationError(message)
-    if not provider.options["region"]:
+    if not provider.options["region"] and provider.base_url != OF_REGION:
         return provider.base_url or "", False
     region, workspace = options.get("region") or "cn-beijing", options.get("workspace")
     if workspace:
-        return f"https://{workspace}.{region}.maas.aliyuncs.com", True
+        return OF_REGION.format(workspace=workspace, region=region), True
     if region not in _HOSTS:
         message = f"no shared host is known for region {region!r}: give workspace=, or api_base="
         raise ConfigurationError(message)
@@ -56,6 +62,8 @@ def without_chat(base_url: str) -> str:
     """The base URL, without the path of another API than the two."""
     parts = urlsplit(base_url)
     path = wire.OTHER_TASKS.sub("", _CHAT.sub("", parts.path.rstrip("/")))
+    for part, base in _PARTS.items():
+        path = part.sub(base, path)
     return urlunsplit(parts._replace(path=path))
 
 

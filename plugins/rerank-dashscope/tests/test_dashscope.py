@@ -333,6 +333,10 @@ def test_the_workspace_is_a_header_for_shared_hosts(
         (BASES[2:], {}, f"https://dashscope-base-url.test{COMPATIBLE}"),
         (BASES[3:], {}, f"https://dashscope-http-base-url.test{COMPATIBLE}"),
         (("DASHSCOPE_REGION",), {"region": "cn-hongkong"}, "https://cn-hongkong.dashscope."),
+        # What is given never loses to a variable.
+        (BASES, {"region": "ap-southeast-1"}, f"{SINGAPORE}{COMPATIBLE}"),
+        (BASES, {"region": "eu-central-1", "workspace": "w"}, "https://w.eu-central-1.maas."),
+        (BASES, {"region": "ap-southeast-1", "api_base": "https://mine.test"}, "https://mine.test"),
         (("DASHSCOPE_WORKSPACE",), {}, "https://dashscope-workspace.cn-beijing.maas."),
         (
             ("DASHSCOPE_WORKSPACE", "DASHSCOPE_REGION"),

@@ -15,6 +15,7 @@ from rerank_core import (
     ConfigurationError,
     MissingAPIKeyError,
     ResponseParseError,
+    ServerError,
     UnsupportedParamError,
 )
 from rerank_core.testing import Case, Check, Example, conformance
@@ -340,6 +341,15 @@ ERRORS = [
     ),
 ]
 test_errors_of_every_form_are_read = failing(ask, f"huggingface/{MODEL}", ERRORS)
+
+
+def test_the_time_until_a_model_is_loaded_is_known() -> None:
+    """The router says it in the body, not in a header."""
+    service = Service({"error": "Model is loading", "estimated_time": 20.5}, 503)
+    with pytest.raises(ServerError) as caught:
+        ask(service, max_retries=0)
+
+    assert caught.value.retry_after == 20.5
 
 
 DEFAULT, TOP_N = "huggingface-litellm-default", "huggingface-litellm-top_n"

@@ -8,7 +8,14 @@ import pytest
 
 import rerank_llamacpp
 from failures import Failure, failing
-from rerank_core import BadRequestError, BilledUnits, Meta, ResponseParseError, Tokens
+from rerank_core import (
+    BadRequestError,
+    BilledUnits,
+    Meta,
+    ResponseParseError,
+    ServerError,
+    Tokens,
+)
 from rerank_core.testing import Case, Check, Example, conformance
 from service import Send, Service, asking, both_ways, without_variables
 
@@ -62,6 +69,7 @@ ERRORS = [
         ("Invalid API Key", "LLAMACPP_API_KEY"),
     ),
     Failure(500, TOO_LONG, ("483 tokens", "--ubatch-size"), kind=BadRequestError, retried=False),
+    Failure(500, error(500, "server_error", "odd"), "odd", kind=ServerError, retried=False),
     Failure(501, error(501, "not_supported_error", "no"), "--rerank"),
     Failure(503, error(503, "unavailable_error", "Loading model"), "Loading"),
 ]

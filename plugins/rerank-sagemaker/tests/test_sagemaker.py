@@ -17,12 +17,14 @@ import rerank_sagemaker
 from failures import Failure, failing
 from rerank_core import (
     AuthenticationError,
+    BadRequestError,
     BilledUnits,
     ConfigurationError,
     Meta,
     MissingAPIKeyError,
     RateLimitError,
     ResponseParseError,
+    ServerError,
 )
 from rerank_core.testing import CANARY, Case, Check, Example, conformance
 from service import (
@@ -376,6 +378,21 @@ ERRORS = [
     ),
     Failure(
         424, FAILED, ("what is wrong", "container="), headers={"x-amzn-errortype": "ModelError"}
+    ),
+    *(
+        Failure(
+            424,
+            {"Message": f"Received {side} error ({status}) from primary with message odd"},
+            ("odd", "container="),
+            kind=kind,
+            retried=kind is not BadRequestError,
+            headers={"x-amzn-errortype": "ModelError"},
+        )
+        for side, status, kind in (
+            ("client", 422, BadRequestError),
+            ("client", 429, RateLimitError),
+            ("server", 503, ServerError),
+        )
     ),
     Failure(
         400,

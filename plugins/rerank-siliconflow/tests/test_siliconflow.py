@@ -100,6 +100,10 @@ def test_each_family_takes_its_own_parameters(model: str, taken: set[str]) -> No
         ({"meta": REPLY["meta"]}, COUNTED),
         ({"tokens": TOKENS}, COUNTED),
         ({"meta": {"tokens": None}, "tokens": TOKENS}, COUNTED),
+        (
+            {"usage": {"prompt_tokens": 28, "completion_tokens": 0, "total_tokens": 28}},
+            COUNTED,
+        ),
         ({"meta": {"billed_units": {"search_units": 0}}}, Meta()),
         ({}, Meta()),
         ({"tokens": {"input_tokens": "many"}}, Meta()),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlunsplit
 
 from rerank_core import (
     BilledUnits,
@@ -24,12 +24,8 @@ from rerank_core import (
     hookimpl,
     wire,
 )
+from rerank_vertex_ai._hosts import BASE, find_host
 
-_BASE = "https://discoveryengine.googleapis.com"
-_REGIONS = {name: f"https://{name}-discoveryengine.googleapis.com" for name in ("us", "eu")}
-# Where the same people have their chat models.
-_CHAT_HOST = re.compile(r"([a-z0-9-]+-)?aiplatform(\.[a-z]+\.rep)?\.googleapis\.com")
-_GEMINI_HOST = "generativelanguage.googleapis.com"
 _SHORT = (
     "semantic-ranker-default-003",
     "semantic-ranker-default-002",
@@ -43,7 +39,7 @@ def resolve_provider(model: str) -> Provider:
     return Provider(
         name="vertex_ai",
         docs_url="https://cloud.google.com/generative-ai-app-builder/docs/ranking",
-        base_url=_BASE,
+        base_url=BASE,
         base_url_env=("DISCOVERYENGINE_API_BASE",),
         api_key_required=False,  # there are none: `auth` says what is missing
         auth=_make_auth,
@@ -97,7 +93,7 @@ def build_request(
     """Build the request; a user's credentials are refused without the project in a header."""
     project = _read_name(request.options, "vertex_project")
     return HTTPRequest(
-        url=_build_url(provider.base_url or _BASE, request.options),
+        url=_build_url(provider.base_url or BASE, request.options),
         body={
             "model": request.model,
             "query": request.query,
@@ -138,10 +134,8 @@ def _find_project(secrets: Mapping[str, Any]) -> str | None:
 
 def _build_url(base_url: str, options: Mapping[str, Any]) -> str:
     """The endpoint: the base URL may be an origin, end in a version, or be all of it."""
-    location = _read_name(options, "vertex_location") or "global"
     project, config = (_read_name(options, name) for name in ("vertex_project", "ranking_config"))
-    base_url = _without_models(base_url)
-    parts = urlsplit(_REGIONS.get(location, _BASE) if base_url == _BASE else base_url)
+    parts, location = find_host(base_url, _read_name(options, "vertex_location"))
     path = parts.path.rstrip("/")
     if path.endswith(":rank"):
         _refuse_contradiction(path, config)
@@ -156,19 +150,6 @@ def _build_url(base_url: str, options: Mapping[str, Any]) -> str:
         path = "/".join([path, *(quote(name, safe=":") for name in names)])
         path += ":rank"
     return urlunsplit(parts._replace(path=path, fragment=""))
-
-
-def _without_models(base_url: str) -> str:
-    """The base URL; that of Google's chat models says no more than that Google is meant.
-
-    Raises:
-        ConfigurationError: It is Gemini's, whose keys are of no use here.
-    """
-    host = urlsplit(base_url).hostname or ""
-    if host == _GEMINI_HOST:
-        message = f"{host} does not rerank: leave api_base out, and sign with Google Cloud"
-        raise ConfigurationError(message)
-    return _BASE if _CHAT_HOST.fullmatch(host) else base_url
 
 
 def _refuse_contradiction(path: str, config: str | None) -> None:

@@ -64,6 +64,7 @@ from token_service import (
 
 MODEL = "semantic-ranker-default-004"
 HOST = "https://discoveryengine.googleapis.com"
+EU = "https://eu-discoveryengine.googleapis.com"
 PATH = "/v1/projects/my-project/locations/global/rankingConfigs/default_ranking_config:rank"
 DOCUMENTS = ["Berlin is in Germany.", "Paris is the capital of France.", "Madrid is in Spain."]
 CALL: dict[str, Any] = {
@@ -242,6 +243,29 @@ test_what_others_send_is_sent = captures("vertex_ai", CALLS, DIFFERENCES, compar
             f"https://proxy.test{PATH.replace('global', 'eu')}",
         ),
         (None, {"vertex_location": "global"}, HOST + PATH),
+        *(
+            (base, {"vertex_location": "eu"}, f"{EU}{PATH.replace('global', 'eu')}")
+            for base in (f"{HOST}/", f"{HOST}/v1", f"{HOST}/v1/projects/my-project", EU)
+        ),
+        *(
+            (base, {}, f"{base}{PATH.replace('global', 'us')}")
+            for base in (
+                "https://us-discoveryengine.googleapis.com",
+                "https://discoveryengine.us.rep.googleapis.com",
+            )
+        ),
+        (
+            f"{HOST}/v1/projects/my-project/locations/eu/collections/c",
+            {},
+            f"{EU}{PATH.replace('global', 'eu')}",
+        ),
+        *(
+            (f"{HOST}/v1/projects/my-project/locations/global/{method}", {}, HOST + PATH)
+            for method in (
+                "rankingConfigs/default_ranking_config",
+                "collections/c/engines/e/servingConfigs/default_search:search",
+            )
+        ),
         (
             None,
             {"ranking_config": "mine", "vertex_project": "example.com:a/b"},
@@ -261,6 +285,15 @@ def test_a_base_url_becomes_the_endpoint(
     rerank(**READY | {"api_base": base} | options, http_client=service)
 
     assert service.url == url
+
+
+def test_a_location_of_another_region_than_the_host_s_is_refused() -> None:
+    """Neither is asked in the other's stead."""
+    service = Service()
+    with pytest.raises(ConfigurationError, match="'eu', but vertex_location is 'us'"):
+        rerank(**READY, api_base=EU, vertex_location="us", http_client=service)
+
+    assert service.requests == []
 
 
 def test_a_whole_base_url_and_its_own_parts_go_together(monkeypatch: pytest.MonkeyPatch) -> None:

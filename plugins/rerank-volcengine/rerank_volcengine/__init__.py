@@ -32,6 +32,7 @@ from rerank_core import (
 )
 
 _PATH = "/api/knowledge/service/rerank"
+_SERVICES = re.compile(r"/api/knowledge/(?!service/rerank/*$).*$")  # all but this one
 _ARK = re.compile(r"ark\.[a-z0-9-]+\.(volces|bytepluses)\.com")
 _REGION_OF_HOST = re.compile(r"\.([a-z]+-[a-z0-9-]+)\.(?:volces|bytepluses)\.com$")
 _MODELS = ("doubao-seed-rerank", "Doubao-pro-4k-rerank", "base-multilingual-rerank")
@@ -116,7 +117,7 @@ def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
 
 
 def _without_chat(base_url: str) -> str:
-    """The base URL; the knowledge service's chat is beside its reranker.
+    """The base URL; the knowledge service's chat and its searches are beside its reranker.
 
     Raises:
         ConfigurationError: It is that of the models' own API, which does not rerank.
@@ -125,7 +126,8 @@ def _without_chat(base_url: str) -> str:
     if _ARK.fullmatch(host):
         message = f"{host} does not rerank: leave api_base out, and sign for the knowledge service"
         raise ConfigurationError(message)
-    return base_url.rstrip("/").removesuffix("/chat")
+    parts = urlsplit(base_url)
+    return parts._replace(path=_SERVICES.sub("/api/knowledge", parts.path)).geturl()
 
 
 def _make_auth(key: str | None, provider: Provider, options: Any) -> Any:

@@ -35,9 +35,7 @@ _REGIONS = {
 }
 _CONSOLES = ("dataplatform.cloud.ibm.com",)
 # What stands beside rerank: other tasks, deployments, and the gateway with OpenAI's API.
-_SIBLINGS = re.compile(
-    r"/ml/(v1/text/(?!rerank$)[a-z_]+|v[14]/deployments/.*|gateway(/v1(/.*)?)?)$"
-)
+_SIBLINGS = re.compile(r"/ml/(v1(?!/text/rerank$)|v4|gateway)(/.*)?$")
 _VERSION = "2026-10-14"  # pins the behaviour; the one that IBM's own SDK 1.8 sends
 _MODEL = "cross-encoder/ms-marco-minilm-l-12-v2"
 _PLACES = {
@@ -104,6 +102,10 @@ def build_request(
 ) -> HTTPRequest:
     """Build the request; inputs are objects, a bare string is refused."""
     _refuse_two_hosts(provider.base_url or "", request.options.get("region"))
+    for name in (*_PLACES, "transaction_id"):
+        if not isinstance(value := request.options.get(name) or "", str):
+            message = f"{name} must be a string, not {type(value).__name__}"
+            raise ConfigurationError(message)
     body = {
         "model_id": request.model,
         "query": request.query,

@@ -56,7 +56,10 @@ def _of_key(key: str, provider: Provider, options: Mapping[str, Any]) -> httpx.A
     if "iam_url" not in options and host.endswith(_OTHER_TOKEN_SERVICES):
         message = f"{host} takes no token of {_IAM}: give token=, or iam_url= if you know better"
         raise ConfigurationError(message)
-    return iam_auth(options.get("iam_url") or _IAM, key)
+    iam_url = options.get("iam_url") or _IAM
+    if not (isinstance(iam_url, str) and urlsplit(iam_url).hostname):
+        raise ConfigurationError(f"iam_url must be an absolute URL such as {_IAM!r}")
+    return iam_auth(iam_url, key)
 
 
 @functools.lru_cache(maxsize=64)

@@ -269,6 +269,11 @@ def test_a_private_endpoint_is_of_its_region(region: str, host: str) -> None:
             "give token=, or iam_url=",
         ),
         ({"token": None, "api_key": "k-1234567", "region": "us-gov", "api_base": None}, "iam_url="),
+        *(
+            ({"token": None, "api_key": "k-1234567", "iam_url": url}, "iam_url must be an absolute")
+            for url in ("iam.example.com", ["https://iam.example.com"])
+        ),
+        ({"transaction_id": 5}, "transaction_id must be a string, not int"),
     ],
 )
 def test_what_cannot_work_is_refused_before_it_is_sent(changes: dict[str, Any], words: str) -> None:

@@ -131,6 +131,11 @@ def test_what_is_not_json_is_refused(content: bytes) -> None:
             (f"https://h/v1/{task}", "/v1/rerank", "https://h/v1/rerank")
             for task in ("chat/completions", "completions", "responses", "messages/", "embeddings")
         ),
+        ("https://h/v1/chat", "/v1/rerank", "https://h/v1/rerank"),
+        ("https://h/v1/models", "/v1/rerank", "https://h/v1/rerank"),
+        ("https://h/v2/embed/", "/v2/rerank", "https://h/v2/rerank"),
+        ("https://h/models", "/v1/rerank", "https://h/models/v1/rerank"),
+        ("https://h/chat", "/rerank", "https://h/chat/rerank"),
         ("https://h/v1/multimodalembeddings", "/v1/rerank", "https://h/v1/rerank"),
     ],
 )

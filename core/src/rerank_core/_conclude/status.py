@@ -110,13 +110,13 @@ def explain(
         return error
     better: RerankError | None = find_error(target, reply, payload, now, hide)
     if better is None:
-        kind = kind_of(payload) if reply.content else "empty"
-        if isinstance(payload, dict):
-            if error.path or not isinstance(error.__cause__, _PYTHON_S_OWN):
-                return error
-            kind = "an object of another shape"
+        if error.path or not isinstance(error.__cause__, _PYTHON_S_OWN):
+            return error  # it says itself what is wrong
         if not (expected := _find_expected(part, target, reply)):
             return error
+        kind = kind_of(payload) if reply.content else "empty"
+        if isinstance(payload, dict):
+            kind = "an object of another shape"
         message = (
             f"the reply is {kind}, an object with {expected!r} was expected: docs/servers.md says"
             " which plugin speaks to which server"
