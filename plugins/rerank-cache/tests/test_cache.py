@@ -612,6 +612,37 @@ def test_a_value_of_another_type_costs_no_answer(tmp_path: Path, damage: str) ->
     store.close()
 
 
+class Failing(MemoryStore):
+    """A store that cannot be reached."""
+
+    def get(self, *_: object) -> Mapping[bytes, bytes]:
+        """Fail."""
+        raise ConnectionError("store://user:secret@host")
+
+    def put(self, *_: object) -> None:
+        """Fail."""
+        self.get()
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda cached: cached.rerank("q", ["a", "b"]),
+        lambda cached: asyncio.run(cached.arerank("q", ["a", "b"])),
+        lambda cached: trio.run(cached.arerank, "q", ["a", "b"]),
+    ],
+)
+def test_a_store_that_fails_costs_a_warning(run: Callable[[Cached], RerankResponse]) -> None:
+    """The answer was paid, and is given; what the store says may hold a password."""
+    _, cached = make(Counted(), Failing())
+
+    with pytest.warns(RuntimeWarning, match="not cached") as told:
+        response = run(cached)
+
+    assert len(response.results) == 2
+    assert not [each for each in told if "secret" in str(each.message)]
+
+
 def test_a_store_that_cannot_be_written_costs_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
