@@ -627,6 +627,25 @@ def test_nobody_sends_until_retry_after_is_over(
     assert min(after) >= 2.4
 
 
+@pytest.mark.parametrize("named", ["retry-after", "retry-after-ms"])
+def test_a_wait_of_more_than_an_hour_pauses(
+    tmp_path: Path, service: JobService, named: str
+) -> None:
+    """Nobody sits before a job that waits for days: its rows stay pending."""
+    write_rows(tmp_path / "in.jsonl", 30)
+
+    def answer(body: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
+        good = int(body["query"][1:]) < 5
+        return rank(body) if good else (429, {named: "99999999999"}, {"message": "too many"})
+
+    service.answer = answer
+    report = make_job(tmp_path, service).run()
+
+    assert (report.state, report.ranked, report.failed) == ("paused", 5, 0)
+    assert "asks to wait" in report.reason
+    assert report.seconds < 30
+
+
 @pytest.mark.parametrize(
     ("caps", "most"),
     [({"max_requests": 17}, 17), ({"max_tokens": 1_000}, None), ({"max_usd": 0.0341}, 18)],
