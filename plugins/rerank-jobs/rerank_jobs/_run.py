@@ -204,9 +204,10 @@ class Run:
             last[line["row"]] = line
         for number in [number for number in last if number not in self.failed]:
             self._list(last.pop(number), -1)
-        self._save(report)
         written = (orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in last.values())
         replace_file(self.folder.failed, b"".join(written))
+        # Not before: a kill in between would have what is left out counted twice from then on.
+        self._save(report)
         if self.folder.journal != self.job.output or self.job.in_order:
             write_output(self.job.output, self.folder.journal, self.content.rows)
 
