@@ -22,7 +22,7 @@ from rerank_jobs._report import JobReport
 from rerank_jobs._rows import Row, Source, find_source
 from rerank_jobs._send import Connections, Gate
 from rerank_jobs._spend import Ledger
-from rerank_jobs._state import Folder, options_of_fingerprint, plain
+from rerank_jobs._state import Folder, plain
 from rerank_jobs.errors import JobError
 
 if TYPE_CHECKING:
@@ -121,8 +121,7 @@ class Run:
         if isinstance(cache, (str, Path)):
             cache = SQLiteStore(cache)
             stack.callback(cache.close)
-        options = options_of_fingerprint(self.job.options, connections.facts)
-        return Cached(connections, cache, options=options)
+        return Cached(connections, cache, options=connections.choices)
 
     def _restore(self) -> None:
         """What earlier runs ranked, failed to rank, and spent."""

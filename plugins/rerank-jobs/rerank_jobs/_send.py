@@ -133,6 +133,11 @@ class Connections:
         """What the plugin states."""
         return self._first.facts
 
+    @property
+    def choices(self) -> Mapping[str, Any]:
+        """What was given that can change a ranking, headers among it, and never a key."""
+        return self._first.options
+
     async def arerank(self, query: str, documents: Any, **params: Any) -> RerankResponse:
         """Ask by a connection that is not in use."""
         reranker = self._idle.pop() if self._idle else self._make()

@@ -49,7 +49,7 @@ class RerankRows:
         if cache is not None:
             from rerank_cache import Cached, SQLiteStore  # noqa: PLC0415 - only where wanted
 
-            self._asks = Cached(self._asks, SQLiteStore(cache), options=options or {})
+            self._asks = Cached(self._asks, SQLiteStore(cache))
         self._params = params or {}
         self._gate = asyncio.Semaphore(at_once)
 

@@ -879,6 +879,19 @@ def test_a_cache_answers_what_another_job_asked(tmp_path: Path, service: JobServ
     }
 
 
+def test_a_cache_tells_headers_apart_that_are_no_key(tmp_path: Path, service: JobService) -> None:
+    """One may choose the model; a key does not, and may change."""
+    write_rows(tmp_path / "in.jsonl", 3)
+    headers = [{"x-model": "1"}, {"x-model": "2"}, {"x-model": "2", "x-api-key": "another"}]
+    requests = []
+    for at, each in enumerate(headers):
+        output, options = tmp_path / f"{at}.jsonl", {"extra_headers": each}
+        job = make_job(tmp_path, service, output=output, cache=tmp_path / "scores", options=options)
+        requests.append(job.run().requests)
+
+    assert requests == [3, 3, 0]
+
+
 def test_an_ordered_output_has_the_order_of_the_input(tmp_path: Path) -> None:
     """Put into order at the end; in this process, as everywhere."""
     write_rows(tmp_path / "in.jsonl", 40)
