@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import random
+import threading
+import time
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -286,6 +288,27 @@ def test_failures_are_asked_again_only_where_that_is_asked(
     assert well.calls == []
     assert evaluate(collection, {"a": well}, responses=path, retry_failed=True).failed == 0
     assert well.calls == ["query 9"]
+
+
+def test_what_was_under_way_at_the_end_is_kept(
+    collection: Collection, make_fake: Any, scorers: Any, tmp_path: Path
+) -> None:
+    """Whatever ended it: these answers are paid, too."""
+    path = tmp_path / "responses.jsonl"
+    begun = threading.Barrier(4)
+
+    def fails(query: str) -> AuthenticationError | None:
+        begun.wait(30)
+        if query == "query 0":
+            return AuthenticationError("taken back")
+        time.sleep(0.3)
+        return None
+
+    first = make_fake(scorers["same"], fails=fails)
+    with pytest.raises(AuthenticationError):
+        evaluate(collection, {"a": first}, responses=path, concurrency=4)
+
+    assert len(Responses.open(path, collection).answers) == 3
 
 
 @pytest.mark.parametrize("said", ["down\u2028again", "\x85", "\x0b\x1c"])
