@@ -311,6 +311,18 @@ def test_what_was_under_way_at_the_end_is_kept(
     assert len(Responses.open(path, collection).answers) == 3
 
 
+@pytest.mark.filterwarnings("ignore:constrained_layout")  # of names that no picture has room for
+def test_each_row_has_a_run_of_its_own(tmp_path: Path) -> None:
+    """Where names differ by a sign that no file has, or are longer than a file's may be."""
+    path, labels = tmp_path / "own.jsonl", ["local/bm25?k1=1&b=+0.5", "local/bm25?k1=1&b= 0.5"]
+    labels += ["local/bm25?b=0." + "5" * 300, "local/bm25?b=0." + "5" * 301]
+    path.write_text('{"query": "a", "documents": ["a b", "b"], "relevance": [1, 0]}\n')
+    done = _run(str(path), *labels, "--output", str(tmp_path / "out"), "--trec")
+
+    assert done.exit_code == 0
+    assert len([*(tmp_path / "out").glob("*.run")]) == 1 + len(labels)
+
+
 @pytest.mark.parametrize("said", ["down\u2028again", "\x85", "\x0b\x1c"])
 def test_answers_are_read_again_whatever_a_service_says(
     collection: Collection, make_fake: Any, scorers: Any, tmp_path: Path, said: str
