@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from langchain_core.callbacks import Callbacks
 
 
+_OURS = {"reranked", "rerank_warnings"}  # a score may be the caller's own, and stays
+
+
 class RerankCompressor(BaseDocumentCompressor):
     """Orders documents by relevance to the query, and keeps the best.
 
@@ -190,7 +193,9 @@ class RerankCompressor(BaseDocumentCompressor):
             if score is not None and score < threshold:
                 continue
             scores = {} if score is None else {"relevance_score": score}
-            metadata = {**document.metadata, **scores, **news}
+            # What an earlier compressor said of its own ranking is not true of this one.
+            kept = {name: each for name, each in document.metadata.items() if name not in _OURS}
+            metadata = {**kept, **scores, **news}
             ranked.append(document.model_copy(update={"metadata": metadata}))
         return ranked
 

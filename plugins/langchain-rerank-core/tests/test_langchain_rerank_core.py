@@ -153,6 +153,19 @@ def test_warnings_stand_in_the_metadata(compress: Compress) -> None:
 
 
 @both_ways
+def test_what_one_compressor_says_is_not_said_of_the_next(compress: Compress) -> None:
+    """Two stand behind each other: the first was not answered, and the second ranked."""
+    down = compressor(Service({}, 503), on_failure="passthrough")
+
+    passed = compress(down, DOCUMENTS, "capital")
+    ranked = compress(compressor(Service(backwards)), passed, "capital")
+
+    assert [document.metadata["relevance_score"] for document in ranked] == [0.9, 0.8, 0.7]
+    assert not [each for each in ranked if {"reranked", "rerank_warnings"} & {*each.metadata}]
+    assert passed[0].metadata["reranked"] is False
+
+
+@both_ways
 def test_a_blank_document_comes_last_without_a_score(compress: Compress) -> None:
     """Cohere refuses it, so that it is not sent; a threshold does not take it away."""
     service = Service(backwards)

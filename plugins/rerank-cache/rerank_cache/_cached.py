@@ -11,7 +11,7 @@ from rerank_cache._call import CacheInfo, Call
 from rerank_cache._flights import Flights
 from rerank_cache._key import Keys, plugin_version
 from rerank_cache._replay import make_replay
-from rerank_cache._store import Store
+from rerank_cache._store import Store, ask_store
 from rerank_core import ConfigurationError, Provider, RerankResponse
 
 
@@ -124,7 +124,7 @@ class Cached:
             if call.needs_places():
                 call.read_places(self._replay.rerank(*call.again(), **call.bare))
             sent = self._reranker.rerank(*call.question(), **call.asked)
-            self._store.put(call.learn(sent))
+            ask_store(self._store.put, call.learn(sent))
             if call.look.is_complete and self.pointwise:
                 return call.mixed(self._replay.rerank(*call.again(), **call.options), sent)
         if call.asked_all:
@@ -153,7 +153,7 @@ class Cached:
             if call.needs_places():
                 call.read_places(await self._replay.arerank(*call.again(), **call.bare))
             sent = await self._reranker.arerank(*call.question(), **call.asked)
-            await anyio.to_thread.run_sync(self._store.put, call.learn(sent))
+            await anyio.to_thread.run_sync(ask_store, self._store.put, call.learn(sent))
             if call.look.is_complete and self.pointwise:
                 return call.mixed(await self._replay.arerank(*call.again(), **call.options), sent)
         if call.asked_all:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
@@ -17,7 +18,7 @@ from attrs import define, field
 class Flights:
     """One call at a time of those that ask for the same."""
 
-    _locks: dict[bytes, threading.Lock] = field(factory=lambda: defaultdict(threading.Lock))
+    _locks: dict[Any, threading.Lock] = field(factory=lambda: defaultdict(threading.Lock))
     _alocks: dict[tuple[Any, bytes], anyio.Lock] = field(factory=lambda: defaultdict(anyio.Lock))
     _waiting: dict[Any, int] = field(factory=lambda: defaultdict(int))
     _guard: threading.Lock = field(factory=threading.Lock)
@@ -25,14 +26,15 @@ class Flights:
     @contextmanager
     def flight(self, key: bytes) -> Iterator[None]:
         """Wait until no other thread asks for the same."""
+        of_process = (os.getpid(), key)  # a thread that holds a lock does not cross a fork
         with self._guard:
-            self._waiting[key] += 1
-            lock = self._locks[key]
+            self._waiting[of_process] += 1
+            lock = self._locks[of_process]
         try:
             with lock:
                 yield
         finally:
-            self._left(key, self._locks)
+            self._left(of_process, self._locks)
 
     @asynccontextmanager
     async def aflight(self, key: bytes) -> AsyncIterator[None]:

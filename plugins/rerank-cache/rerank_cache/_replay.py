@@ -12,7 +12,7 @@ import orjson
 from attrs import define, evolve, field
 
 from rerank_cache._key import Keys
-from rerank_cache._store import Store
+from rerank_cache._store import Store, ask_store
 from rerank_core import (
     Compute,
     Provider,
@@ -148,7 +148,7 @@ class Replay:
                 look.keys = [self.keys.of_list(request.query, asked, request.documents)]
         except TypeError:  # a parameter or a field that has no JSON form, a number too large
             return
-        values = self.store.get(list(dict.fromkeys(look.keys)))
+        values = ask_store(self.store.get, list(dict.fromkeys(look.keys))) or {}
         known = {key: read for key, value in values.items() if (read := _read(value, look))}
         if look.by_pair:
             look.found = {at: known[key] for at, key in enumerate(look.keys) if key in known}

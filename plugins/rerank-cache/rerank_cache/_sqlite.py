@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 import threading
 import time
 import warnings
@@ -108,17 +109,18 @@ class SQLiteStore:
 
     def _get(self, connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         now = int(self._now())
-        oldest = 0 if self._max_age is None else now - self._max_age
+        ages = (0, sys.maxsize) if self._max_age is None else (now - self._max_age, now)
         found, stale = {}, []
         for at in range(0, len(keys), _MOST_KEYS):
             some = keys[at : at + _MOST_KEYS]
             marks = ",".join("?" * len(some))
-            query = f"SELECT key, value, used FROM scores WHERE written >= ? AND key IN ({marks})"  # noqa: S608 - marks alone
-            for key, value, used in connection.execute(query, (oldest, *some)):
+            known = f"written BETWEEN ? AND ? AND key IN ({marks})"
+            query = f"SELECT key, value, used < ? FROM scores WHERE {known}"  # noqa: S608 - marks alone
+            for key, value, is_stale in connection.execute(query, (now - _HOUR, *ages, *some)):
                 if not _is_whole(key, value):
                     continue
                 found[key] = value[:-_CHECK_BYTES]
-                if used < now - _HOUR:  # not each time, or reading would be writing
+                if is_stale:  # not each time, or reading would be writing
                     stale.append((now, key))
         if stale:
             with _writing(connection):
@@ -136,7 +138,8 @@ class SQLiteStore:
 
     def _make_room(self, connection: sqlite3.Connection, now: int) -> None:
         if self._max_age is not None:
-            connection.execute("DELETE FROM scores WHERE written < ?", (now - self._max_age,))
+            ages = (now - self._max_age, now)  # later: by a clock that was put right since
+            connection.execute("DELETE FROM scores WHERE written NOT BETWEEN ? AND ?", ages)
         (count,) = connection.execute("SELECT COUNT(*) FROM scores").fetchone()
         if count > self._max_rows:
             excess = count - self._max_rows + int(self._max_rows * _ROOM)
@@ -224,17 +227,15 @@ def _check_of(key: bytes, value: bytes) -> bytes:
     return zlib.crc32(key + value).to_bytes(_CHECK_BYTES)
 
 
-def _is_whole(key: bytes, kept: bytes) -> bool:
-    return kept[-_CHECK_BYTES:] == _check_of(key, kept[:-_CHECK_BYTES])
+def _is_whole(key: bytes, kept: object) -> bool:
+    # Damage may also make a text, a number or nothing of what was bytes.
+    return isinstance(kept, bytes) and kept[-_CHECK_BYTES:] == _check_of(key, kept[:-_CHECK_BYTES])
 
 
 def _is_damage(error: Exception) -> bool:
-    return isinstance(error, UnicodeDecodeError) or getattr(
-        error, "sqlite_errorcode", 0
-    ) & 0xFF in {
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_NOTADB,
-    }
+    damage = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return isinstance(error, UnicodeDecodeError) or code in damage
 
 
 @contextmanager

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar, runtime_checkable
+
+_Given = TypeVar("_Given")
+_Told = TypeVar("_Told")
 
 
 @runtime_checkable
@@ -25,3 +29,14 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Free what is held; called once, in the end."""
+
+
+def ask_store(ask: Callable[[_Given], _Told], given: _Given) -> _Told | None:
+    """What a store says; one that fails costs a warning, and not the ranking."""
+    try:
+        return ask(given)
+    except Exception as error:  # noqa: BLE001 - of whatever store
+        # By its type alone: the words may have an address with a password.
+        message = f"not cached: the store failed with {type(error).__name__}"
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+        return None

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -474,6 +475,19 @@ def test_a_store_forgets_what_is_old_or_long_unused(kind: str, tmp_path: Path) -
     full.close()
 
 
+def test_a_value_does_not_outlive_its_age_by_a_wrong_clock(tmp_path: Path) -> None:
+    """What was written in the future, by a clock that was put right since, is not there."""
+    now = [1_000_000.0]
+    store = SQLiteStore(tmp_path / "scores", max_age=100, now=lambda: now[0])
+    now[0] += 1_000_000
+    put_one(store, 1)
+    now[0] -= 1_000_000
+    put_one(store, 2)
+
+    assert get_keys(store, [1, 2]) == {2}
+    store.close()
+
+
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_a_store_forgets_one_model(kind: str, tmp_path: Path) -> None:
     """And keeps the others."""
@@ -583,6 +597,52 @@ def test_a_damaged_value_is_not_there(tmp_path: Path, damaged: bytes) -> None:
     store.close()
 
 
+@pytest.mark.parametrize("damage", ["value = 'text'", "value = 12", "value = 0.5", "used = 'text'"])
+def test_a_value_of_another_type_costs_no_answer(tmp_path: Path, damage: str) -> None:
+    """One flipped bit makes a text of bytes: what is damaged is asked for anew."""
+    path = tmp_path / "scores"
+    store, model = SQLiteStore(path), Counted()
+    _, cached = make(model, store)
+    first = cached.rerank("q", ["a", "b"])
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"UPDATE scores SET {damage}")  # noqa: S608 - of this test
+
+    assert cached.rerank("q", ["a", "b"]).results == first.results
+    assert len(model.asked) == (1 if damage.startswith("used") else 2)
+    store.close()
+
+
+class Failing(MemoryStore):
+    """A store that cannot be reached."""
+
+    def get(self, *_: object) -> Mapping[bytes, bytes]:
+        """Fail."""
+        raise ConnectionError("store://user:secret@host")
+
+    def put(self, *_: object) -> None:
+        """Fail."""
+        self.get()
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda cached: cached.rerank("q", ["a", "b"]),
+        lambda cached: asyncio.run(cached.arerank("q", ["a", "b"])),
+        lambda cached: trio.run(cached.arerank, "q", ["a", "b"]),
+    ],
+)
+def test_a_store_that_fails_costs_a_warning(run: Callable[[Cached], RerankResponse]) -> None:
+    """The answer was paid, and is given; what the store says may hold a password."""
+    _, cached = make(Counted(), Failing())
+
+    with pytest.warns(RuntimeWarning, match="not cached") as told:
+        response = run(cached)
+
+    assert len(response.results) == 2
+    assert not [each for each in told if "secret" in str(each.message)]
+
+
 def test_a_store_that_cannot_be_written_costs_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -654,6 +714,42 @@ def test_four_processes_use_one_file_without_an_error(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "scores")
     assert get_keys(store, range(150)) == {*range(150)}
     store.close()
+
+
+FORKING = """
+import os, threading
+from rerank_cache import Cached, MemoryStore
+from rerank_core import Reranker
+model = Reranker("local/bm25")
+begun, go_on, parent = threading.Event(), threading.Event(), os.getpid()
+class Waits:
+    provider, model, base_url, facts, options = "local", "bm25", None, model.facts, {}
+    def rerank(self, *given, **params):
+        begun.set()
+        if os.getpid() == parent:
+            go_on.wait()
+        return model.rerank(*given, **params)
+cached = Cached(Waits(), MemoryStore())
+thread = threading.Thread(target=cached.rerank, args=("q", ["a"]))
+thread.start()
+begun.wait()
+if not (child := os.fork()):
+    threading.Timer(10, os._exit, (1,)).start()
+    cached.rerank("q", ["a"])
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+go_on.set()
+thread.join()
+os._exit(status != 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_does_not_wait_for_a_thread_of_its_parent() -> None:
+    """Whose call with the same question was under way, and never ends in the child."""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKING], check=False, timeout=60)  # noqa: S603 - our own
+
+    assert done.returncode == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

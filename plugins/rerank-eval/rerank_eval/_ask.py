@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib import metadata
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeGuard
 
 from attrs import frozen
 
@@ -137,22 +137,35 @@ def _ask_one(
     progress(label, 0, len(questions))
     waiting = list(enumerate(questions))[::-1]
     under_way: set[Future[tuple[Answer, RerankError | None]]] = set()
-    with ThreadPoolExecutor(concurrency) as pool, ExitStack() as stack:
-        stack.callback(lambda: [future.cancel() for future in under_way])
-        while waiting or under_way:
-            while waiting and len(under_way) < concurrency:
-                started, question = waiting.pop()
-                under_way.add(pool.submit(_answer, question, started))
-            done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-            for answer, error in (future.result() for future in done):
-                if isinstance(error, _FINAL) and not isinstance(error, InvalidRequestError):
-                    raise error
-                responses.add(answer)
-                answered += 1
-                failed += error is not None
-                if error is not None and failed == answered >= min(_HOPELESS, len(questions) + 1):
-                    raise error
-                progress(label, answered, len(questions))
+    try:
+        with ThreadPoolExecutor(concurrency) as pool, ExitStack() as stack:
+            stack.callback(lambda: [future.cancel() for future in under_way])
+            while waiting or under_way:
+                while waiting and len(under_way) < concurrency:
+                    started, question = waiting.pop()
+                    under_way.add(pool.submit(_answer, question, started))
+                wait(under_way, return_when=FIRST_COMPLETED)
+                for future in [future for future in under_way if future.done()]:
+                    under_way.discard(future)
+                    answer, error = future.result()
+                    if _is_final(error):
+                        raise error
+                    responses.add(answer)
+                    answered += 1
+                    failed += error is not None
+                    if error and failed == answered >= min(_HOPELESS, len(questions) + 1):
+                        raise error
+                    progress(label, answered, len(questions))
+    finally:  # what was under way when something ended it all was paid as well
+        for future in under_way:
+            if not future.cancelled() and future.exception() is None:
+                answer, error = future.result()
+                if not _is_final(error):
+                    responses.add(answer)
+
+
+def _is_final(error: RerankError | None) -> TypeGuard[RerankError]:
+    return isinstance(error, _FINAL) and not isinstance(error, InvalidRequestError)
 
 
 def _answer(question: Question, started: int) -> tuple[Answer, RerankError | None]:

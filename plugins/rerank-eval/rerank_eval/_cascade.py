@@ -81,7 +81,7 @@ class Cascade:
             **params: For both models.
 
         Raises:
-            InvalidRequestError: `top_n` is larger than `depth`.
+            InvalidRequestError: `top_n` is below 1, or larger than `depth`.
             RerankError: The first model failed; the second, with `on_failure="raise"`.
         """
         listed = self._check(documents, top_n)
@@ -115,6 +115,8 @@ class Cascade:
         return _join(cheap, best, head, top_n)
 
     def _check(self, documents: Documents, top_n: int | None) -> list[Any]:
+        if top_n is not None and top_n < 1:
+            raise InvalidRequestError(f"top_n must be at least 1, not {top_n}")
         if top_n is not None and top_n > self.depth:
             message = f"top_n={top_n} reaches below the {self.depth} that the second model orders"
             raise InvalidRequestError(message)

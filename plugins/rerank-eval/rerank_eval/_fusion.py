@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isfinite
+from math import inf, isfinite
 from typing import Any, Literal
 
 from rerank_core import ConfigurationError, RerankResponse, RerankResult
 
 Method = Literal["rrf", "weighted"]
 METHODS: tuple[Method, ...] = ("rrf", "weighted")
+_NO_DOCUMENT: Any = None  # typed as one, as what nearly every caller finds there
 
 
 def fuse(
@@ -49,14 +50,7 @@ def fuse(
             argument makes no sense.
     """
     shares = [1.0] * len(responses) if weights is None else [*weights]
-    if method not in METHODS:
-        raise ConfigurationError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
-    if len(shares) != len(responses):
-        raise ConfigurationError(
-            f"{len(responses)} responses need as many weights, not {len(shares)}"
-        )
-    if any(not share >= 0 for share in shares) or not any(shares) or not k > 0:
-        raise ConfigurationError("weights are numbers from 0, one of them above, and k is above 0")
+    _check(method, len(responses), shares, k, top_n)
     votes = [
         (response, share)
         for response, share in zip(responses, shares, strict=True)
@@ -74,7 +68,9 @@ def fuse(
         scored = {result.index: result.relevance_score for result in reversed(response.results)}
         if not all(score is None or isfinite(score) for score in scored.values()):
             raise ConfigurationError("a score is not a finite number: nothing can be fused with it")
-        documents |= {result.index: result.document for result in response.results}
+        for result in response.results:
+            if result.document is not None:  # one response may be without them
+                documents.setdefault(result.index, result.document)
         parts = _ranks(scored, k) if method == "rrf" else _scaled(scored)
         for index in scored:
             fused[index] = fused.get(index, 0.0) + share * parts.get(index, 0.0)
@@ -82,13 +78,25 @@ def fuse(
     costs = [response.cost for response, _ in votes]
     known = [cost for cost in costs if cost is not None]
     return RerankResponse(
-        [RerankResult(index, fused[index], documents[index]) for index in order],
+        [RerankResult(index, fused[index], documents.get(index, _NO_DOCUMENT)) for index in order],
         id="",
         model=method,
         provider="fusion",
         warnings=warnings,
         cost=sum(known) if len(known) == len(costs) else None,
     )
+
+
+def _check(method: str, count: int, shares: Sequence[float], k: float, top_n: int | None) -> None:
+    """Refuse arguments that make no sense."""
+    if method not in METHODS:
+        raise ConfigurationError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
+    if len(shares) != count:
+        raise ConfigurationError(f"{count} responses need as many weights, not {len(shares)}")
+    if any(not 0 <= share < inf for share in shares) or not any(shares) or not k > 0:
+        raise ConfigurationError("weights are numbers from 0, one of them above, and k is above 0")
+    if top_n is not None and top_n < 1:
+        raise ConfigurationError(f"top_n is from 1, not {top_n}")
 
 
 def _ranks(scored: Mapping[int, float | None], k: float) -> dict[int, float]:

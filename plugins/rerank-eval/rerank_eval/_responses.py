@@ -89,7 +89,8 @@ class Responses:
         whole = content[: content.rfind(b"\n") + 1]
         if len(whole) < len(content):
             os.truncate(path, len(whole))
-        for number, line in enumerate(whole.decode("utf-8").splitlines(), 1):
+        # Not str.splitlines: what a service says may hold U+2028 and the like as they are.
+        for number, line in enumerate(whole.decode("utf-8").split("\n")[:-1], 1):
             kept._take(path, number, line)
         expected = {topic.query_id: topic_checksum(topic) for topic in collection.topics}
         for answer in kept.answers.values():
@@ -134,7 +135,9 @@ class Responses:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("ab", buffering=0)
         text = json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        self._file.write(text.encode("utf-8", "replace") + b"\n")
+        left = memoryview(text.encode("utf-8", "replace") + b"\n")
+        while left:  # a disk that is nearly full takes a part of a line, without an error
+            left = left[self._file.write(left) :]
 
     def of(self, model: str, query_id: str, repeats: int) -> Iterator[Answer | None]:
         """The answers of a model to a query, one for each repeat."""

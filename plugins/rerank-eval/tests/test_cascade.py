@@ -73,6 +73,9 @@ def test_top_n_stays_within_the_depth(make_fake: Any, scorers: Any, call: Any) -
     assert [each.index for each in call(cascade, top_n=2).results] == [1, 3]
     with pytest.raises(InvalidRequestError, match="reaches below"):
         call(cascade, top_n=4)
+    for top_n in (0, -1):
+        with pytest.raises(InvalidRequestError, match="at least 1"):
+            call(cascade, top_n=top_n)
 
 
 def test_arguments_that_make_no_sense_are_refused(make_fake: Any, scorers: Any) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import random
+import threading
+import time
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,7 +29,7 @@ from rerank_eval._commands.calibrate import calibrate as calibrate_command
 from rerank_eval._commands.eval import evaluate as command
 from rerank_eval._entrants import Entrant, parse_cascade, parse_entrant, parse_fused
 from rerank_eval._estimate import estimate
-from rerank_eval._responses import Responses
+from rerank_eval._responses import Answer, Responses
 from rerank_eval._terminal import show_progress
 
 CRANFIELD = Path(__file__).parents[3] / "tests" / "fixtures" / "cranfield"
@@ -286,6 +288,74 @@ def test_failures_are_asked_again_only_where_that_is_asked(
     assert well.calls == []
     assert evaluate(collection, {"a": well}, responses=path, retry_failed=True).failed == 0
     assert well.calls == ["query 9"]
+
+
+def test_what_was_under_way_at_the_end_is_kept(
+    collection: Collection, make_fake: Any, scorers: Any, tmp_path: Path
+) -> None:
+    """Whatever ended it: these answers are paid, too."""
+    path = tmp_path / "responses.jsonl"
+    begun = threading.Barrier(4)
+
+    def fails(query: str) -> AuthenticationError | None:
+        begun.wait(30)
+        if query == "query 0":
+            return AuthenticationError("taken back")
+        time.sleep(0.3)
+        return None
+
+    first = make_fake(scorers["same"], fails=fails)
+    with pytest.raises(AuthenticationError):
+        evaluate(collection, {"a": first}, responses=path, concurrency=4)
+
+    assert len(Responses.open(path, collection).answers) == 3
+
+
+@pytest.mark.filterwarnings("ignore:constrained_layout")  # of names that no picture has room for
+def test_each_row_has_a_run_of_its_own(tmp_path: Path) -> None:
+    """Where names differ by a sign that no file has, or are longer than a file's may be."""
+    path, labels = tmp_path / "own.jsonl", ["local/bm25?k1=1&b=+0.5", "local/bm25?k1=1&b= 0.5"]
+    labels += ["local/bm25?b=0." + "5" * 300, "local/bm25?b=0." + "5" * 301]
+    path.write_text('{"query": "a", "documents": ["a b", "b"], "relevance": [1, 0]}\n')
+    done = _run(str(path), *labels, "--output", str(tmp_path / "out"), "--trec")
+
+    assert done.exit_code == 0
+    assert len([*(tmp_path / "out").glob("*.run")]) == 1 + len(labels)
+
+
+@pytest.mark.parametrize("said", ["down\u2028again", "\x85", "\x0b\x1c"])
+def test_answers_are_read_again_whatever_a_service_says(
+    collection: Collection, make_fake: Any, scorers: Any, tmp_path: Path, said: str
+) -> None:
+    """Characters that some take for the end of a line among it."""
+    path = tmp_path / "responses.jsonl"
+
+    def fails(query: str) -> ServerError | None:
+        return ServerError(said) if query == "query 9" else None
+
+    report = evaluate(collection, {"a": make_fake(scorers["same"], fails=fails)}, responses=path)
+    well = make_fake(scorers["same"])
+
+    assert evaluate(collection, {"a": well}, responses=path).json() == report.json()
+    assert well.calls == []
+
+
+def test_a_disk_that_takes_a_part_of_a_line_is_given_the_rest(
+    collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that no answer behind it is lost."""
+    path = tmp_path / "responses.jsonl"
+
+    class Slow(io.FileIO):
+        def write(self, content: Any) -> int:
+            return super().write(content[:10])
+
+    with Responses.open(path, collection) as kept:
+        monkeypatch.setattr(kept, "_file", Slow(path, "ab"))
+        kept.add(Answer(model="a", query_id="one"))
+        kept.add(Answer(model="a", query_id="two"))
+
+    assert len(Responses.open(path, collection).answers) == 2
 
 
 @pytest.mark.parametrize("line", ["nonsense", "[]", '{"run": {"format": 99}}', '{"a": 1}'])

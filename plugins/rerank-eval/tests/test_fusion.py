@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rerank_core import ConfigurationError, RerankResponse, RerankResult
+from rerank_core import ConfigurationError, RerankResponse, RerankResult, rerank
 from rerank_eval import fuse
 
 
@@ -106,7 +106,10 @@ def test_costs_add_up_and_unknown_stays_unknown() -> None:
         {"weights": [1.0]},
         {"weights": [0.0, 0.0]},
         {"weights": [-1, 2]},
+        {"weights": [float("inf"), 1]},
         {"k": 0},
+        {"top_n": 0},
+        {"top_n": -1},
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(named: dict[str, object]) -> None:
@@ -120,6 +123,16 @@ def test_arguments_that_make_no_sense_are_refused(named: dict[str, object]) -> N
 def test_top_n_cuts() -> None:
     """After fusing, not before."""
     assert [each.index for each in fuse([_response({0: 0.0, 1: 1.0})], top_n=1).results] == [1]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_documents_are_those_of_the_response_that_has_them(first: bool) -> None:  # noqa: FBT001 - drawn
+    """Whichever of them was asked for none."""
+    shown = rerank("local/bm25", "a", ["a b", "b"])
+    bare = rerank("local/bm25", "a", ["a b", "b"], return_documents=False)
+    fused = fuse([shown, bare] if first else [bare, shown])
+
+    assert [each.document.text for each in fused.results] == ["a b", "b"]
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf")])

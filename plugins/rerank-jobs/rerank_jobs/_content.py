@@ -90,7 +90,9 @@ def scan(source: Source, most: int | None = None) -> Content:
 def _suits_a_run(row: Row) -> bool:
     """Whether a line of a TREC run, which spaces divide, can name the row and its documents."""
     ids = row.document_ids
-    return ids is not None and all(len(str(name).split()) == 1 for name in (row.id, *ids))
+    if ids is None or len({*ids}) < len(ids):
+        return False
+    return all(len(str(name).split()) == 1 for name in (row.id, *ids))
 
 
 def hash_of(source: Source) -> str:

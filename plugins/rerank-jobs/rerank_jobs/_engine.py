@@ -23,7 +23,7 @@ from rerank_core import (
     RerankError,
     RerankResponse,
 )
-from rerank_jobs._limits import EndedError
+from rerank_jobs._limits import LONGEST_GATE, EndedError
 from rerank_jobs._rows import Row
 from rerank_jobs._send import Gate
 from rerank_jobs._sent import Sent, begin_row
@@ -168,6 +168,8 @@ class Engine:
     def _sort_out(self, row: Row, error: RerankError, sent: Sent, seconds: float) -> None:
         if _is_spent(error):
             self.stop("paused", f"nothing is left of a quota: {error}")
+        elif isinstance(error, RateLimitError) and (error.retry_after or 0) > LONGEST_GATE:
+            self.stop("paused", f"the service asks to wait {error.retry_after:,.0f} s: {error}")
         elif isinstance(error, RateLimitError):
             self.gate.throttle.close(error.retry_after)
             self.gate.window.refused()

@@ -15,7 +15,7 @@ from rerank_jobs._content import Content, look_at, scan
 from rerank_jobs._engine import Engine
 from rerank_jobs._output import check_output
 from rerank_jobs._report import Estimate, JobReport
-from rerank_jobs._rows import find_source
+from rerank_jobs._rows import Source, find_source
 from rerank_jobs._run import Run, Watch
 from rerank_jobs._send import check_options
 from rerank_jobs._spend import Caps, Ledger
@@ -125,8 +125,10 @@ class Job:
         with Reranker(self.model, **self.options) as reranker:
             price = reranker.facts.price
             check_cap(self.max_usd, price, self.model)
-            content = self._scan(folder, self._most(reranker.facts))
-            fingerprint = self._fingerprint(content, reranker)
+            self._check_params(reranker)
+            source = find_source(self.input, self.format, self.corpus, self.topics)
+            content = self._scan(source, folder, self._most(reranker.facts))
+            fingerprint = self._fingerprint(source, content, reranker)
         check_output(self.output, documents_have_ids=content.documents_have_ids)
         folder.check(fingerprint)
         folder.acquire()
@@ -147,6 +149,7 @@ class Job:
         check_options(self.options)
         with Reranker(self.model, **self.options) as reranker:
             facts = reranker.facts
+            self._check_params(reranker)
         check_cap(self.max_usd, facts.price, self.model)
         source = find_source(self.input, self.format, self.corpus, self.topics)
         content = scan(source, self._most(facts))
@@ -174,23 +177,28 @@ class Job:
             minutes=max(minutes, default=None),
         )
 
+    def _check_params(self, reranker: Reranker) -> None:
+        """Refuse what no call would take, by one that sends nothing; else a key might be kept."""
+        settings = {"top_n": self.top_n, "rank_fields": self.rank_fields, **self.params}
+        reranker.rerank("-", [], **settings)
+
     def _most(self, facts: Provider) -> int | None:
         """The most documents in one request."""
         most: int | None = self.options.get("max_documents") or facts.max_documents
         return most
 
-    def _scan(self, folder: Folder, most: int | None) -> Content:
+    def _scan(self, source: Source, folder: Folder, most: int | None) -> Content:
         """What the input holds: as an earlier run found it, where the files are the same."""
-        source = find_source(self.input, self.format, self.corpus, self.topics)
         found = folder.read()
         if found and found["seen"] and found["seen"]["seen"] == look_at(source):
             return Content(**found["seen"])
         return scan(source, most)
 
-    def _fingerprint(self, content: Content, reranker: Reranker) -> dict[str, Any]:
+    def _fingerprint(self, source: Source, content: Content, reranker: Reranker) -> dict[str, Any]:
         """What makes it another job, where it changes."""
         return {
             "model": self.model,
+            "format": source.format,
             "top_n": self.top_n,
             "rank_fields": self.rank_fields,
             "params": dict(self.params),

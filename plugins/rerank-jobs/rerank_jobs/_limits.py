@@ -16,6 +16,7 @@ _MINUTE = 60.0
 _BURST = 0.01  # of a minute's amount: no minute holds more than its amount and this
 _JITTER = 0.1
 _LEAST_GATE = 1.0  # seconds that a 429 without Retry-After holds everyone back
+LONGEST_GATE = 3_600.0  # what is longer nobody waits for: the job pauses
 
 
 class EndedError(RerankError):
@@ -110,7 +111,8 @@ class Throttle:
 
     def close(self, seconds: float | None) -> None:
         """Let nobody through for so long: the service said that it is too much."""
-        wait = max(_LEAST_GATE, seconds or 0.0) * (1 + _JITTER * self._clock.random())
+        asked = seconds if seconds and seconds <= LONGEST_GATE else 0.0
+        wait = max(_LEAST_GATE, asked) * (1 + _JITTER * self._clock.random())
         self._open_at = max(self._open_at, self._clock.now() + wait)
 
     def end(self) -> None:

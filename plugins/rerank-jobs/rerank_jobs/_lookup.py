@@ -10,6 +10,8 @@ import orjson
 
 from rerank_jobs.errors import JobError
 
+_TEXTS = {"title", "text", "query"}
+
 
 class Lookup:
     """The texts of a corpus or of topics.
@@ -67,7 +69,9 @@ class Lookup:
         given: dict[str, Any] = orjson.loads(line.removeprefix(b"\xef\xbb\xbf"))
         names = [given[key] for key in ("_id", "id", "doc_id", "query_id") if key in given]
         texts = [given[key] for key in ("title", "text", "query") if given.get(key)]
-        if not names or not all(isinstance(text, str) for text in texts):
+        is_named = bool(names) and isinstance(names[0], (str, int))
+        is_text = _TEXTS & given.keys() and all(isinstance(text, str) for text in texts)
+        if not is_named or not is_text:  # another name of the text would make every one blank
             raise ValueError("an _id and a text are needed")
         return str(names[0]), "\n".join(texts)
 

@@ -32,7 +32,8 @@ def check_output(output: Path, *, documents_have_ids: bool) -> None:
         raise JobError(f"{output.parent}: there is no such folder")
     if suffix in {".run", ".trec"} and not documents_have_ids:
         raise JobError(
-            "a TREC run names rows and documents: each of the input needs an id without spaces"
+            "a TREC run names rows and documents: each of the input needs an id without spaces,"
+            " which stands once in its row"
         )
     if suffix == ".parquet":
         try:

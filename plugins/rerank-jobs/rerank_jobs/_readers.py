@@ -77,7 +77,8 @@ def _of_json_cell(number: int, line: dict[str, Any]) -> Row:
         return _useless(number, line, f"documents: not JSON: {error}")
     if None in line:
         return _useless(number, line, _TOO_MANY_CELLS)
-    return make_row(number, {**line, "documents": documents})
+    # Named by its cells: what is nested too deeply could not be written as JSON again.
+    return make_row(number, {**line, "documents": documents}, None, orjson.dumps(line))
 
 
 def _of_lines(number: int, lines: Sequence[dict[str, Any]]) -> Row:

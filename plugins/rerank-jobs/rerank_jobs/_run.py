@@ -22,7 +22,7 @@ from rerank_jobs._report import JobReport
 from rerank_jobs._rows import Row, Source, find_source
 from rerank_jobs._send import Connections, Gate
 from rerank_jobs._spend import Ledger
-from rerank_jobs._state import Folder, options_of_fingerprint, plain
+from rerank_jobs._state import Folder, plain
 from rerank_jobs.errors import JobError
 
 if TYPE_CHECKING:
@@ -121,8 +121,7 @@ class Run:
         if isinstance(cache, (str, Path)):
             cache = SQLiteStore(cache)
             stack.callback(cache.close)
-        options = options_of_fingerprint(self.job.options, connections.facts)
-        return Cached(connections, cache, options=options)
+        return Cached(connections, cache, options=connections.choices)
 
     def _restore(self) -> None:
         """What earlier runs ranked, failed to rank, and spent."""
@@ -204,9 +203,10 @@ class Run:
             last[line["row"]] = line
         for number in [number for number in last if number not in self.failed]:
             self._list(last.pop(number), -1)
-        self._save(report)
         written = (orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in last.values())
         replace_file(self.folder.failed, b"".join(written))
+        # Not before: a kill in between would have what is left out counted twice from then on.
+        self._save(report)
         if self.folder.journal != self.job.output or self.job.in_order:
             write_output(self.job.output, self.folder.journal, self.content.rows)
 

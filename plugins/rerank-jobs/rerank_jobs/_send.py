@@ -6,6 +6,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
 
@@ -69,20 +70,27 @@ class CountingClient(httpx.AsyncClient):
             gate.ledger.finish(sent, attempt)
         if reply.status_code == _TOO_MANY:
             gate.window.refused()
-            gate.throttle.close(_seconds(reply.headers))
+            gate.throttle.close(read_wait(reply.headers))
         return reply
 
 
-def _seconds(headers: Mapping[str, str]) -> float | None:
-    """What Retry-After says; core reads more forms, and holds its own call back."""
+def read_wait(headers: Mapping[str, str]) -> float | None:
+    """The seconds of Retry-After; core reads more forms, and holds its own call back."""
     for name, unit in (("retry-after-ms", 1000), ("retry-after", 1)):
         if (text := headers.get(name, "").strip()).replace(".", "", 1).isdecimal():
             return float(text) / unit
+    if (until := _timestamp(headers.get("retry-after"))) is None:
+        return None
+    now = _timestamp(headers.get("date"))  # by the service's own clock, where it states it
+    return until - (time.time() if now is None else now)
+
+
+def _timestamp(text: str | None) -> float | None:
+    """Unix time from a date as headers have it; one without a zone is in UTC."""
     try:
-        until = parsedate_to_datetime(headers.get("retry-after", "")).timestamp()
-        now = headers.get("date")  # by the service's own clock, where it states it
-        return until - (parsedate_to_datetime(now).timestamp() if now else time.time())
-    except (ValueError, OverflowError):
+        moment = parsedate_to_datetime(text or "")
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError):
         return None
 
 
@@ -124,6 +132,11 @@ class Connections:
     def facts(self) -> Provider:
         """What the plugin states."""
         return self._first.facts
+
+    @property
+    def choices(self) -> Mapping[str, Any]:
+        """What was given that can change a ranking, headers among it, and never a key."""
+        return self._first.options
 
     async def arerank(self, query: str, documents: Any, **params: Any) -> RerankResponse:
         """Ask by a connection that is not in use."""

@@ -49,12 +49,12 @@ class RerankRows:
         if cache is not None:
             from rerank_cache import Cached, SQLiteStore  # noqa: PLC0415 - only where wanted
 
-            self._asks = Cached(self._asks, SQLiteStore(cache), options=options or {})
+            self._asks = Cached(self._asks, SQLiteStore(cache))
         self._params = params or {}
         self._gate = asyncio.Semaphore(at_once)
 
     async def __call__(self, batch: pa.Table) -> AsyncIterator[pa.Table]:
-        """Yield the batch's rankings: `id`, `results`, `error`, `cost`."""
+        """Yield the batch's rankings: `id`, `results`, `error`, `cost`, `warnings`."""
         yield await arerank_table(batch, self._asks, self._params, self._gate)
 
 
@@ -83,7 +83,7 @@ def rerank_dataset(  # noqa: PLR0913 - each is one of the user's decisions
     num_cpus: float = _CPUS,
     cache: str | Path | None = None,
 ) -> ray.data.Dataset:
-    """A dataset of rankings: `id`, `results`, `error`, `cost`; the order is not kept.
+    """A dataset of rankings: `id`, `results`, `error`, `cost`, `warnings`; the order is not kept.
 
     Args:
         dataset: With the columns `query` and `documents`, and `id`.

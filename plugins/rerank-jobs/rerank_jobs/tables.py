@@ -1,7 +1,8 @@
 """Table in, table out: what Ray Data, Dask and Spark call for each part of their data.
 
 A table has the columns `query` and `documents`, and maybe `id`; what comes back has `id`,
-`results`, and `error`, which is null where the row was ranked: no row is lost, and none raises.
+`results`, `error`, which is null where the row was ranked, `cost`, and `warnings`, which say what
+the ranking did not see, and who answered instead: no row is lost, and none raises.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ SCHEMA = pa.schema(
         ),
         ("error", pa.string()),
         ("cost", pa.float64()),
+        ("warnings", pa.list_(pa.string())),
     ]
 )
 
@@ -47,7 +49,11 @@ async def rank_row(asks: Any, row: Mapping[str, Any], params: Mapping[str, Any])
         {"index": result.index, "relevance_score": result.relevance_score}
         for result in response.results
     ]
-    return ranked | {"results": results, "cost": response.cost}
+    return ranked | {
+        "results": results,
+        "cost": response.cost,
+        "warnings": list(response.warnings),
+    }
 
 
 async def arerank_table(

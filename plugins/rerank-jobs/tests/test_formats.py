@@ -282,6 +282,35 @@ def test_a_name_that_would_tear_a_run_is_refused_first(
         Job(input=tmp_path / "in.jsonl", model=MODEL, output=tmp_path / "out.run").run()
 
 
+def test_a_document_that_stands_twice_is_refused_first(tmp_path: Path) -> None:
+    """No tool reads a run that has one twice for a query."""
+    document = {"id": "d", "text": "x"}
+    content = {"id": "a", "query": "q", "documents": [document, document]}
+    (tmp_path / "in.jsonl").write_text(json.dumps(content))
+
+    with pytest.raises(JobError, match="stands once in its row"):
+        Job(input=tmp_path / "in.jsonl", model=MODEL, output=tmp_path / "out.run").run()
+
+
+@pytest.mark.parametrize("line", ['{"_id": "d1", "contents": "red"}', '{"_id": null, "text": "x"}'])
+def test_a_corpus_whose_text_or_id_has_another_name_is_refused(line: str, tmp_path: Path) -> None:
+    """Each document would be blank, and the output an order of nothing."""
+    settings = write_input(tmp_path, "run")
+    settings["corpus"].write_text(line + "\n")
+
+    with pytest.raises(JobError, match=r"jsonl:1: .*an _id and a text are needed"):
+        Job(**settings, model=MODEL, output=tmp_path / "out.jsonl").run()
+
+
+def test_a_cell_that_is_nested_too_deeply_fails_its_row(tmp_path: Path) -> None:
+    """It has no id, and cannot be written as JSON again; the other row is ranked."""
+    deep = "[" * 300 + "]" * 300
+    (tmp_path / "in.csv").write_text(f'query,documents\nq,"{deep}"\nq,"[""a""]"\n')
+    report = Job(input=tmp_path / "in.csv", model=MODEL, output=tmp_path / "out.jsonl").run()
+
+    assert (report.ranked, report.failed) == (1, 1)
+
+
 def test_the_command_runs_says_and_resumes(tmp_path: Path) -> None:
     """Exit codes and what is said, on standard error."""
     settings = write_input(tmp_path, "jsonl")
@@ -376,6 +405,18 @@ def test_a_table_comes_out_in_its_order_with_errors_as_a_column() -> None:
     assert "query is blank" in first["error"]
     assert {row["id"]: shape(row["results"]) for row in others} == wanted()
     assert [row["error"] for row in others] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [({"on_failure": "passthrough"}, "not reranked"), ({"fallbacks": [MODEL]}, "a fallback")],
+)
+def test_a_table_says_who_did_not_rank_it(option: dict[str, Any], said: str) -> None:
+    """Else the caller's own order, or another model's, would look like this model's."""
+    options = {"api_base": "http://127.0.0.1:9", "api_key": "a-key", "max_retries": 0, **option}
+    table = rerank_table(pa.Table.from_pylist(rows()), "cohere/rerank-v3.5", options=options)
+
+    assert all(said in row["warnings"][0] for row in table.to_pylist())
 
 
 @pytest.mark.parametrize("name", ["query", "documents"])

@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 
 from job_service import JobService, rank, score
-from rerank_core import AuthenticationError, RerankError, rerank
-from rerank_jobs import Job, JobError
+from rerank_core import AuthenticationError, RerankError, UnsupportedParamError, rerank
+from rerank_jobs import Job, JobError, _run
+from rerank_jobs._journal import replace_file
 from rerank_jobs._state import Folder
 
 COMMAND = "import click, rerank_jobs._command as c; g = click.Group(); g.add_command(c.job); g()"
@@ -451,6 +452,68 @@ def test_no_other_secret_stands_in_any_file(
         assert path.is_dir() or b"sk-secret" not in path.read_bytes()
 
 
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"extra_headers": {"Authorization": "Bearer sk-secret-0123456789"}},
+        {"api_key": "sk-secret-0123456789"},
+        {"aws_secret_access_key": "sk-secret-0123456789"},
+        {"token": "sk-secret-0123456789"},
+    ],
+)
+def test_what_is_no_parameter_is_refused_before_anything_is_written(
+    tmp_path: Path, service: JobService, params: dict[str, Any]
+) -> None:
+    """It would be kept in the job's own file, a key perhaps."""
+    write_rows(tmp_path / "in.jsonl", 1)
+    job = make_job(tmp_path, service, params=params)
+    for begin in (job.run, job.estimate):
+        with pytest.raises(UnsupportedParamError):
+            begin()
+
+    assert [each.name for each in tmp_path.iterdir()] == ["in.jsonl"]
+    assert service.bodies == []
+
+
+def test_another_format_of_the_same_file_is_another_job(
+    tmp_path: Path, service: JobService
+) -> None:
+    """Its rows are others, under the same positions."""
+    (tmp_path / "in.txt").write_text("id,query,document\na,q,red\na,q,blue\nb,q,red\n")
+    settings = {"input": tmp_path / "in.txt", "retry_failed": True}
+    assert make_job(tmp_path, service, **settings, format="jsonl").run().failed == 4
+
+    with pytest.raises(JobError, match="format: 'jsonl', now 'csv'"):
+        make_job(tmp_path, service, **settings, format="csv").run()
+
+
+def test_a_job_that_dies_at_its_very_end_counts_nothing_twice(
+    tmp_path: Path, service: JobService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between what is written last: the failures that remain, and what was spent."""
+    write_rows(tmp_path / "in.jsonl", 5)
+    bad = {"q1", "q3"}
+    service.answer = lambda body: (500, {}, {}) if body["query"] in bad else rank(body)
+    make_job(tmp_path, service).run()
+    bad.clear()
+    for last in (1, 2):
+
+        def dies(path: Path, content: bytes, last: int = last) -> None:
+            if last == 2:
+                replace_file(path, content)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(_run, "replace_file", dies)
+        with pytest.raises(KeyboardInterrupt):
+            make_job(tmp_path, service, retry_failed=True).run()
+    monkeypatch.setattr(_run, "replace_file", replace_file)
+    report = make_job(tmp_path, service).run()
+
+    assert (report.state, report.ranked) == ("done", 5)
+    assert report.requests == len(service.bodies) == 7
+    assert make_job(tmp_path, service).run().requests == 7
+
+
 def test_rows_that_cannot_be_ranked_fail_alone(tmp_path: Path, service: JobService) -> None:
     """A line that is no JSON, no object, without a query, with a blank one, nested too deep."""
     deep = "[" * 300 + "]" * 300
@@ -627,6 +690,25 @@ def test_nobody_sends_until_retry_after_is_over(
     assert min(after) >= 2.4
 
 
+@pytest.mark.parametrize("named", ["retry-after", "retry-after-ms"])
+def test_a_wait_of_more_than_an_hour_pauses(
+    tmp_path: Path, service: JobService, named: str
+) -> None:
+    """Nobody sits before a job that waits for days: its rows stay pending."""
+    write_rows(tmp_path / "in.jsonl", 30)
+
+    def answer(body: dict[str, Any]) -> tuple[int, dict[str, str], Any]:
+        good = int(body["query"][1:]) < 5
+        return rank(body) if good else (429, {named: "99999999999"}, {"message": "too many"})
+
+    service.answer = answer
+    report = make_job(tmp_path, service).run()
+
+    assert (report.state, report.ranked, report.failed) == ("paused", 5, 0)
+    assert "asks to wait" in report.reason
+    assert report.seconds < 30
+
+
 @pytest.mark.parametrize(
     ("caps", "most"),
     [({"max_requests": 17}, 17), ({"max_tokens": 1_000}, None), ({"max_usd": 0.0341}, 18)],
@@ -795,6 +877,19 @@ def test_a_cache_answers_what_another_job_asked(tmp_path: Path, service: JobServ
     assert {line["id"]: line["results"] for line in first} == {
         line["id"]: line["results"] for line in again
     }
+
+
+def test_a_cache_tells_headers_apart_that_are_no_key(tmp_path: Path, service: JobService) -> None:
+    """One may choose the model; a key does not, and may change."""
+    write_rows(tmp_path / "in.jsonl", 3)
+    headers = [{"x-model": "1"}, {"x-model": "2"}, {"x-model": "2", "x-api-key": "another"}]
+    requests = []
+    for at, each in enumerate(headers):
+        output, options = tmp_path / f"{at}.jsonl", {"extra_headers": each}
+        job = make_job(tmp_path, service, output=output, cache=tmp_path / "scores", options=options)
+        requests.append(job.run().requests)
+
+    assert requests == [3, 3, 0]
 
 
 def test_an_ordered_output_has_the_order_of_the_input(tmp_path: Path) -> None:

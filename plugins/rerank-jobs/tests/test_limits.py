@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from bisect import bisect_left
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from job_service import JobService, rank
 from rerank_jobs import Job
 from rerank_jobs._limits import Clock, Throttle, Window
+from rerank_jobs._send import read_wait
 
 
 class Time:
@@ -104,6 +107,25 @@ def test_the_gate_holds_everyone_back() -> None:
     throttle.close(7.0)
 
     assert {then for then, _ in enter_all(throttle, time, [1.0] * 5)} == {1_007.0}
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="there is one zone here")
+@pytest.mark.parametrize("zone", [" GMT", " -0000", "", " +0000"])
+@pytest.mark.parametrize("date", ["Sun, 29 Nov 2026 12:00:00", "", "nonsense"])
+def test_a_date_is_the_same_in_every_zone(
+    monkeypatch: pytest.MonkeyPatch, zone: str, date: str
+) -> None:
+    """The machine's own is no part of it; a service's clock that cannot be read is ours."""
+    moment = datetime(2026, 11, 29, 12, tzinfo=UTC).timestamp()
+    monkeypatch.setattr(time, "time", lambda: moment)
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        headers = {"retry-after": f"Sun, 29 Nov 2026 12:00:07{zone}", "date": f"{date}{zone}"}
+        assert read_wait(headers) == 7.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_the_window_opens_with_an_answer_and_is_halved_once() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from rerank_eval._terminal import make_console, show_progress, show_report, show
 from rerank_eval._trec import write_qrels, write_run
 
 _REFUSED, _FAILED = 1, 4
+_LONGEST_NAME, _SHORT_NAME = 200, 40  # bytes, characters; file systems take 255 bytes
 
 
 @click.command("eval", context_settings={"help_option_names": ["-h", "--help"]})
@@ -206,12 +208,21 @@ def _write_trec(collection: Collection, entrants: list[Entrant], output: Path) -
     for row in rows:
         if row.label == CEILING:
             continue
-        name = "".join(char if char.isalnum() or char in "-._" else "-" for char in row.label)
         orders = {
             topic.query_id: rankings[0].ids
             for topic, rankings in zip(collection.topics, row.rankings, strict=True)
             if rankings[0] is not None
         }
-        paths.append(output / f"{name}.run")
+        paths.append(output / f"{_name_file(row.label, paths)}.run")
         write_run(paths[-1], orders, row.label)
     return paths
+
+
+def _name_file(label: str, others: list[Path]) -> str:
+    """A name that every file system takes, and that no other row has."""
+    name = "".join(char if char.isalnum() or char in "-._" else "-" for char in label)
+    if len(name.encode()) > _LONGEST_NAME or name.lower() in {
+        other.stem.lower() for other in others
+    }:
+        name = f"{name[:_SHORT_NAME]}-{hashlib.blake2b(label.encode(), digest_size=8).hexdigest()}"
+    return name
