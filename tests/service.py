@@ -154,7 +154,7 @@ def facts(model: str, **options: Any) -> Provider:
 def forget_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let core know nothing of what earlier calls found and obtained."""
     for table in ("_auths", "_options"):
-        monkeypatch.setattr(authorizing, table, Kept(64))
+        monkeypatch.setattr(authorizing, table, Kept())
 
 
 @functools.cache

@@ -201,6 +201,6 @@ def shared_pool(monkeypatch: pytest.MonkeyPatch) -> Callable[[Service], None]:
         connections = Connections(service)
         monkeypatch.setattr("rerank_core._client.functions.SHARED", connections)
         monkeypatch.setattr("rerank_core._client.reranker.SHARED", connections)
-        monkeypatch.setattr("rerank_core._client.functions._kept", Kept(256))
+        monkeypatch.setattr("rerank_core._client.functions._kept", Kept())
 
     return put

@@ -350,8 +350,8 @@ def flow_of(
         "max_chunks_per_doc": None,
         "max_tokens_per_doc": None,
     }
-    given = {**usual, **params}.values()
-    flow: Flow = reranker._flow(query, documents, {}, *given, clock=clock)  # noqa: SLF001 - the one way in
+    given = {"query": query, "documents": documents, "params": {}, **usual, **params}
+    flow: Flow = reranker._flow(given, clock=clock)  # noqa: SLF001 - the one way in
     return flow
 
 

@@ -88,7 +88,7 @@ def forget_fixture_modules() -> None:
 def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Install fixture plugins for one test; discovery starts anew before and after."""
     discovery._installed.cache_clear()  # noqa: SLF001 - as in a new process
-    monkeypatch.setattr(functions, "_kept", Kept(256))
+    monkeypatch.setattr(functions, "_kept", Kept())
     monkeypatch.setattr(sys, "path", sys.path.copy())
 
     def put(*cases: str) -> None:

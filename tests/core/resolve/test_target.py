@@ -31,6 +31,7 @@ from rerank_core import (
     unregister,
     wire,
 )
+from rerank_core._resolve import target as kept_in
 from rerank_core._resolve.options import Options
 from rerank_core._resolve.target import Kept, Target, resolve_target
 from rerank_core._send.connections import Connections
@@ -825,9 +826,12 @@ def test_a_key_is_not_sent_to_a_fallback_of_another_provider(
 
 
 @pytest.mark.parametrize("at", range(40))
-def test_a_table_may_be_changed_by_another_thread_at_any_moment(at: int) -> None:
+def test_a_table_may_be_changed_by_another_thread_at_any_moment(
+    monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
     """Else threads that call with many different options get a RuntimeError in place of a reply."""
-    table, left = Kept(2), at
+    monkeypatch.setattr(kept_in, "_MAX_KEPT", 2)
+    table, left = Kept(), at
     table.update(first=1, second=2)
 
     def step(frame: FrameType, event: str, _: Any) -> Any:

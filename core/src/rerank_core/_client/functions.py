@@ -14,7 +14,7 @@ from rerank_core.records.response import RerankResponse
 
 _MAX_KEY_CHARS = 10_000
 _PLAIN = {str, int, float, bool, type(None), type(...)}
-_kept = Kept(256)
+_kept = Kept()
 
 
 def rerank(  # noqa: PLR0913, PLR0917 - litellm's signature

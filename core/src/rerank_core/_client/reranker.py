@@ -183,9 +183,7 @@ class Reranker:
             PluginError: The plugin is broken.
         """
         drivers = import_late("rerank_core._send.drivers")
-        given = (top_n, rank_fields, return_documents, max_chunks_per_doc, max_tokens_per_doc)
-        flow = self._flow(query, documents, params, *given)
-        response: RerankResponse = drivers.BlockingDriver().run(flow)
+        response: RerankResponse = drivers.BlockingDriver().run(self._flow(locals()))
         return response
 
     async def arerank(
@@ -201,15 +199,13 @@ class Reranker:
     ) -> RerankResponse:
         """`rerank`, awaited; under asyncio or trio."""
         drivers = import_late("rerank_core._send.drivers")
-        given = (top_n, rank_fields, return_documents, max_chunks_per_doc, max_tokens_per_doc)
-        flow = self._flow(query, documents, params, *given)
-        response: RerankResponse = await drivers.AsyncDriver().run(flow)
+        response: RerankResponse = await drivers.AsyncDriver().run(self._flow(locals()))
         return response
 
-    def _flow(self, query: Any, documents: Any, extra: Any, *given: Any, **clock: Any) -> Any:
+    def _flow(self, given: Mapping[str, Any], **clock: Any) -> Any:
         flow = import_late("rerank_core._send.flow")  # it knows httpx, so not before a call
-        arguments = {**dict(zip(CALL_PARAMS, given, strict=True)), "extra": extra}
-        return flow.run_call(query, documents, arguments, self._routes, **clock)
+        arguments = {**{name: given[name] for name in CALL_PARAMS}, "extra": given["params"]}
+        return flow.run_call(given["query"], given["documents"], arguments, self._routes, **clock)
 
     def close(self) -> None:
         """Close the connections of blocking calls."""

@@ -67,7 +67,7 @@ class ProviderHooks:
     def __init__(self, plugin: object, name: str, source: Callable[[], PluginSource]) -> None:
         # No `cached_property`: that of Python 3.11 has one lock for all, held while a plugin works.
         self.name, self._find_source = name, functools.cache(source)
-        self._facts: Provider | None = None
+        self._state_facts = functools.cache(functools.partial(self.resolve_provider, "", {}))
         self._hook = make_manager(plugin, source).hook
         if missing := [name for name in HOOKS if not self._implements(name)]:
             raise self.source.error(f"{', '.join(missing)}: no @hookimpl function of that name")
@@ -87,9 +87,7 @@ class ProviderHooks:
     @property
     def facts(self) -> Provider:
         """What the plugin states without a model: its name, and which options are secret."""
-        if self._facts is None:
-            self._facts = self.resolve_provider("", {})
-        return self._facts
+        return self._state_facts()
 
     def resolve_provider(self, model: str, options: Mapping[str, Any]) -> Provider:
         """The facts; see `hookspecs.resolve_provider`."""

@@ -180,14 +180,9 @@ class Options:
 
     def for_another_provider(self) -> Options:
         """What of these holds for whatever provider is asked: bounds and policy, nothing else."""
-        return Options(
-            timeout=self.timeout,
-            max_retries=self.max_retries,
-            drop_params=self.drop_params,
-            split_listwise=self.split_listwise,
-            max_concurrency=self.max_concurrency,
-            max_response_bytes=self.max_response_bytes,
-        )
+        bounds = ("timeout", "max_retries", "max_concurrency", "max_response_bytes")
+        policy = ("drop_params", "split_listwise")
+        return Options(**{name: getattr(self, name) for name in (*bounds, *policy)})
 
 
 # What `Reranker` takes, under its names there.

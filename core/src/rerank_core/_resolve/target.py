@@ -25,6 +25,7 @@ from rerank_core._resolve.secrets import (
 from rerank_core.errors import ConfigurationError, RerankError, UnsupportedParamError
 from rerank_core.facts import Provider
 
+_MAX_KEPT = 256
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 
 
@@ -181,7 +182,7 @@ def _make_target(
         params={name: given[name] for name in facts.extra_params if name in given},
         api_key=api_key,
         given=frozenset(named if options.api_key is None else (*named, "api_key")),
-        environment=environment.seen,
+        environment=environment,
         warnings=tuple(warnings),
     )
 
@@ -197,15 +198,11 @@ def resolve_fallback(model: str, first: Target) -> Target:
 
 
 class Kept(dict[Hashable, Any]):
-    """A table of at most so many entries, for several threads; the oldest makes room."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self.most = most
+    """A table of at most 256 entries, for several threads; the oldest makes room."""
 
     def put(self, key: Hashable, value: Any) -> Any:
         """Keep the value; return what stands under the key, another thread's if it was first."""
         kept = self.setdefault(key, value)
-        while len(self) > self.most:  # a list: other threads may change the table meanwhile
+        while len(self) > _MAX_KEPT:  # a list: other threads may change the table meanwhile
             self.pop(next(iter(list(self)), None), None)
         return kept

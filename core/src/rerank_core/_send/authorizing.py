@@ -196,7 +196,7 @@ def _to_send(request: httpx.Request, send: Send) -> Send:
     )
 
 
-_auths, _options = Kept(64), Kept(64)
+_auths, _options = Kept(), Kept()
 
 
 def _identity_of(target: Target, *more: Hashable) -> Secret:

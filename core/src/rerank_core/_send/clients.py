@@ -9,12 +9,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-import anyio
 import httpx
 
 from rerank_core._send.connections import KEEPALIVE_SECONDS, Connections
 from rerank_core._send.effects import Send
-from rerank_core._send.loops import stack_of_loop
+from rerank_core._send.loops import close_whole, stack_of_loop
 from rerank_core._version import __version__
 from rerank_core.errors import ConfigurationError
 
@@ -73,17 +72,10 @@ async def aborrowed(effect: Send, url: httpx.URL) -> AsyncIterator[httpx.AsyncCl
     try:
         yield client
     except BaseException:
-        await _close(client)
+        await close_whole(client)
         raise
     if not client.is_closed and (old := stack.give_back(origin, client)):
-        await _close(*old)
-
-
-async def _close(*clients: httpx.AsyncClient) -> None:
-    """Close them although the task be cancelled."""
-    with anyio.CancelScope(shield=True):
-        for client in clients:
-            await client.aclose()
+        await close_whole(*old)
 
 
 def _make(kind: Any, url: httpx.URL, *, direct: bool) -> Any:

@@ -17,7 +17,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from rerank_core._send.effects import Await, Flow, Gather, Run, Send, Sleep
+from rerank_core._send.effects import Await, Flow, Gather, Run, Send
 from rerank_core._send.loops import wake
 from rerank_core._send.sending import asend, send
 from rerank_core.errors import RequestTimeoutError
@@ -60,10 +60,8 @@ class BlockingDriver:
                 return _result_of(effect.future, effect.deadline)
             case Gather():
                 return self._gather(effect)
-            case Sleep():
-                return time.sleep(effect.seconds)
             case _:
-                raise TypeError(effect)
+                return time.sleep(effect.seconds)
 
     def _gather(self, effect: Gather) -> list[Any]:
         runner = BlockingDriver()
@@ -120,10 +118,8 @@ class AsyncDriver:
                 return await _awithin(effect.deadline, partial(_until_done, effect.future))
             case Gather():
                 return await self._gather(effect)
-            case Sleep():
-                return await anyio.sleep(effect.seconds)
             case _:
-                raise TypeError(effect)
+                return await anyio.sleep(effect.seconds)
 
     async def _gather(self, effect: Gather) -> list[Any]:
         outcomes: list[Any] = [None] * len(effect.flows)

@@ -115,6 +115,8 @@ def _transmit(send: Send, turn: Turn, number: int, documents: int) -> Flow:
     tally = turn.tally
     about: dict[str, Any] = {"target": turn.target, "number": number, "documents": documents}
     tally.attempts += 1
+    if not tally.hears(events.AttemptEnded, turn.target):
+        return (yield send)
     tally.tell(events.AttemptStarted, **about, method=send.method, url=without_userinfo(send.url))
     sent = {"sent_bytes": len(send.content), "status_code": None, "received_bytes": 0}
     with tally.telling(events.AttemptEnded, **about, **sent) as end:

@@ -34,7 +34,7 @@ def run_call(
     clock: Clock = CLOCK,
 ) -> Flow:
     """The whole call; the first model's options say how long it may take, and how it may end."""
-    tally, first = Tally.begin(clock), routes[0].target
+    tally, first = Tally(clock, clock.monotonic()), routes[0].target
     bound = first.options.deadline
     deadline = None if bound is None else tally.started + bound
     try:

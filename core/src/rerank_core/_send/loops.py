@@ -26,6 +26,13 @@ def wake(loop: Any, function: Callable[[], object]) -> None:
         (loop.run_sync_soon if is_trio(loop) else loop.call_soon_threadsafe)(function)
 
 
+async def close_whole(*clients: Any) -> None:
+    """Close clients although the task be cancelled."""
+    with anyio.CancelScope(shield=True):
+        for client in clients:
+            await client.aclose()
+
+
 class OfLoop(Stack):
     """The idle clients of one loop.
 
@@ -54,9 +61,7 @@ class OfLoop(Stack):
             yield
         finally:
             self.let_go()
-            with anyio.CancelScope(shield=True):
-                for client in self.close():
-                    await client.aclose()
+            await close_whole(*self.close())
 
     def let_go(self) -> None:
         """Hold them no longer."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 
 from rerank_core import events
 from rerank_core._conclude.response import conclude, read_payload
@@ -77,17 +77,13 @@ class Tally:
     """What is known of a call as a whole, and who is told about it."""
 
     clock: Clock
-    observers: tuple[Callable[..., Any], ...]
-    call: str
     started: float
     attempts: int = 0
-
-    @classmethod
-    def begin(cls, clock: Clock) -> Tally:
-        """The tally of a call that begins now."""
-        # Of little cost, for it is made in every call: log records and fallbacks have it, too.
-        call = f"{os.getpid():x}-{next(_calls):x}"
-        return cls(clock, (*observers.registered.values(),), call, clock.monotonic())
+    # Of little cost, for it is made in every call: log records and fallbacks have it, too.
+    call: str = field(factory=lambda: f"{os.getpid():x}-{next(_calls):x}")
+    observers: Sequence[Callable[..., Any]] = field(
+        factory=lambda: [*observers.registered.values()]
+    )
 
     def seconds(self) -> float:
         """How long the call has taken so far."""
