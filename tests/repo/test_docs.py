@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -212,8 +211,8 @@ def test_python_runs_and_prints_what_the_page_says(
         if not _cases_of(provider):
             pytest.skip(f"the tests of {page.parent.name} state no Case, which writes the replies")
     if page.is_relative_to(TEMPLATE):  # of its shapes, one alone is installed
-        shown = _module("shown", page.with_name("rerank_example.py"))
-        plugin = ProviderHooks(shown, "example", partial(PluginSource, "example"))
+        module = _module("shown", page.with_name("rerank_example.py"))
+        plugin = ProviderHooks(module, "example", lambda: PluginSource("example"))
         monkeypatch.setitem(discovery.plugins, "example", plugin)
     monkeypatch.syspath_prepend(tmp_path)
     set_what_the_page_exports(page, monkeypatch)

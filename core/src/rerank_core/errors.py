@@ -25,18 +25,9 @@ All of them pickle, so they cross process boundaries whole.
 
 from __future__ import annotations
 
-from typing import TypedDict, Unpack
+from typing import Any
 
 from rerank_core.records import HTTPResponse
-
-
-class _Context(TypedDict, total=False):
-    """The keywords of every error."""
-
-    provider: str | None
-    model: str | None
-    response: HTTPResponse | None
-    retry_after: float | None
 
 
 class RerankError(Exception):
@@ -109,7 +100,7 @@ class UnsupportedParamError(ConfigurationError):
         param: The parameter's name, as the caller wrote it.
     """
 
-    def __init__(self, message: str, *, param: str = "", **context: Unpack[_Context]) -> None:
+    def __init__(self, message: str, *, param: str = "", **context: Any) -> None:
         super().__init__(message, **context)
         self.param = param
 
@@ -180,6 +171,6 @@ class ResponseParseError(RerankError):
         path: Where in the reply, for example `results[3].index`; empty for the whole.
     """
 
-    def __init__(self, message: str, *, path: str = "", **context: Unpack[_Context]) -> None:
+    def __init__(self, message: str, *, path: str = "", **context: Any) -> None:
         super().__init__(message, **context)
         self.path = path

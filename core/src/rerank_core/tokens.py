@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 _EARLY = 60.0  # seconds before its end at which a token is replaced
-_DIRECT = "rerank_core.direct"
+DIRECT = "rerank_core.direct"
 _TRANSIENT = frozenset({408, 425, 429, *range(500, 600)})
 _MAX_CHARS = 10_000  # of what a library or a service says; core cuts it where an error leaves
 
@@ -113,13 +113,8 @@ def ask_directly(request: httpx.Request) -> httpx.Request:
 
     For a metadata server, whose answer is a secret of this machine that no proxy should see.
     """
-    request.extensions[_DIRECT] = True
+    request.extensions[DIRECT] = True
     return request
-
-
-def is_direct(request: httpx.Request) -> bool:
-    """Whether a request is to be sent without any proxy."""
-    return _DIRECT in request.extensions
 
 
 def read_token(reply: httpx.Response, *, given: str = "", end: str = "") -> Token:

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
-from operator import countOf, itemgetter
+from operator import itemgetter
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -91,8 +91,6 @@ def render_documents(
     documents: Sequence[str | Mapping[str, Any]], rank_fields: Iterable[str] | None = None
 ) -> list[str]:
     """The text of each document; see `render_document`."""
-    if countOf(map(type, documents), str) == len(documents):
-        return list(documents)  # type: ignore[arg-type]  # all are strings
     return [render_document(document, rank_fields) for document in documents]
 
 

@@ -116,14 +116,10 @@ class ProviderHooks:
         status_code: int,
     ) -> RerankResponse | NextRequest:
         """The ranking; see `hookspecs.parse_response`."""
+        given = {"provider": provider, "request": request, "payload": payload}
+        given |= {"headers": headers, "status_code": status_code}
         answer: RerankResponse | NextRequest = self._call(
-            "parse_response",
-            (RerankResponse, NextRequest),
-            provider=provider,
-            request=request,
-            payload=payload,
-            headers=headers,
-            status_code=status_code,
+            "parse_response", (RerankResponse, NextRequest), **given
         )
         response = answer if isinstance(answer, RerankResponse) else answer.response
         if response is not None and not set(map(type, response.results)) <= {RerankResult}:

@@ -23,7 +23,7 @@ from rerank_core.errors import ConfigurationError, RerankError
 from rerank_core.facts import APIKeyHeader
 from rerank_core.records import HTTPResponse
 from rerank_core.records._text import read_json
-from rerank_core.tokens import Step, Token, TokenAuth, is_direct
+from rerank_core.tokens import DIRECT, Step, Token, TokenAuth
 
 _UNAUTHORIZED = 401
 _OF_THE_BODY = frozenset({"content-length", "host", "transfer-encoding"})
@@ -169,11 +169,8 @@ def _carry_out(step: Step, send: Send, clock: Clock, asked: list[Secret]) -> Flo
         sent = [text for name, text in fields if name not in _NOT_SECRET and isinstance(text, str)]
         asked += map(Secret, (*sent, *named_secrets(step.headers)))
         reply: HTTPResponse = yield _to_send(step, send)
-        headers = {**reply.headers}
-        headers.pop("content-encoding", None)  # it is decompressed
-        return httpx.Response(
-            reply.status_code, headers=headers, content=reply.content, request=step
-        )
+        kept = {k: v for k, v in reply.headers.items() if k != "content-encoding"}  # decompressed
+        return httpx.Response(reply.status_code, headers=kept, content=reply.content, request=step)
     found = yield from in_time(Run(step), send, clock)
     if inspect.iscoroutine(found):
         found.close()
@@ -192,7 +189,7 @@ def _to_send(request: httpx.Request, send: Send) -> Send:
         headers={k: v for k, v in request.headers.items() if k not in _OF_THE_BODY},
         content=request.read(),
         auth=None,
-        direct=is_direct(request),
+        direct=DIRECT in request.extensions,
     )
 
 
