@@ -32,7 +32,8 @@ _MOST_BYTES = 2_000_000
 _TASKS = re.compile(
     r"/v1$|/(embed(_all|_sparse)?|predict|similarity|tokenize|decode|invocations|info|docs)$"
 )
-_OF_A_MODEL = re.compile(r"/(pipeline/(?!text-ranking/*$).*|v1(/.*)?)$")  # the model's other tasks
+# Other tasks of a model, behind its owner and name.
+_OF_A_MODEL = re.compile(r"(?<=/models/)([^/]+/[^/]+)/(pipeline/(?!text-ranking/*$).*|v1(/.*)?)$")
 _NO_RERANKER = "not a re-ranker"
 _MAX_DIGITS = 15  # what is longer is no count
 _FOR_THE_REST = 1_000  # of a body: its names, its options
@@ -143,7 +144,7 @@ def _to_router_url(base_url: str, model: str) -> str:
     """Complete a base URL that may name the model already."""
     parts = urlsplit(base_url)
     if "/models/" in parts.path:
-        named = parts._replace(path=_OF_A_MODEL.sub("", parts.path))
+        named = parts._replace(path=_OF_A_MODEL.sub(r"\1", parts.path))
         return wire.join_endpoint(urlunsplit(named), "/pipeline/text-ranking")
     return f"{_ROUTER}/hf-inference/models/{quote(model)}/pipeline/text-ranking"
 

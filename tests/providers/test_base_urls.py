@@ -108,6 +108,7 @@ MORE: Mapping[str, Mapping[str, str]] = {
         ROUTER: ROUTED,
         f"{ROUTER}/hf-inference": ROUTED,
         f"{ROUTER}/hf-inference/models/me/mine": "/pipeline/text-ranking",
+        f"{ROUTER}/hf-inference/models/me/v1": "/pipeline/text-ranking",
     },
     "infinity": {"http://gpu:7997/v1/rerank": "", "https://gateway.internal/a/b": "/rerank"},
     "jina": {"http://gateway:8080/custom/path": "/v1/rerank"},
