@@ -413,17 +413,6 @@ class _AskingOneHost(Healthy):
         return evolve(good, url="https://api.example.com/v1/rerank")
 
 
-class _JoiningByHand(Healthy):
-    """Puts an endpoint behind a base URL that may end with a slash."""
-
-    @hookimpl
-    def build_request(
-        self, provider: Provider, request: RerankRequest, params: Mapping[str, Any]
-    ) -> HTTPRequest:
-        good = Healthy.build_request(self, provider, request, params)
-        return evolve(good, url=f"{provider.base_url}/v1/rerank")
-
-
 class _KnowingNoOther(Healthy):
     """Breaks where the base URL is not the usual one."""
 
@@ -484,14 +473,6 @@ class _CountingOnUsage(Healthy):
         return evolve(response, meta=Meta(billed_units=BilledUnits(total_tokens=tokens)))
 
 
-class _CountingOnTheIdentifier(Healthy):
-    """Takes the call's identifier for granted."""
-
-    @hookimpl
-    def parse_response(self, payload: Any) -> RerankResponse:
-        return evolve(Healthy.parse_response(self, payload), id=payload["id"])
-
-
 def _without_empty(params: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out what is false, as if it were not given."""
     given = {name: value for name, value in params.items() if value}
@@ -524,7 +505,6 @@ FAULTS: Mapping[str, Mapping[str, Case]] = {
     },
     "check_base_url_is_used": {
         "one host for all": evolve(CASE, plugin=_AskingOneHost()),
-        "a slash too many": evolve(CASE, plugin=_JoiningByHand()),
         "an error that blames the plugin": evolve(CASE, plugin=_KnowingNoOther()),
     },
     "check_model_is_the_one_asked_for": {
@@ -660,13 +640,8 @@ FAULTS: Mapping[str, Mapping[str, Case]] = {
             ]
         ),
     },
-    "check_usage_and_identifier_cost_no_ranking": {
+    "check_usage_costs_no_ranking": {
         "usage taken for granted": evolve(CASE, plugin=_CountingOnUsage()),
-        "an identifier taken for granted": evolve(
-            CASE,
-            plugin=_CountingOnTheIdentifier(),
-            example=evolve(CASE.example, reply={"id": "an-id", **CASE.example.reply}),
-        ),
     },
     "check_statuses_are_errors": {
         "a status changed": _with_auth(_Forgiving),
