@@ -25,9 +25,18 @@ All of them pickle, so they cross process boundaries whole.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict, Unpack
 
 from rerank_core.records import HTTPResponse
+
+
+class _Context(TypedDict, total=False):
+    """The keywords of every error."""
+
+    provider: str | None
+    model: str | None
+    response: HTTPResponse | None
+    retry_after: float | None
 
 
 class RerankError(Exception):
@@ -100,7 +109,7 @@ class UnsupportedParamError(ConfigurationError):
         param: The parameter's name, as the caller wrote it.
     """
 
-    def __init__(self, message: str, *, param: str = "", **context: Any) -> None:
+    def __init__(self, message: str, *, param: str = "", **context: Unpack[_Context]) -> None:
         super().__init__(message, **context)
         self.param = param
 
@@ -171,6 +180,6 @@ class ResponseParseError(RerankError):
         path: Where in the reply, for example `results[3].index`; empty for the whole.
     """
 
-    def __init__(self, message: str, *, path: str = "", **context: Any) -> None:
+    def __init__(self, message: str, *, path: str = "", **context: Unpack[_Context]) -> None:
         super().__init__(message, **context)
         self.path = path

@@ -91,6 +91,8 @@ def render_documents(
     documents: Sequence[str | Mapping[str, Any]], rank_fields: Iterable[str] | None = None
 ) -> list[str]:
     """The text of each document; see `render_document`."""
+    if {str}.issuperset(map(type, documents)):
+        return list(documents)  # type: ignore[arg-type]  # all are strings
     return [render_document(document, rank_fields) for document in documents]
 
 

@@ -1,4 +1,4 @@
-"""What a flow may ask of its driver, so that it knows neither client, clock nor loop."""
+"""What a flow may ask of its driver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""A whole call as a generator of effects: the first model, its fallbacks, the caller's order."""
+"""A whole call as a generator of effects: the first model, its fallbacks, the caller's order.
+
+A flow yields an effect, receives its outcome, and knows neither client, clock nor loop: the
+drivers carry effects out, a blocking one, an async one, and a scripted one in the tests.
+"""
 
 from __future__ import annotations
 

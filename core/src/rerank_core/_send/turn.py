@@ -91,13 +91,17 @@ class Tally:
 
     def tell(self, kind: type[events.Event], target: Target, **fields: Any) -> None:
         """Make an event and tell it, where somebody listens."""
-        own = target.hooks.observe
-        if not (self.observers or own or observers.is_logged(kind)):
+        if not self.hears(kind, target):
             return
         event = kind(call=self.call, provider=target.provider.name, model=target.model, **fields)
+        own = target.hooks.observe
         for observer in (*self.observers, *((own,) if own else ())):
             observers.tell(observer, event)
         observers.log(event)
+
+    def hears(self, kind: type[events.Event], target: Target) -> bool:
+        """Whether anybody listens to such an event; else none is made."""
+        return bool(self.observers or target.hooks.observe) or observers.is_logged(kind)
 
     @contextlib.contextmanager
     def telling(self, kind: type[events.Event], **fields: Any) -> Iterator[dict[str, Any]]:
