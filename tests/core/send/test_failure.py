@@ -153,6 +153,25 @@ def test_an_error_inside_a_200_is_typed_by_its_word(
     assert type(caught.value) is kind
 
 
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("Too Many Requests", RateLimitError),
+        ("Unauthorized", AuthenticationError),
+        ("service unavailable", ServerError),
+        ("Too many requests for a cat", APIStatusError),
+    ],
+)
+def test_an_error_inside_a_200_is_typed_by_the_phrase_of_a_status(
+    ask: Ask, said: str, kind: type[APIStatusError]
+) -> None:
+    """A gateway that says nothing else wraps the one of the service behind it."""
+    with pytest.raises(APIStatusError, match=said) as caught:
+        ask(Service(httpx.Response(200, json={"error": said})), max_retries=0)
+
+    assert type(caught.value) is kind
+
+
 def test_a_provider_may_state_final_statuses_and_hints(ask: Ask, waits: list[float]) -> None:
     """A 5xx that no retry mends, with what a person should try."""
     service = Service(failed(503))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any
 
 from attrs import evolve
@@ -55,6 +56,7 @@ _WORDS: Mapping[str, type[APIStatusError]] = {
     "api_?error|internal|overloaded|server_?error|unavailable": errors.ServerError,
     "bad_?request|invalid|validation": errors.BadRequestError,
 }
+_PHRASES = {each.phrase.lower(): TYPES[each] for each in HTTPStatus if each in TYPES}
 _PYTHON_S_OWN = (TypeError, IndexError, AttributeError)  # whose words say nothing of a reply
 _FAILED = {"error", "fail", "failed", "failure"}
 _GOOD_CODES = (0, 200, "0", "200", "ok", "success")
@@ -149,7 +151,7 @@ def _make_error(
     words: list[Any] = [*codes_in(payload, reply.headers)]
     if code is None:
         named = (_WORDS[part] for word in words for part in _WORDS if re.search(part, word.lower()))
-        usual = next(named, APIStatusError)
+        usual = next(named, _PHRASES.get(said.lower(), APIStatusError))
     else:
         usual = TYPES.get(code, APIStatusError)
         words.append(code)

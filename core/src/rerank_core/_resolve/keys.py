@@ -21,13 +21,16 @@ from rerank_core.records._text import is_url, without_userinfo
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-class Environment(dict[str, str | None]):
-    """The variables that were read, with their values."""
+class Environment:
+    """Reads variables, and remembers which."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, str | None] = {}
 
     def first(self, names: Sequence[str]) -> str | None:
         """The value of the first of the variables that is set and not empty."""
         for name in names:
-            self[name] = value = os.environ.get(name)
+            self.seen[name] = value = os.environ.get(name)
             if value:
                 return value
         return None

@@ -182,7 +182,7 @@ def _make_target(
         params={name: given[name] for name in facts.extra_params if name in given},
         api_key=api_key,
         given=frozenset(named if options.api_key is None else (*named, "api_key")),
-        environment=environment,
+        environment=environment.seen,
         warnings=tuple(warnings),
     )
 
