@@ -92,7 +92,8 @@ def _to_url(base_url: str, request: RerankRequest) -> str:
         if path.endswith("/client/v4"):
             path += f"/accounts/{_account_of(request)}"
         # What stands behind the account is another model's, or an API that has no reranking.
-        path = re.sub(r"(/accounts/[^/]+)(/ai(/.*)?)?$", r"\1/ai/run", path) + f"/{model}"
+        path = re.sub(r"(/accounts/[^/]+)(/ai(/.*)?)?$|/ai(/v1)?$", r"\1/ai/run", path)
+        path += f"/{model}"
     return urlunsplit(parts._replace(path=path, fragment=""))
 
 

@@ -5,7 +5,7 @@ https://docs.contextual.ai/api-reference/rerank/rerank
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rerank_core import (
@@ -59,7 +59,7 @@ def build_request(
 ) -> HTTPRequest:
     """Build the request; `metadata` stands beside the documents, so there must be as many."""
     given = params.get("metadata")
-    if given is not None and not isinstance(given, (list, tuple)):
+    if given is not None and (isinstance(given, str) or not isinstance(given, Sequence)):
         message = f"metadata must be a list of strings, not {type(given).__name__}"
         raise InvalidRequestError(message)
     if given is not None and len(given) != len(request.documents):

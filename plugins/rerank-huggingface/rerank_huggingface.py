@@ -143,7 +143,7 @@ def _is_router(base_url: str) -> bool:
 def _to_router_url(base_url: str, model: str) -> str:
     """Complete a base URL that may name the model already."""
     parts = urlsplit(base_url)
-    if "/models/" in parts.path:
+    if "/models/" in parts.path.rstrip("/"):
         named = parts._replace(path=_OF_A_MODEL.sub(r"\1", parts.path))
         return wire.join_endpoint(urlunsplit(named), "/pipeline/text-ranking")
     return f"{_ROUTER}/hf-inference/models/{quote(model)}/pipeline/text-ranking"

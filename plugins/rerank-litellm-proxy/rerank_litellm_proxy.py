@@ -21,8 +21,9 @@ from rerank_core import (
     wire,
 )
 
-_PAGE = re.compile(r"/ui(/.*)?$")  # for administrators
-_AS_AZURE = re.compile(r"/openai/deployments/.*$")  # the way of Azure's clients to the chat
+# For administrators, and the way of Azure's clients to the chat; but an endpoint stays.
+_PAGE = re.compile(r"/ui(/(?!(.*/)?(v\d|rerank)$).*)?$")
+_AS_AZURE = re.compile(r"/openai/deployments/(?!.*/rerank$).*$")
 _EXTRA = (
     "instruction",
     "truncate_prompt_tokens",

@@ -39,7 +39,10 @@ def resolve_provider() -> Provider:
         score_kind="opaque",
         # A pair that is too long for a batch is answered with 500: no retry and no other server
         # mends the request.
-        error_types={"too large to process": BadRequestError},
+        error_types={
+            "too large to process": BadRequestError,
+            "larger than the max context": BadRequestError,  # of builds before September 2025
+        },
         final_statuses=frozenset({500, 501}),
         hints={
             401: "if the server was started with a key: give it as api_key=, or set"

@@ -14,6 +14,7 @@ from rerank_core import (
     BadRequestError,
     ConfigurationError,
     HTTPRequest,
+    NotFoundError,
     Provider,
     RateLimitError,
     RerankRequest,
@@ -29,6 +30,9 @@ _BASE = "https://runtime.sagemaker.{region}.amazonaws.com"
 _SERVICE = "sagemaker"
 # How AWS says what the container answered, behind a 424 of its own.
 _BY_CONTAINER: Mapping[int | str, type[APIStatusError]] = {
+    "received client error (404)": NotFoundError,
+    "received client error (408)": ServerError,
+    "received client error (424)": ServerError,  # TEI's: the model failed, which may pass
     "received client error (429)": RateLimitError,
     "received client error": BadRequestError,
     "received server error": ServerError,

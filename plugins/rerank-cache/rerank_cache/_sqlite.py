@@ -128,9 +128,9 @@ class SQLiteStore:
         return found
 
     def _put(self, connection: sqlite3.Connection, values: Mapping[bytes, bytes]) -> None:
-        now = int(self._now())
-        rows = [(key, value + _check_of(key, value), now, now) for key, value in values.items()]
         with _writing(connection):
+            now = int(self._now())  # not before: others may have written while this one waited
+            rows = [(key, value + _check_of(key, value), now, now) for key, value in values.items()]
             connection.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?)", rows)
             self._writes += 1
             if self._writes % _LOOKS == 1 or self._max_rows < len(rows) * _LOOKS:

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -486,6 +486,30 @@ def test_a_value_does_not_outlive_its_age_by_a_wrong_clock(tmp_path: Path) -> No
 
     assert get_keys(store, [1, 2]) == {2}
     store.close()
+
+
+def test_what_others_write_meanwhile_is_not_taken_for_a_wrong_clock_s(tmp_path: Path) -> None:
+    """A process that waited for the file has the time of when it waited no more."""
+    others: list[bytes] = []
+
+    def now() -> float:  # the others write at once after it was looked at, if they can
+        key = b"%d" % len(others)
+        with (
+            suppress(sqlite3.OperationalError),
+            closing(sqlite3.connect(tmp_path / "scores", timeout=0)) as connection,
+            connection,
+        ):
+            connection.execute("INSERT INTO scores VALUES (?, '', 1001, 1001)", (key,))
+            others.append(key)
+        return 1000.0
+
+    store = SQLiteStore(tmp_path / "scores", max_age=100, now=now)
+    put_one(store, 1)
+    store.close()
+
+    with closing(sqlite3.connect(tmp_path / "scores")) as connection:
+        kept = {key for (key,) in connection.execute("SELECT key FROM scores")}
+    assert kept >= {*others}
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import UserList
 from typing import Any
 
 import pytest
@@ -91,6 +92,18 @@ def test_metadata_of_another_length_is_not_sent(
         ask(service, documents, send=send, metadata=metadata)
 
     assert service.requests == []
+
+
+def test_metadata_is_any_list_but_no_string() -> None:
+    """One of as many characters as there are documents would pass for a list."""
+    service = Service()
+
+    ask(service, DOCUMENTS, metadata=UserList("abc"))
+    with pytest.raises(InvalidRequestError, match="must be a list of strings, not str"):
+        ask(service, DOCUMENTS, metadata="abc")
+
+    assert service.body["metadata"] == ["a", "b", "c"]
+    assert len(service.requests) == 1
 
 
 def test_a_list_is_not_split_unless_allowed() -> None:

@@ -136,8 +136,13 @@ class Responses:
             self._file = self.path.open("ab", buffering=0)
         text = json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         left = memoryview(text.encode("utf-8", "replace") + b"\n")
-        while left:  # a disk that is nearly full takes a part of a line, without an error
-            left = left[self._file.write(left) :]
+        end = self._file.tell()
+        try:
+            while left:  # a disk that is nearly full takes a part of a line, without an error
+                left = left[self._file.write(left) :]
+        except BaseException:  # what was under way is kept behind it: not behind half a line
+            self._file.truncate(end)
+            raise
 
     def of(self, model: str, query_id: str, repeats: int) -> Iterator[Answer | None]:
         """The answers of a model to a query, one for each repeat."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import random
@@ -356,6 +357,28 @@ def test_a_disk_that_takes_a_part_of_a_line_is_given_the_rest(
         kept.add(Answer(model="a", query_id="two"))
 
     assert len(Responses.open(path, collection).answers) == 2
+
+
+def test_a_disk_that_was_full_for_a_while_tears_no_line(
+    collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was under way is kept after the error: a file with half a line would be refused."""
+    path = tmp_path / "responses.jsonl"
+    free = [10, 0, 10_000]
+
+    class Full(io.FileIO):
+        def write(self, content: Any) -> int:
+            if not (room := free.pop(0)):
+                raise OSError(errno.ENOSPC, "no space")
+            return super().write(content[:room])
+
+    with Responses.open(path, collection) as kept:
+        monkeypatch.setattr(kept, "_file", Full(path, "ab"))
+        with pytest.raises(OSError, match="no space"):
+            kept.add(Answer(model="a", query_id="one"))
+        kept.add(Answer(model="a", query_id="two"))
+
+    assert [each.query_id for each in Responses.open(path, collection).answers.values()] == ["two"]
 
 
 @pytest.mark.parametrize("line", ["nonsense", "[]", '{"run": {"format": 99}}', '{"a": 1}'])

@@ -69,6 +69,13 @@ ERRORS = [
         ("Invalid API Key", "LLAMACPP_API_KEY"),
     ),
     Failure(500, TOO_LONG, ("483 tokens", "--ubatch-size"), kind=BadRequestError, retried=False),
+    Failure(
+        500,
+        error(500, "server_error", "input is larger than the max context size. skipping"),
+        "larger than",
+        kind=BadRequestError,
+        retried=False,
+    ),
     Failure(500, error(500, "server_error", "odd"), "odd", kind=ServerError, retried=False),
     Failure(501, error(501, "not_supported_error", "no"), "--rerank"),
     Failure(503, error(503, "unavailable_error", "Loading model"), "Loading"),

@@ -22,6 +22,7 @@ from rerank_core import (
     ConfigurationError,
     Meta,
     MissingAPIKeyError,
+    NotFoundError,
     RateLimitError,
     ResponseParseError,
     ServerError,
@@ -385,12 +386,15 @@ ERRORS = [
             {"Message": f"Received {side} error ({status}) from primary with message odd"},
             ("odd", "container="),
             kind=kind,
-            retried=kind is not BadRequestError,
+            retried=kind in {RateLimitError, ServerError},
             headers={"x-amzn-errortype": "ModelError"},
         )
         for side, status, kind in (
             ("client", 422, BadRequestError),
             ("client", 429, RateLimitError),
+            ("client", 404, NotFoundError),
+            ("client", 408, ServerError),
+            ("client", 424, ServerError),
             ("server", 503, ServerError),
         )
     ),

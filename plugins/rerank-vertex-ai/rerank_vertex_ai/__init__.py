@@ -34,7 +34,7 @@ _SHORT = (
 
 
 @hookimpl
-def resolve_provider(model: str) -> Provider:
+def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
     """State the ranking API's facts."""
     return Provider(
         name="vertex_ai",
@@ -48,7 +48,7 @@ def resolve_provider(model: str) -> Provider:
         extra_params={"user_labels": "userLabels"},
         options={
             "vertex_project": ("VERTEXAI_PROJECT", "GOOGLE_CLOUD_PROJECT"),
-            "vertex_location": ("VERTEXAI_LOCATION",),
+            "vertex_location": () if options.get("vertex_location") else ("VERTEXAI_LOCATION",),
             "ranking_config": (),
         },
         secret_options={
@@ -93,7 +93,7 @@ def build_request(
     """Build the request; a user's credentials are refused without the project in a header."""
     project = _read_name(request.options, "vertex_project")
     return HTTPRequest(
-        url=_build_url(provider.base_url or BASE, request.options),
+        url=_build_url(provider, request.options),
         body={
             "model": request.model,
             "query": request.query,
@@ -132,10 +132,12 @@ def _find_project(secrets: Mapping[str, Any]) -> str | None:
     return find_project(secrets.get("vertex_credentials"))
 
 
-def _build_url(base_url: str, options: Mapping[str, Any]) -> str:
+def _build_url(provider: Provider, options: Mapping[str, Any]) -> str:
     """The endpoint: the base URL may be an origin, end in a version, or be all of it."""
     project, config = (_read_name(options, name) for name in ("vertex_project", "ranking_config"))
-    parts, location = find_host(base_url, _read_name(options, "vertex_location"))
+    location = _read_name(options, "vertex_location")
+    is_given = not provider.options["vertex_location"]  # else it may be meant for other APIs
+    parts, location = find_host(provider.base_url or BASE, location, is_given=is_given)
     path = parts.path.rstrip("/")
     if path.endswith(":rank"):
         _refuse_contradiction(path, config)

@@ -19,11 +19,11 @@ _CHAT_HOST = re.compile(r"([a-z0-9-]+-)?aiplatform(\.[a-z]+\.rep)?\.googleapis\.
 _GEMINI_HOST = "generativelanguage.googleapis.com"
 
 
-def find_host(base_url: str, location: str | None) -> tuple[SplitResult, str]:
+def find_host(base_url: str, location: str | None, *, is_given: bool) -> tuple[SplitResult, str]:
     """The base URL, at the host of the location, and the location, which the URL may say, too.
 
     Raises:
-        ConfigurationError: URL and location are of two regions, or the URL is Gemini's.
+        ConfigurationError: A location is given that is another's, or the URL is Gemini's.
     """
     parts = urlsplit(_without_models(base_url))
     own = _HOST.fullmatch(parts.hostname or "")
@@ -31,7 +31,7 @@ def find_host(base_url: str, location: str | None) -> tuple[SplitResult, str]:
         return parts, location or "global"
     in_path = _LOCATION.search(parts.path)
     stated = own[1] or own[2] or (in_path[1] if in_path else None)
-    if stated and location in _REGIONS and location != stated:
+    if stated and is_given and location in _REGIONS and location != stated:
         message = f"the base URL is that of {stated!r}, but vertex_location is {location!r}"
         raise ConfigurationError(f"{message}: give one of them")
     location = stated or location or "global"

@@ -296,6 +296,19 @@ def test_a_location_of_another_region_than_the_host_s_is_refused() -> None:
     assert service.requests == []
 
 
+@pytest.mark.parametrize("location", ["us", "us-central1", "global"])
+def test_a_location_of_the_environment_loses_to_that_of_the_url(
+    location: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be there for chat models, which have more locations, and some of the same."""
+    monkeypatch.setenv("VERTEXAI_LOCATION", location)
+    service = Service()
+
+    rerank(**READY, api_base=EU, http_client=service)
+
+    assert service.url == f"{EU}{PATH.replace('global', 'eu')}"
+
+
 def test_a_whole_base_url_and_its_own_parts_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """A location of the environment's may be another API's."""
     service = Service()
