@@ -28,6 +28,9 @@ class BlockingDriver:
 
     is_over = False  # nobody waits for its flows any longer
 
+    def __init__(self, *waiting: int) -> None:
+        self._waiting = {*waiting, threading.get_ident()}  # threads that go on only after its flows
+
     def run(self, flow: Flow) -> Any:
         """What the flow returns; nothing, where nobody waits for it any longer."""
         try:
@@ -55,7 +58,7 @@ class BlockingDriver:
             case Run():
                 return _within(effect.deadline, effect.function)
             case Await():
-                if effect.thread == threading.get_ident():  # in whose event loop this call is made
+                if effect.thread in self._waiting:  # in whose event loop this call is made
                     return None
                 return _result_of(effect.future, effect.deadline)
             case Gather():
@@ -64,7 +67,7 @@ class BlockingDriver:
                 return time.sleep(effect.seconds)
 
     def _gather(self, effect: Gather) -> list[Any]:
-        runner = BlockingDriver()
+        runner = BlockingDriver(*self._waiting)
         futures: list[Future[Any]] = [Future() for _ in effect.flows]
         waiting = deque(zip(effect.flows, futures, strict=True))
         ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
