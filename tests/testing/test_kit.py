@@ -6,6 +6,7 @@ import pytest
 
 from rerank_core.testing import CHECKS, Case, Check, conformance
 from testing.planted import (
+    CALLED_AS_ITS_PATH,
     CASE,
     FAULTS,
     FROM_ONE,
@@ -66,6 +67,11 @@ def test_a_base_url_or_a_model_may_be_refused() -> None:
     """The plugin says what it does not know, and nothing goes elsewhere."""
     BY_NAME["check_base_url_is_used"](KNOWS_ITS_HOSTS)
     BY_NAME["check_model_is_the_one_asked_for"](KNOWS_ITS_MODELS)
+
+
+def test_a_model_may_be_called_as_what_stands_in_every_url() -> None:
+    """A service of one model is not told which."""
+    BY_NAME["check_model_is_the_one_asked_for"](CALLED_AS_ITS_PATH)
 
 
 def test_every_check_has_a_planted_fault() -> None:

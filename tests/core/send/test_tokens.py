@@ -381,9 +381,7 @@ def test_tasks_that_are_refused_together_ask_once(backend: str) -> None:
 
 @both_loops
 @pytest.mark.parametrize("parts", [1, 3])
-def test_a_blocking_call_does_not_wait_for_a_task_of_its_own_loop(
-    backend: str, parts: int
-) -> None:
+def test_a_blocking_call_does_not_wait_for_a_task_of_its_own_loop(backend: str, parts: int) -> None:
     """That task goes on only after it: it asks for itself, and the task gets what it asked for."""
     service, auth = Service(pause=0.2), TokenAuth(exchange)
 
