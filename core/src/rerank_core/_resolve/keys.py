@@ -22,7 +22,9 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Environment(dict[str, str | None]):
-    """The variables that were read, with their values."""
+    """The variables that were read, with their values, which no frame's locals show."""
+
+    __repr__ = object.__repr__
 
     def first(self, names: Sequence[str]) -> str | None:
         """The value of the first of the variables that is set and not empty."""

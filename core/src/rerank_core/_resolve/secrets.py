@@ -168,14 +168,11 @@ def named_secrets(value: Any, *, secret: bool = False) -> Iterator[str]:
 def without_secrets(value: Any) -> Any:
     """What is left of mappings and lists without the fields that hold a secret themselves."""
     if isinstance(value, (list, tuple)):
-        return [without_secrets(item) for item in value]
+        return [*map(without_secrets, value)]
     if not isinstance(value, Mapping):
         return value
-    return {
-        name: without_secrets(item)
-        for name, item in value.items()
-        if not (is_secret_name(str(name)) and any(named_secrets({name: item})))
-    }
+    shown = [k for k, v in value.items() if not (is_secret_name(k) and any(named_secrets({k: v})))]
+    return {name: without_secrets(value[name]) for name in shown}
 
 
 def secrets_in(value: Any) -> Iterator[str]:

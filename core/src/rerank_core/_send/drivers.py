@@ -17,7 +17,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from rerank_core._send.effects import Await, Flow, Gather, Run, Send
+from rerank_core._send.effects import Await, Flow, Gather, Run, Send, Sleep
 from rerank_core._send.loops import wake
 from rerank_core._send.sending import asend, send
 from rerank_core.errors import RequestTimeoutError
@@ -63,8 +63,10 @@ class BlockingDriver:
                 return _result_of(effect.future, effect.deadline)
             case Gather():
                 return self._gather(effect)
-            case _:
+            case Sleep():
                 return time.sleep(effect.seconds)
+            case _:
+                raise TypeError(effect)
 
     def _gather(self, effect: Gather) -> list[Any]:
         runner = BlockingDriver(*self._waiting)
@@ -121,8 +123,10 @@ class AsyncDriver:
                 return await _awithin(effect.deadline, partial(_until_done, effect.future))
             case Gather():
                 return await self._gather(effect)
-            case _:
+            case Sleep():
                 return await anyio.sleep(effect.seconds)
+            case _:
+                raise TypeError(effect)
 
     async def _gather(self, effect: Gather) -> list[Any]:
         outcomes: list[Any] = [None] * len(effect.flows)
