@@ -85,31 +85,20 @@ def _places(text: str, forms: Iterable[str]) -> Iterator[tuple[int, int]]:
 def _forms(secret: str) -> Iterator[str]:
     """How a secret may stand in a text."""
     yield secret
-    quoted = quote(secret, "", errors="replace")
-    lowered = _replaced(quoted, {code: code.lower() for code in re.findall("%..", quoted)})
-    for plain in ("/", "", "!'()*"):  # in a path, in a query, as browsers write that
-        codes = {f"%{ord(each):02X}": each for each in plain}
-        codes |= {code.lower(): each for code, each in codes.items()}
-        for text in (_replaced(quoted, codes), _replaced(lowered, codes)):
-            yield from (text, text.replace("%20", "+"))
+    for safe in ("/", "", "!'()*"):  # in a path, in a query, as browsers write that
+        text = quote(secret, safe, errors="replace")
+        for form in (text, re.sub("%..", lambda found: found[0].lower(), text)):
+            yield from (form, form.replace("%20", "+"))
     for text in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
         yield from (text, text.replace("/", "\\/"))  # as PHP writes it
         for escaped, digits in _ESCAPED.items():
-            codes = {each: f"\\u{ord(each):{digits}}" for each in escaped}
-            escapes = _replaced(text, codes)
-            yield from (escapes, escapes.replace('\\"', "\\u0022"))
+            codes = {ord(each): f"\\u{ord(each):{digits}}" for each in escaped}
+            yield from (text.translate(codes), text.replace('\\"', "\\u0022").translate(codes))
     raw = secret.encode(errors="surrogatepass")
     for before in range(3):  # at each of the places that it may have in what was encoded with it
         text = binascii.b2a_base64(bytes(before) + raw, newline=False).decode()
         inside = text[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]
         yield from (inside, inside.replace("+", "-").replace("/", "_"))
-
-
-def _replaced(text: str, codes: Mapping[str, str]) -> str:
-    """A text with others in place of the few that are named, however long it is."""
-    for old, new in codes.items():
-        text = text.replace(old, new)
-    return text
 
 
 def is_secret_name(name: str) -> bool:
