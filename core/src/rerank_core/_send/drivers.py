@@ -17,7 +17,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from rerank_core._send.effects import Await, Flow, Gather, Run, Send, Sleep
+from rerank_core._send.effects import Await, Flow, Gather, Run, Send
 from rerank_core._send.loops import wake
 from rerank_core._send.sending import asend, send
 from rerank_core.errors import RequestTimeoutError
@@ -27,9 +27,7 @@ class BlockingDriver:
     """Runs flows in the calling thread, and flows side by side in threads of their own."""
 
     is_over = False  # nobody waits for its flows any longer
-
-    def __init__(self, *waiting: int) -> None:
-        self._waiting = {*waiting, threading.get_ident()}  # threads that go on only after its flows
+    waiting = frozenset[int]()  # threads that go on only after its flows, beside its own
 
     def run(self, flow: Flow) -> Any:
         """What the flow returns; nothing, where nobody waits for it any longer."""
@@ -58,18 +56,17 @@ class BlockingDriver:
             case Run():
                 return _within(effect.deadline, effect.function)
             case Await():
-                if effect.thread in self._waiting:  # in whose event loop this call is made
-                    return None
+                if effect.thread in {threading.get_ident(), *self.waiting}:
+                    return None  # in whose event loop this call is made
                 return _result_of(effect.future, effect.deadline)
             case Gather():
                 return self._gather(effect)
-            case Sleep():
-                return time.sleep(effect.seconds)
             case _:
-                raise TypeError(effect)
+                return time.sleep(effect.seconds)
 
     def _gather(self, effect: Gather) -> list[Any]:
-        runner = BlockingDriver(*self._waiting)
+        runner = BlockingDriver()
+        runner.waiting = self.waiting | {threading.get_ident()}
         futures: list[Future[Any]] = [Future() for _ in effect.flows]
         waiting = deque(zip(effect.flows, futures, strict=True))
         ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
@@ -123,10 +120,8 @@ class AsyncDriver:
                 return await _awithin(effect.deadline, partial(_until_done, effect.future))
             case Gather():
                 return await self._gather(effect)
-            case Sleep():
-                return await anyio.sleep(effect.seconds)
             case _:
-                raise TypeError(effect)
+                return await anyio.sleep(effect.seconds)
 
     async def _gather(self, effect: Gather) -> list[Any]:
         outcomes: list[Any] = [None] * len(effect.flows)
