@@ -15,6 +15,7 @@ from attrs import evolve
 
 from rerank_core._client import functions
 from rerank_core._resolve.hooks import ProviderHooks
+from rerank_core._resolve.target import Kept
 from rerank_core._send import drivers
 from rerank_core.errors import ConfigurationError
 from rerank_core.facts import Provider
@@ -65,7 +66,7 @@ def rerank_fake(monkeypatch: pytest.MonkeyPatch) -> FakeProvider:
     monkeypatch.setattr(ProviderHooks, "resolve_provider", resolve_provider)
     monkeypatch.setattr(ProviderHooks, "build_request", build_request)
     monkeypatch.setattr(ProviderHooks, "parse_response", parse_response)
-    monkeypatch.setattr(functions, "_kept", {})  # resolved otherwise, and only for this test
+    monkeypatch.setattr(functions, "_kept", Kept())  # resolved otherwise, and only for this test
     monkeypatch.setattr(drivers, "send", _refuse)
     monkeypatch.setattr(drivers, "asend", _refuse)
     return fake
