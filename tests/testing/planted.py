@@ -455,6 +455,21 @@ class _KnowingModels(Healthy):
 KNOWS_ITS_MODELS = evolve(CASE, plugin=_KnowingModels())
 
 
+class _OfOneModel(Healthy):
+    """The service has one model, which no request names."""
+
+    @hookimpl
+    def build_request(
+        self, provider: Provider, request: RerankRequest, params: Mapping[str, Any]
+    ) -> HTTPRequest:
+        good = Healthy.build_request(self, provider, request, params)
+        body = {name: value for name, value in good.body.items() if name != "model"}
+        return evolve(good, body=body)
+
+
+CALLED_AS_ITS_PATH = evolve(CASE, plugin=_OfOneModel(), model="rerank")
+
+
 class _TakingTheReplyApart(Healthy):
     """Takes the results out of the reply."""
 

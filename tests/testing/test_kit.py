@@ -1,11 +1,15 @@
 """Every check catches its fault, and leaves a healthy plugin alone."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from attrs import evolve
 
 from rerank_core.testing import CHECKS, Case, Check, conformance
+from rerank_core.wire import encode_json
 from testing.planted import (
+    CALLED_AS_ITS_PATH,
     CASE,
     FAULTS,
     FROM_ONE,
@@ -66,6 +70,22 @@ def test_a_base_url_or_a_model_may_be_refused() -> None:
     """The plugin says what it does not know, and nothing goes elsewhere."""
     BY_NAME["check_base_url_is_used"](KNOWS_ITS_HOSTS)
     BY_NAME["check_model_is_the_one_asked_for"](KNOWS_ITS_MODELS)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [encode_json, lambda reply: {**reply, "results": (*reply["results"],)}],
+    ids=["bytes", "a tuple"],
+)
+def test_a_reply_may_be_written_in_other_ways(written: Callable[[Any], Any]) -> None:
+    """As the bytes that it is, or with tuples for lists."""
+    example = evolve(CASE.example, reply=written(CASE.example.reply))
+    BY_NAME["check_example_reply"](evolve(CASE, example=example))
+
+
+def test_a_model_may_be_called_as_what_stands_in_every_url() -> None:
+    """A service of one model is not told which."""
+    BY_NAME["check_model_is_the_one_asked_for"](CALLED_AS_ITS_PATH)
 
 
 def test_every_check_has_a_planted_fault() -> None:

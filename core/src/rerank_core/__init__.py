@@ -6,12 +6,7 @@ from typing import TYPE_CHECKING
 
 from rerank_core._client.functions import arerank, rerank
 from rerank_core._client.reranker import Reranker
-from rerank_core._resolve.discovery import (
-    InstalledProvider,
-    list_providers,
-    register,
-    unregister,
-)
+from rerank_core._resolve.discovery import InstalledProvider, list_providers, register, unregister
 from rerank_core._resolve.hooks import PluginSource
 from rerank_core._version import __version__
 from rerank_core.errors import (

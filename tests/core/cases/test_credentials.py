@@ -257,6 +257,15 @@ def test_a_user_in_a_url_that_is_given_replaces_the_environments_key(
     assert sent == ("Basic dXNlcjpwYXNzLXdvcmQ=" if own else "Bearer from-env")
 
 
+def test_a_secret_that_is_given_does_not_lose_to_a_user_in_a_url(call: Ask) -> None:
+    """Whatever it is called: a token, or what signs requests."""
+    service = Service()
+    given = {"api_base": "https://user:pass-word@r.test", "azure_ad_token": "given-token"}
+    call(query="q", documents=["a"], http_client=service, **{**AZURE, **given})
+
+    assert service.requests[-1].headers["authorization"] == "Bearer given-token"
+
+
 @pytest.mark.parametrize("model", ["pinecone/m", "azure_ai/m"])
 @pytest.mark.parametrize("name", ["api-key", "Api-Key"])
 def test_a_header_of_the_callers_client_replaces_the_environments_key(

@@ -21,16 +21,15 @@ from rerank_core.records._text import is_url, without_userinfo
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-class Environment:
-    """Reads variables, and remembers which."""
+class Environment(dict[str, str | None]):
+    """The variables that were read, with their values, which no frame's locals show."""
 
-    def __init__(self) -> None:
-        self.seen: dict[str, str | None] = {}
+    __repr__ = object.__repr__
 
     def first(self, names: Sequence[str]) -> str | None:
         """The value of the first of the variables that is set and not empty."""
         for name in names:
-            self.seen[name] = value = os.environ.get(name)
+            self[name] = value = os.environ.get(name)
             if value:
                 return value
         return None

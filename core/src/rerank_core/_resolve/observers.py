@@ -33,7 +33,7 @@ def tell(observer: Callable[..., Any], event: events.Event) -> None:
     """Tell one observer; what it raises is reported once and harms nobody."""
     try:
         observer(event=event)
-    except (Exception, SystemExit):
+    except Exception:  # no SystemExit: a handler of SIGTERM raises it while an observer works
         if id(observer) not in _reported:
             _reported.add(id(observer))
             LOGGER.warning("an observer of rerank_core failed", exc_info=True)

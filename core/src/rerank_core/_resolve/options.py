@@ -170,7 +170,8 @@ class Options:
         the caller fills is taken for it, unless the key is given, too.
         """
         names = {name.lower() for name in (*self.extra_headers, *self.client_headers)}
-        if self.api_key is None and "@" in urlsplit(self.api_base or "").netloc:
+        given = any(self.extra.get(name) is not None for name in facts.secret_options)
+        if self.api_key is None and not given and "@" in urlsplit(self.api_base or "").netloc:
             names.add("authorization")
         how = facts.auth
         own = {how.header.lower()} if isinstance(how, APIKeyHeader) else set()

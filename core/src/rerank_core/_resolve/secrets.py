@@ -154,6 +154,16 @@ def named_secrets(value: Any, *, secret: bool = False) -> Iterator[str]:
             yield from (*header_secrets(value), *value.split("\n"))
 
 
+def without_secrets(value: Any) -> Any:
+    """What is left of mappings and lists without the fields that hold a secret themselves."""
+    if isinstance(value, (list, tuple)):
+        return [*map(without_secrets, value)]
+    if not isinstance(value, Mapping):
+        return value
+    shown = [k for k, v in value.items() if not (is_secret_name(k) and any(named_secrets({k: v})))]
+    return {name: without_secrets(value[name]) for name in shown}
+
+
 def secrets_in(value: Any) -> Iterator[str]:
     """The strings of a secret: itself, or those in a mapping or its JSON that are secret."""
     if isinstance(value, str):

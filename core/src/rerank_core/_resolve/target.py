@@ -21,6 +21,7 @@ from rerank_core._resolve.secrets import (
     named_secrets,
     secrets_in,
     url_secrets,
+    without_secrets,
 )
 from rerank_core.errors import ConfigurationError, RerankError, UnsupportedParamError
 from rerank_core.facts import Provider
@@ -56,8 +57,7 @@ class Target:
         names = ("drop_params", "split_listwise", "max_documents")
         given = {name: getattr(self.options, name) for name in names}
         for name in ("extra_body", "extra_headers"):
-            fields = getattr(self.options, name).items()
-            given[name] = {k: v for k, v in fields if not any(named_secrets({k: v}))}
+            given[name] = without_secrets(getattr(self.options, name))
         return {**self.provider_options, **self.params, **given}
 
     def is_current(self) -> bool:
@@ -182,7 +182,7 @@ def _make_target(
         params={name: given[name] for name in facts.extra_params if name in given},
         api_key=api_key,
         given=frozenset(named if options.api_key is None else (*named, "api_key")),
-        environment=environment.seen,
+        environment=environment,
         warnings=tuple(warnings),
     )
 

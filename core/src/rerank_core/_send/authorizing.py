@@ -168,7 +168,15 @@ def _carry_out(step: Step, send: Send, clock: Clock, asked: list[Secret]) -> Flo
         fields += step.url.params.multi_items()
         sent = [text for name, text in fields if name not in _NOT_SECRET and isinstance(text, str)]
         asked += map(Secret, (*sent, *named_secrets(step.headers)))
-        reply: HTTPResponse = yield _to_send(step, send)
+        reply: HTTPResponse = yield evolve(  # within the bounds of the request that it is for
+            send,
+            method=step.method,
+            url=str(step.url),
+            headers={k: v for k, v in step.headers.items() if k not in _OF_THE_BODY},
+            content=step.content,
+            auth=None,
+            direct=DIRECT in step.extensions,
+        )
         kept = {k: v for k, v in reply.headers.items() if k != "content-encoding"}  # decompressed
         return httpx.Response(reply.status_code, headers=kept, content=reply.content, request=step)
     found = yield from in_time(Run(step), send, clock)
@@ -178,19 +186,6 @@ def _carry_out(step: Step, send: Send, clock: Clock, asked: list[Secret]) -> Flo
         message = "what gives the token is async: use arerank, or give one that blocks"
         raise ConfigurationError(message)
     return found
-
-
-def _to_send(request: httpx.Request, send: Send) -> Send:
-    """The request for a token, within the bounds of the request that it is for."""
-    return evolve(
-        send,
-        method=request.method,
-        url=str(request.url),
-        headers={k: v for k, v in request.headers.items() if k not in _OF_THE_BODY},
-        content=request.read(),
-        auth=None,
-        direct=DIRECT in request.extensions,
-    )
 
 
 _auths, _options = Kept(), Kept()

@@ -27,6 +27,7 @@ class BlockingDriver:
     """Runs flows in the calling thread, and flows side by side in threads of their own."""
 
     is_over = False  # nobody waits for its flows any longer
+    waiting = frozenset[int]()  # threads that go on only after its flows, beside its own
 
     def run(self, flow: Flow) -> Any:
         """What the flow returns; nothing, where nobody waits for it any longer."""
@@ -55,8 +56,8 @@ class BlockingDriver:
             case Run():
                 return _within(effect.deadline, effect.function)
             case Await():
-                if effect.thread == threading.get_ident():  # in whose event loop this call is made
-                    return None
+                if effect.thread in {threading.get_ident(), *self.waiting}:
+                    return None  # in whose event loop this call is made
                 return _result_of(effect.future, effect.deadline)
             case Gather():
                 return self._gather(effect)
@@ -65,6 +66,7 @@ class BlockingDriver:
 
     def _gather(self, effect: Gather) -> list[Any]:
         runner = BlockingDriver()
+        runner.waiting = self.waiting | {threading.get_ident()}
         futures: list[Future[Any]] = [Future() for _ in effect.flows]
         waiting = deque(zip(effect.flows, futures, strict=True))
         ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()

@@ -120,5 +120,7 @@ def in_time(step: Run | Await, send: Send, clock: Clock) -> Flow:
     try:
         return (yield step)
     except RequestTimeoutError:
+        if clock.monotonic() < until:  # it is the step's own
+            raise
         message = f"no token within {seconds} s; raise timeout= if its source is slow"
         raise RequestTimeoutError(message) from None
