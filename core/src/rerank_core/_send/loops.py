@@ -91,7 +91,7 @@ class OfLoop(Stack):
             self._task = self.loop.create_task(self.aclose())
 
 
-async def stack_of_loop(connections: Connections) -> Stack:
+async def stack_of_loop(connections: Connections) -> OfLoop:
     """The idle clients of the running loop."""
     loop = anyio.lowlevel.current_token().native_token
     found: OfLoop | None = connections.loops.get(loop)
@@ -107,6 +107,4 @@ async def stack_of_loop(connections: Connections) -> Stack:
 
 async def aclose(connections: Connections) -> None:
     """Close the clients of the running loop."""
-    found: OfLoop | None = connections.loops.get(anyio.lowlevel.current_token().native_token)
-    if found is not None:
-        await found.aclose()
+    await (await stack_of_loop(connections)).aclose()
