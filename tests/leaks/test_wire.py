@@ -156,31 +156,44 @@ def test_no_local_variable_of_a_refusal_shows_a_key(
 
 
 @pytest.mark.parametrize(
+    "outcome",
+    [
+        httpx.Response(400, json={"error": "no"}),
+        httpx.Response(200, json={"access_token": TOKEN}),
+        httpx.ConnectError("no"),
+    ],
+    ids=["refused", "without an end", "no reply"],
+)
+@pytest.mark.parametrize(
     ("provider", "options"),
     [(name, options) for name, options in EXCHANGES if name != "vertex_ai"],
     ids=["watsonx", "azure_ai"],
 )
 def test_no_local_variable_of_an_exchange_shows_a_key(
-    provider: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    provider: str,
+    options: dict[str, Any],
+    outcome: httpx.Response | Exception,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nor the token, where it cannot be used."""
+    """Nor the token, where it cannot be used; nor where no reply comes."""
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
     facts = PROVIDERS[provider]
     clear_environment(facts, monkeypatch)
     # A token that another test had in exchange is kept for the same key.
     own = {name: text.replace(CANARY, f"own-{CANARY}") for name, text in options.items()}
-    whole = needed_options(facts, Place("", own))
-    for reply in (
-        httpx.Response(400, json={"error": "no"}),
-        httpx.Response(200, json={"access_token": TOKEN}),
-    ):
-        transport = httpx.MockTransport(lambda _, reply=reply: reply)
-        reranker = Reranker(model_of(facts), max_retries=0, http_client=transport, **whole)
-        with pytest.raises(RerankError) as caught:
-            reranker.rerank("query", ["one"])
+    whole, transport = needed_options(facts, Place("", own)), httpx.MockTransport(answer)
+    reranker = Reranker(model_of(facts), max_retries=0, http_client=transport, **whole)
+    with pytest.raises(RerankError) as caught:
+        reranker.rerank("query", ["one"])
 
-        seen = list(_locals_of(caught.value))
-        assert any(text.startswith("exchange.") for text in seen)
-        assert found_in(seen, {CANARY, TOKEN}) == []
+    seen = list(_locals_of(caught.value))
+    assert any(text.startswith("exchange.") for text in seen)
+    assert found_in(seen, {CANARY, TOKEN}) == []
 
 
 @pytest.mark.parametrize("raised", [None, httpx.ConnectError("no")], ids=["status", "connection"])

@@ -214,7 +214,8 @@ class Reranker:
     async def aclose(self) -> None:
         """Close the connections of this event loop, and those of blocking calls."""
         if self._connections.loops:
-            await import_late("rerank_core._send.loops").aclose(self._connections)
+            loops = import_late("rerank_core._send.loops")
+            await (await loops.stack_of_loop(self._connections)).aclose()
         self.close()
 
     def __enter__(self) -> Self:

@@ -118,9 +118,8 @@ class ProviderHooks:
         """The ranking; see `hookspecs.parse_response`."""
         given = {"provider": provider, "request": request, "payload": payload}
         given |= {"headers": headers, "status_code": status_code}
-        answer: RerankResponse | NextRequest = self._call(
-            "parse_response", (RerankResponse, NextRequest), **given
-        )
+        kinds = (RerankResponse, NextRequest)
+        answer: RerankResponse | NextRequest = self._call("parse_response", kinds, **given)
         response = answer if isinstance(answer, RerankResponse) else answer.response
         if response is not None and not set(map(type, response.results)) <= {RerankResult}:
             raise self.source.error("parse_response returned results that are no RerankResult")

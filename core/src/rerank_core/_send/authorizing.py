@@ -6,7 +6,7 @@ import copy
 import inspect
 import os
 import threading
-from collections.abc import Callable, Generator, Hashable, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -161,13 +161,18 @@ def _exchange(auth: TokenAuth, send: Send, clock: Clock) -> Flow:
         steps.close()
 
 
+def _secrets_of(step: httpx.Request) -> Iterator[Secret]:
+    """What of a request for a token is hidden. Apart, since frames are shown."""
+    given, body = read_json(step.read()), step.content.decode(errors="replace")
+    fields = [*given.items()] if isinstance(given, dict) else parse_qsl(body)
+    fields += step.url.params.multi_items()
+    sent = [text for name, text in fields if name not in _NOT_SECRET and isinstance(text, str)]
+    return map(Secret, (*sent, *named_secrets(step.headers)))
+
+
 def _carry_out(step: Step, send: Send, clock: Clock, asked: list[Secret]) -> Flow:
     if isinstance(step, httpx.Request):
-        given, body = read_json(step.read()), step.content.decode(errors="replace")
-        fields = [*given.items()] if isinstance(given, dict) else parse_qsl(body)
-        fields += step.url.params.multi_items()
-        sent = [text for name, text in fields if name not in _NOT_SECRET and isinstance(text, str)]
-        asked += map(Secret, (*sent, *named_secrets(step.headers)))
+        asked += _secrets_of(step)
         reply: HTTPResponse = yield evolve(  # within the bounds of the request that it is for
             send,
             method=step.method,

@@ -103,8 +103,3 @@ async def stack_of_loop(connections: Connections) -> OfLoop:
         await found.begin()
         connections.loops[loop] = found
     return found
-
-
-async def aclose(connections: Connections) -> None:
-    """Close the clients of the running loop."""
-    await (await stack_of_loop(connections)).aclose()
