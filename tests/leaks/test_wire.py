@@ -135,6 +135,12 @@ def _locals_of(error: BaseException) -> Iterator[str]:
                 yield f"{frame.name}.{name} = {value}"
 
 
+def _locals_of_a_failing_call(reranker: Reranker) -> list[str]:
+    with pytest.raises(RerankError) as caught:
+        reranker.rerank("query", ["one"])
+    return list(_locals_of(caught.value))
+
+
 @pytest.mark.parametrize("key", [f"{CANARY}\n", None], ids=["malformed", "withheld"])
 def test_no_local_variable_of_a_refusal_shows_a_key(
     key: str | None, monkeypatch: pytest.MonkeyPatch
@@ -188,10 +194,8 @@ def test_no_local_variable_of_an_exchange_shows_a_key(
     own = {name: text.replace(CANARY, f"own-{CANARY}") for name, text in options.items()}
     whole, transport = needed_options(facts, Place("", own)), httpx.MockTransport(answer)
     reranker = Reranker(model_of(facts), max_retries=0, http_client=transport, **whole)
-    with pytest.raises(RerankError) as caught:
-        reranker.rerank("query", ["one"])
+    seen = _locals_of_a_failing_call(reranker)
 
-    seen = list(_locals_of(caught.value))
     assert any(text.startswith("exchange.") for text in seen)
     assert found_in(seen, {CANARY, TOKEN}) == []
 
@@ -214,10 +218,8 @@ def test_no_local_variable_of_a_call_shows_a_key(
     options = needed_options(facts, Place("", {given: CANARY}))
     transport = httpx.MockTransport(answering(answer))
     reranker = Reranker(model_of(facts), max_retries=0, http_client=transport, **options)
-    with pytest.raises(RerankError) as caught:
-        reranker.rerank("query", ["one"])
+    seen = _locals_of_a_failing_call(reranker)
 
-    seen = list(_locals_of(caught.value))
     assert any(text.startswith("rerank.self") for text in seen)
     assert found_in(seen, {CANARY, TOKEN}) == []
 
@@ -242,9 +244,7 @@ def test_no_local_variable_of_a_call_shows_what_is_sent_beside_the_key(
     own = {"api_key": "not-the-canary", "max_retries": 0, "http_client": transport, **options}
     reranker = Reranker("cohere/rerank-v3.5", **own)
 
-    with pytest.raises(RerankError) as caught:
-        reranker.rerank("query", ["one"])
+    seen = _locals_of_a_failing_call(reranker)
 
-    seen = list(_locals_of(caught.value))
     assert any(text.startswith("rerank.self") for text in seen)
     assert found_in(seen, {CANARY}) == []
