@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -204,3 +205,12 @@ def shared_pool(monkeypatch: pytest.MonkeyPatch) -> Callable[[Service], None]:
         monkeypatch.setattr("rerank_core._client.functions._kept", Kept())
 
     return put
+
+
+@pytest.fixture
+def no_garbage() -> Iterator[None]:
+    """Nothing is collected meanwhile: what ends at the bottom of a recursion fails."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job_service import JobService, rank
@@ -60,6 +60,7 @@ def most_in_a_minute(passed: list[tuple[float, float]]) -> float:
     )
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5_000), st.integers(1, 400))
 def test_no_minute_has_more_requests_than_its_limit(per_minute: int, count: int) -> None:
     """Nor is any request kept from its turn for ever."""
@@ -71,6 +72,7 @@ def test_no_minute_has_more_requests_than_its_limit(per_minute: int, count: int)
     assert time.now - 1_000 <= 60 * count / per_minute * 1.02 + 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 900), min_size=1, max_size=60))
 def test_no_minute_has_more_tokens_than_its_limit(tokens: list[int]) -> None:
     """But for the last request, which may be larger than what the bucket holds."""

@@ -140,6 +140,7 @@ def test_an_earlier_ranking_is_ranked_by_its_documents(call: Ask) -> None:
     assert sorted(again.sent) == sorted(first.sent)
 
 
+@pytest.mark.usefixtures("no_garbage")
 def test_a_result_that_leads_back_to_itself_is_refused(call: Ask) -> None:
     """Like any document that holds itself."""
     result = RerankResult(0, 0.5)
@@ -522,6 +523,7 @@ def test_a_response_as_a_dictionary_is_json(call: Ask, value: Any) -> None:
     assert json.loads(written)["results"][0]["document"]["text"]
 
 
+@pytest.mark.usefixtures("no_garbage")
 @pytest.mark.parametrize("kind", ["dict", "list", "deep"])
 def test_a_field_without_an_end_costs_no_dictionary(call: Ask, kind: str) -> None:
     """It was not ranked: the dictionary says what it is, and has all else."""

@@ -172,6 +172,7 @@ def test_what_is_no_document_is_named(ask: Ask, documents: Any, said: str) -> No
     assert re.search(said, str(error))
 
 
+@pytest.mark.usefixtures("no_garbage")
 def test_a_document_that_holds_itself_is_refused(ask: Ask) -> None:
     """By its place, without a stack overflow."""
     document: dict[str, Any] = {"text": "a"}
@@ -283,6 +284,7 @@ def test_what_is_changed_after_a_reranker_was_made_is_not_sent() -> None:
     assert (sent["query"], sent["user"], sent["pair"]) == ("q", {"tags": ["a"]}, ["b", {"c": 1}])
 
 
+@pytest.mark.usefixtures("no_garbage")
 def test_a_body_that_holds_itself_is_refused(ask: Ask) -> None:
     """There is no end to it."""
     body: dict[str, Any] = {}
