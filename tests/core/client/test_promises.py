@@ -466,7 +466,7 @@ def test_a_reranker_says_what_can_change_its_ranking() -> None:
         "api_key": KEY,
         "region": "north",
         "mode": "fast",
-        "extra_body": {"user": 1, "api_key": KEY, "upstream": {"token": KEY, "model": "x"}},
+        "extra_body": {"user": 1, "api_key": KEY, "upstream": [{"token": KEY, "model": "x"}]},
         "extra_headers": {"x-model-version": "2", "x-api-key": KEY},
         "drop_params": True,
         "split_listwise": True,
@@ -478,7 +478,7 @@ def test_a_reranker_says_what_can_change_its_ranking() -> None:
     assert Reranker("m", provider=plugin, **options).options == {
         "region": "north",
         "mode": "fast",
-        "extra_body": {"user": 1, "upstream": {"model": "x"}},
+        "extra_body": {"user": 1, "upstream": [{"model": "x"}]},
         "extra_headers": {"x-model-version": "2"},
         "drop_params": True,
         "split_listwise": True,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import rerank_core
-from rerank_core import RerankResponse, rerank
+from rerank_core import Reranker, RerankResponse, rerank
 
 DOCUMENTS = ["the red fox", {"text": "the blue sky", "seen": dt.date(2026, 11, 28)}]
 
@@ -81,6 +81,16 @@ def test_a_table_of_results_has_columns(response: RerankResponse) -> None:
 def test_a_copy_is_equal(response: RerankResponse, copied: Any) -> None:
     """Asking a response for names it lacks must not hinder it."""
     assert copied(response) == response
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickle.dumps])
+def test_a_reranker_is_of_one_process(copied: Any) -> None:
+    """It has sockets and locks: whoever copies it is told what to do instead."""
+    with (
+        Reranker("local/bm25") as reranker,
+        pytest.raises(TypeError, match="make another one instead"),
+    ):
+        copied(reranker)
 
 
 @pytest.mark.parametrize("suffix", ["", ".testing", ".hookspecs", ".events", ".wire", ".tokens"])

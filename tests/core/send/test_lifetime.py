@@ -15,7 +15,7 @@ from core.loopback import Connection, Loopback, comes_true, rank, serving
 from core.programs import run_program
 
 pytestmark = pytest.mark.slow
-PROMPT = 10.0
+PROMPT = 30.0  # what it would wait for takes 60
 
 
 @pytest.fixture
@@ -43,6 +43,25 @@ def test_importing_brings_in_nothing_heavy_and_says_nothing() -> None:
     assert "rerank_core" in found
     assert not found & heavy
     assert not [name for name in found if name.startswith("rerank_") and name != "rerank_core"]
+
+
+def test_the_kit_is_imported_when_it_is_asked_for() -> None:
+    """As an attribute, too; any other name is none."""
+    done = run_program(
+        """
+        import sys
+        import rerank_core
+        print("rerank_core.testing" in sys.modules, rerank_core.testing.conformance.__name__)
+        try:
+            rerank_core.test
+        except AttributeError as error:
+            print(error)
+        """,
+        opening="",
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == ("False conformance\nmodule 'rerank_core' has no attribute 'test'\n")
 
 
 def test_configuring_brings_in_no_http_client(server: Loopback) -> None:

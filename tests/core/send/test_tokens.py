@@ -20,6 +20,7 @@ import pytest
 import trio
 
 from core.conftest import KEY, Ask, Plugin, rank_as_sent
+from core.loopback import serving
 from rerank_core import (
     AuthenticationError,
     ConfigurationError,
@@ -622,6 +623,40 @@ def test_an_exchange_that_is_no_generator_is_the_plugin_s_fault(
 
     with pytest.raises(PluginError, match=said):
         ask(Service(), plugin=Plugin(auth=lambda *_: auth))
+
+
+def test_an_exchange_that_raises_is_the_plugin_s_fault(ask: Ask) -> None:
+    """Whatever it raises between its steps; the request is not sent without a token."""
+    service = Service()
+
+    def exchange() -> Steps:
+        yield httpx.Request("POST", TOKENS)
+        raise LookupError("no account")
+
+    auth = TokenAuth(exchange)
+
+    with pytest.raises(PluginError, match="authentication raised LookupError: no account"):
+        ask(service, plugin=Plugin(auth=lambda *_: auth))
+
+    assert (len(service.exchanges), service.sent) == (1, [])
+
+
+class Failing(httpx.Auth):
+    """Signs nothing."""
+
+    def auth_flow(self, request: httpx.Request) -> Any:
+        """Fail."""
+        raise LookupError(f"no account at {request.url.host}")
+
+
+def test_a_signature_that_raises_is_the_plugin_s_fault(call: Ask) -> None:
+    """Whatever it raises; the request is not sent without it."""
+    with serving() as server:
+        plugin = Plugin(auth=lambda *_: Failing(), base_url=server.url)
+        with pytest.raises(PluginError, match="authentication raised LookupError: no account"):
+            call("m", "q", ["a"], api_key=KEY, provider=plugin)
+
+    assert not server.seen
 
 
 def test_an_auth_that_makes_neither_is_the_plugin_s_fault(ask: Ask) -> None:
