@@ -18,6 +18,7 @@ from rerank_core import (
     RerankRequest,
     RerankResponse,
     RerankResult,
+    ResponseParseError,
     hookimpl,
     wire,
 )
@@ -86,12 +87,19 @@ def build_request(
 
 
 @hookimpl
-def parse_response(payload: Any) -> RerankResponse:
+def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     """Read the reply, whose numbers an official example writes as strings."""
+    rows = wire.read_results(payload["rerank"], "rerank")
+    if request.top_n is None and len(rows) < len(request.documents):
+        message = (
+            f"the reply ranks {len(rows):,} documents where {len(request.documents):,} were asked"
+            " for: if the endpoint has a top_n of its own, give top_n="
+        )
+        raise ResponseParseError(message, path="rerank")
     return RerankResponse(
         [
-            RerankResult(_to_number(row["index"], int), _to_number(row["relevance_score"], float))
-            for row in payload["rerank"]
+            RerankResult(_to_number(row.index, int), _to_number(row.relevance_score, float))
+            for row in rows
         ]
     )
 

@@ -226,6 +226,31 @@ def test_what_is_no_number_is_an_error(row: dict[str, Any]) -> None:
         ask(Service({"rerank": [row]}), top_n=1)
 
 
+@pytest.mark.parametrize(
+    ("rows", "words", "path"),
+    [
+        ({}, "rerank is an object, not a list", "rerank"),
+        (
+            [{"index": 0, "relevance_score": 1}, {"index": 1}],
+            "rerank[1] is an object without",
+            "rerank[1]",
+        ),
+        (
+            [{"index": 0, "relevance_score": 1}],
+            "1 documents where 3 were asked for: if the endpoint has a top_n of its own",
+            "rerank",
+        ),
+    ],
+)
+def test_a_reply_that_lacks_something_says_what(rows: Any, words: str, path: str) -> None:
+    """An endpoint may be set up to rank only so many."""
+    with pytest.raises(ResponseParseError) as caught:
+        ask(Service({"rerank": rows}))
+
+    assert words in caught.value.message
+    assert caught.value.path == path
+
+
 def test_settings_of_the_service_are_sent() -> None:
     """In which versions before 9 have the number of results."""
     service = Service(answer)
