@@ -14,6 +14,7 @@ from rerank_core import (
     BadRequestError,
     ConfigurationError,
     MissingAPIKeyError,
+    RateLimitError,
     ResponseParseError,
     ServerError,
     UnsupportedParamError,
@@ -300,6 +301,9 @@ def tei_error(text: str, kind: str) -> str:
 
 ERRORS = [
     Failure(200, '{"error": "no scores today"}', "no scores today"),
+    # As a gateway may hand them on.
+    Failure(200, tei_error("busy", "Overloaded"), "busy", kind=RateLimitError, retried=True),
+    Failure(200, tei_error("not now", "Unhealthy"), "not now", kind=ServerError, retried=True),
     Failure(400, tei_error("`texts` cannot be empty", "Empty"), "`texts` cannot be empty"),
     Failure(400, "Failed to parse the request body as JSON", "Failed to parse the request body"),
     Failure(401, "", ("status 401", "HF_TOKEN is sent to no other host")),
