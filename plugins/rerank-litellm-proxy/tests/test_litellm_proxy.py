@@ -104,7 +104,7 @@ REPLIES: dict[str, Read | Refused] = {
         AuthenticationError, 400, ("No connected db", "the key is not the proxy's master key")
     ),
     "unknown-model": Refused(
-        BadRequestError, 400, ("Invalid model name passed in model=nope", "/v1/models")
+        BadRequestError, 400, ("Invalid model name passed in model=nope", "no such model group")
     ),
     "upstream-400": Refused(BadRequestError, 400, ("invalid request: bad documents",)),
     "upstream-401": Refused(
