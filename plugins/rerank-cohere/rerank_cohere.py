@@ -38,6 +38,7 @@ _PRICES = {
     "rerank-english-v3.0": 0.002,
     "rerank-multilingual-v3.0": 0.002,
 }
+_CONTEXTS = {"-v3": 4096, "-v4": 32_768, "-v5": 32_768}  # of a private model none is known
 _MOST_CHUNKS = 10_000
 # Of Cohere's own hosts: the API that is compatible with OpenAI's, and a `/v1` of old examples.
 _TASKS = re.compile(r"(/compatibility)?/v1$|/compatibility(/.*)?$")
@@ -58,7 +59,7 @@ def resolve_provider(model: str) -> Provider:
         options={"api_version": (), "client_name": ()},
         takes_mappings=True,  # v1 does; for v2 they are rendered below
         max_documents=1000,  # advised; 10,000 are refused
-        max_tokens=4096 if "v3" in model else 32768,
+        max_tokens=next((most for known, most in _CONTEXTS.items() if known in model), None),
         score_kind="probability",
         error_types={402: PermissionDeniedError, 498: AuthenticationError},  # unpaid, blocked
         retry_statuses=frozenset({409}),

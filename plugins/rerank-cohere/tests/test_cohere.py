@@ -129,6 +129,12 @@ def test_version_1_has_a_limit_of_chunks() -> None:
     assert len(service.requests) == 3
 
 
+@pytest.mark.parametrize("model", ["our-own", "voyage/rerank-3"])
+def test_the_context_of_another_model_is_not_known(model: str) -> None:
+    """One of a private deployment, or of a gateway's other makers."""
+    assert Reranker(f"cohere/{model}", api_key=KEY).facts.max_tokens is None
+
+
 def test_vercel_s_gateway_is_a_base_url() -> None:
     """Its models have their maker's name, its replies perhaps no `meta`, and no price is known."""
     ranked = [{"index": at, "relevance_score": 0.5} for at in range(3)]
