@@ -15,6 +15,7 @@ from rerank_core import (
     AuthenticationError,
     ConfigurationError,
     HTTPRequest,
+    InvalidRequestError,
     PermissionDeniedError,
     Price,
     Provider,
@@ -37,6 +38,8 @@ _PRICES = {
     "rerank-english-v3.0": 0.002,
     "rerank-multilingual-v3.0": 0.002,
 }
+_CONTEXTS = {"-v3": 4096, "-v4": 32_768, "-v5": 32_768}  # of a private model none is known
+_MOST_CHUNKS = 10_000
 # Of Cohere's own hosts: the API that is compatible with OpenAI's, and a `/v1` of old examples.
 _TASKS = re.compile(r"(/compatibility)?/v1$|/compatibility(/.*)?$")
 
@@ -56,7 +59,7 @@ def resolve_provider(model: str) -> Provider:
         options={"api_version": (), "client_name": ()},
         takes_mappings=True,  # v1 does; for v2 they are rendered below
         max_documents=1000,  # advised; 10,000 are refused
-        max_tokens=4096 if "v3" in model else 32768,
+        max_tokens=next((most for known, most in _CONTEXTS.items() if known in model), None),
         score_kind="probability",
         error_types={402: PermissionDeniedError, 498: AuthenticationError},  # unpaid, blocked
         retry_statuses=frozenset({409}),
@@ -83,6 +86,7 @@ def build_request(
     body = {"model": request.model, "query": request.query, **params}
     if version == "v1":
         _refuse(params, _ONLY_V2 | _EXTRA_V2, "v2")
+        _check_chunks(len(request.documents), params.get("max_chunks_per_doc"))
         body["documents"] = _to_v1_documents(request.documents, request.rank_fields)
     else:
         _refuse(params, {"max_chunks_per_doc": ""}, "v1")
@@ -141,6 +145,16 @@ def _refuse(params: Mapping[str, Any], names: Mapping[str, str], other: str) -> 
         if name in params:
             message = f"cohere takes {name!r} only in {other} of its API, which this is not"
             raise UnsupportedParamError(message, param=name)
+
+
+def _check_chunks(documents: int, chunks: Any) -> None:
+    """Version 1 counts chunks, as many for each document as may be made of it."""
+    if type(chunks) is int and documents * chunks > _MOST_CHUNKS:
+        message = (
+            f"{documents:,} documents of up to {chunks:,} chunks are more than the"
+            f" {_MOST_CHUNKS:,} chunks that a request may have: split with max_documents="
+        )
+        raise InvalidRequestError(message)
 
 
 def _to_v1_documents(

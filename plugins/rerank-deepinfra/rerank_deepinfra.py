@@ -48,7 +48,7 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         # The tier is none of a call's parameters, because the price depends on it.
         options={"broadcast_query": (), "service_tier": ()},
         max_documents=1000,  # no limit is documented; so many were seen to work
-        max_tokens=32768 if is_qwen or price else None,
+        max_tokens=32768 if is_qwen or model in _PRICES else None,
         score_kind="probability" if is_qwen else "opaque",
         error_types={402: PermissionDeniedError},  # not paid for
         hints={

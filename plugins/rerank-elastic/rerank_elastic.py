@@ -18,6 +18,7 @@ from rerank_core import (
     RerankRequest,
     RerankResponse,
     RerankResult,
+    ResponseParseError,
     hookimpl,
     wire,
 )
@@ -62,6 +63,8 @@ def resolve_provider(model: str) -> Provider:
             403: "if a privilege is missing: the role needs the cluster's monitor_inference",
             404: "if it is about the model: it is the id of an inference endpoint, and"
             " GET /_inference/rerank/_all lists them",
+            "unknown field [top_n]": "a version before 9 knows it only in its settings: give"
+            " task_settings={'top_n': ...} beside it",
             408: "if a built-in model has to be started first: give inference_timeout='120s'",
         },
         models=_BUILT_IN,
@@ -70,7 +73,13 @@ def resolve_provider(model: str) -> Provider:
 
 @hookimpl
 def map_params(provider: Provider, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Elasticsearch's names are the caller's."""
+    """Elasticsearch's names are the caller's; a number in the settings is not sent twice.
+
+    Versions before 9 know it only there.
+    """
+    settings = params.get("task_settings")
+    if isinstance(settings, Mapping) and "top_n" in settings:
+        params = {name: value for name, value in params.items() if name != "top_n"}
     return wire.rename_params(params, provider.params, provider.extra_params)
 
 
@@ -86,12 +95,19 @@ def build_request(
 
 
 @hookimpl
-def parse_response(payload: Any) -> RerankResponse:
+def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     """Read the reply, whose numbers an official example writes as strings."""
+    rows = wire.read_results(payload["rerank"], "rerank")
+    if request.top_n is None and len(rows) < len(request.documents):
+        message = (
+            f"the reply ranks {len(rows):,} documents where {len(request.documents):,} were asked"
+            " for: if the endpoint or task_settings= has a top_n of its own, give top_n= as well"
+        )
+        raise ResponseParseError(message, path="rerank")
     return RerankResponse(
         [
-            RerankResult(_to_number(row["index"], int), _to_number(row["relevance_score"], float))
-            for row in payload["rerank"]
+            RerankResult(_to_number(row.index, int), _to_number(row.relevance_score, float))
+            for row in rows
         ]
     )
 

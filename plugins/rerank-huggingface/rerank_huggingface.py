@@ -17,8 +17,10 @@ from rerank_core import (
     HTTPRequest,
     PermissionDeniedError,
     Provider,
+    RateLimitError,
     RerankRequest,
     RerankResponse,
+    ServerError,
     UnsupportedParamError,
     hookimpl,
     wire,
@@ -69,7 +71,13 @@ def resolve_provider(model: str) -> Provider:
         # The model failed, which may pass; that it is no reranker has the same status, and may not.
         retry_statuses=frozenset({424}),
         retry_after_pattern=r'"estimated_time": ?(\d+(?:\.\d+)?)',  # of a model that is loading
-        error_types={402: PermissionDeniedError, _NO_RERANKER: BadRequestError},  # 402: not paid
+        error_types={
+            402: PermissionDeniedError,  # not paid
+            _NO_RERANKER: BadRequestError,
+            # These two have statuses of their own, unless a gateway hands them on with another.
+            "Overloaded": RateLimitError,
+            "Unhealthy": ServerError,
+        },
         hints={
             401: "if a key is set: TEI wants the one that it was started with, an Inference"
             " Endpoint and the router a Hub token; HF_TOKEN is sent to no other host, so give"
@@ -122,7 +130,8 @@ def build_request(
 @hookimpl
 def parse_response(payload: Any, headers: Mapping[str, str]) -> RerankResponse:
     """Read the reply, a bare list; usage stands in the headers."""
-    rows = payload["predictions"][0] if isinstance(payload, dict) else payload  # from /vertex
+    is_vertex = isinstance(payload, dict) and "predictions" in payload
+    rows = payload["predictions"][0] if is_vertex else payload
     counted = headers.get("x-compute-tokens", "")
     tokens = int(counted) if counted.isdecimal() and len(counted) <= _MAX_DIGITS else None
     return RerankResponse(

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rerank_core import (
+    APIStatusError,
     ConfigurationError,
     HTTPRequest,
     InvalidRequestError,
@@ -17,8 +18,10 @@ from rerank_core import (
     PermissionDeniedError,
     Price,
     Provider,
+    RateLimitError,
     RerankRequest,
     RerankResponse,
+    ServerError,
     UnsupportedParamError,
     hookimpl,
     wire,
@@ -33,6 +36,24 @@ _CONTEXTS = {
 }
 # US dollars for a token. No other model's price is known.
 _PRICES = {"jina-reranker-v2-base-multilingual": 0.05e-6}
+# Each has its status as well, unless a gateway hands it on with another.
+_ERRORS: Mapping[int | str, type[APIStatusError]] = {
+    402: PermissionDeniedError,  # an empty balance, on some older accounts
+    "INPUT_MODEL_NOT_FOUND": NotFoundError,  # with status 400
+    **dict.fromkeys(
+        ("AUTHZ_INSUFFICIENT_BALANCE", "AUTHZ_RESOURCE_LIMIT_EXCEEDED"), PermissionDeniedError
+    ),
+    **dict.fromkeys(
+        (
+            "RATE_REQUEST_LIMIT_EXCEEDED",
+            "RATE_TOKEN_LIMIT_EXCEEDED",
+            "RATE_CONCURRENCY_LIMIT_EXCEEDED",
+            "RATE_IP_LIMIT_EXCEEDED",
+        ),
+        RateLimitError,
+    ),
+    "SERVICE_TIMEOUT": ServerError,
+}
 _EMPTY_BALANCE = "the key has no tokens left: top it up at jina.ai"
 # Jina's other hosts: none has rerank.
 _OTHER_HOSTS = ("deepsearch.jina.ai", "r.jina.ai", "s.jina.ai")
@@ -58,10 +79,7 @@ def resolve_provider(model: str) -> Provider:
         if name.startswith(("jina-reranker-v1", "jina-reranker-v2", "jina-reranker-m0"))
         else "opaque",
         listwise=_is_v3(name),
-        error_types={
-            402: PermissionDeniedError,  # an empty balance, on some older accounts
-            "INPUT_MODEL_NOT_FOUND": NotFoundError,  # with status 400
-        },
+        error_types=_ERRORS,
         retry_statuses=frozenset({409}),  # CONFLICT_RESOURCE_BUSY
         hints={
             402: f"if it is about the balance: {_EMPTY_BALANCE}",

@@ -282,6 +282,17 @@ def _damaged(body: Any) -> Iterator[Any]:
                 yield changed
 
 
+@every_plugin
+def test_a_ranking_that_says_that_it_failed_is_none(plugin: Plugin) -> None:
+    """Whatever stands where a ranking would."""
+    good = plugin.reply()
+    if isinstance(good, dict):
+        found = _outcome(plugin, good | {"success": False, "message": "no ranking today"})
+
+        assert isinstance(found, RerankError)
+        assert "no ranking today" in found.message or "code" in good  # which says that all is well
+
+
 # A ranking beside what says that all is well, or beside half an emoji, is a ranking.
 
 

@@ -24,6 +24,7 @@ ERROR_TYPES: Mapping[int | str, type[APIStatusError]] = {
     ),
     # Of all services at once, with status 400; of one operation, with 429.
     "ThrottlingException": RateLimitError,
+    "invalid api key": AuthenticationError,  # with status 403, and without a name
 }
 SIGNATURE_HINTS: Mapping[int | str, str] = {
     "ExpiredTokenException": "get new temporary credentials",
@@ -41,6 +42,9 @@ HINTS: Mapping[int | str, str] = {
     **SIGNATURE_HINTS,
     "ResourceNotFoundException": _OFFERED,
     "required key [api_version]": "give extra_body={'api_version': 2}",
+    "/api_version: 1 is not": "give extra_body={'api_version': 2}",
+    "extraneous key [api_version]": "this model takes no api_version: leave it out of extra_body=",
+    "invalid api key": "api_key= or AWS_BEARER_TOKEN_BEDROCK must be a whole key of Bedrock's",
     "access to the model": "ask for access to the model, in this region, on Bedrock's console",
     "ValidationException": _OFFERED,
 }

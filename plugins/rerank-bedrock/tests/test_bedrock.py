@@ -1007,7 +1007,22 @@ ERRORS = [
     ),
     Failure(403, {"code": "IncompleteSignatureException"}, "403", kind=AuthenticationError),
     Failure(
-        403, {"Message": "Invalid API Key format: Base64 decoding failed"}, "Invalid API Key format"
+        403,
+        {"Message": "Invalid API Key format: Base64 decoding failed"},
+        ("Invalid API Key format", "AWS_BEARER_TOKEN_BEDROCK"),
+        kind=AuthenticationError,
+    ),
+    Failure(
+        400,
+        {"message": "#/api_version: 1 is not greater or equal to 2"},
+        ("not greater", "give extra_body={'api_version': 2}"),
+        headers={"x-amzn-errortype": "ValidationException"},
+    ),
+    Failure(
+        400,
+        {"message": "Malformed input request: #: extraneous key [api_version] is not permitted"},
+        ("extraneous key", "leave it out of extra_body="),
+        headers={"x-amzn-errortype": "ValidationException"},
     ),
     Failure(
         404,

@@ -12,6 +12,7 @@ from rerank_core import (
     AuthenticationError,
     BadRequestError,
     ConfigurationError,
+    InvalidRequestError,
     MissingAPIKeyError,
     NotFoundError,
     PermissionDeniedError,
@@ -112,6 +113,26 @@ def test_a_parameter_that_only_v1_knows_chooses_v1(base: str | None, url: str) -
 
     assert service.url == url
     assert service.body["max_chunks_per_doc"] == 3
+
+
+def test_version_1_has_a_limit_of_chunks() -> None:
+    """As many documents go as may be made of chunks; Cohere refuses more."""
+    service = Service()
+
+    with pytest.raises(InvalidRequestError, match=r"1,000 documents of up to 11 .* max_documents="):
+        ask(service, ["d"] * 1000, max_chunks_per_doc=11)
+    assert service.requests == []
+
+    ask(service, ["d"] * 1000, max_chunks_per_doc=10)
+    ask(service, ["d"] * 1000, options={"max_documents": 900}, max_chunks_per_doc=11)
+
+    assert len(service.requests) == 3
+
+
+@pytest.mark.parametrize("model", ["our-own", "voyage/rerank-3"])
+def test_the_context_of_another_model_is_not_known(model: str) -> None:
+    """One of a private deployment, or of a gateway's other makers."""
+    assert Reranker(f"cohere/{model}", api_key=KEY).facts.max_tokens is None
 
 
 def test_vercel_s_gateway_is_a_base_url() -> None:

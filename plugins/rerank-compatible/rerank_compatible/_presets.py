@@ -45,6 +45,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "api_base": "https://api.pinference.ai/api/v1",
             "api_key_env": "PRIME_API_KEY",
             "max_documents": 1000,
+            "max_request_bytes": 16_700_000,  # of 16 MiB in all
             "extra_params": ("instruction",),
         },
         "qianfan": {

@@ -672,6 +672,16 @@ def test_every_preset_works(preset: str) -> None:
     assert service.url.startswith(BASE)
 
 
+def test_a_service_s_limit_of_bytes_splits_a_list() -> None:
+    """Prime Intellect takes 16 MiB in a request."""
+    service = Service()
+
+    ask(service, ["x" * 2_000_000] * 9, preset="prime_intellect", api_base=None, api_key="k")
+
+    assert len(service.requests) == 2
+    assert max(len(request.content) for request in service.requests) < 16 * 2**20
+
+
 def test_a_service_s_key_goes_to_its_host_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """And the environment's own server is not asked in the service's stead."""
     monkeypatch.setenv("ZHIPU_API_KEY", "key-of-zhipu")

@@ -23,6 +23,7 @@ from rerank_core import (
     RateLimitError,
     RerankRequest,
     RerankResponse,
+    ResponseParseError,
     ServerError,
     Tokens,
     hookimpl,
@@ -155,6 +156,8 @@ def build_request(
 def parse_response(payload: Any, headers: Mapping[str, str]) -> RerankResponse:
     """Read the reply of either API."""
     native = "output" in payload
+    if isinstance(code := payload.get("code"), str) and code in _ERRORS:
+        raise ResponseParseError("the reply has the code of an error", path="code")
     path = "output.results" if native else "results"
     meta = wire.read_meta(payload)
     identity = payload.get("id") or payload.get("request_id") or headers.get("x-request-id")

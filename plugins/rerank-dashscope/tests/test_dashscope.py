@@ -604,6 +604,16 @@ ERRORS = [
     ),
     Failure(200, {"code": "InternalError"}, "InternalError", kind=ServerError, retried=True),
     Failure(200, {"code": "NobodyKnows", "message": "odd"}, "odd"),
+    Failure(
+        200,
+        {
+            "code": "InvalidApiKey",
+            "message": "no",
+            "output": {"results": rows_of([(0, 0.5), (1, 0.4), (2, 0.3)])},
+        },
+        "no",
+        kind=AuthenticationError,
+    ),
     Failure(200, {"error": {"message": "wrong model", "code": "x"}}, "wrong model"),
     Failure(400, {"code": "InvalidParameter", "message": "bad input"}, "bad input"),
     Failure(400, {"code": "DataInspectionFailed", "message": "no"}, "content filter"),

@@ -176,6 +176,16 @@ def test_a_price_that_is_not_known_is_no_cost() -> None:
     assert unlisted.cost is None
 
 
+def test_the_tier_does_not_change_the_context() -> None:
+    """Only the price is another one."""
+    model = "deepinfra/nvidia/Nemotron-3.5-Rerank-8B-BF16"
+    usual = Reranker(model, api_key="key-0123456789").facts
+    priority = Reranker(model, api_key="key-0123456789", service_tier="priority").facts
+
+    assert usual.max_tokens == priority.max_tokens == 32768
+    assert priority.price is None
+
+
 def test_the_tier_belongs_to_the_connection() -> None:
     """A call could not change the price that its cost is reckoned by."""
     service = Service(REPLY)

@@ -226,12 +226,48 @@ def test_what_is_no_number_is_an_error(row: dict[str, Any]) -> None:
         ask(Service({"rerank": [row]}), top_n=1)
 
 
-def test_settings_of_the_service_are_sent() -> None:
-    """In which versions before 9 have the number of results."""
-    service = Service(answer)
-    ask(service, task_settings={"top_n": 2})
+@pytest.mark.parametrize(
+    ("rows", "words", "path"),
+    [
+        ({}, "rerank is an object, not a list", "rerank"),
+        (
+            [{"index": 0, "relevance_score": 1}, {"index": 1}],
+            "rerank[1] is an object without",
+            "rerank[1]",
+        ),
+        (
+            [{"index": 0, "relevance_score": 1}],
+            "1 documents where 3 were asked for: if the endpoint or task_settings= has a top_n",
+            "rerank",
+        ),
+    ],
+)
+def test_a_reply_that_lacks_something_says_what(rows: Any, words: str, path: str) -> None:
+    """An endpoint may be set up to rank only so many."""
+    with pytest.raises(ResponseParseError) as caught:
+        ask(Service({"rerank": rows}))
 
-    assert service.body["task_settings"] == {"top_n": 2}
+    assert words in caught.value.message
+    assert caught.value.path == path
+
+
+def test_settings_of_the_service_are_sent() -> None:
+    """Whatever they are."""
+    service = Service(answer)
+    ask(service, task_settings={"return_documents": True}, top_n=2)
+
+    assert service.body["task_settings"] == {"return_documents": True}
+    assert service.body["top_n"] == 2
+
+
+def test_a_number_of_results_in_the_settings_stands_there_alone() -> None:
+    """Versions before 9 refuse it beside them."""
+    service = Service(lambda asked: answer({**asked, **asked["task_settings"]}))
+
+    response = ask(service, task_settings={"top_n": 2}, top_n=2)
+
+    assert service.body.keys() == {"query", "input", "task_settings"}
+    assert [result.index for result in response.results] == [0, 1]
 
 
 def reply(status: int, kind: str, reason: str) -> dict[str, Any]:
@@ -241,6 +277,11 @@ def reply(status: int, kind: str, reason: str) -> dict[str, Any]:
 
 
 ERRORS = [
+    Failure(
+        400,
+        reply(400, "x_content_parse_exception", "[1:9] [inference] unknown field [top_n]"),
+        ("unknown field [top_n]", "task_settings={'top_n'"),
+    ),
     Failure(400, reply(400, "status_exception", "bad"), "bad"),
     Failure(401, reply(401, "security_exception", "who?"), ("who?", "give api_key=")),
     Failure(403, reply(403, "security_exception", "no"), ("no", "monitor_inference")),

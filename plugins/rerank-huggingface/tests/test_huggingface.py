@@ -14,6 +14,7 @@ from rerank_core import (
     BadRequestError,
     ConfigurationError,
     MissingAPIKeyError,
+    RateLimitError,
     ResponseParseError,
     ServerError,
     UnsupportedParamError,
@@ -293,6 +294,14 @@ def test_any_other_reply_is_an_error(payload: Any) -> None:
         ask(Service(payload))
 
 
+def test_another_server_s_object_is_called_one() -> None:
+    """Only Vertex AI's form has `predictions`."""
+    with pytest.raises(ResponseParseError, match="reply is an object, not a list") as caught:
+        ask(Service({"results": [{"index": 0, "relevance_score": 0.5}]}))
+
+    assert "predictions" not in caught.value.message
+
+
 def tei_error(text: str, kind: str) -> str:
     """An error as TEI writes it."""
     return json.dumps({"error": text, "error_type": kind})
@@ -300,6 +309,9 @@ def tei_error(text: str, kind: str) -> str:
 
 ERRORS = [
     Failure(200, '{"error": "no scores today"}', "no scores today"),
+    # As a gateway may hand them on.
+    Failure(200, tei_error("busy", "Overloaded"), "busy", kind=RateLimitError, retried=True),
+    Failure(200, tei_error("not now", "Unhealthy"), "not now", kind=ServerError, retried=True),
     Failure(400, tei_error("`texts` cannot be empty", "Empty"), "`texts` cannot be empty"),
     Failure(400, "Failed to parse the request body as JSON", "Failed to parse the request body"),
     Failure(401, "", ("status 401", "HF_TOKEN is sent to no other host")),

@@ -14,6 +14,9 @@ from rerank_core import (
     InvalidRequestError,
     Meta,
     NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
     Tokens,
     UnsupportedParamError,
 )
@@ -115,6 +118,16 @@ INVALID = {
 OLDER = {"detail": [{"loc": ["body", "top_n"], "msg": "not an integer", "type": "int_type"}]}
 NO_TOKENS = (*WORDS, "no tokens left: top it up")
 ERRORS = [
+    # As a gateway may hand them on.
+    Failure(200, error("AUTHZ_INSUFFICIENT_BALANCE"), NO_TOKENS, kind=PermissionDeniedError),
+    Failure(200, error("AUTHZ_RESOURCE_LIMIT_EXCEEDED"), WORDS, kind=PermissionDeniedError),
+    Failure(200, error("RATE_REQUEST_LIMIT_EXCEEDED"), WORDS, kind=RateLimitError, retried=True),
+    Failure(200, error("RATE_TOKEN_LIMIT_EXCEEDED"), WORDS, kind=RateLimitError, retried=True),
+    Failure(
+        200, error("RATE_CONCURRENCY_LIMIT_EXCEEDED"), WORDS, kind=RateLimitError, retried=True
+    ),
+    Failure(200, error("RATE_IP_LIMIT_EXCEEDED"), WORDS, kind=RateLimitError, retried=True),
+    Failure(200, error("SERVICE_TIMEOUT"), WORDS, kind=ServerError, retried=True),
     Failure(400, error("INPUT_INVALID"), WORDS),
     Failure(400, error("INPUT_MODEL_NOT_FOUND"), WORDS, kind=NotFoundError),
     Failure(401, error("AUTH_MISSING_API_KEY"), WORDS),

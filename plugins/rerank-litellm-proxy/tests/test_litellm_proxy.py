@@ -17,6 +17,7 @@ from rerank_core import (
     BilledUnits,
     ConfigurationError,
     Meta,
+    NotFoundError,
     RateLimitError,
     ServerError,
     rerank,
@@ -104,7 +105,7 @@ REPLIES: dict[str, Read | Refused] = {
         AuthenticationError, 400, ("No connected db", "the key is not the proxy's master key")
     ),
     "unknown-model": Refused(
-        BadRequestError, 400, ("Invalid model name passed in model=nope", "/v1/models")
+        BadRequestError, 400, ("Invalid model name passed in model=nope", "no such model group")
     ),
     "upstream-400": Refused(BadRequestError, 400, ("invalid request: bad documents",)),
     "upstream-401": Refused(
@@ -350,6 +351,11 @@ def test_a_cooldown_is_waited_for(message: str, wait: float | None, waits: list[
         (failure(400, "budget_exceeded"), BadRequestError, "is used up"),
         (failure(429, "budget_exceeded"), RateLimitError, "is used up"),
         (failure(404, "not_found"), APIStatusError, "status 404: no"),
+        (
+            failure(404, "invalid_request_error", "litellm.NotFoundError: CohereException - no"),
+            NotFoundError,
+            "- no [(]the service behind the proxy does not know the model",
+        ),
         (httpx.Response(405, json={"detail": "Method Not Allowed"}), APIStatusError, "Method"),
         (httpx.Response(307), APIStatusError, "status 307"),
     ],

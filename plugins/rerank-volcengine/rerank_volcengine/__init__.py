@@ -36,6 +36,7 @@ _SERVICES = re.compile(r"/api/knowledge/(?!service/rerank/*$).*$")  # all but th
 _ARK = re.compile(r"ark\.[a-z0-9-]+\.(volces|bytepluses)\.com")
 _REGION_OF_HOST = re.compile(r"\.([a-z]+-[a-z0-9-]+)\.(?:volces|bytepluses)\.com$")
 _MODELS = ("doubao-seed-rerank", "Doubao-pro-4k-rerank", "base-multilingual-rerank")
+_GOOD_CODES = (0, 200)
 # The codes of the service that say more than that it failed.
 _KINDS: Mapping[int, type[APIStatusError]] = {
     1000001: AuthenticationError,
@@ -101,6 +102,8 @@ def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     code = payload.get("code")
     if isinstance(code, int) and (kind := _KINDS.get(code)):
         raise kind(f"{payload.get('message')} (code {code})")
+    if type(code) is int and code not in _GOOD_CODES:
+        raise ResponseParseError("the reply has the code of an error", path="code")
     found = payload["data"]
     # Some versions of the service write the list alone, and usage beside it.
     scores, usage = (found, payload) if isinstance(found, list) else (found["scores"], found)

@@ -251,6 +251,13 @@ def test_scores_are_a_list_in_the_order_of_the_documents(
     assert response.id == "r-2"
 
 
+@pytest.mark.parametrize(("code", "kind"), [(1000001, AuthenticationError), (7, APIStatusError)])
+def test_a_code_is_an_error_even_beside_scores(code: int, kind: type[APIStatusError]) -> None:
+    """They are not those of a ranking that went well."""
+    with pytest.raises(kind, match="what is wrong"):
+        ask(Service(reply([0.1, 0.8]) | failed(code)))
+
+
 @both_ways
 @pytest.mark.parametrize(
     ("code", "kind", "attempts"),

@@ -42,7 +42,7 @@ class Page:
 def read_reply(part: Part, target: Target, reply: HTTPResponse) -> Page:
     """Read the ranking from a reply with a good status."""
     payload = decode_json(reply.content)
-    if isinstance(payload, dict) and payload.get("error"):
+    if isinstance(payload, dict) and (payload.get("error") or payload.get("success") is False):
         raise ResponseParseError("the reply has an error", path="error")
     return read_payload(part, target, payload, reply)
 
