@@ -104,6 +104,8 @@ def test_each_family_takes_its_own_parameters(model: str, taken: set[str]) -> No
             {"usage": {"prompt_tokens": 28, "completion_tokens": 0, "total_tokens": 28}},
             COUNTED,
         ),
+        ({"meta": {"billed_units": {**TOKENS, "search_units": 0}}}, COUNTED),
+        ({"meta": {"billed_units": TOKENS, "tokens": {}}}, COUNTED),
         ({"meta": {"billed_units": {"search_units": 0}}}, Meta()),
         ({}, Meta()),
         ({"tokens": {"input_tokens": "many"}}, Meta()),
