@@ -51,7 +51,7 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         score_kind="probability" if is_llama_rank else "opaque",
         error_types={402: PermissionDeniedError},  # a spending limit
         retry_statuses=frozenset({409}),  # as the official SDK does
-        reset_headers=("x-ratelimit-reset",),
+        reset_headers=("x-ratelimit-reset", "x-tokenlimit-reset"),  # of requests, of tokens
         hints={
             400: _NEEDS_ENDPOINT,
             402: "if no payment is due, the account's spending limit is reached",

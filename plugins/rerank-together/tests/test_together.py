@@ -266,6 +266,7 @@ test_an_error_says_what_to_do = failing(ask, MXBAI, ERRORS)
         ({"x-should-retry": "false"}, 1, None),
         ({"retry-after": "0.001"}, 2, 0.001),
         ({"x-ratelimit-reset": "0.001"}, 2, 0.001),
+        ({"x-tokenlimit-reset": "0.001"}, 2, 0.001),
         ({"retry-after": "0.001", "x-ratelimit-reset": "30"}, 2, 0.001),
     ],
 )
