@@ -75,4 +75,5 @@ def parse_response(payload: Any) -> RerankResponse:
         wire.read_results(payload["results"]),
         id=payload.get("id") or "",
         meta=wire.read_meta({"usage": {"total_tokens": went_in}}),
+        warnings=wire.read_warnings(payload),
     )

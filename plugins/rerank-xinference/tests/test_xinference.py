@@ -142,4 +142,13 @@ def test_options_of_the_engine_travel_as_json_in_a_string(send: Send) -> None:
     assert service.body["kwargs"] == '{"doc_type": "image"}'
 
 
+def test_what_the_server_warns_of_is_told() -> None:
+    """It stands where Cohere has it."""
+    service = Service(
+        {"results": [{"index": 0, "relevance_score": 1}], "meta": {"warnings": ["w"]}}
+    )
+
+    assert ask(service, documents=["a"]).warnings == ("w",)
+
+
 test_an_error_says_what_to_do = failing(ask, "xinference/my-reranker", ERRORS)
