@@ -21,6 +21,7 @@ _UNSPACED = (
     r"\p{sc=Bali}\p{sc=Java}]]"
 )
 _SPACED = rf"[[\p{{L}}\p{{N}}\p{{M}}_]--{_UNSPACED}]"
+_TURKISH = str.maketrans("I\u0130", "\u0131i")
 _JOIN = r"['\u2019\u02bc]"
 
 
@@ -29,7 +30,7 @@ def split_words(text: str) -> list[str]:
     if text.isascii():
         return (_QUOTED if "'" in text else _WORD).findall(text.lower())
     words, unit, invisible = _compile()
-    folded = normalize("NFKC", normalize("NFKC", text).casefold())
+    folded = normalize("NFKC", normalize("NFKC", text).casefold()).replace("i\u0307", "i")  # of "İ"
     found: list[str] = []
     for match in words.finditer(invisible.sub("", folded)):
         word = match.group()
@@ -40,6 +41,11 @@ def split_words(text: str) -> list[str]:
             found += units
             found += map("".join, pairwise(units))
     return found
+
+
+def split_turkish(text: str) -> list[str]:
+    """The words of a text in Turkish, where "I" is the capital of a letter without a dot."""
+    return split_words(normalize("NFKC", text).translate(_TURKISH))
 
 
 @cache

@@ -30,6 +30,7 @@ def ask(query: str, documents: list[str], **params: Any) -> RerankResponse:
         ("ABC123", ["DEF456", "\uff21\uff22\uff23\uff11\uff12\uff13"]),
         ("x²", ["x3", "x2"]),
         ("STRASSE", ["Gasse", "straße"]),
+        ("istanbul", ["Ankara", "İstanbul"]),
         ("co\u00adoperate", ["operate", "cooperate"]),
         ("北京", ["上海", "北京"]),
         ("北京", ["南京在东北", "他在北京工作"]),
@@ -58,6 +59,17 @@ def test_the_document_with_the_words_comes_first(
     assert not response.warnings
 
 
+@pytest.mark.parametrize(
+    ("query", "document"), [("\u0131ş\u0131k", "IŞIK"), ("ISPARTA", "\u0131sparta")]
+)
+def test_turkish_has_two_letters_i(query: str, document: str) -> None:
+    """With and without a dot, each with a capital of its own."""
+    response = ask(query, ["Ankara", document], language="turkish")
+
+    assert response.results[0].index == 1
+    assert not response.warnings
+
+
 def test_an_apostrophe_makes_no_word_of_one_letter() -> None:
     """What it leaves over says nothing; a letter that stands alone is a word."""
     response = ask("dog's", ["a cat's tail", "it's late", "the letter s", "a dog"])
@@ -69,11 +81,11 @@ def test_an_apostrophe_makes_no_word_of_one_letter() -> None:
 @pytest.mark.parametrize("query", ["zebra", "?!", "the", "上海"])
 def test_a_query_without_a_word_in_common_is_said(query: str) -> None:
     """The order is the caller's, and no ranking."""
-    response = ask(query, ["a red fox", "北京"])
+    response = ask(query, ["the red fox", "北京"])
 
     assert [result.index for result in response.results] == [0, 1]
     assert len(response.warnings) == 1
-    assert "no document has a word of the query" in response.warnings[0]
+    assert "no document has a word of the query, stop words apart" in response.warnings[0]
 
 
 def test_a_word_of_one_character_that_is_not_asked_for_changes_nothing() -> None:
