@@ -358,3 +358,34 @@ def test_a_provider_that_does_not_start_is_an_error(
 
     with pytest.raises(ConfigurationError, match="cannot start it here: found CPUExecution"):
         rank(cross_encoder, "a", ["cat"], providers="cuda")
+
+
+@pytest.mark.parametrize(
+    ("similarity", "modules", "told"),
+    [
+        ("dot", [], True),
+        ("euclidean", [], True),
+        ("dot", [{"type": "sentence_transformers.models.Normalize"}], False),
+        ("cosine", [], False),
+        (None, [], False),
+    ],
+)
+@pytest.mark.parametrize("model", ["onnx", "hybrid"])
+def test_vectors_that_are_compared_otherwise_than_the_files_say_are_told(
+    similarity: str | None,
+    modules: list[dict[str, str]],
+    model: str,
+    write_export: WriteExport,
+    *,
+    told: bool,
+) -> None:
+    """A cosine orders by another measure, but where vectors have one length."""
+    files = {
+        "config_sentence_transformers.json": {"similarity_fn_name": similarity},
+        "modules.json": modules,
+    }
+    folder = write_export(np.eye(12), "last_hidden_state", files=files)
+
+    response = rerank(f"local/{model}:{folder}", "cat", ["cat", "dog"], kind="bi-encoder")
+
+    assert [str(similarity) in warning for warning in response.warnings] == [True] * told
