@@ -88,7 +88,9 @@ def _read_language(
     # Folded as words are, and each whole: some hold apostrophes or blanks, which no word has.
     split = map(split_words, getattr(lists, name, ()))
     folded = frozenset(words[0] for words in split if len(words) == 1)
-    return folded, (lambda words: words) if stemmer is None else stemmer.stemWords
+    stem_all = (lambda words: words) if stemmer is None else stemmer.stemWords
+    # An i with a dot and one without count as the same: "I" may be the capital of either.
+    return folded, lambda words: [word.replace("\u0131", "i") for word in stem_all(words)]
 
 
 @functools.cache

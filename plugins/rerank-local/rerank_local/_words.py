@@ -44,7 +44,7 @@ def split_words(text: str) -> list[str]:
 
 
 def split_turkish(text: str) -> list[str]:
-    """The words of a text in Turkish, where "I" is the capital of a letter without a dot."""
+    """The words of a text in Turkish, where "I" is the capital of the letter without a dot."""
     return split_words(normalize("NFKC", text).translate(_TURKISH))
 
 

@@ -59,12 +59,27 @@ def test_the_document_with_the_words_comes_first(
     assert not response.warnings
 
 
+@pytest.mark.parametrize("language", ["english", "turkish", "none"])
 @pytest.mark.parametrize(
-    ("query", "document"), [("\u0131ş\u0131k", "IŞIK"), ("ISPARTA", "\u0131sparta")]
+    ("query", "document"),
+    [
+        ("\u0131ş\u0131k", "IŞIK"),
+        ("ISPARTA", "\u0131sparta"),
+        ("istanbul", "ISTANBUL"),
+        ("INSTAGRAM", "instagram"),
+    ],
 )
-def test_turkish_has_two_letters_i(query: str, document: str) -> None:
-    """With and without a dot, each with a capital of its own."""
-    response = ask(query, ["Ankara", document], language="turkish")
+def test_a_letter_i_is_one_with_a_dot_and_without(query: str, document: str, language: str) -> None:
+    """Both have a capital, and of "I" in a name of another language it is not known which it is."""
+    response = ask(query, ["Ankara", document], language=language)
+
+    assert response.results[0].index == 1
+    assert not response.warnings
+
+
+def test_turkish_endings_are_left_out_of_capitals_too() -> None:
+    """They follow the vowels before them, so that the letter without a dot must be told."""
+    response = ask("k\u0131z", ["çocuk", "KIZLAR"], language="turkish", stem=True)
 
     assert response.results[0].index == 1
     assert not response.warnings
