@@ -154,7 +154,7 @@ def _read_max_length(
 ) -> int:
     """The least of what the files say; a tokenizer without a limit says 10**30."""
     positions = config.get("max_position_embeddings")
-    if isinstance(positions, int) and config.get("model_type") in _OFFSET_POSITIONS:
+    if isinstance(positions, int) and str(config.get("model_type")) in _OFFSET_POSITIONS:
         positions -= (config.get("pad_token_id") or 0) + 1
     stated = (positions, sentence_bert.get("max_seq_length"), tokenizer.get("model_max_length"))
     limits = [limit for limit in stated if isinstance(limit, int) and 0 < limit < 10**9]
