@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rerank_core import HTTPRequest, Meta, Provider, RerankRequest, RerankResponse, hookimpl, wire
+from rerank_core import (
+    HTTPRequest,
+    Meta,
+    NotFoundError,
+    Provider,
+    RerankRequest,
+    RerankResponse,
+    hookimpl,
+    wire,
+)
 
 _OF_CHUNKS = ("bge-", "bce-")  # models whose documents the service cuts into chunks
 _MAX_TOKENS = {
@@ -42,6 +51,7 @@ def resolve_provider(model: str) -> Provider:
         | ({"overlap_tokens": "overlap_tokens"} if chunks or unknown else {}),
         max_tokens=_MAX_TOKENS.get(model),
         score_kind="opaque",  # mostly 0..1, by no promise
+        error_types={"model does not exist": NotFoundError},  # with status 400
         hints={
             401: "if the key is right: keys belong to one site: for one of siliconflow.cn give"
             " api_base='https://api.siliconflow.cn/v1'",

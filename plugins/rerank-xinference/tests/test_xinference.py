@@ -6,7 +6,7 @@ from typing import Any
 
 import rerank_xinference
 from failures import Failure, failing
-from rerank_core import BilledUnits, Meta, Tokens
+from rerank_core import BilledUnits, Meta, NotFoundError, Tokens
 from rerank_core.testing import Case, Check, Example, conformance
 from service import (
     NOTHING,
@@ -108,6 +108,12 @@ DIFFERENCES: tuple[Difference, ...] = (
 WORDS = ("its words",)
 ERRORS = [
     Failure(400, {"detail": "its words"}, ("its words", "GET /v1/models")),
+    Failure(
+        400,
+        {"detail": "Model not found in the model list, uid: my-reranker"},
+        ("my-reranker", "GET /v1/models"),
+        kind=NotFoundError,
+    ),
     Failure(401, {"detail": "its words"}, WORDS),
     Failure(
         422,
