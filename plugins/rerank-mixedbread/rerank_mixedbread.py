@@ -68,8 +68,9 @@ def build_request(
     """Build the request; mappings travel as they are where `rank_fields` say how to read them."""
     body = {"model": _with_owner(request.model), "query": request.query, **params}
     native = all(isinstance(document, Mapping) for document in request.documents)
-    if "rank_fields" in body and not native:
-        del body["rank_fields"]  # what they mean for a string is not documented
+    # What they mean for a string is not documented, and a dot leads to a field within a field.
+    if not native or any("." in name for name in request.rank_fields or ()):
+        body.pop("rank_fields", None)
     body["input"] = (
         request.documents
         if "rank_fields" in body

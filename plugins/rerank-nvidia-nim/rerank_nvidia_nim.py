@@ -50,6 +50,10 @@ _MODELS = {
 @hookimpl
 def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
     """State NVIDIA's facts."""
+    sigmoid = options.get("sigmoid")
+    if sigmoid is not None and not isinstance(sigmoid, bool):
+        message = f"sigmoid must be True or False, not {sigmoid!r}"
+        raise ConfigurationError(message)
     return Provider(
         name="nvidia_nim",
         docs_url="https://docs.nvidia.com/nim/nemo-retriever/reranking/latest/",
@@ -63,7 +67,7 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         takes_mappings=True,  # those with an image; others are rendered below
         max_documents=512,  # often quoted, in no documentation
         max_tokens=_MODELS.get(_with_dots(_to_model(model))),
-        score_kind="probability" if options.get("sigmoid") else "logit",
+        score_kind="probability" if sigmoid else "logit",
         # Not paid for; a pair that is too long, which some containers answer with 500.
         error_types={402: PermissionDeniedError, _TOO_LONG: BadRequestError},
         hints={

@@ -69,6 +69,9 @@ def map_params(provider: Provider, params: Mapping[str, Any]) -> dict[str, Any]:
         message = f"parameters must be a mapping, not {type(given).__name__}"
         raise InvalidRequestError(message)
     own = {name: known.pop(name) for name in ("truncate", "max_tokens_per_doc") if name in known}
+    if twice := sorted(given.keys() & own.keys()):
+        message = f"{', '.join(twice)} is given twice, beside parameters= and within: give it once"
+        raise InvalidRequestError(message)
     return known | ({"parameters": {**given, **own}} if given or own else {})
 
 

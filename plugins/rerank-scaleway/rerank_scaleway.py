@@ -12,6 +12,7 @@ from rerank_core import (
     AuthenticationError,
     HTTPRequest,
     NotFoundError,
+    PermissionDeniedError,
     Provider,
     RerankRequest,
     RerankResponse,
@@ -19,8 +20,12 @@ from rerank_core import (
     wire,
 )
 
-# How services say that they do not know a model.
-_UNKNOWN_MODEL = ("does not exist", "model not found", "no such model", "unknown model")
+# How services say that they do not know a model, whose name they often quote.
+_UNKNOWN_MODEL = (
+    *("does not exist", "model not found", "no such model", "unknown model"),
+    *("` not found", "' not found", '" not found'),
+)
+_NOT_ALLOWED = (" permission", "permission denied")
 
 
 @hookimpl
@@ -35,7 +40,11 @@ def resolve_provider() -> Provider:
         params={"top_n": "top_n"},
         score_kind="opaque",  # a cosine, from -1 to 1
         # A key that is unknown is answered with 403; a model with 422, as any fault of a body.
-        error_types={403: AuthenticationError, **dict.fromkeys(_UNKNOWN_MODEL, NotFoundError)},
+        error_types={
+            403: AuthenticationError,
+            **dict.fromkeys(_UNKNOWN_MODEL, NotFoundError),
+            **dict.fromkeys(_NOT_ALLOWED, PermissionDeniedError),
+        },
         hints={
             403: "if the secret key is the right one, its IAM policy must allow Generative APIs",
             422: "if it is about the model: GET /v1/models lists what is served; if the list is"

@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rerank_core import HTTPRequest, Meta, Provider, RerankRequest, RerankResponse, hookimpl, wire
+from rerank_core import (
+    HTTPRequest,
+    Meta,
+    NotFoundError,
+    Provider,
+    RerankRequest,
+    RerankResponse,
+    hookimpl,
+    wire,
+)
 
 _OF_CHUNKS = ("bge-", "bce-")  # models whose documents the service cuts into chunks
 _MAX_TOKENS = {
@@ -42,6 +51,7 @@ def resolve_provider(model: str) -> Provider:
         | ({"overlap_tokens": "overlap_tokens"} if chunks or unknown else {}),
         max_tokens=_MAX_TOKENS.get(model),
         score_kind="opaque",  # mostly 0..1, by no promise
+        error_types={"model does not exist": NotFoundError},  # with status 400
         hints={
             401: "if the key is right: keys belong to one site: for one of siliconflow.cn give"
             " api_base='https://api.siliconflow.cn/v1'",
@@ -90,11 +100,10 @@ def parse_response(payload: Any, headers: Mapping[str, str]) -> RerankResponse:
 def _read_meta(payload: Mapping[str, Any]) -> Meta:
     """Tokens, within `meta` or beside the results; the `search_units` are 0 in every reply."""
     meta = payload.get("meta")
-    tokens = meta.get("tokens") if isinstance(meta, dict) else None
-    tokens = tokens if isinstance(tokens, dict) else payload.get("tokens")
-    if not isinstance(tokens, dict):
-        return wire.read_meta({"usage": payload.get("usage")})
-    counts = [tokens.get("input_tokens"), tokens.get("output_tokens") or 0]
-    integers = [count for count in counts if isinstance(count, int)]
-    billed = {"total_tokens": sum(integers)} if len(integers) == len(counts) else {}
-    return wire.read_meta({"meta": {"tokens": tokens, "billed_units": billed}})
+    meta = meta if isinstance(meta, dict) else {}
+    for tokens in (meta.get("tokens"), payload.get("tokens"), meta.get("billed_units")):
+        if isinstance(tokens, dict) and type(tokens.get("input_tokens")) is int:
+            counts = (tokens.get(name) for name in ("input_tokens", "output_tokens"))
+            billed = {"total_tokens": sum(count for count in counts if type(count) is int)}
+            return wire.read_meta({"meta": {"tokens": tokens, "billed_units": billed}})
+    return wire.read_meta({"usage": payload.get("usage")})

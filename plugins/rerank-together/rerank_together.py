@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rerank_core import (
+    BadRequestError,
     ConfigurationError,
     HTTPRequest,
     PermissionDeniedError,
@@ -49,9 +50,10 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider:
         max_tokens=8192,
         # Other models' scales are not documented.
         score_kind="probability" if is_llama_rank else "opaque",
-        error_types={402: PermissionDeniedError},  # a spending limit
+        # A spending limit; too much for the model, which its general page has at 403.
+        error_types={402: PermissionDeniedError, "context length": BadRequestError},
         retry_statuses=frozenset({409}),  # as the official SDK does
-        reset_headers=("x-ratelimit-reset",),
+        reset_headers=("x-ratelimit-reset", "x-tokenlimit-reset"),  # of requests, of tokens
         hints={
             400: _NEEDS_ENDPOINT,
             402: "if no payment is due, the account's spending limit is reached",

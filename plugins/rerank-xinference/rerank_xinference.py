@@ -9,7 +9,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rerank_core import HTTPRequest, Provider, RerankRequest, RerankResponse, hookimpl, wire
+from rerank_core import (
+    HTTPRequest,
+    NotFoundError,
+    Provider,
+    RerankRequest,
+    RerankResponse,
+    hookimpl,
+    wire,
+)
 
 _PAGE = re.compile(r"(?<!/)/ui(/?#.*|/*)$")  # what a browser shows
 
@@ -31,6 +39,7 @@ def resolve_provider(model: str) -> Provider:
         # Of any version; the name is the one that the operator chose at the launch.
         listwise="jina-reranker-v3" in model.lower(),
         final_statuses=frozenset({500, 501}),  # any fault of a model, bad input above all
+        error_types={"model not found": NotFoundError},  # with status 400
         hints={
             400: "if it is about the model: it is the uid that one was launched with, and"
             " GET /v1/models lists those",
@@ -75,4 +84,5 @@ def parse_response(payload: Any) -> RerankResponse:
         wire.read_results(payload["results"]),
         id=payload.get("id") or "",
         meta=wire.read_meta({"usage": {"total_tokens": went_in}}),
+        warnings=wire.read_warnings(payload),
     )

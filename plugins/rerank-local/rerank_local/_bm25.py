@@ -9,9 +9,12 @@ from typing import Any
 
 from rerank_core import ConfigurationError, InvalidRequestError
 from rerank_local._options import Lexical
-from rerank_local._words import split_words
+from rerank_local._words import split_turkish, split_words
 
-NOTHING_SHARED = "no document has a word of the query: by words, they stay in the caller's order"
+NOTHING_SHARED = (
+    "no document has a word of the query, stop words apart: by words, they stay in the caller's"
+    " order"
+)
 _USUAL = Lexical()
 # Some ten milliseconds each.
 _CHARACTERS_PER_STEP = 200_000
@@ -37,7 +40,8 @@ def bm25_steps(
     """
     bm25s = _import_bm25s()
     left_out, stem = _read_language(settings.language, settings.stem)
-    words = stem([word for word in split_words(query) if word not in left_out])
+    split = split_turkish if settings.language == "turkish" else split_words
+    words = stem([word for word in split(query) if word not in left_out])
     vocabulary = {word: at for at, word in enumerate(dict.fromkeys(words))}
     # All that the query does not ask for is one word, which gives a document its length.
     other = len(vocabulary)
@@ -45,7 +49,7 @@ def bm25_steps(
     rows: list[list[int]] = []
     characters = 0
     for document in documents:
-        found = split_words(document)
+        found = split(document)
         if fresh := list(set(found).difference(known)):
             forms = zip(fresh, stem(fresh), strict=True)
             known.update(
@@ -84,7 +88,9 @@ def _read_language(
     # Folded as words are, and each whole: some hold apostrophes or blanks, which no word has.
     split = map(split_words, getattr(lists, name, ()))
     folded = frozenset(words[0] for words in split if len(words) == 1)
-    return folded, (lambda words: words) if stemmer is None else stemmer.stemWords
+    stem_all = (lambda words: words) if stemmer is None else stemmer.stemWords
+    # An i with a dot and one without count as the same: "I" may be the capital of either.
+    return folded, lambda words: [word.replace("\u0131", "i") for word in stem_all(words)]
 
 
 @functools.cache

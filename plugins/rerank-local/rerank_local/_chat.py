@@ -15,6 +15,7 @@ from typing import Any
 from attrs import field, frozen
 
 from rerank_core import ConfigurationError
+from rerank_local._files import read_stated
 
 # What stands in a template that reads a message's content as a list of parts.
 _PARTS = ("content[0]", ".type", "'type'", '"type"', "message.content[")
@@ -119,22 +120,23 @@ def read_chat(
     """
     template = file.read_text(encoding="utf-8") if file else tokenizer.get("chat_template")
     if isinstance(template, list):  # several by name
-        named = {entry.get("name"): entry.get("template") for entry in template}
-        template = named.get("default")
-    modalities = module.get("modality_config")
+        entries = (entry for entry in template if isinstance(entry, dict))
+        template = {entry.get("name"): entry.get("template") for entry in entries}.get("default")
+    where = f"{folder}: sentence_bert_config.json"
+    modalities = read_stated(module, "modality_config", dict, where) or {}
     if not isinstance(template, str) or (modalities and "message" not in modalities):
         return None
-    stated = module.get("processing_kwargs") or {}
-    given = dict(stated.get("chat_template") or {})
+    stated = read_stated(module, "processing_kwargs", dict, where) or {}
+    given = dict(read_stated(stated, "chat_template", dict, where) or {})
     others = [name for name, value in stated.items() if value and name != "chat_template"]
     if others or given.get("restore_suffix") is False:
         what = others[0] if others else "restore_suffix"
         message = (
-            f"{folder}: sentence_bert_config.json has processing_kwargs with {what!r}, which is not"
-            " done here: run the checkpoint as local/sentence-transformers:<folder>"
+            f"{where} has processing_kwargs with {what!r}, which is not done here: run the"
+            " checkpoint as local/sentence-transformers:<folder>"
         )
         raise ConfigurationError(message)
-    form = ((modalities or {}).get("message") or {}).get("format")
+    form = (read_stated(modalities, "message", dict, where) or {}).get("format")
     tokens = {name: value for name, value in tokenizer.items() if name.endswith("_token")}
     texts = {
         name: value.get("content") if isinstance(value, dict) else value

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Generator, Mapping
+from math import isfinite
 from typing import Any
 
-from rerank_core import Compute, ConfigurationError, RerankRequest, wire
+from rerank_core import Compute, ConfigurationError, RerankRequest, ResponseParseError, wire
 from rerank_local._bm25 import NOTHING_SHARED, bm25_steps
 from rerank_local._exit import finish_steps
 from rerank_local._options import (
@@ -91,6 +92,9 @@ def _fuse_with_bm25(fusion: Fusion, bm25: Any, score: Any) -> Steps:
     lexical = yield from bm25()
     yield
     payload = yield from score()
+    if wrong := [score for score in payload["scores"] if not isfinite(score)]:
+        # Fused, it would have a rank, and nobody would see it.
+        raise ResponseParseError(f"the model's score of a document is not finite: {wrong[0]}")
     return {
         **payload,
         "scores": fuse(lexical, payload["scores"], fusion),

@@ -48,6 +48,7 @@ class Export:
         pad_id: The token that fills up; `None` for what the tokenizer says.
         pooling: How token vectors become one, for a bi-encoder; see `POOLINGS`.
         pools_prompt: Whether the prompt's tokens count in that.
+        similarity: By what vectors are compared.
         query_prompt: What stands before the query.
         document_prompt: What stands before each document.
         default_prompt: What stands before the query of a cross-encoder.
@@ -66,6 +67,7 @@ class Export:
     pad_id: int | None = None
     pooling: str = "mean"
     pools_prompt: bool = True
+    similarity: str = "cosine"
     query_prompt: str = ""
     document_prompt: str = ""
     default_prompt: str = ""
@@ -113,6 +115,7 @@ def _read_folder(folder: Path, variant: str | None) -> Export:
     config, prompts = read("config.json"), read("config_sentence_transformers.json")
     where = f"{folder}: config_sentence_transformers.json"
     default = read_stated(prompts, "default_prompt_name", str, where)
+    similarity = read_stated(prompts, "similarity_fn_name", str, where)
     sentence_bert = read("sentence_bert_config.json")
     pooling = read("1_Pooling/config.json")
     tokenizer_config = read("tokenizer_config.json")
@@ -128,6 +131,8 @@ def _read_folder(folder: Path, variant: str | None) -> Export:
         pad_id=pad_id,
         pooling=_read_pooling(pooling, folder),
         pools_prompt=pooling.get("include_prompt") is not False,
+        # Vectors of one length have one order, whatever they are compared by.
+        similarity="cosine" if similarity is None or "Normalize" in modules else similarity,
         default_prompt=_choose_prompt(prompts, (default,)),
         query_prompt=_choose_prompt(prompts, (*_QUERY_PROMPTS, default)),
         document_prompt=_choose_prompt(prompts, (*_DOCUMENT_PROMPTS, default)),
@@ -149,7 +154,7 @@ def _read_max_length(
 ) -> int:
     """The least of what the files say; a tokenizer without a limit says 10**30."""
     positions = config.get("max_position_embeddings")
-    if isinstance(positions, int) and config.get("model_type") in _OFFSET_POSITIONS:
+    if isinstance(positions, int) and str(config.get("model_type")) in _OFFSET_POSITIONS:
         positions -= (config.get("pad_token_id") or 0) + 1
     stated = (positions, sentence_bert.get("max_seq_length"), tokenizer.get("model_max_length"))
     limits = [limit for limit in stated if isinstance(limit, int) and 0 < limit < 10**9]

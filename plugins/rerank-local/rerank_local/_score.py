@@ -109,6 +109,11 @@ def _say_what_was_not_seen(model: Model, windows: _Windows, *, knows_query: bool
             f" {model.export.max_length} tokens at a time. A higher max_chunks_per_doc ranks all"
             " of their text"
         )
+    if model.kind == "bi-encoder" and (similarity := model.export.similarity) != "cosine":
+        said.append(
+            f"the model's files compare vectors by {similarity!r}; they are compared by cosine"
+            " here, whose order may be another"
+        )
     if not knows_query:
         said.append("the model knows no token of the query: scores say nothing")
     if windows.unknown:

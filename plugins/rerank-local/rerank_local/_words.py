@@ -3,7 +3,7 @@
 A text is normalised (NFKC) and its case folded. A word is a run of letters, digits, marks and
 underscores. Scripts that put no spaces between words give single characters, each with its marks,
 and pairs of neighbours; an emoji is a word, too. One letter that an apostrophe joins to a word
-(cat's, l'heure) is none.
+(cat's, l'heure) is none; each plus or hash right behind a word (C++, F#) is one.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ _UNSPACED = (
     r"\p{sc=Bali}\p{sc=Java}]]"
 )
 _SPACED = rf"[[\p{{L}}\p{{N}}\p{{M}}_]--{_UNSPACED}]"
+_SIGNS = re.compile(r"(?<=\w)[+#]+")
+_TURKISH = str.maketrans("I\u0130", "\u0131i")
 _JOIN = r"['\u2019\u02bc]"
 
 
 def split_words(text: str) -> list[str]:
     """The words of a text, repeated ones and stop words included."""
     if text.isascii():
-        return (_QUOTED if "'" in text else _WORD).findall(text.lower())
+        return (_QUOTED if "'" in text else _WORD).findall(text.lower()) + _find_signs(text)
     words, unit, invisible = _compile()
-    folded = normalize("NFKC", normalize("NFKC", text).casefold())
+    folded = normalize("NFKC", normalize("NFKC", text).casefold()).replace("i\u0307", "i")  # of "İ"
     found: list[str] = []
     for match in words.finditer(invisible.sub("", folded)):
         word = match.group()
@@ -39,7 +41,17 @@ def split_words(text: str) -> list[str]:
             units = unit.findall(word)
             found += units
             found += map("".join, pairwise(units))
-    return found
+    return found + _find_signs(folded)
+
+
+def _find_signs(text: str) -> list[str]:
+    """Each sign behind a word that makes it another, as in C++ and F#."""
+    return [*"".join(_SIGNS.findall(text))] if "+" in text or "#" in text else []
+
+
+def split_turkish(text: str) -> list[str]:
+    """The words of a text in Turkish, where "I" is the capital of the letter without a dot."""
+    return split_words(normalize("NFKC", text).translate(_TURKISH))
 
 
 @cache

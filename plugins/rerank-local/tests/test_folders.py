@@ -358,3 +358,61 @@ def test_a_provider_that_does_not_start_is_an_error(
 
     with pytest.raises(ConfigurationError, match="cannot start it here: found CPUExecution"):
         rank(cross_encoder, "a", ["cat"], providers="cuda")
+
+
+@pytest.mark.parametrize(
+    ("similarity", "modules", "told"),
+    [
+        ("dot", [], True),
+        ("euclidean", [], True),
+        ("dot", [{"type": "sentence_transformers.models.Normalize"}], False),
+        ("cosine", [], False),
+        (None, [], False),
+    ],
+)
+@pytest.mark.parametrize("model", ["onnx", "hybrid"])
+def test_vectors_that_are_compared_otherwise_than_the_files_say_are_told(
+    similarity: str | None,
+    modules: list[dict[str, str]],
+    model: str,
+    write_export: WriteExport,
+    *,
+    told: bool,
+) -> None:
+    """A cosine orders by another measure, but where vectors have one length."""
+    files = {
+        "config_sentence_transformers.json": {"similarity_fn_name": similarity},
+        "modules.json": modules,
+    }
+    folder = write_export(np.eye(12), "last_hidden_state", files=files)
+
+    response = rerank(f"local/{model}:{folder}", "cat", ["cat", "dog"], kind="bi-encoder")
+
+    assert [str(similarity) in warning for warning in response.warnings] == [True] * told
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("config.json", {"model_type": ["bert"], "max_position_embeddings": 9}, ""),
+        ("tokenizer_config.json", {"chat_template": ["a template"]}, ""),
+        ("sentence_bert_config.json", {"modality_config": ["message"]}, "modality_config"),
+        ("sentence_bert_config.json", {"modality_config": {"message": "flat"}}, "message"),
+        ("sentence_bert_config.json", {"processing_kwargs": ["padding"]}, "processing_kwargs"),
+        ("sentence_bert_config.json", {"processing_kwargs": {"chat_template": [1]}}, "chat_temp"),
+    ],
+)
+def test_a_file_of_another_shape_is_a_fault_of_the_folder(
+    file: str, content: Any, words: str, cross_encoder: Path
+) -> None:
+    """By the name of what is wrong in it, or passed over where it does not matter."""
+    (cross_encoder / "chat_template.jinja").write_text(TEMPLATE)
+    if file == "tokenizer_config.json":
+        (cross_encoder / "chat_template.jinja").unlink()
+    (cross_encoder / file).write_text(json.dumps(content))
+
+    if not words:
+        assert rank(cross_encoder, "cat", ["dog"])[1]
+        return
+    with pytest.raises(ConfigurationError, match=f"{file}: expected {words}.* of type dict"):
+        rank(cross_encoder, "cat", ["dog"])

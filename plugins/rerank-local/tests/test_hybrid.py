@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import rerank_local
-from rerank_core import InvalidRequestError, RerankResponse, rerank
+from rerank_core import InvalidRequestError, RerankResponse, ResponseParseError, rerank
 from rerank_core.testing import Case, Check, Example, Ranking, conformance
 from rerank_local._hybrid import fuse
 from rerank_local._options import Fusion
@@ -131,6 +131,18 @@ def test_any_export_can_be_fused(cross_encoder: Path) -> None:
 
     assert named.results == given.results
     assert named.payload["kind"] == "cross-encoder"
+
+
+@pytest.mark.parametrize("fusion", ["rrf", "weighted"])
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_model_that_gives_no_number_is_no_part_of_a_ranking(
+    score: float, fusion: str, write_export: Callable[..., Path]
+) -> None:
+    """As without BM25, whose half would hide it."""
+    folder = write_export([[score]] * 12)
+
+    with pytest.raises(ResponseParseError, match="the model's score of a document is not finite"):
+        rerank(f"local/hybrid:{folder}", "a cat", ["a dog", "a cat"], fusion=fusion)
 
 
 def test_it_says_whatever_the_model_says(bi_encoder: Path) -> None:

@@ -156,4 +156,14 @@ def test_mappings_travel_with_their_fields_or_as_text() -> None:
     assert "rank_fields" not in service.body
 
 
+def test_a_name_with_a_dot_is_no_path() -> None:
+    """The API would take it for one: the field is sent as text."""
+    service = Service(ranked)
+
+    ask(service, [{"meta.title": "DE"}, {"meta.title": "FR"}], rank_fields=["meta.title"])
+
+    assert service.body["input"] == ["meta.title: DE", "meta.title: FR"]
+    assert "rank_fields" not in service.body
+
+
 test_an_error_says_what_to_do = failing(ask, f"mixedbread/{MODEL}", ERRORS)

@@ -14,6 +14,7 @@ from failures import Failure, failing
 from rerank_core import (
     BadRequestError,
     BilledUnits,
+    ConfigurationError,
     InvalidRequestError,
     Meta,
     MissingAPIKeyError,
@@ -240,6 +241,17 @@ def test_the_documented_reply_is_read() -> None:
     assert response.meta.tokens.input_tokens == 46
     assert response.id == "req-1"
     assert response.cost is None
+
+
+@pytest.mark.parametrize("chosen", ["no", "false", 1])
+def test_sigmoid_is_a_yes_or_no(chosen: object) -> None:
+    """A word that says no must not turn it on."""
+    service = Service()
+
+    with pytest.raises(ConfigurationError, match="sigmoid must be True or False, not"):
+        ask(service, sigmoid=chosen)
+
+    assert service.requests == []
 
 
 def test_usage_of_older_containers_is_unknown() -> None:

@@ -100,11 +100,14 @@ def build_request(
 
 
 @hookimpl
-def parse_response(payload: Any) -> RerankResponse:
-    """Read the reply."""
+def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
+    """Read the reply; an OCID, of an endpoint or of a model, does not say which model it is."""
+    model = payload.get("modelId")
+    is_named = not any(str(name).startswith("ocid1.") for name in (request.model, model))
     return RerankResponse(
         wire.read_results(payload["documentRanks"], "documentRanks", score="relevanceScore"),
         id=payload.get("id") or "",
+        model=model if is_named else None,
     )
 
 

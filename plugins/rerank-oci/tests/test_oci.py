@@ -387,6 +387,24 @@ def test_a_dedicated_endpoint_is_known_by_its_ocid() -> None:
     assert service.body["servingMode"] == mode
 
 
+@pytest.mark.parametrize(
+    ("asked", "answered", "told"),
+    [
+        (MODEL, MODEL, False),
+        (MODEL, "cohere.rerank-v4.0-fast", True),
+        # By the OCID of an endpoint or of a model nobody knows its name.
+        (MODEL, "ocid1.generativeaimodel.oc1.us-chicago-1.abc", False),
+        (ENDPOINT, MODEL, False),
+    ],
+)
+def test_another_model_than_was_asked_for_is_told(asked: str, answered: str, *, told: bool) -> None:
+    """Its scores may be on another scale."""
+    service = Service({**reply([(0, 0.5)]), "modelId": answered})
+    response = ask(service, model=f"oci/{asked}", documents=DOCUMENTS[:1])
+
+    assert [answered in warning for warning in response.warnings] == [True] * told
+
+
 ERRORS = [
     Failure(400, {"code": "InvalidParameter", "message": "bad"}, "bad"),
     Failure(401, {"code": "NotAuthenticated", "message": "who?"}, ("who?", "fingerprint")),

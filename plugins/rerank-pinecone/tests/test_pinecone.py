@@ -178,6 +178,12 @@ def test_parameters_must_be_a_mapping() -> None:
         ask(Service(answer), parameters="END")
 
 
+def test_a_parameter_is_given_once() -> None:
+    """One of the two would be left out, and nobody told."""
+    with pytest.raises(InvalidRequestError, match="truncate is given twice"):
+        ask(Service(answer), truncate="END", parameters={"truncate": "NONE"})
+
+
 def test_the_version_may_be_another() -> None:
     """It is a date, in a header."""
     service = Service(answer)

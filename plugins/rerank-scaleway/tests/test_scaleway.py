@@ -7,7 +7,14 @@ from typing import Any
 
 import rerank_scaleway
 from failures import Failure, failing
-from rerank_core import AuthenticationError, BilledUnits, Meta, NotFoundError, Tokens
+from rerank_core import (
+    AuthenticationError,
+    BilledUnits,
+    Meta,
+    NotFoundError,
+    PermissionDeniedError,
+    Tokens,
+)
 from rerank_core.testing import Case, Check, Example, conformance
 from service import Difference, asking, by, captures, without_variables
 
@@ -109,6 +116,10 @@ ERRORS = [
     Failure(403, {"error": "no such key", "status": 403}, BAD_KEY, kind=AuthenticationError),
     Failure(422, recent("no such model", 422), BAD_MODEL, kind=NotFoundError),
     Failure(422, legacy("no such model", 422), BAD_MODEL, kind=NotFoundError),
+    Failure(422, recent("model `x` not found", 422), BAD_MODEL[1:], kind=NotFoundError),
+    # What the service says counts more than its status.
+    Failure(403, recent("insufficient permissions", 403), BAD_KEY[1:], kind=PermissionDeniedError),
+    Failure(403, recent("Permission denied", 403), BAD_KEY[1:], kind=PermissionDeniedError),
     Failure(404, "404 page not found", "404 page not found"),
     Failure(429, recent("quota", 429), "quota"),
     Failure(500, legacy("oops", 500), "oops"),

@@ -8,7 +8,7 @@ import pytest
 
 import rerank_siliconflow
 from failures import Failure, failing
-from rerank_core import BilledUnits, Meta, Tokens, UnsupportedParamError
+from rerank_core import BilledUnits, Meta, NotFoundError, Tokens, UnsupportedParamError
 from rerank_core.testing import Case, Check, Example, conformance
 from service import Send, Service, asking, both_ways, without_variables
 
@@ -56,6 +56,12 @@ bare_environment = without_variables(of="siliconflow")
 SITES = ("siliconflow.cn",)
 ERRORS = [
     Failure(400, {"code": 20012, "message": "no model", "data": None}, SITES),
+    Failure(
+        400,
+        {"code": 20012, "message": "Model does not exist. Please check it.", "data": None},
+        SITES,
+        kind=NotFoundError,
+    ),
     Failure(401, '"Invalid token"', ("Invalid token", *SITES)),
     Failure(404, '"404 page not found"', ("404 page not found", *SITES)),
     Failure(429, {"code": 50603, "message": "busy", "data": None}, "busy"),
@@ -104,6 +110,8 @@ def test_each_family_takes_its_own_parameters(model: str, taken: set[str]) -> No
             {"usage": {"prompt_tokens": 28, "completion_tokens": 0, "total_tokens": 28}},
             COUNTED,
         ),
+        ({"meta": {"billed_units": {**TOKENS, "search_units": 0}}}, COUNTED),
+        ({"meta": {"billed_units": TOKENS, "tokens": {}}}, COUNTED),
         ({"meta": {"billed_units": {"search_units": 0}}}, Meta()),
         ({}, Meta()),
         ({"tokens": {"input_tokens": "many"}}, Meta()),

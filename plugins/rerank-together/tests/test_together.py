@@ -9,7 +9,14 @@ import pytest
 
 import rerank_together
 from failures import Failure, failing
-from rerank_core import BilledUnits, ConfigurationError, Meta, RateLimitError, Tokens
+from rerank_core import (
+    BadRequestError,
+    BilledUnits,
+    ConfigurationError,
+    Meta,
+    RateLimitError,
+    Tokens,
+)
 from rerank_core.testing import Case, Check, Example, conformance
 from service import (
     NOTHING,
@@ -124,6 +131,12 @@ ERRORS = [
     Failure(401, {"error": "bad key"}, "bad key"),
     Failure(402, error("no"), ("no", "spending limit")),
     Failure(403, error("no"), ("no", "too large for the model")),
+    Failure(
+        403,
+        error("Input token count must be less than the context length of the model"),
+        ("context length", "too large for the model"),
+        kind=BadRequestError,
+    ),
     Failure(404, UNKNOWN, ("model xyz does not exist", ENDPOINT)),
     Failure(409, error("busy"), "busy", retried=True),
     Failure(413, "too large", "too large"),
@@ -266,6 +279,7 @@ test_an_error_says_what_to_do = failing(ask, MXBAI, ERRORS)
         ({"x-should-retry": "false"}, 1, None),
         ({"retry-after": "0.001"}, 2, 0.001),
         ({"x-ratelimit-reset": "0.001"}, 2, 0.001),
+        ({"x-tokenlimit-reset": "0.001"}, 2, 0.001),
         ({"retry-after": "0.001", "x-ratelimit-reset": "30"}, 2, 0.001),
     ],
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import rerank_xinference
 from failures import Failure, failing
-from rerank_core import BilledUnits, Meta, Tokens
+from rerank_core import BilledUnits, Meta, NotFoundError, Tokens
 from rerank_core.testing import Case, Check, Example, conformance
 from service import (
     NOTHING,
@@ -108,6 +108,12 @@ DIFFERENCES: tuple[Difference, ...] = (
 WORDS = ("its words",)
 ERRORS = [
     Failure(400, {"detail": "its words"}, ("its words", "GET /v1/models")),
+    Failure(
+        400,
+        {"detail": "Model not found in the model list, uid: my-reranker"},
+        ("my-reranker", "GET /v1/models"),
+        kind=NotFoundError,
+    ),
     Failure(401, {"detail": "its words"}, WORDS),
     Failure(
         422,
@@ -140,6 +146,15 @@ def test_options_of_the_engine_travel_as_json_in_a_string(send: Send) -> None:
 
     assert encoded == '{"doc_type":"image","n":[1]}'
     assert service.body["kwargs"] == '{"doc_type": "image"}'
+
+
+def test_what_the_server_warns_of_is_told() -> None:
+    """It stands where Cohere has it."""
+    service = Service(
+        {"results": [{"index": 0, "relevance_score": 1}], "meta": {"warnings": ["w"]}}
+    )
+
+    assert ask(service, documents=["a"]).warnings == ("w",)
 
 
 test_an_error_says_what_to_do = failing(ask, "xinference/my-reranker", ERRORS)
