@@ -114,12 +114,13 @@ def test_a_call_without_a_key_is_refused_or_has_none(plugin: Plugin) -> None:
 def test_the_first_variable_with_a_base_url_wins(
     plugin: Plugin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After the argument."""
+    """After the argument; a region that is given would come before them, too."""
     service, variables = Service(plugin.reply()), plugin.facts.base_url_env
+    place = {"oci_region": None} if "oci_region" in plugin.facts.options else {}
     hosts = [f"{name.lower().replace('_', '-')}.test" for name in variables]
     for name, host in zip(reversed(variables), reversed(hosts), strict=True):
         monkeypatch.setenv(name, f"https://{host}/v1")
-        plugin.ask(service, api_base=None)
+        plugin.ask(service, api_base=None, **place)
     plugin.ask(service, api_base="https://argument.test")
 
     assert [request.url.host for request in service.requests] == [*hosts[::-1], "argument.test"]

@@ -378,6 +378,27 @@ def test_a_region_has_the_domain_of_its_realm(region: str, host: str) -> None:
     assert service.requests[0].url.host == host
 
 
+@pytest.mark.parametrize(
+    ("given", "host"),
+    [
+        ({"oci_region": "us-chicago-1"}, "inference.generativeai.us-chicago-1.oci.oraclecloud.com"),
+        ({"oci_region": None}, "variable.test"),
+        ({"oci_region": "us-chicago-1", "api_base": "https://given.test"}, "given.test"),
+    ],
+    ids=["region", "neither", "both"],
+)
+def test_a_region_that_is_given_comes_before_a_variable(
+    given: dict[str, str | None], host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As all that is given does; a base URL that is given says the most."""
+    monkeypatch.setenv("OCI_API_BASE", "https://variable.test")
+    monkeypatch.setenv("OCI_REGION", "eu-frankfurt-1")
+    service = Service(answer)
+    ask(service, **given)
+
+    assert service.requests[0].url.host == host
+
+
 def test_a_dedicated_endpoint_is_known_by_its_ocid() -> None:
     """It is served in another mode."""
     service = Service(answer)
