@@ -116,7 +116,7 @@ def test_the_first_variable_with_a_base_url_wins(
 ) -> None:
     """After the argument; a region that is given would come before them, too."""
     service, variables = Service(plugin.reply()), plugin.facts.base_url_env
-    place = {"oci_region": None} if "oci_region" in plugin.facts.options else {}
+    place: dict[str, Any] = {"oci_region": None} if "oci_region" in plugin.facts.options else {}
     hosts = [f"{name.lower().replace('_', '-')}.test" for name in variables]
     for name, host in zip(reversed(variables), reversed(hosts), strict=True):
         monkeypatch.setenv(name, f"https://{host}/v1")
