@@ -320,6 +320,17 @@ def test_a_function_without_the_marker_is_no_hook() -> None:
         make_hooks(map_params=map_params)
 
 
+@pytest.mark.parametrize("name", [*HOOKS, "observe"])
+def test_a_hook_that_is_async_is_named(name: str) -> None:
+    """Nobody awaits it, so that it would do nothing."""
+
+    async def implementation() -> None:
+        raise NotImplementedError
+
+    with pytest.raises(PluginError, match=f"{name} is async, and nobody awaits it"):
+        make_hooks(**{name: hookimpl(implementation)})
+
+
 def test_an_argument_that_no_hook_has_is_named() -> None:
     """A misspelt argument is found when the plugin is loaded, not when it is called."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -58,6 +59,9 @@ def make_manager(plugin: object, source: Callable[[], PluginSource]) -> pluggy.P
         manager.register(plugin)
     except Exception as error:
         raise source().error(f"a hook does not fit its specification ({error})") from error
+    for hook in manager.get_hookcallers(plugin) or ():
+        if any(inspect.iscoroutinefunction(each.function) for each in hook.get_hookimpls()):
+            raise source().error(f"{hook.name} is async, and nobody awaits it: make it plain")
     return manager
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Self
+from typing import Any
 
 import httpx
 
@@ -34,12 +34,9 @@ class RequestBody(httpx.ByteStream):
         return _Pieces(iter(self))
 
 
-class _Pieces:
+class _Pieces(AsyncIterator[bytes]):
     def __init__(self, left: Iterator[bytes]) -> None:
         self._left = left
-
-    def __aiter__(self) -> Self:
-        return self
 
     async def __anext__(self) -> bytes:
         for piece in self._left:
@@ -69,8 +66,6 @@ class ReplyBody:
             self._inflate = zlib.decompressobj(_GZIP)
         elif encoding not in {"", "identity"}:
             self._lose(f"its encoding, {encoding}, was not asked for")
-        if self._fault is not None:
-            raise self._fault
 
     def add(self, chunk: bytes) -> bool:
         """Take what has arrived; returns whether more is wanted."""
