@@ -488,17 +488,6 @@ class _CountingOnUsage(Healthy):
         return evolve(response, meta=Meta(billed_units=BilledUnits(total_tokens=tokens)))
 
 
-class _CountingOnAnId(Healthy):
-    """Takes the identifier for granted."""
-
-    @hookimpl
-    def parse_response(self, payload: Any) -> RerankResponse:
-        return evolve(Healthy.parse_response(self, payload), id=payload["id"])
-
-
-_NAMED = evolve(CASE.example, reply={**CASE.example.reply, "id": "r-17"})
-
-
 class _WithoutAToken(Healthy):
     """Gives the token service's word for a token."""
 
@@ -694,7 +683,6 @@ FAULTS: Mapping[str, Mapping[str, Case]] = {
     },
     "check_usage_costs_no_ranking": {
         "usage taken for granted": evolve(CASE, plugin=_CountingOnUsage()),
-        "an identifier taken for granted": evolve(CASE, plugin=_CountingOnAnId(), example=_NAMED),
     },
     "check_statuses_are_errors": {
         "a status changed": _with_auth(_Forgiving),

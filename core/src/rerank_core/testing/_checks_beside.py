@@ -13,25 +13,22 @@ from rerank_core.testing._checks_reply import ODD
 from rerank_core.testing._failure import require
 from rerank_core.testing._service import ask, computes
 
-_TOLD = ("id", "meta", "cost", "warnings")
+_TOLD = ("meta", "cost", "warnings")
 _LOST = object()
 _Path = tuple[Any, ...]
 
 
 def check_usage_costs_no_ranking(case: Case) -> None:
-    """What a reply says of identifier, usage, cost and warnings alone may be missing or odd."""
+    """What a reply says of usage, cost and warnings alone may be missing or odd."""
     if computes(case):
         return
     reply = case.example.reply
-    good, again = (ask(case, case.example.call, reply) for _ in range(2))
-    told = [
-        name for name in _TOLD if getattr(again, name) == getattr(good, name)
-    ]  # core's id is new
+    good = ask(case, case.example.call, reply)
     for path in _paths(reply):
         other = _ask(case, _replaced(reply, path, _altered(_at(reply, path))))
         if not isinstance(other, RerankResponse) or other.results != good.results:
             continue  # it is part of the ranking, or says whether there is one
-        if all(getattr(other, name) == getattr(good, name) for name in told):
+        if all(getattr(other, name) == getattr(good, name) for name in _TOLD):
             continue  # it is not read
         for what, value in (("lost", _LOST), *((f"replaced by {word}", odd) for word, odd in ODD)):
             found = _ask(case, _replaced(reply, path, value))
