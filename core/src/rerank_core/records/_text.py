@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
@@ -13,6 +14,7 @@ import orjson
 from attrs.validators import deep_mapping, instance_of
 
 MESSAGE_CHARS = 500
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MAX_CHARS = 20_000  # of a body that is read for its message
 _CUT = " …"
 _DEPTH = 8  # how far into an error's objects is looked
