@@ -16,6 +16,7 @@ from rerank_core._send.connections import Connections
 from rerank_core.errors import RequestTimeoutError, RerankError
 
 Flow = Generator[Any, Any, Any]
+DEADLINE_PASSED = "the deadline has passed"
 
 
 @frozen(eq=False, repr=False)

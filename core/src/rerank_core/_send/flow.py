@@ -123,9 +123,7 @@ def _ask(call: Call, turn: Turn, first: Target) -> Flow:
             ]
             answers = yield Gather(told, target.options.max_concurrency)
         else:
-            answers = []
-            for flow in flows:
-                answers.append((yield from flow))
+            answers = [(yield from flows[0])] if flows else []
         finishing = partial(finish, prepared, answers, turn.hide, tally.attempts, tally.seconds())
         return (yield Run(finishing)) if count > MANY else finishing()
     except RerankError as error:
