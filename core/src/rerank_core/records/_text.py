@@ -76,6 +76,15 @@ def shown(value: object) -> str:
     return type(value).__name__
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a value says that there is none: `None`, NaN, pandas' NaT and NA."""
+    if value is None or type(value).__name__ == "NAType":
+        return True
+    with contextlib.suppress(Exception):  # an array compares each of its items
+        return bool(value != value)  # noqa: PLR0124 - of a number, NaN alone differs from itself
+    return False
+
+
 def kind_of(value: object) -> str:
     """What a decoded JSON value is, in words."""
     kinds = {dict: "an object", list: "a list", str: "a string", bool: "a boolean"}
