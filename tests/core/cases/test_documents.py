@@ -432,6 +432,16 @@ def test_what_is_missing_is_left_out(call: Ask, value: Any) -> None:
     assert list(response.warnings) == []
 
 
+@pytest.mark.parametrize("inner", [None, math.nan, [None], [0.1, 0.2], {"deeper": None}], ids=repr)
+def test_a_mapping_of_what_is_left_out_is_left_out(call: Ask, inner: Any) -> None:
+    """A table's row without the struct has all of its fields, each of them null."""
+    documents = [{"text": "red", "size": {"unit": inner}}, {"size": {"unit": inner}}, {"text": "b"}]
+    response = ask(call, service := Service(), documents)
+
+    assert service.sent == ["red", "b"]
+    assert [result.index for result in response] == [0, 2, 1]
+
+
 @pytest.mark.parametrize(("value", "text"), WRITTEN, ids=lambda value: repr(value)[:30])
 def test_values_of_tables_and_databases_are_written_as_text(
     call: Ask, value: Any, text: str

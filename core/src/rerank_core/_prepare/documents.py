@@ -109,10 +109,11 @@ class _Reader:
             return None
         if isinstance(value, Mapping):
             inner = {
-                str(key): self._to_plain(item, f"{name}.{key}", where)
+                str(key): plain
                 for key, item in value.items()
+                if (plain := self._to_plain(item, f"{name}.{key}", where)) is not None
             }
-            return {key: item for key, item in inner.items() if item is not None}
+            return inner if inner or not value else None
         is_array = hasattr(value, "tolist") and bool(getattr(value, "ndim", True))
         if is_array or isinstance(value, (list, tuple)):
             return self._to_list(value.tolist() if is_array else value, name, where)

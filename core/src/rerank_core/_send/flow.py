@@ -110,8 +110,7 @@ def _ask(call: Call, turn: Turn, first: Target) -> Flow:
     count = len(call.documents)
     try:
         yield from look_up_options(route, turn.deadline)
-        meant = None if target is first else first
-        preparing = partial(prepare, call, target, route.found, first=meant)
+        preparing = partial(prepare, call, target, route.found, first=first)
         prepared = (yield Run(preparing)) if count > MANY else preparing()
         held_back = bool(prepared.held_back)  # said last; it is not so in the caller's own order
         turn.warnings = prepared.warnings[: len(prepared.warnings) - held_back]
