@@ -29,9 +29,8 @@ def to_plain(value: Any) -> Any:
         return float(value) if isfinite(value) else None
     if isinstance(value, (Sequence, AbstractSet)) and not isinstance(value, (bytes, bytearray)):
         return list(map(to_plain, value))
-    tolist = getattr(value, "tolist", None)  # numpy's arrays and numbers
-    if callable(tolist):
-        return to_plain(tolist())
+    if callable(getattr(value, "tolist", None)):
+        return to_plain(value.tolist())  # numpy's arrays and numbers
     return None if is_missing(value) else str(value)
 
 
