@@ -488,6 +488,25 @@ class _CountingOnUsage(Healthy):
         return evolve(response, meta=Meta(billed_units=BilledUnits(total_tokens=tokens)))
 
 
+class _WithoutAToken(Healthy):
+    """Gives the token service's word for a token."""
+
+    @hookimpl
+    def resolve_provider(self) -> Provider:
+        return evolve(FACTS, auth=self._sign_in)
+
+    def _sign_in(self, *_: object) -> Any:
+        from rerank_core.tokens import TokenAuth  # noqa: PLC0415 - as plugins do
+
+        def exchange() -> Any:
+            return (yield lambda: "a-token")
+
+        return TokenAuth(exchange)
+
+
+WITHOUT_A_TOKEN = evolve(CASE, plugin=_WithoutAToken())
+
+
 def _without_empty(params: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out what is false, as if it were not given."""
     given = {name: value for name, value in params.items() if value}
@@ -542,6 +561,13 @@ FAULTS: Mapping[str, Mapping[str, Case]] = {
     },
     "check_query_and_documents_are_carried": {
         "a query in capitals": _building(lambda _, body: body | {"query": body["query"].upper()}),
+        "a query in small letters": _building(
+            lambda _, body: body | {"query": body["query"].lower()}
+        ),
+        "a query without the blanks around": _building(
+            lambda _, body: body | {"query": body["query"].strip()}
+        ),
+        "a long query cut": _building(lambda _, body: body | {"query": body["query"][:2000]}),
         "documents backwards": _building(
             lambda request, body: body | {"documents": [*request.documents][::-1]}
         ),

@@ -72,6 +72,22 @@ def test_scores_are_those_given(ask: Ask, scores: Any, ranking: Any) -> None:
     assert (response.provider, response.model, response.attempts) == ("fake", "m", 0)
 
 
+@both
+@pytest.mark.parametrize("model", [None, "cohere/rerank-v3.5", "nvidia_nim/nvidia/a-model"])
+def test_a_score_by_text_finds_the_text_of_a_mapping(
+    ask: Ask, rerank_fake: FakeProvider, model: str | None
+) -> None:
+    """As `result.document.text` has it, whatever is sent for the mapping."""
+    scores = {"red\nfox": 0.7, "blue": 0.2}
+    documents = [{"id": 1, "text": "blue"}, {"text": "red\nfox", "size": 5}, {"id": 3}]
+    rerank_fake.scores = scores
+    double = {"provider": FakeProvider(scores)} if model is None else {}
+    response = ask(model or "m", "q", documents, **double)
+
+    assert _pairs(response) == [(1, 0.7), (0, 0.2), (2, 0.0)]
+    assert [result.document.text for result in response][:2] == [*scores]
+
+
 def test_calls_are_counted_and_noted() -> None:
     """With what was asked."""
     fake = FakeProvider(params=["truncation"])

@@ -1,5 +1,6 @@
 """Every check catches its fault, and leaves a healthy plugin alone."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from testing.planted import (
     KNOWS_ITS_MODELS,
     REFUSED_HERE,
     SAYS_WHAT_IS_MISSING,
+    WITHOUT_A_TOKEN,
 )
 
 BY_NAME: dict[str, Callable[[Case], None]] = {check.__name__: check for check in CHECKS}
@@ -59,6 +61,15 @@ def test_a_check_catches_its_fault(check: Callable[[Case], None], case: Case) ->
 
     assert "Why it matters: " in str(caught.value)
     assert "Where to look: " in str(caught.value)
+
+
+def test_what_keeps_a_call_from_the_service_is_said_at_once() -> None:
+    """It is not waited for, and not "TimeoutError" without a word."""
+    began = time.monotonic()
+    with pytest.raises(AssertionError, match="the exchange returned str, not a Token"):
+        Check("", WITHOUT_A_TOKEN, BY_NAME["check_cancelling_works"])()
+
+    assert time.monotonic() - began < 5
 
 
 def test_a_parameter_may_be_refused_at_the_base_url_of_the_case() -> None:

@@ -28,6 +28,8 @@ from __future__ import annotations
 from typing import TypedDict, Unpack
 
 from rerank_core.records import HTTPResponse
+from rerank_core.records._text import shown
+from rerank_core.records.results import to_number
 
 
 class _Context(TypedDict, total=False):
@@ -65,11 +67,13 @@ class RerankError(Exception):
         response: HTTPResponse | None = None,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(str(message))  # a plugin may hand over a piece of the reply
+        if response is not None and not isinstance(response, HTTPResponse):
+            raise TypeError(f"response must be an HTTPResponse, not {shown(response)}")
         self.provider = provider
         self.model = model
         self.response = response
-        self.retry_after = retry_after
+        self.retry_after = to_number(retry_after)
 
     @property
     def message(self) -> str:

@@ -16,11 +16,13 @@ from attrs import field, frozen
 from attrs.validators import deep_iterable, in_, instance_of, is_callable, optional
 
 from rerank_core.errors import APIStatusError
-from rerank_core.records._text import is_url, mapping_of, must_be, shown_url
+from rerank_core.records._text import HEADER_NAME, is_url, mapping_of, must_be, shown_url
 
 _must_be = partial(must_be, ValueError)
 _name = _must_be("a name", lambda value: value and value.isprintable())
 _url = _must_be("an absolute URL", is_url)
+_header = _must_be("a header's name", HEADER_NAME.fullmatch)
+_scheme = _must_be("a word in ASCII", lambda value: value.isascii() and value.isprintable())
 _count = optional(_must_be("an integer from 1", lambda value: type(value) is int and value > 0))
 _day = _must_be("a date such as '2026-11-28'", date.fromisoformat)
 _dollars = _must_be(
@@ -48,8 +50,8 @@ class APIKeyHeader:
         scheme: The word before the key; empty for the bare key.
     """
 
-    header: str = field(default="Authorization", validator=instance_of(str))
-    scheme: str = field(default="Bearer", validator=instance_of(str))
+    header: str = field(default="Authorization", validator=_header)
+    scheme: str = field(default="Bearer", validator=_scheme)
 
 
 @frozen

@@ -433,6 +433,16 @@ def test_what_is_missing_is_left_out(call: Ask, value: Any) -> None:
     assert list(response.warnings) == []
 
 
+@pytest.mark.parametrize("inner", [None, math.nan, [None], [0.1, 0.2], {"deeper": None}], ids=repr)
+def test_a_mapping_of_what_is_left_out_is_left_out(call: Ask, inner: Any) -> None:
+    """A table's row without the struct has all of its fields, each of them null."""
+    documents = [{"text": "red", "size": {"unit": inner}}, {"size": {"unit": inner}}, {"text": "b"}]
+    response = ask(call, service := Service(), documents)
+
+    assert service.sent == ["red", "b"]
+    assert [result.index for result in response] == [0, 2, 1]
+
+
 @pytest.mark.parametrize(("value", "text"), WRITTEN, ids=lambda value: repr(value)[:30])
 def test_values_of_tables_and_databases_are_written_as_text(
     call: Ask, value: Any, text: str
@@ -523,6 +533,45 @@ def test_a_response_as_a_dictionary_is_json(call: Ask, value: Any) -> None:
     assert json.loads(written)["results"][0]["document"]["text"]
 
 
+@pytest.mark.parametrize(
+    "value",
+    [*ABSENT, Decimal("NaN"), type("NAType", (), {})()],
+    ids=lambda value: f"{type(value).__name__} {value}"[:12],
+)
+def test_what_is_missing_is_null_in_the_dictionary(call: Ask, value: Any) -> None:
+    """However a table or a database says it, as in what is ranked; in lists as well."""
+    documents = [{"text": "red", "other": value, "more": [value, "x"]}]
+    (row,) = ask(call, Service(), documents).to_dict()["results"]
+
+    assert row["document"] == {"text": "red", "other": None, "more": [None, "x"]}
+
+
+def test_a_column_of_dates_has_null_where_there_is_none(call: Ask) -> None:
+    """Pandas writes NaT."""
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"text": ["a", "b"], "seen": pandas.to_datetime(["2026-11-28", None])})
+    rows = ask(call, Service(), frame.to_dict("records")).to_dict()["results"]
+
+    assert [row["document"]["seen"] for row in rows] == ["2026-11-28 00:00:00", None]
+
+
+def test_a_field_that_cannot_be_written_costs_no_dictionary(call: Ask) -> None:
+    """A record whose session is gone, for example; it was not ranked."""
+
+    class Detached:
+        def __repr__(self) -> str:
+            raise LookupError
+
+    documents = [{"text": "red", "owner": Detached(), "size": 5}]
+    (row,) = ask(call, Service(), documents, rank_fields=["text"]).to_dict()["results"]
+
+    assert row["document"] == {
+        "text": "red",
+        "owner": "Detached, not to be written: LookupError",
+        "size": 5,
+    }
+
+
 @pytest.mark.usefixtures("no_garbage")
 @pytest.mark.parametrize("kind", ["dict", "list", "deep"])
 def test_a_field_without_an_end_costs_no_dictionary(call: Ask, kind: str) -> None:
@@ -540,7 +589,7 @@ def test_a_field_without_an_end_costs_no_dictionary(call: Ask, kind: str) -> Non
     document = json.loads(json.dumps(response.to_dict()))["results"][0]["document"]
 
     assert (document["text"], document["size"]) == ("red", 5)
-    assert document["other"] == f"{type(endless).__name__}, nested too deeply or holding itself"
+    assert document["other"] == f"{type(endless).__name__}, not to be written: RecursionError"
 
 
 def test_blank_documents_in_the_dictionary_are_stated(call: Ask) -> None:

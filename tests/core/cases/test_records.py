@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import inspect
 import json
 import math
 import typing
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import httpx
@@ -16,19 +18,33 @@ import pytest
 import rerank_core
 from core.cases.plain import BASE, Ask, Plain, Service, ask, faulty, rows
 from rerank_core import (
+    APIKeyHeader,
     HTTPRequest,
     NextRequest,
     PluginError,
     Price,
     Provider,
+    RateLimitError,
     Reranker,
     RerankError,
     RerankResponse,
     RerankResult,
     ResponseParseError,
+    ServerError,
     hookimpl,
     wire,
 )
+from rerank_core.tokens import Steps, TokenAuth
+
+
+def raising(make: Callable[[], Exception]) -> Callable[..., Any]:
+    """A hook that raises."""
+
+    def hook(_: Any) -> Any:
+        raise make()
+
+    return hook
+
 
 # C14: facts that cannot be.
 
@@ -100,6 +116,29 @@ def test_an_impossible_price_is_the_plugins_fault(name: str, usd: Any, unit: Any
 
 
 @pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("header", {"header": "Authorization: Token"}),
+        ("header", {"header": ""}),
+        ("header", {"header": None}),
+        ("scheme", {"scheme": "Bearer\n"}),
+        ("scheme", {"scheme": "Schlüssel"}),
+        ("scheme", {"scheme": None}),
+    ],
+)
+def test_a_header_that_no_request_can_have_is_the_plugins_fault(
+    name: str, given: dict[str, Any]
+) -> None:
+    """Else it is found out when it is sent, and looks like a mistake of the caller's."""
+
+    def resolve_provider(_: Any) -> Provider:
+        return Provider(name="plain", base_url=BASE, auth=APIKeyHeader(**given))
+
+    with pytest.raises(PluginError, match=name):
+        Reranker("m", provider=faulty(resolve_provider=resolve_provider), api_key="k")
+
+
+@pytest.mark.parametrize(
     "make",
     [
         lambda: HTTPRequest(f"{BASE}/rerank", {}, delay=None),  # type: ignore[arg-type]  # on purpose
@@ -145,6 +184,36 @@ def test_a_response_that_cannot_be_is_never_raw(call: Ask, make: Callable[[], An
     """The record may stem from the plugin or from the reply; the error is ours either way."""
     with pytest.raises((PluginError, ResponseParseError)):
         ask(call, Service(), ["a"], provider=faulty(parse_response=lambda _: make()))
+
+
+@pytest.mark.parametrize("wait", ["3", dt.timedelta(seconds=3), "soon", [3], True, math.nan, -1])
+def test_a_wait_that_is_no_number_is_read_from_the_reply(call: Ask, wait: Any) -> None:
+    """A plugin may hand over a header, or what a reply has in its place."""
+    service = Service(httpx.Response(200, headers={"retry-after": "3"}, json={}))
+    plugin = faulty(parse_response=raising(lambda: RateLimitError("busy", retry_after=wait)))
+    with pytest.raises(RateLimitError, match="busy") as caught:
+        ask(call, service, provider=plugin, deadline=2)
+    response = ask(call, service, provider=plugin, fallbacks=["local/bm25"])
+
+    assert caught.value.retry_after == 3
+    assert response.provider == "local"
+
+
+@pytest.mark.parametrize("reply", [httpx.Response(429), {"status_code": 429}, 429])
+def test_a_reply_of_another_kind_in_an_error_is_never_raw(call: Ask, reply: Any) -> None:
+    """An exchange is given a reply of httpx's, and its author may hand that on."""
+    make = partial(ServerError, "no", response=reply)
+
+    def exchange() -> Steps:
+        yield httpx.Request("POST", f"{BASE}/token")
+        raise make()
+
+    facts = {"auth": lambda *_: TokenAuth(exchange)}
+    service = Service(httpx.Response(200, json={}))
+    with pytest.raises(PluginError, match="response must be an HTTPResponse"):
+        ask(call, service, facts=facts)
+    with pytest.raises(ResponseParseError, match="response must be an HTTPResponse"):
+        ask(call, service, provider=faulty(parse_response=raising(make)))
 
 
 @pytest.mark.parametrize("cost", ["0.002", [1], {"usd": 1}, math.nan, math.inf, -1, True])

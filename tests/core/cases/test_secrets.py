@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import time
+import traceback
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import pytest
 
-from core.cases.plain import KEY, Ask, Plain, Service, ask, rows
-from rerank_core import ConfigurationError, Reranker, RerankError
+from core.cases.plain import KEY, Ask, Plain, Service, ask, faulty, rows
+from rerank_core import BadRequestError, ConfigurationError, Reranker, RerankError
 
 # C2: an unknown keyword that speaks of where to, or with whose key, is refused.
 
@@ -423,3 +425,20 @@ def test_what_is_a_secret_is_not_shown(call: Ask, options: dict[str, Any]) -> No
         ask(call, service, **options)
 
     assert "hidden-value-123" not in f"{caught.value} {caught.value!r}"
+
+
+@pytest.mark.parametrize("take", [dict, list, repr, lambda said: repr(said).encode()])
+def test_a_message_that_is_no_text_holds_no_secret(call: Ask, take: Callable[[Any], Any]) -> None:
+    """A plugin may hand over a piece of the reply; it is cut, too."""
+
+    def parse_response(_: Any, payload: Any) -> Any:
+        raise BadRequestError(take(payload.items()))
+
+    said = {"message": f"what is {KEY} for?", "echo": "long " * 1000}
+    plugin = faulty(parse_response=parse_response)
+    with pytest.raises(BadRequestError, match="what is") as caught:
+        ask(call, Service(httpx.Response(200, json={"failed": said})), provider=plugin)
+
+    shown = "".join(traceback.format_exception(caught.value))
+    assert KEY not in f"{caught.value} {caught.value!r} {caught.value.args} {shown}"
+    assert len(caught.value.message) <= 1000

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import rerank_core
-from rerank_core import Reranker, RerankResponse, rerank
+from rerank_core import Document, Meta, Reranker, RerankResponse, RerankResult, rerank
 
 DOCUMENTS = ["the red fox", {"text": "the blue sky", "seen": dt.date(2026, 11, 28)}]
 
@@ -41,6 +41,19 @@ def test_a_response_has_a_schema(mode: Any) -> None:
     pydantic = pytest.importorskip("pydantic")
 
     assert pydantic.TypeAdapter(RerankResponse).json_schema(mode=mode)["type"] == "object"
+
+
+def test_pydantic_writes_pieces_of_a_response_too(response: RerankResponse) -> None:
+    """An application may answer with the results alone, or with one document."""
+    pydantic = pytest.importorskip("pydantic")
+    results = pydantic.TypeAdapter(list[RerankResult])
+    document = pydantic.TypeAdapter(Document)
+    written = json.loads(results.dump_json(response.results))
+
+    assert written == results.dump_python(response.results) == response.to_dict()["results"]
+    assert document.dump_python(response[1].document) == written[1]["document"]
+    assert results.json_schema()["items"]["type"] == "object"
+    assert pydantic.TypeAdapter(Meta).dump_python(response.meta) == {}
 
 
 def test_a_model_takes_a_response_as_it_is(response: RerankResponse) -> None:

@@ -125,12 +125,18 @@ def test_an_unexpected_payload_is_the_reply_s_fault(error: Exception) -> None:
     assert type(error).__name__ in caught.value.message or "no 'results'" in caught.value.message
 
 
-def test_a_fact_of_the_wrong_type_is_told_in_a_sentence() -> None:
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"api_key_env": "MINE_API_KEY"}, "'api_key_env' must be <class 'tuple'>"),
+        ({"score_kind": "good"}, "ValueError: 'score_kind' must be in"),
+    ],
+)
+def test_a_wrong_fact_is_told_in_a_sentence(facts: dict[str, Any], said: str) -> None:
     """The field, what it must be and what it is: without all that attrs knows of it."""
-    wrong: Any = "MINE_API_KEY"
-    hooks = make_hooks(resolve_provider=hookimpl(lambda: Provider(name="mine", api_key_env=wrong)))
+    hooks = make_hooks(resolve_provider=hookimpl(lambda: Provider(name="mine", **facts)))
 
-    with pytest.raises(PluginError, match="'api_key_env' must be <class 'tuple'>") as caught:
+    with pytest.raises(PluginError, match=said) as caught:
         call(hooks, "resolve_provider")
 
     assert "Attribute(" not in caught.value.message

@@ -20,6 +20,7 @@ from core.conftest import KEY, Ask, Plugin, Service, rank_as_sent, ranking, wait
 from rerank_core import (
     BadRequestError,
     Compute,
+    ConfigurationError,
     RateLimitError,
     Reranker,
     ResponseParseError,
@@ -396,6 +397,17 @@ def test_an_observer_is_taken_back_by_its_name(ask: Ask) -> None:
     assert names[0] != names[1]
     assert first.told == []
     assert len(second.told) == 4
+
+
+def test_a_class_is_no_observer() -> None:
+    """It would be told, and fail in silence where no log is written: its `self` is missing."""
+
+    class Metrics:
+        @hookimpl
+        def observe(self, event: Event) -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"write register\(Metrics\(\)\)"):
+        register(Metrics)
 
 
 def test_a_module_may_be_an_observer(ask: Ask) -> None:

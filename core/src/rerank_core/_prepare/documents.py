@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
@@ -13,7 +12,7 @@ from typing import Any
 import attrs
 
 from rerank_core.errors import InvalidRequestError
-from rerank_core.records._text import shown
+from rerank_core.records._text import is_missing, shown
 from rerank_core.records.results import Document, RerankResult
 
 _PLAIN = {str, int, bool}
@@ -106,14 +105,15 @@ class _Reader:
         """A field's value as JSON has it; `None` for what is absent or left out."""
         if type(value) in _PLAIN or (type(value) is float and isfinite(value)):
             return value
-        if _is_missing(value):
+        if is_missing(value):
             return None
         if isinstance(value, Mapping):
             inner = {
-                str(key): self._to_plain(item, f"{name}.{key}", where)
+                str(key): plain
                 for key, item in value.items()
+                if (plain := self._to_plain(item, f"{name}.{key}", where)) is not None
             }
-            return {key: item for key, item in inner.items() if item is not None}
+            return inner if inner or not value else None
         is_array = hasattr(value, "tolist") and bool(getattr(value, "ndim", True))
         if is_array or isinstance(value, (list, tuple)):
             return self._to_list(value.tolist() if is_array else value, name, where)
@@ -163,12 +163,3 @@ def _fields_of(document: Any, where: str) -> str | Mapping[str, Any]:
 def _is_model(value: Any) -> bool:
     """Whether an object is a model of pydantic's, which iterates over its fields."""
     return hasattr(type(value), "model_dump")
-
-
-def _is_missing(value: Any) -> bool:
-    """Whether a value says that there is none: `None`, NaN, pandas' NaT and NA."""
-    if value is None or type(value).__name__ == "NAType":
-        return True
-    with contextlib.suppress(Exception):  # an array compares each of its items
-        return bool(value != value)  # noqa: PLR0124 - of a number, NaN alone differs from itself
-    return False

@@ -45,7 +45,7 @@ def prepare(
     call: Call, target: Target, found: Mapping[str, Any], *, first: Target | None = None
 ) -> Prepared:
     """Refuse what cannot be honoured, and build the requests."""
-    drop = first is not None or target.options.drop_params
+    drop = first not in {None, target} or target.options.drop_params
     warnings = [*target.warnings, *call.warnings]
     params = choose_params(call, target, first or target, warnings, drop=drop)
     documents, indices = fit_documents(call, target.provider)

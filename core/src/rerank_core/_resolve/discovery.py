@@ -149,6 +149,8 @@ def register(plugin: object) -> str:
     label = _label(plugin)
     manager = make_manager(plugin, functools.partial(PluginSource, label))
     if {hook.name for hook in manager.get_hookcallers(plugin) or ()} == {"observe"}:
+        if isinstance(plugin, type):  # its functions would lack `self`, in silence
+            raise ConfigurationError(f"register is given a class: write register({label}())")
         name = f"{label}-{id(plugin):x}"
         observers.registered[name] = manager.hook.observe
         return name

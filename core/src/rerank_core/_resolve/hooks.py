@@ -138,7 +138,7 @@ class ProviderHooks:
             if name == "parse_response" and _is_of_reply(error):
                 raise _unreadable(error) from error
             # The validators of attrs hand over more beside their message: the field, the value.
-            said = error.args[0] if isinstance(error, TypeError) and error.args[1:] else error
+            said = error.args[0] if any(isinstance(a, Attribute) for a in error.args) else error
             raise self.source.error(f"{name} raised {type(error).__name__}: {said}") from error
         if not isinstance(answer, kind):
             raise self.source.error(f"{name} returned {type(answer).__name__}")

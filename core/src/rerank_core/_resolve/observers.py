@@ -25,8 +25,7 @@ _LEVELS: dict[type[events.Event], int] = {
 
 def forget(name: str) -> None:
     """Tell an observer of all calls nothing more."""
-    observer = registered.pop(name, None)
-    _reported.discard(id(observer))  # another one may get its place in memory
+    _reported.discard(id(registered.pop(name, None)))  # another one may get its place in memory
 
 
 def tell(observer: Callable[..., Any], event: events.Event) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, Literal
@@ -15,13 +14,12 @@ from attrs.validators import optional
 from rerank_core._resolve.secrets import is_routing_name, words_of
 from rerank_core.errors import ConfigurationError, InvalidRequestError, UnsupportedParamError
 from rerank_core.facts import APIKeyHeader, Provider
-from rerank_core.records._text import must_be, shown
+from rerank_core.records._text import HEADER_NAME, must_be, shown
 from rerank_core.wire import encode_json
 
 _USUAL_TIMEOUT = {"connect": 10.0, "read": 60.0, "write": 60.0, "pool": 60.0}
 DEFAULT_MAX_RESPONSE_BYTES: int | None = 64 * 2**20
 MAX_SECONDS = 1_000_000_000  # about what clocks and sockets can count to
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OF_THE_BODY = frozenset({"content-length", "transfer-encoding"})
 _KEY_HEADERS = frozenset({"api-key", "x-api-key", "x-goog-api-key"})
 # Core honours these itself where the provider does not.
@@ -93,7 +91,7 @@ def check_headers(where: str, headers: Mapping[Any, Any]) -> None:
     for name, text in headers.items():
         if not (isinstance(name, str) and isinstance(text, str)):
             raise ConfigurationError(f"{where} must map strings to strings; {name!r} does not")
-        if not (text.isascii() and text.isprintable() and _HEADER_NAME.fullmatch(name)):
+        if not (text.isascii() and text.isprintable() and HEADER_NAME.fullmatch(name)):
             raise ConfigurationError(f"{where}: no header can hold {name!r} or its value")
         if name.lower() in _OF_THE_BODY:
             raise ConfigurationError(f"{where}: {name!r} follows from the body; leave it out")

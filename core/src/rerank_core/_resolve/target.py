@@ -62,12 +62,8 @@ class Target:
 
     def is_current(self) -> bool:
         """Whether plugin and environment are still what they were when this was made."""
-        environ = os.environ
-        for name, value in self.environment.items():
-            # Asked first, since most are not set, and a look-up that fails costs an exception.
-            if (environ[name] if name in environ else None) != value:  # noqa: SIM401
-                return False
-        return plugins.get(self.hooks.name) is self.hooks
+        same = all(os.environ.get(name) == value for name, value in self.environment.items())
+        return same and plugins.get(self.hooks.name) is self.hooks
 
     def hider(self, more: Iterable[str] = ()) -> Hide:
         """What takes every secret out of a text that was handed over for this."""

@@ -17,7 +17,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from rerank_core._send.effects import Await, Flow, Gather, Run, Send
+from rerank_core._send.effects import DEADLINE_PASSED, Await, Flow, Gather, Run, Send
 from rerank_core._send.loops import wake
 from rerank_core._send.sending import asend, send
 from rerank_core.errors import RequestTimeoutError
@@ -168,7 +168,7 @@ async def _awithin(deadline: float | None, function: Callable[[], Awaitable[Any]
         return await function()
     with anyio.move_on_after(_remaining(deadline)):
         return await function()
-    raise _deadline_passed()
+    raise RequestTimeoutError(DEADLINE_PASSED)
 
 
 def _within(deadline: float | None, function: Callable[[], Any]) -> Any:
@@ -187,7 +187,7 @@ def _within(deadline: float | None, function: Callable[[], Any]) -> Any:
 
 def _result_of(future: Future[Any], deadline: float | None) -> Any:
     if not wait([future], None if deadline is None else _remaining(deadline)).done:
-        raise _deadline_passed()
+        raise RequestTimeoutError(DEADLINE_PASSED)
     return future.result()
 
 
@@ -216,9 +216,5 @@ def _remaining(deadline: float) -> float:
     """The seconds until then."""
     seconds = deadline - time.monotonic()
     if seconds <= 0:
-        raise _deadline_passed()
+        raise RequestTimeoutError(DEADLINE_PASSED)
     return seconds
-
-
-def _deadline_passed() -> RequestTimeoutError:
-    return RequestTimeoutError("the deadline has passed")

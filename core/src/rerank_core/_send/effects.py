@@ -16,6 +16,7 @@ from rerank_core._send.connections import Connections
 from rerank_core.errors import RequestTimeoutError, RerankError
 
 Flow = Generator[Any, Any, Any]
+DEADLINE_PASSED = "the deadline has passed"
 
 
 @frozen(eq=False, repr=False)
@@ -73,7 +74,7 @@ def guarded(function: Callable[[], Any], target: Target, what: str) -> Callable[
             return function()
         except RerankError:
             raise
-        except (Exception, SystemExit) as error:
+        except Exception as error:
             message = f"{what} raised {type(error).__name__}: {error}"
             raise target.hooks.source.error(message) from error
 

@@ -110,8 +110,7 @@ def _ask(call: Call, turn: Turn, first: Target) -> Flow:
     count = len(call.documents)
     try:
         yield from look_up_options(route, turn.deadline)
-        meant = None if target is first else first
-        preparing = partial(prepare, call, target, route.found, first=meant)
+        preparing = partial(prepare, call, target, route.found, first=first)
         prepared = (yield Run(preparing)) if count > MANY else preparing()
         held_back = bool(prepared.held_back)  # said last; it is not so in the caller's own order
         turn.warnings = prepared.warnings[: len(prepared.warnings) - held_back]
@@ -123,9 +122,7 @@ def _ask(call: Call, turn: Turn, first: Target) -> Flow:
             ]
             answers = yield Gather(told, target.options.max_concurrency)
         else:
-            answers = []
-            for flow in flows:
-                answers.append((yield from flow))
+            answers = [(yield from flows[0])] if flows else []
         finishing = partial(finish, prepared, answers, turn.hide, tally.attempts, tally.seconds())
         return (yield Run(finishing)) if count > MANY else finishing()
     except RerankError as error:

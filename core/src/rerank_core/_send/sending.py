@@ -14,7 +14,7 @@ import httpx
 
 from rerank_core._send.bodies import ReplyBody, RequestBody
 from rerank_core._send.clients import ACCEPT_ENCODING, HEADERS, aborrowed, borrowed
-from rerank_core._send.effects import Send
+from rerank_core._send.effects import DEADLINE_PASSED, Send
 from rerank_core.errors import ConfigurationError, RequestTimeoutError, RerankError, TransportError
 from rerank_core.records import HTTPResponse
 from rerank_core.records._text import without_userinfo
@@ -69,7 +69,7 @@ async def asend(effect: Send) -> HTTPResponse:
 def _refuse_if_over(effect: Send, event: str, _: Any) -> None:
     """Refuse between connecting and sending: a look-up of a name heeds no timeout."""
     if event.endswith(_SENDING) and effect.is_over:
-        raise RequestTimeoutError("the deadline has passed")
+        raise RequestTimeoutError(DEADLINE_PASSED)
 
 
 @functools.lru_cache(maxsize=256)

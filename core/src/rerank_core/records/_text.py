@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
@@ -13,6 +14,7 @@ import orjson
 from attrs.validators import deep_mapping, instance_of
 
 MESSAGE_CHARS = 500
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MAX_CHARS = 20_000  # of a body that is read for its message
 _CUT = " …"
 _DEPTH = 8  # how far into an error's objects is looked
@@ -72,6 +74,15 @@ def shown(value: object) -> str:
     if value is None or (isinstance(value, (bool, int, float)) and not large):
         return repr(value)
     return type(value).__name__
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value says that there is none: `None`, NaN, pandas' NaT and NA."""
+    if value is None or type(value).__name__ == "NAType":
+        return True
+    with contextlib.suppress(Exception):  # an array compares each of its items
+        return bool(value != value)  # noqa: PLR0124 - of a number, NaN alone differs from itself
+    return False
 
 
 def kind_of(value: object) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import cattrs
 from cattrs.gen import make_dict_unstructure_fn, override
 
-from rerank_core.records._text import shorten
+from rerank_core.records._text import is_missing, shorten
 from rerank_core.records.response import RerankResponse
 from rerank_core.records.results import Document, Meta, RerankResult
 
@@ -29,8 +29,9 @@ def to_plain(value: Any) -> Any:
         return float(value) if isfinite(value) else None
     if isinstance(value, (Sequence, AbstractSet)) and not isinstance(value, (bytes, bytearray)):
         return list(map(to_plain, value))
-    tolist = getattr(value, "tolist", None)  # numpy's arrays and numbers
-    return to_plain(tolist()) if callable(tolist) else str(value)
+    if callable(getattr(value, "tolist", None)):
+        return to_plain(value.tolist())  # numpy's arrays and numbers
+    return None if is_missing(value) else str(value)
 
 
 @_converter.register_unstructure_hook
@@ -40,8 +41,8 @@ def _document_to_dict(document: Document) -> dict[str, Any]:
     for name, value in (document.fields or {}).items():
         try:
             plain[str(name)] = to_plain(value)
-        except RecursionError:  # of a field that was not ranked: it does not cost the ranking
-            plain[str(name)] = f"{type(value).__name__}, nested too deeply or holding itself"
+        except Exception as error:  # noqa: BLE001 - a field that was not ranked costs no ranking
+            plain[str(name)] = f"{type(value).__name__}, not to be written: {type(error).__name__}"
     return {**plain, "text": document.text}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import field, frozen
 from attrs.validators import deep_iterable, instance_of
 
-from rerank_core.records.results import Meta, RerankResult, names_of, plain, to_number
+from rerank_core.records.results import Meta, RerankResult, names_of, plain, schema_of, to_number
 
 _PRIVATE = {"payload", "headers"}  # the service's own words: never part of what is handed on
 _MAX_SHOWN, _MAX_CHARS = 5, 60  # results and warnings in a `repr`, and characters of each
@@ -114,17 +114,7 @@ class RerankResponse:
         """The response in the shape of Cohere's API: plain, JSON-ready, unset values left out."""
         return dict(plain(self))
 
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        """Let pydantic, and so FastAPI, take a response and write it as `to_dict` does."""
-        from pydantic_core import core_schema  # noqa: PLC0415 - pydantic calls this
-
-        del source, handler
-        fields = core_schema.dict_schema()
-        write = core_schema.plain_serializer_function_ser_schema(cls.to_dict, return_schema=fields)
-        return core_schema.json_or_python_schema(
-            fields, core_schema.is_instance_schema(cls), serialization=write
-        )
+    __get_pydantic_core_schema__ = classmethod(schema_of)
 
 
 def _summary(result: RerankResult) -> str:

@@ -26,10 +26,22 @@ def plain(record: Any) -> Any:
     return to_dict(record)
 
 
+def schema_of(cls: type[Any], _: Any, __: Any) -> Any:
+    """Let pydantic, and so FastAPI, take a record and write it as `to_dict` does."""
+    from pydantic_core import core_schema  # noqa: PLC0415 - pydantic calls this
+
+    fields = core_schema.dict_schema()
+    write = core_schema.plain_serializer_function_ser_schema(plain, return_schema=fields)
+    return core_schema.json_or_python_schema(
+        fields, core_schema.is_instance_schema(cls), serialization=write
+    )
+
+
 class Subscriptable(Mapping[str, Any]):
     """Reads fields by subscript, too, as code written for litellm does, or as `dict(...)`."""
 
     __slots__ = ()
+    __get_pydantic_core_schema__ = classmethod(schema_of)
 
     def __getitem__(self, name: Any) -> Any:
         if name not in names_of(self):

@@ -155,7 +155,10 @@ def check_cancelling_works(case: Case) -> None:
         transport = httpx.MockTransport(handle)
         reranker = Service(case, replying(reply)).reranker(http_client=transport)
         task = asyncio.create_task(reranker.arerank(**_CALL))
-        await asyncio.wait_for(reached.wait(), 10)
+        on_its_way = asyncio.create_task(reached.wait())
+        await asyncio.wait([task, on_its_way], timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()  # raises what kept it from the service
         task.cancel()
         done, _ = await asyncio.wait([task], timeout=5)
         hold = False

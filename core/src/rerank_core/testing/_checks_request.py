@@ -141,11 +141,13 @@ def check_query_and_documents_are_carried(case: Case) -> None:
     facts = facts_of(case)
     long = ("long " * 2000 + "end")[-(facts.max_document_chars or 0) :]
     odd = [*TEXTS, "  blanks around \n", TEXTS[0], long]
-    for documents in (odd[: facts.max_documents], texts(min(MANY, facts.max_documents or MANY))):
-        values = [value for _, value in _leaves(body_of(sent_request(case, QUERY, documents)))]
+    query = f" {' '.join(odd)} \n"[-(facts.max_query_chars or 0) :]
+    many = texts(min(MANY, facts.max_documents or MANY))
+    for asked, documents in ((query, odd[: facts.max_documents]), (QUERY, many)):
+        values = [value for _, value in _leaves(body_of(sent_request(case, asked, documents)))]
         require(
-            any(isinstance(value, str) and QUERY in value for value in values),
-            "the query is not in the body",
+            any(isinstance(value, str) and asked in value for value in values),
+            f"the query is not in the body as it was given, {asked[:40]!r}",
             why="the service would rank by something else",
             where=_BUILD,
         )

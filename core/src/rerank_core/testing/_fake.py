@@ -15,6 +15,7 @@ from rerank_core.errors import ConfigurationError, RerankError
 from rerank_core.facts import Provider
 from rerank_core.hookspecs import hookimpl
 from rerank_core.records import Compute, RerankRequest, RerankResponse, RerankResult
+from rerank_core.wire import render_document
 
 Score = Callable[[str, Any], float]
 Scores = Sequence[float] | Mapping[str, float] | Score
@@ -133,7 +134,7 @@ class FakeProvider:
         if callable(scores):
             return [scores(request.query, document) for document in documents]
         if isinstance(scores, Mapping):
-            return [scores.get(str(document), 0.0) for document in documents]
+            return [_look_up(scores, document) for document in documents]
         if len(scores) != len(documents):
             message = f"the fake was given {len(scores)} scores for {len(documents)} documents"
             raise ConfigurationError(message)
@@ -142,6 +143,17 @@ class FakeProvider:
     def __repr__(self) -> str:
         """The name, and how often it was called."""
         return f"FakeProvider({self._facts.name!r}, calls={self.calls})"
+
+
+def _look_up(scores: Mapping[str, float], document: str | Mapping[str, Any]) -> float:
+    """The score of a document by its text: all of it, or of a mapping the field `text`."""
+    sent = f"\n{render_document(document)}\n"
+    found = (
+        score
+        for text, score in scores.items()
+        if sent == f"\n{text}\n" or f"\ntext: {text}\n" in sent
+    )
+    return next(found, 0.0)
 
 
 def ranked(answer: Answer) -> RerankResponse:
