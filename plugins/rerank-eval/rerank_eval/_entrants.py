@@ -159,7 +159,8 @@ def check_names(
     """Refuse the name of a row that there is not, before anything is asked and paid.
 
     Raises:
-        ConfigurationError: A fusion has such a member, or the baseline is one.
+        ConfigurationError: A fusion has such a member, or the baseline is one; or a fusion stands
+            twice, which Holm would count twice.
     """
     labels = [FIRST_STAGE, *(entrant.label for entrant in entrants)]
     for each in fused:
@@ -168,6 +169,8 @@ def check_names(
                 f"{each.label}: {missing[0]} is none of {', '.join(labels)}: name it as a MODEL"
             )
     labels += [each.label for each in fused]
+    if taken := sorted({label for label in labels if labels.count(label) > 1}):
+        raise ConfigurationError(f"the table has {', '.join(taken)} already")
     if baseline is not None and baseline not in labels:
         raise ConfigurationError(f"the baseline {baseline!r} is none of {', '.join(labels)}")
 

@@ -85,9 +85,10 @@ def test_with_a_baseline_only_it_is_compared_with(
     [
         ({"baseline": "nobody"}, "none of first stage, a"),
         ({"fuse": ["rrf=a,nobody"]}, "nobody is none of first stage, a"),
+        ({"fuse": ["rrf=a,first-stage"] * 2}, "the table has rrf"),
     ],
 )
-def test_a_row_that_there_is_not_is_refused_before_anything_is_paid(
+def test_a_row_that_there_is_not_or_is_twice_is_refused_before_anything_is_paid(
     named: dict[str, Any], message: str, collection: Collection, make_fake: Any, scorers: Any
 ) -> None:
     """A slip of the pen costs nothing."""
