@@ -293,6 +293,35 @@ def test_a_fallback_is_a_child(ask: Ask, service: Recorder, seen: Seen) -> None:
     assert dict(seen.root.attributes or {})["gen_ai.response.model"] == "another"
 
 
+def test_what_a_fallback_answered_is_measured_as_what_was_asked(
+    ask: Ask, service: Recorder, seen: Seen
+) -> None:
+    """As the span has it: the fallback's name never stands beside the other one's server."""
+    service.answer(Reply({"message": "busy"}, status=429))
+    ask(fallbacks=["local/bm25"], max_retries=0)
+
+    (point,) = seen.points("gen_ai.client.operation.duration")
+    measured, spanned = dict(point.attributes), dict(seen.root.attributes or {})
+    assert measured == {name: spanned[name] for name in measured}
+    assert measured["gen_ai.provider.name"] == "cohere"
+    assert measured["gen_ai.response.model"] == "bm25"
+
+
+def test_tokens_are_those_of_who_billed_them(ask: Ask, service: Recorder, seen: Seen) -> None:
+    """A fallback's are under its own name, without the server of the first one."""
+    service.answer(Reply({"message": "busy"}, status=429), Reply(ranking()))
+    ask(fallbacks=["cohere/another"], max_retries=0)
+
+    (point,) = seen.points("gen_ai.client.token.usage")
+    assert dict(point.attributes) == {
+        "gen_ai.operation.name": "rerank",
+        "gen_ai.provider.name": "cohere",
+        "gen_ai.request.model": "another",
+        "gen_ai.response.model": "another",
+        "gen_ai.token.type": "input",
+    }
+
+
 def test_a_passthrough_is_told(ask: Ask, service: Recorder, seen: Seen) -> None:
     """The call succeeds, but nothing was ranked."""
     service.answer(Reply({"message": "busy"}, status=429))
@@ -393,6 +422,16 @@ def test_content_is_recorded_where_it_is_asked_for(instrument: Instrument) -> No
     scores = attributes["gen_ai.rerank.scores"]
     assert scores == tuple(row["relevance_score"] for row in shown)
     assert attributes["openinference.span.kind"] == "RERANKER"
+
+
+def test_a_document_without_a_score_has_none(instrument: Instrument, service: Recorder) -> None:
+    """One that was held back as blank comes last: a 0.0 would stand above a score below it."""
+    seen = instrument(capture_content=True)
+    rows = [{"index": 0, "relevance_score": -3.5}, {"index": 1, "relevance_score": -4.5}]
+    service.answer(Reply({"results": rows}))
+    rerank(MODEL, "q", ["a", " ", "b"], api_key="k", api_base=service.base_url)
+
+    assert dict(seen.root.attributes or {})["gen_ai.rerank.scores"] == (-3.5, -4.5)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from inspect import signature
 from typing import Any
 from urllib.parse import parse_qsl
@@ -151,6 +151,28 @@ def parse_fused(text: str) -> Fused:
         for member, weight in zip(members, weights, strict=True)
     )
     return Fused(f"{method}({shown})", method, tuple(members), tuple(weights))
+
+
+def check_names(
+    entrants: Iterable[Entrant], fused: Collection[Fused], baseline: str | None
+) -> None:
+    """Refuse the name of a row that there is not, before anything is asked and paid.
+
+    Raises:
+        ConfigurationError: A fusion has such a member, or the baseline is one; or a fusion stands
+            twice, which Holm would count twice.
+    """
+    labels = [FIRST_STAGE, *(entrant.label for entrant in entrants)]
+    for each in fused:
+        if missing := [member for member in each.members if member not in labels]:
+            raise ConfigurationError(
+                f"{each.label}: {missing[0]} is none of {', '.join(labels)}: name it as a MODEL"
+            )
+    labels += [each.label for each in fused]
+    if taken := sorted({label for label in labels if labels.count(label) > 1}):
+        raise ConfigurationError(f"the table has {', '.join(taken)} already")
+    if baseline is not None and baseline not in labels:
+        raise ConfigurationError(f"the baseline {baseline!r} is none of {', '.join(labels)}")
 
 
 def to_entrants(models: Iterable[str | Entrant] | Mapping[str, Any]) -> list[Entrant]:

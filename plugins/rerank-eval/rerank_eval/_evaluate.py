@@ -12,7 +12,7 @@ from rerank_eval._ask import Progress, ask, describe_entrant, open_questions
 from rerank_eval._calibration import find_probability
 from rerank_eval._compare_rows import compare_rows, find_extremes
 from rerank_eval._data import Collection
-from rerank_eval._entrants import Entrant, Fused, parse_fused, to_entrants
+from rerank_eval._entrants import Entrant, Fused, check_names, parse_fused, to_entrants
 from rerank_eval._measures import parse_measure
 from rerank_eval._rankings import make_rows
 from rerank_eval._read import read_collection
@@ -79,6 +79,7 @@ def evaluate(  # noqa: PLR0913 - each is one of the user's decisions
     entrants = to_entrants(models)
     fused = [parse_fused(each) if isinstance(each, str) else each for each in fuse]
     parsed = [parse_measure(name) for name in measures]
+    check_names(entrants, fused, baseline)
     path = None if responses is None else Path(responses)
     with Responses.open(path, collection) as kept:
         questions = open_questions(

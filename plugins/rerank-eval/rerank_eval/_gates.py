@@ -20,9 +20,38 @@ def parse_gate(text: str) -> tuple[str, float]:
     """
     name, _, value = text.rpartition("=")
     try:
-        return parse_measure(name).name, float(value)
+        least = float(value)
     except ValueError as error:
         raise ConfigurationError(f"write --fail-under nDCG@10=0.42, not {text!r}") from error
+    return parse_measure(name).name, least
+
+
+def check_names(
+    measures: Sequence[str],
+    labels: Sequence[str],
+    *,
+    fail_under: Sequence[str] = (),
+    no_worse_than: str | None = None,
+) -> None:
+    """Refuse gates that name what there is not; the command does before it asks and pays.
+
+    Args:
+        measures: Those of the report, the first of which is tested.
+        labels: Of its rows.
+        fail_under: As in `check_gates`.
+        no_worse_than: Likewise.
+
+    Raises:
+        ConfigurationError: A gate names no measure of the report, no row, or no kept report.
+    """
+    for text in fail_under:
+        if parse_gate(text)[0] not in measures:
+            raise ConfigurationError(f"--fail-under {text}: name the measure with --measure, too")
+    if no_worse_than is not None and no_worse_than not in labels:
+        if not no_worse_than.endswith(".json"):
+            message = f"--no-worse-than {no_worse_than}: none of {', '.join(labels)}, no report"
+            raise ConfigurationError(message)
+        _read_kept(no_worse_than, measures[0])
 
 
 def check_gates(
@@ -47,12 +76,12 @@ def check_gates(
     Raises:
         ConfigurationError: A gate names no measure of the report, or no row.
     """
+    labels = [row["label"] for row in content["rows"]]
+    check_names(content["measures"], labels, fail_under=fail_under, no_worse_than=no_worse_than)
     gates = []
     models = [row for row in content["rows"] if row["kind"] in {"model", "fusion"}]
     for text in fail_under:
         name, least = parse_gate(text)
-        if name not in content["measures"]:
-            raise ConfigurationError(f"--fail-under {text}: name the measure with --measure, too")
         for row in models:
             mean = row["measures"][name]["mean"]
             gates.append(
@@ -81,8 +110,10 @@ def _find_baseline(content: Mapping[str, Any], name: str) -> dict[str, dict[str,
     if name in labels:
         values = _by_query(content, content["rows"][labels.index(name)], measure)
         return dict.fromkeys(labels, values)
-    if not name.endswith(".json"):
-        raise ConfigurationError(f"--no-worse-than {name}: none of {', '.join(labels)}, no report")
+    return _read_kept(name, measure)
+
+
+def _read_kept(name: str, measure: str) -> dict[str, dict[str, float]]:
     try:
         kept = json.loads(Path(name).read_text(encoding="utf-8"))
         return {row["label"]: _by_query(kept, row, measure) for row in kept["rows"]}

@@ -101,9 +101,8 @@ def _parse_foreign(text: str) -> Measure:
     try:
         measure = ir_measures.parse_measure(text)
         name, cutoff = str(measure), measure.params.get("cutoff")
-        [
-            *measure.iter_calc({"q": {"d": 1}}, {"q": {"d": 1.0}})
-        ]  # some names need yet another package
+        # Some names need yet another package; some take numbers alone for a query's id.
+        [*measure.iter_calc({"0": {"d": 1}}, {"0": {"d": 1.0}})]
     except Exception as error:  # of another library, for what users write
         raise ConfigurationError(f"no measure {text!r}: {error}") from error
     return Measure(name, "foreign", cutoff, foreign=measure)

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from rerank_core import ConfigurationError, RerankResponse, RerankResult
+from rerank_core import RerankResponse, RerankResult
 from rerank_eval._data import Collection, Topic
 from rerank_eval._entrants import CEILING, FIRST_STAGE, TUNED, Entrant, Fused
 from rerank_eval._fusion import fuse
@@ -63,19 +63,11 @@ def make_rows(
     repeats: int,
     measure: Measure,
 ) -> list[Row]:
-    """Every row, in the table's order.
-
-    Raises:
-        ConfigurationError: A fusion names a row that there is not.
-    """
+    """Every row, in the table's order."""
     first = Row(FIRST_STAGE, FIRST_STAGE, [[_first(topic)] for topic in collection.topics])
     rows = [first, *(_asked(collection, entrant, responses, repeats) for entrant in entrants)]
     by_label = {row.label: row for row in rows}
     for each in fused:
-        if missing := [member for member in each.members if member not in by_label]:
-            raise ConfigurationError(
-                f"{each.label}: {missing[0]} is none of {', '.join(by_label)}: name it as a MODEL"
-            )
         members = [by_label[member] for member in each.members]
         rows.append(_fuse_rows(collection, each, members, repeats, measure))
     rows.append(Row(CEILING, CEILING, [[_ideal(topic)] for topic in collection.topics]))

@@ -78,8 +78,25 @@ def test_with_a_baseline_only_it_is_compared_with(
     report = evaluate(collection, models, baseline="reversed")
 
     assert [each["against"] for each in report.content["comparisons"]] == ["reversed"] * 2
-    with pytest.raises(ConfigurationError, match="none of first stage, by_grade"):
-        evaluate(collection, models, baseline="nobody")
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ({"baseline": "nobody"}, "none of first stage, a"),
+        ({"fuse": ["rrf=a,nobody"]}, "nobody is none of first stage, a"),
+        ({"fuse": ["rrf=a,first-stage"] * 2}, "the table has rrf"),
+    ],
+)
+def test_a_row_that_there_is_not_or_is_twice_is_refused_before_anything_is_paid(
+    named: dict[str, Any], message: str, collection: Collection, make_fake: Any, scorers: Any
+) -> None:
+    """A slip of the pen costs nothing."""
+    model = make_fake(scorers["by_grade"])
+
+    with pytest.raises(ConfigurationError, match=message):
+        evaluate(collection, {"a": model}, **named)
+    assert not model.calls
 
 
 @pytest.mark.slow
@@ -484,6 +501,28 @@ def test_models_take_params() -> None:
 
 def _run(*arguments: str) -> Result:
     return CliRunner().invoke(command, [*arguments], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--baseline", "nobody"], "the baseline 'nobody' is none of"),
+        (["--fuse", "rrf=first-stage,nobody"], "name it as a MODEL"),
+        (["--fail-under", "nDCG@10"], "write --fail-under nDCG@10=0.42"),
+        (["--fail-under", "P@9=1"], "name the measure with --measure"),
+        (["--no-worse-than", "nobody"], "none of first stage, local/bm25, ceiling"),
+        (["--no-worse-than", "nothing.json"], "no report with nDCG@10"),
+    ],
+)
+def test_the_command_refuses_what_it_cannot_report_before_it_asks(
+    words: list[str], message: str, tmp_path: Path
+) -> None:
+    """What is wrong would be found in the end all the same, when everything was paid."""
+    results = tmp_path / "results"
+
+    with pytest.raises(ConfigurationError, match=message):
+        _run(str(_lines(tmp_path)), "local/bm25", "--output", str(results), *words)
+    assert not results.exists()
 
 
 def _lines(tmp_path: Path) -> Path:

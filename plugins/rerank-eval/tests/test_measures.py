@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import shutil
 
 import pytest
 
@@ -90,6 +91,14 @@ def test_any_other_name_goes_to_ir_measures() -> None:
 
     assert measure.foreign is not None
     assert values == [1.0, 0.0, 0.0]
+
+
+@pytest.mark.skipif(shutil.which("perl") is None, reason="ir-measures computes it by Perl")
+def test_a_measure_that_takes_numbers_for_ids_is_known() -> None:
+    """ERR, by gdeval: whatever the queries are called, what it gets are numbers."""
+    values = score_orders(parse_measure("ERR@10"), [["a", "b"], ["b", "a"], []], [{"a": 1}] * 3)
+
+    assert values == [0.0625, 0.03125, 0.0]
 
 
 def test_exponential_gain_needs_no_other_program() -> None:

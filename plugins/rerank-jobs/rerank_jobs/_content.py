@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from attrs import frozen
 
+from rerank_jobs._lookup import full_disk_told
 from rerank_jobs._rows import Row, Source
 from rerank_jobs.errors import JobError
 
@@ -59,12 +60,13 @@ def scan(source: Source, most: int | None = None) -> Content:
 
     Raises:
         JobError: An id stands twice, or the file is not of its format.
+        OSError: There is no room for the ids.
     """
     seen = look_at(source)
     rows = pairs = requests = searches = chars = faults = 0
     named = True
     # A temporary file of SQLite's own, gone with the connection: any number of ids.
-    with closing(sqlite3.connect("")) as ids:
+    with full_disk_told(), closing(sqlite3.connect("")) as ids:
         ids.execute("CREATE TABLE ids (id TEXT PRIMARY KEY) WITHOUT ROWID")
         for row in source.read():
             try:

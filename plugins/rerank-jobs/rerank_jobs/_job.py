@@ -64,7 +64,8 @@ class Job:
         top_n: The most results a row; `None` for all.
         rank_fields: The fields of mapping documents that count; `None` for all.
         params: Further parameters of each call.
-        options: Options of `Reranker`; not `fallbacks`, `on_failure` or `http_client`.
+        options: Options of `Reranker`; not `fallbacks`, `on_failure` or `http_client`. A `deadline`
+            counts what a limit holds a row back, too; `timeout` does not.
         concurrency: The most rows under way at once, from 1.
         requests_per_minute: The most requests, retries among them; `None` for no limit.
         tokens_per_minute: The most tokens; likewise.

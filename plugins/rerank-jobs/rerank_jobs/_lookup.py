@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,19 @@ import orjson
 from rerank_jobs.errors import JobError
 
 _TEXTS = {"title", "text", "query"}
+
+
+@contextmanager
+def full_disk_told() -> Iterator[None]:
+    """Tell of a temporary file of SQLite's that finds no room as of any other file.
+
+    Raises:
+        OSError: It finds none.
+    """
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise OSError(errno.ENOSPC, f"no room for SQLite's temporary file ({error})") from error
 
 
 class Lookup:
@@ -22,6 +38,7 @@ class Lookup:
 
     Raises:
         JobError: A line has no id, or an id stands twice.
+        OSError: There is no room for the places.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,12 +48,9 @@ class Lookup:
         self._places = sqlite3.connect("")  # a temporary file of SQLite's own
         self._places.execute("CREATE TABLE places (id TEXT PRIMARY KEY, at INTEGER) WITHOUT ROWID")
         try:
-            at = 0
-            for number, line in enumerate(self._file, 1):
-                if line.strip():
-                    self._keep(self._split(number, line)[0], at, number)
-                at += len(line)
-        except JobError:
+            with full_disk_told():
+                self._read()
+        except (JobError, OSError):
             self.close()
             raise
 
@@ -52,6 +66,13 @@ class Lookup:
         """Close the file."""
         self._file.close()
         self._places.close()
+
+    def _read(self) -> None:
+        at = 0
+        for number, line in enumerate(self._file, 1):
+            if line.strip():
+                self._keep(self._split(number, line)[0], at, number)
+            at += len(line)
 
     def _keep(self, name: str, at: int, number: int) -> None:
         try:

@@ -104,8 +104,10 @@ def find_source(
         raise JobError("corpus and topics belong to a TREC run")
     source = Source(path, found, corpus, topics)
     for part in source.paths:
-        if not part.is_file():
+        if not part.exists():
             raise JobError(f"{part}: there is no such file")
+        if not part.is_file():  # a pipe, which `<(zcat rows.jsonl.gz)` is as well
+            raise JobError(f"{part}: no file that can be read twice: write the rows to one first")
     return source
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import os
+import sqlite3
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -183,6 +185,36 @@ def test_what_is_not_of_its_format_is_refused(
 
     with pytest.raises(JobError, match=message):
         Job(input=tmp_path / name, model=MODEL, output=tmp_path / "out.jsonl").run()
+
+
+def test_a_pipe_is_refused_as_one(tmp_path: Path) -> None:
+    """The input is read twice: a shell's `<(zcat rows.jsonl.gz)` exists, and cannot be."""
+    os.mkfifo(tmp_path / "in.jsonl")
+
+    with pytest.raises(JobError, match="read twice"):
+        Job(input=tmp_path / "in.jsonl", model=MODEL, output=tmp_path / "out.jsonl").run()
+
+
+@pytest.mark.parametrize("form", ["jsonl", "run"])
+def test_no_room_for_sqlites_temporary_file_is_told_in_a_line(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ids and places of many rows are kept there: a full disk there is as any other."""
+    connect = sqlite3.connect
+
+    def connect_where_there_is_no_room(name: str) -> sqlite3.Connection:
+        connection = connect(name)
+        connection.execute("PRAGMA max_page_count = 1")
+        return connection
+
+    given = write_input(tmp_path, form)
+    words = ["run", str(given.pop("input")), "--model", MODEL]
+    words += [word for name, path in given.items() for word in (f"--{name}", str(path))]
+    monkeypatch.setattr(sqlite3, "connect", connect_where_there_is_no_room)
+    told = CliRunner().invoke(job, [*words, "--output", str(tmp_path / "out.jsonl")])
+
+    assert told.exit_code == 4
+    assert "no room" in told.stderr
 
 
 @pytest.mark.parametrize(

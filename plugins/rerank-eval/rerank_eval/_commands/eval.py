@@ -11,10 +11,18 @@ import click
 from rerank_eval._ask import open_questions
 from rerank_eval._commands.options import DATA, PATH, POSITIVE, data_options, read_data
 from rerank_eval._data import Collection
-from rerank_eval._entrants import CEILING, FIRST_STAGE, Entrant, parse_cascade, to_entrants
+from rerank_eval._entrants import (
+    CEILING,
+    FIRST_STAGE,
+    Entrant,
+    parse_cascade,
+    parse_fused,
+    to_entrants,
+)
 from rerank_eval._estimate import estimate
 from rerank_eval._evaluate import MEASURES
 from rerank_eval._evaluate import evaluate as evaluate_models
+from rerank_eval._gates import check_names
 from rerank_eval._measures import parse_measure
 from rerank_eval._rankings import make_rows
 from rerank_eval._responses import Responses
@@ -137,6 +145,14 @@ def evaluate(  # noqa: PLR0913 - each is one of the user's decisions
     collection = read_data(data, **where)
     entrants = [*to_entrants(models), *map(parse_cascade, cascades)]
     baseline = FIRST_STAGE if baseline == "first-stage" else baseline
+    no_worse_than = FIRST_STAGE if no_worse_than == "first-stage" else no_worse_than
+    fused = [parse_fused(each) for each in fuse]
+    check_names(
+        [parse_measure(name).name for name in measures],
+        [FIRST_STAGE, *(each.label for each in entrants), *(each.label for each in fused), CEILING],
+        fail_under=fail_under,
+        no_worse_than=no_worse_than,
+    )
     kept = output / "responses.jsonl" if output else None
     if dry_run:
         _show_estimate(collection, entrants, kept, repeat, retry_failed=retry_failed)
@@ -147,7 +163,7 @@ def evaluate(  # noqa: PLR0913 - each is one of the user's decisions
             entrants,
             measures=measures,
             baseline=baseline,
-            fuse=fuse,
+            fuse=fused,
             repeat=repeat,
             concurrency=concurrency,
             alpha=alpha,
@@ -156,7 +172,6 @@ def evaluate(  # noqa: PLR0913 - each is one of the user's decisions
             retry_failed=retry_failed,
             progress=progress,
         )
-    no_worse_than = FIRST_STAGE if no_worse_than == "first-stage" else no_worse_than
     report = report.check(fail_under=fail_under, no_worse_than=no_worse_than, margin=margin)
     show_report(report.content)
     if output:

@@ -74,7 +74,9 @@ class Content:
         yield names.OUTPUT_VALUE, json.dumps(ranking)
         yield names.OUTPUT_MIME_TYPE, "application/json"
         if response.reranked:
-            yield names.SCORES, [result.relevance_score or 0.0 for result in shown]
+            scores: Sequence[Any] = [result.relevance_score for result in shown]
+            # Blank documents that were held back come last and have none: 0.0 may be above others.
+            yield names.SCORES, [score for score in scores if score is not None]
 
 
 def _asked_for(value: str) -> bool:

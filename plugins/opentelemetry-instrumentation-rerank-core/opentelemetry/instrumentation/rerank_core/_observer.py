@@ -31,6 +31,13 @@ if TYPE_CHECKING:
 Attributes = dict[str, Any]
 _KEY = context.create_key("rerank_core")  # of the innermost span of ours
 _PORTS = {"http": 80, "https": 443}
+_OF_METRICS = (
+    names.OPERATION_NAME,
+    names.PROVIDER_NAME,
+    names.REQUEST_MODEL,
+    names.SERVER_ADDRESS,
+    names.SERVER_PORT,
+)
 
 
 @define
@@ -162,16 +169,16 @@ class Observer:
             opened.span.add_event(name, attributes)
 
     def _measure(self, event: CallEnded, few: Mapping[str, Any]) -> None:
-        kept = (names.SERVER_ADDRESS, names.SERVER_PORT)
-        common = {**_named(event), **{name: few[name] for name in kept if name in few}}
-        tokens = None
-        if event.response is not None:
-            common[names.RESPONSE_MODEL] = event.response.model
-            tokens = _tokens_of(event.response)
+        """Record a call as its span names it, and tokens for who billed them."""
+        asked = {name: few[name] for name in _OF_METRICS if name in few}
+        told = {} if event.response is None else {names.RESPONSE_MODEL: event.response.model}
         failed = {} if event.error is None else {names.ERROR_TYPE: _kind_of(event.error)}
-        self._duration.record(event.seconds, {**common, **failed})
+        self._duration.record(event.seconds, {**asked, **told, **failed})
+        tokens = None if event.response is None else _tokens_of(event.response)
         if tokens is not None:
-            self._tokens.record(tokens, {**common, names.TOKEN_TYPE: "input"})
+            answered = _named(event)  # by a fallback perhaps, whose server is not known here
+            billed = asked if answered.items() <= asked.items() else answered
+            self._tokens.record(tokens, {**billed, **told, names.TOKEN_TYPE: "input"})
 
 
 def _end(opened: _Open, error: BaseException | None, *, in_words: bool) -> None:
