@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "core" / "src" / "rerank_core"
+_DESIGN = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
 # From whoever calls down to what everybody may import.
 FLOORS = ("_client", "_send", "_conclude", "_prepare", "_resolve", "public")
 # Beside the call: they stand on the whole of it, and nothing of it stands on them.
@@ -146,6 +148,29 @@ def test_what_authors_import_stands_on_no_room() -> None:
 def test_a_module_can_be_read_at_once(module: str) -> None:
     """No module grows for ever."""
     assert _lines(MODULES[module]) <= CEILING
+
+
+@pytest.mark.parametrize("room", [floor for floor in FLOORS if floor not in {"_client", "public"}])
+def test_the_drawing_has_every_module_of_a_room(room: str) -> None:
+    """The page that explains core is as true as its imports."""
+    drawing = re.split(
+        r"^(?=\w)", _DESIGN.partition("```text\n")[2].partition("```")[0], flags=re.M
+    )
+    (part,) = (each for each in drawing if each.startswith(room))
+    modules = {name.split(".")[2] for name in MODULES if _room(name) == room} - {"__init__"}
+
+    assert modules
+    assert modules <= set(re.findall(r"\w+", part))
+
+
+def test_the_design_has_every_effect() -> None:
+    """In its table, in which a reader looks for what a driver has to carry out."""
+    tree = ast.parse((CORE / "_send" / "effects.py").read_text(encoding="utf-8"))
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    effects = {c.name for c in classes if (ast.get_docstring(c) or "").startswith("The effect")}
+
+    assert "Send" in effects
+    assert effects == set(re.findall(r"^\| `(\w+)` \|", _DESIGN, flags=re.M))
 
 
 def test_core_stays_small() -> None:
