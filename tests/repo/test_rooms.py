@@ -170,7 +170,7 @@ def test_the_design_has_every_effect() -> None:
     effects = {c.name for c in classes if (ast.get_docstring(c) or "").startswith("The effect")}
 
     assert "Send" in effects
-    assert effects == set(re.findall(r"^\| `(\w+)` \|", _DESIGN, flags=re.M))
+    assert effects == set(re.findall(r"^\| `(\w+)` \|", _DESIGN, flags=re.MULTILINE))
 
 
 def test_core_stays_small() -> None:
