@@ -153,10 +153,8 @@ def test_a_module_can_be_read_at_once(module: str) -> None:
 @pytest.mark.parametrize("room", [floor for floor in FLOORS if floor not in {"_client", "public"}])
 def test_the_drawing_has_every_module_of_a_room(room: str) -> None:
     """The page that explains core is as true as its imports."""
-    drawing = re.split(
-        r"^(?=\w)", _DESIGN.partition("```text\n")[2].partition("```")[0], flags=re.M
-    )
-    (part,) = (each for each in drawing if each.startswith(room))
+    drawing = _DESIGN.partition("```text\n")[2].partition("```")[0]
+    (part,) = (each for each in re.split(r"\n(?=\w)", drawing) if each.startswith(room))
     modules = {name.split(".")[2] for name in MODULES if _room(name) == room} - {"__init__"}
 
     assert modules
