@@ -94,8 +94,6 @@ class Observer:
             case FallbackTaken():
                 details = {**_named(event), names.ERROR_TYPE: _kind_of(event.error)}
                 self._note(event, names.FALLBACK_EVENT, details)
-                if (event.call,) in self._open:
-                    self._open[event.call,].fell_back = True
             case PassedThrough():
                 kinds = [_kind_of(error) for error in event.errors]
                 self._note(event, names.PASSTHROUGH_EVENT, {names.ERROR_TYPE: kinds})
@@ -140,6 +138,7 @@ class Observer:
             return
         # A fallback's turn is a ranking of its own; a share of a list is a step of one.
         fallback = event.number == 0
+        self._open[event.call,].fell_back |= fallback
         few = {
             names.SPAN_KIND: names.RERANKER if fallback else names.CHAIN,
             names.CANDIDATES: event.documents,
