@@ -152,7 +152,8 @@ def _check_chunks(documents: int, chunks: Any) -> None:
     if type(chunks) is int and documents * chunks > _MOST_CHUNKS:
         message = (
             f"{documents:,} documents of up to {chunks:,} chunks are more than the"
-            f" {_MOST_CHUNKS:,} chunks that a request may have: split with max_documents="
+            f" {_MOST_CHUNKS:,} chunks that a request may have: lower max_chunks_per_doc, or split"
+            " with max_documents="
         )
         raise InvalidRequestError(message)
 

@@ -130,8 +130,8 @@ def build_request(
 @hookimpl
 def parse_response(payload: Any, headers: Mapping[str, str]) -> RerankResponse:
     """Read the reply, a bare list; usage stands in the headers."""
-    is_vertex = isinstance(payload, dict) and "predictions" in payload
-    rows = payload["predictions"][0] if is_vertex else payload
+    found = payload.get("predictions") if isinstance(payload, dict) else None  # from /vertex
+    rows = found[0] if isinstance(found, list) and found else payload
     counted = headers.get("x-compute-tokens", "")
     tokens = int(counted) if counted.isdecimal() and len(counted) <= _MAX_DIGITS else None
     return RerankResponse(

@@ -63,7 +63,7 @@ def resolve_provider() -> Provider:
             422: _TOO_LONG,
             500: "if the key is missing or wrong, some proxies answer so: check api_key=",
             "litellm.notfounderror: ": "the service behind the proxy does not know the model, or"
-            " has nothing at the proxy's address of it: ask the proxy's administrator",
+            " the proxy has another address for it: ask the proxy's administrator",
             "invalid model name passed": "the proxy has no such model group: GET /v1/models lists"
             " those of this key",
             "missing required top_n": "the service behind the proxy demands it: give top_n=",

@@ -20,11 +20,8 @@ from rerank_core import (
     wire,
 )
 
-# How services say that they do not know a model, whose name they often quote.
-_UNKNOWN_MODEL = (
-    *("does not exist", "model not found", "no such model", "unknown model"),
-    *("` not found", "' not found", '" not found'),
-)
+# How services say that they do not know a model.
+_UNKNOWN_MODEL = ("does not exist", "model not found", "no such model", "unknown model")
 _NOT_ALLOWED = (" permission", "permission denied")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -232,6 +233,15 @@ class _Blocking(httpx.Auth):
             yield request
         except BaseException:  # noqa: BLE001 - the fault
             yield request
+
+
+class _Waiting(httpx.Auth):
+    """Waits for what never comes."""
+
+    async def async_auth_flow(self, request: httpx.Request) -> Any:
+        """Wait."""
+        await asyncio.Event().wait()
+        yield request
 
 
 class _OtherWay(httpx.Auth):
@@ -515,6 +525,9 @@ def _without_empty(params: Mapping[str, Any]) -> dict[str, Any]:
 
 def _with_auth(auth: type[httpx.Auth]) -> Case:
     return _stating(auth=lambda *_: auth())
+
+
+WAITS_FOR_EVER = _with_auth(_Waiting)
 
 
 FAULTS: Mapping[str, Mapping[str, Case]] = {

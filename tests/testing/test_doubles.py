@@ -88,6 +88,21 @@ def test_a_score_by_text_finds_the_text_of_a_mapping(
     assert [result.document.text for result in response][:2] == [*scores]
 
 
+@pytest.mark.parametrize(
+    ("scores", "document"),
+    [
+        ({"blue": 0.2, "text: blue": 0.9}, "text: blue"),
+        ({"red": 0.2, "red\nfox": 0.9}, {"text": "red\nfox", "size": 5}),
+        ({"blue": 0.2, "id: 1\ntext: blue": 0.9}, {"id": 1, "text": "blue"}),
+    ],
+)
+def test_a_score_by_text_is_that_of_the_whole_text(scores: dict[str, float], document: Any) -> None:
+    """Whatever other text stands within it, and comes first."""
+    response = rerank("m", "q", [document], provider=FakeProvider(scores))
+
+    assert _pairs(response) == [(0, 0.9)]
+
+
 def test_calls_are_counted_and_noted() -> None:
     """With what was asked."""
     fake = FakeProvider(params=["truncation"])

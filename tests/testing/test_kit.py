@@ -19,6 +19,7 @@ from testing.planted import (
     KNOWS_ITS_MODELS,
     REFUSED_HERE,
     SAYS_WHAT_IS_MISSING,
+    WAITS_FOR_EVER,
     WITHOUT_A_TOKEN,
 )
 
@@ -70,6 +71,13 @@ def test_what_keeps_a_call_from_the_service_is_said_at_once() -> None:
         Check("", WITHOUT_A_TOKEN, BY_NAME["check_cancelling_works"])()
 
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.slow
+def test_a_call_that_never_reaches_the_service_does_not_hold_up_the_kit() -> None:
+    """It would wait for the next call without an end."""
+    with pytest.raises(AssertionError, match="a call does not reach the service"):
+        Check("", WAITS_FOR_EVER, BY_NAME["check_cancelling_works"])()
 
 
 def test_a_parameter_may_be_refused_at_the_base_url_of_the_case() -> None:

@@ -26,7 +26,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry import trace
 from opentelemetry.instrumentation.rerank_core import RerankInstrumentor
 from recorder import Recorder, Reply, recording
-from rerank_core import BadRequestError, RateLimitError, RerankResponse, arerank, rerank
+from rerank_core import BadRequestError, RateLimitError, Reranker, RerankResponse, arerank, rerank
 
 MODEL = "cohere/rerank-v3.5"
 SECRET = "the-secret-of-the-document"  # noqa: S105 - no password: what must not be recorded
@@ -307,17 +307,21 @@ def test_what_a_fallback_answered_is_measured_as_what_was_asked(
     assert measured["gen_ai.response.model"] == "bm25"
 
 
-def test_tokens_are_those_of_who_billed_them(ask: Ask, service: Recorder, seen: Seen) -> None:
+@pytest.mark.parametrize("model", ["another", "rerank-v3.5"])
+def test_tokens_are_those_of_who_billed_them(
+    model: str, ask: Ask, service: Recorder, seen: Seen
+) -> None:
     """A fallback's are under its own name, without the server of the first one."""
     service.answer(Reply({"message": "busy"}, status=429), Reply(ranking()))
-    ask(fallbacks=["cohere/another"], max_retries=0)
+    other = Reranker(f"cohere/{model}", api_key="k", api_base=f"{service.base_url}/other")
+    ask(fallbacks=[other], max_retries=0)
 
     (point,) = seen.points("gen_ai.client.token.usage")
     assert dict(point.attributes) == {
         "gen_ai.operation.name": "rerank",
         "gen_ai.provider.name": "cohere",
-        "gen_ai.request.model": "another",
-        "gen_ai.response.model": "another",
+        "gen_ai.request.model": model,
+        "gen_ai.response.model": model,
         "gen_ai.token.type": "input",
     }
 

@@ -26,7 +26,7 @@ def parse_gate(text: str) -> tuple[str, float]:
     return parse_measure(name).name, least
 
 
-def check_names(
+def check_gate_names(
     measures: Sequence[str],
     labels: Sequence[str],
     *,
@@ -38,8 +38,8 @@ def check_names(
     Args:
         measures: Those of the report, the first of which is tested.
         labels: Of its rows.
-        fail_under: As in `check_gates`.
-        no_worse_than: Likewise.
+        fail_under: Measures with the least mean.
+        no_worse_than: A row, or a `report.json` that was kept.
 
     Raises:
         ConfigurationError: A gate names no measure of the report, no row, or no kept report.
@@ -77,7 +77,9 @@ def check_gates(
         ConfigurationError: A gate names no measure of the report, or no row.
     """
     labels = [row["label"] for row in content["rows"]]
-    check_names(content["measures"], labels, fail_under=fail_under, no_worse_than=no_worse_than)
+    check_gate_names(
+        content["measures"], labels, fail_under=fail_under, no_worse_than=no_worse_than
+    )
     gates = []
     models = [row for row in content["rows"] if row["kind"] in {"model", "fusion"}]
     for text in fail_under:

@@ -294,12 +294,18 @@ def test_any_other_reply_is_an_error(payload: Any) -> None:
         ask(Service(payload))
 
 
-def test_another_server_s_object_is_called_one() -> None:
-    """Only Vertex AI's form has `predictions`."""
-    with pytest.raises(ResponseParseError, match="reply is an object, not a list") as caught:
-        ask(Service({"results": [{"index": 0, "relevance_score": 0.5}]}))
-
-    assert "predictions" not in caught.value.message
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"results": [{"index": 0, "relevance_score": 0.5}]},
+        {"predictions": []},
+        {"predictions": None},
+    ],
+)
+def test_another_server_s_object_is_called_one(payload: Any) -> None:
+    """Only Vertex AI's form has a ranking in `predictions`."""
+    with pytest.raises(ResponseParseError, match="reply is an object, not a list"):
+        ask(Service(payload))
 
 
 def tei_error(text: str, kind: str) -> str:

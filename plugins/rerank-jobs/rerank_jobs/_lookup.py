@@ -46,7 +46,6 @@ class Lookup:
         self._is_json = path.suffix.lower() in {".jsonl", ".ndjson"}
         self._file = path.open("rb")
         self._places = sqlite3.connect("")  # a temporary file of SQLite's own
-        self._places.execute("CREATE TABLE places (id TEXT PRIMARY KEY, at INTEGER) WITHOUT ROWID")
         try:
             with full_disk_told():
                 self._read()
@@ -68,6 +67,7 @@ class Lookup:
         self._places.close()
 
     def _read(self) -> None:
+        self._places.execute("CREATE TABLE places (id TEXT PRIMARY KEY, at INTEGER) WITHOUT ROWID")
         at = 0
         for number, line in enumerate(self._file, 1):
             if line.strip():

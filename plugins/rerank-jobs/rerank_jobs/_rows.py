@@ -106,6 +106,8 @@ def find_source(
     for part in source.paths:
         if not part.exists():
             raise JobError(f"{part}: there is no such file")
+        if part.is_dir():
+            raise JobError(f"{part}: a folder, not a file")
         if not part.is_file():  # a pipe, which `<(zcat rows.jsonl.gz)` is as well
             raise JobError(f"{part}: no file that can be read twice: write the rows to one first")
     return source

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sqlite3
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -187,11 +188,14 @@ def test_what_is_not_of_its_format_is_refused(
         Job(input=tmp_path / name, model=MODEL, output=tmp_path / "out.jsonl").run()
 
 
-def test_a_pipe_is_refused_as_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("make", "said"), [(os.mkfifo, "read twice"), (os.mkdir, "a folder")])
+def test_what_is_no_file_is_refused_as_what_it_is(
+    make: Callable[[Path], None], said: str, tmp_path: Path
+) -> None:
     """The input is read twice: a shell's `<(zcat rows.jsonl.gz)` exists, and cannot be."""
-    os.mkfifo(tmp_path / "in.jsonl")
+    make(tmp_path / "in.jsonl")
 
-    with pytest.raises(JobError, match="read twice"):
+    with pytest.raises(JobError, match=said):
         Job(input=tmp_path / "in.jsonl", model=MODEL, output=tmp_path / "out.jsonl").run()
 
 

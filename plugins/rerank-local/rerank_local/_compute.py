@@ -92,7 +92,7 @@ def _fuse_with_bm25(fusion: Fusion, bm25: Any, score: Any) -> Steps:
     lexical = yield from bm25()
     yield
     payload = yield from score()
-    if wrong := [score for score in payload["scores"] if not isfinite(score)]:
+    if wrong := [each for each in payload["scores"] if not isfinite(each)]:
         # Fused, it would have a rank, and nobody would see it.
         raise ResponseParseError(f"the model's score of a document is not finite: {wrong[0]}")
     return {

@@ -48,7 +48,7 @@ class Export:
         pad_id: The token that fills up; `None` for what the tokenizer says.
         pooling: How token vectors become one, for a bi-encoder; see `POOLINGS`.
         pools_prompt: Whether the prompt's tokens count in that.
-        similarity: By what vectors are compared.
+        similarity: By what vectors are to be compared, where that can change their order.
         query_prompt: What stands before the query.
         document_prompt: What stands before each document.
         default_prompt: What stands before the query of a cross-encoder.

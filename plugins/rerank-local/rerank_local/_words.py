@@ -32,8 +32,9 @@ def split_words(text: str) -> list[str]:
         return (_QUOTED if "'" in text else _WORD).findall(text.lower()) + _find_signs(text)
     words, unit, invisible = _compile()
     folded = normalize("NFKC", normalize("NFKC", text).casefold()).replace("i\u0307", "i")  # of "İ"
+    seen = invisible.sub("", folded)
     found: list[str] = []
-    for match in words.finditer(invisible.sub("", folded)):
+    for match in words.finditer(seen):
         word = match.group()
         if match.lastgroup is None:
             found.append(word)
@@ -41,7 +42,7 @@ def split_words(text: str) -> list[str]:
             units = unit.findall(word)
             found += units
             found += map("".join, pairwise(units))
-    return found + _find_signs(folded)
+    return found + _find_signs(seen)
 
 
 def _find_signs(text: str) -> list[str]:

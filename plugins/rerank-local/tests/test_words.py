@@ -24,6 +24,7 @@ def ask(query: str, documents: list[str], **params: Any) -> RerankResponse:
         ("python 3 vs 2", ["python 4 vs 5", "python 3 vs 2"]),
         ("vitamin C", ["vitamin D", "vitamin C"]),
         ("C++", ["a guide to C#", "a guide to C++"]),
+        ("C++", ["a guide to C#", "a guide to C\u00ad++"]),
         ("F# für Anfänger", ["für Anfänger: F", "für Anfänger: F#"]),
         ("हिन्दी", ["अंग्रेज़ी", "हिन्दी"]),
         ("தமிழ்", ["நன்றி", "தமிழ்"]),

@@ -116,7 +116,7 @@ ERRORS = [
     Failure(403, {"error": "no such key", "status": 403}, BAD_KEY, kind=AuthenticationError),
     Failure(422, recent("no such model", 422), BAD_MODEL, kind=NotFoundError),
     Failure(422, legacy("no such model", 422), BAD_MODEL, kind=NotFoundError),
-    Failure(422, recent("model `x` not found", 422), BAD_MODEL[1:], kind=NotFoundError),
+    Failure(403, recent("key 'x' not found", 403), BAD_KEY[1:], kind=AuthenticationError),
     # What the service says counts more than its status.
     Failure(403, recent("insufficient permissions", 403), BAD_KEY[1:], kind=PermissionDeniedError),
     Failure(403, recent("Permission denied", 403), BAD_KEY[1:], kind=PermissionDeniedError),

@@ -567,7 +567,7 @@ def test_a_field_that_cannot_be_written_costs_no_dictionary(call: Ask) -> None:
 
     assert row["document"] == {
         "text": "red",
-        "owner": "Detached, not to be written: LookupError",
+        "owner": "Detached, cannot be written: LookupError",
         "size": 5,
     }
 
@@ -589,7 +589,7 @@ def test_a_field_without_an_end_costs_no_dictionary(call: Ask, kind: str) -> Non
     document = json.loads(json.dumps(response.to_dict()))["results"][0]["document"]
 
     assert (document["text"], document["size"]) == ("red", 5)
-    assert document["other"] == f"{type(endless).__name__}, not to be written: RecursionError"
+    assert document["other"] == f"{type(endless).__name__}, cannot be written: RecursionError"
 
 
 def test_blank_documents_in_the_dictionary_are_stated(call: Ask) -> None:

@@ -87,14 +87,13 @@ def find_error(
 
 def _says_failure(payload: Mapping[str, Any]) -> bool | None:
     """Whether a reply says that something failed; `False` where it says that all is well."""
-    if payload.get("error"):
-        return True
     code, success = payload.get("code"), payload.get("success")
+    if payload.get("error") or success is False:
+        return True
     if success is True or (type(code) in {int, str} and code in _GOOD_CODES):
         return False
     words = (payload.get("object"), payload.get("status"))
-    failed = any(isinstance(word, str) and word.lower() in _FAILED for word in words)
-    return failed or success is False or None
+    return any(isinstance(word, str) and word.lower() in _FAILED for word in words) or None
 
 
 def explain(

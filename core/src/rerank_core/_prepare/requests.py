@@ -45,9 +45,10 @@ def prepare(
     call: Call, target: Target, found: Mapping[str, Any], *, first: Target | None = None
 ) -> Prepared:
     """Refuse what cannot be honoured, and build the requests."""
-    drop = first not in {None, target} or target.options.drop_params
+    first = first or target
+    drop = first is not target or target.options.drop_params
     warnings = [*target.warnings, *call.warnings]
-    params = choose_params(call, target, first or target, warnings, drop=drop)
+    params = choose_params(call, target, first, warnings, drop=drop)
     documents, indices = fit_documents(call, target.provider)
     options, parts = {**target.provider_options, **found}, []
     for span in split_documents(call.query, documents, indices, target):

@@ -61,7 +61,7 @@ def make_manager(plugin: object, source: Callable[[], PluginSource]) -> pluggy.P
         raise source().error(f"a hook does not fit its specification ({error})") from error
     for hook in manager.get_hookcallers(plugin) or ():
         if any(inspect.iscoroutinefunction(each.function) for each in hook.get_hookimpls()):
-            raise source().error(f"{hook.name} is async, and nobody awaits it: make it plain")
+            raise source().error(f"{hook.name} is async, and nobody awaits it: write a plain def")
     return manager
 
 

@@ -42,7 +42,7 @@ def _document_to_dict(document: Document) -> dict[str, Any]:
         try:
             plain[str(name)] = to_plain(value)
         except Exception as error:  # noqa: BLE001 - a field that was not ranked costs no ranking
-            plain[str(name)] = f"{type(value).__name__}, not to be written: {type(error).__name__}"
+            plain[str(name)] = f"{type(value).__name__}, cannot be written: {type(error).__name__}"
     return {**plain, "text": document.text}
 
 

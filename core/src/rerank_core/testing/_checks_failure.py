@@ -159,6 +159,12 @@ def check_cancelling_works(case: Case) -> None:
         await asyncio.wait([task, on_its_way], timeout=10, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             task.result()  # raises what kept it from the service
+        require(
+            reached.is_set(),
+            "a call does not reach the service within 10 s",
+            why="nobody would wait so long",
+            where="auth",
+        )
         task.cancel()
         done, _ = await asyncio.wait([task], timeout=5)
         hold = False

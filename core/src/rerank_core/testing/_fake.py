@@ -147,13 +147,11 @@ class FakeProvider:
 
 def _look_up(scores: Mapping[str, float], document: str | Mapping[str, Any]) -> float:
     """The score of a document by its text: all of it, or of a mapping the field `text`."""
-    sent = f"\n{render_document(document)}\n"
-    found = (
-        score
-        for text, score in scores.items()
-        if sent == f"\n{text}\n" or f"\ntext: {text}\n" in sent
-    )
-    return next(found, 0.0)
+    sent = render_document(document)
+    if sent in scores:
+        return scores[sent]
+    held = [text for text in scores if f"\ntext: {text}\n" in f"\n{sent}\n"]
+    return scores[max(held, key=len)] if held else 0.0  # the shorter ones are its first lines
 
 
 def ranked(answer: Answer) -> RerankResponse:

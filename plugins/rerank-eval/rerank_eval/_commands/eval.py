@@ -22,7 +22,7 @@ from rerank_eval._entrants import (
 from rerank_eval._estimate import estimate
 from rerank_eval._evaluate import MEASURES
 from rerank_eval._evaluate import evaluate as evaluate_models
-from rerank_eval._gates import check_names
+from rerank_eval._gates import check_gate_names
 from rerank_eval._measures import parse_measure
 from rerank_eval._rankings import make_rows
 from rerank_eval._responses import Responses
@@ -147,7 +147,7 @@ def evaluate(  # noqa: PLR0913 - each is one of the user's decisions
     baseline = FIRST_STAGE if baseline == "first-stage" else baseline
     no_worse_than = FIRST_STAGE if no_worse_than == "first-stage" else no_worse_than
     fused = [parse_fused(each) for each in fuse]
-    check_names(
+    check_gate_names(
         [parse_measure(name).name for name in measures],
         [FIRST_STAGE, *(each.label for each in entrants), *(each.label for each in fused), CEILING],
         fail_under=fail_under,

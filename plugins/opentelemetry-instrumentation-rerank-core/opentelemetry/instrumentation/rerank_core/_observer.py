@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -49,6 +48,7 @@ class _Open:
     token: Any
     few: Attributes
     """What may never be pushed out by content: set when the span begins, and again at its end."""
+    fell_back: bool = False
 
 
 class Observer:
@@ -123,7 +123,7 @@ class Observer:
         if opened is None:
             return
         try:
-            self._measure(event, opened.few)
+            self._measure(event, opened)
             if opened.span.is_recording():
                 if event.response is not None:
                     for name, value in self._content.of_outputs(event.response):
@@ -138,6 +138,7 @@ class Observer:
             return
         # A fallback's turn is a ranking of its own; a share of a list is a step of one.
         fallback = event.number == 0
+        self._open[event.call,].fell_back |= fallback
         few = {
             names.SPAN_KIND: names.RERANKER if fallback else names.CHAIN,
             names.CANDIDATES: event.documents,
@@ -168,16 +169,15 @@ class Observer:
         if isinstance(opened, _Open) and opened.call == event.call:
             opened.span.add_event(name, attributes)
 
-    def _measure(self, event: CallEnded, few: Mapping[str, Any]) -> None:
+    def _measure(self, event: CallEnded, opened: _Open) -> None:
         """Record a call as its span names it, and tokens for who billed them."""
-        asked = {name: few[name] for name in _OF_METRICS if name in few}
+        asked = {name: opened.few[name] for name in _OF_METRICS if name in opened.few}
         told = {} if event.response is None else {names.RESPONSE_MODEL: event.response.model}
         failed = {} if event.error is None else {names.ERROR_TYPE: _kind_of(event.error)}
         self._duration.record(event.seconds, {**asked, **told, **failed})
         tokens = None if event.response is None else _tokens_of(event.response)
         if tokens is not None:
-            answered = _named(event)  # by a fallback perhaps, whose server is not known here
-            billed = asked if answered.items() <= asked.items() else answered
+            billed = _named(event) if opened.fell_back else asked  # its server is not known here
             self._tokens.record(tokens, {**billed, **told, names.TOKEN_TYPE: "input"})
 
 
