@@ -80,15 +80,19 @@ def test_a_lone_surrogate_is_refused_before_the_work_begins() -> None:
     assert next(begun)
 
 
-def test_what_a_step_raises_is_the_plugin_s_fault() -> None:
-    """As of work in one piece."""
+@pytest.mark.parametrize("kind", [ValueError, SystemExit])
+def test_what_a_step_raises_is_the_plugin_s_fault(kind: type[BaseException]) -> None:
+    """As of work in one piece; a library that would end the program ends no event loop."""
 
     def compute() -> Iterator[None]:
         yield
-        raise ValueError("odd")
+        message = "odd"
+        raise kind(message)
 
-    with pytest.raises(PluginError, match="the computation raised ValueError: odd"):
-        Reranker("m", provider=Steps(compute)).rerank("q", ["a"])
+    reranker = Reranker("m", provider=Steps(compute))
+
+    with pytest.raises(PluginError, match=f"the computation raised {kind.__name__}: odd"):
+        asyncio.run(reranker.arerank("q", ["a"]))
 
 
 @pytest.mark.parametrize("options", [{}, {"deadline": 60}, {"on_failure": "passthrough"}], ids=str)

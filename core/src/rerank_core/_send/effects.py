@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future
@@ -74,7 +75,9 @@ def guarded(function: Callable[[], Any], target: Target, what: str) -> Callable[
             return function()
         except RerankError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            if type(error) is SystemExit and threading.current_thread() is threading.main_thread():
+                raise  # by a handler of SIGTERM perhaps, which works there alone
             message = f"{what} raised {type(error).__name__}: {error}"
             raise target.hooks.source.error(message) from error
 
