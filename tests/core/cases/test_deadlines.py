@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -315,6 +316,29 @@ def test_work_that_hangs_keeps_neither_this_caller_nor_the_next(
         threading.Timer(3, released.set).start()
     assert ends(work)
     assert ask(call, Service(), deadline=5).reranked
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_work_that_ends_later_than_its_event_loop_ends_in_silence(
+    backend: str, caplog: pytest.LogCaptureFixture, released: threading.Event
+) -> None:
+    """Nobody is there any more to be told."""
+    working: list[threading.Thread] = []
+
+    def work() -> None:
+        working.append(threading.current_thread())
+        released.wait(20)
+
+    async def main() -> None:
+        with pytest.raises(TransportError):
+            await arerank("m", "q", ["a"], provider=_computing(work), deadline=0.1)
+
+    anyio.run(main, backend=backend)
+    released.set()
+    working[0].join(5)
+
+    assert not working[0].is_alive()
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("fallbacks", [None, ["local/bm25"]], ids=["alone", "fallback"])
