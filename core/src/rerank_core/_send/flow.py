@@ -41,7 +41,7 @@ def run_call(
         listed = list_documents(documents)
         call = yield from work_on(len(listed), partial(make_call, query, listed, **arguments))
     except RerankError as error:
-        Turn(routes[0], deadline, tally, has_next=False).describe(error)
+        Turn(routes[0], deadline, tally).describe(error)
         raise
     tally.tell(
         events.CallStarted,

@@ -30,7 +30,7 @@ class Turn:
     route: Route
     deadline: float | None
     tally: Tally
-    has_next: bool
+    has_next: bool = False
     warnings: tuple[str, ...] = ()
 
     @property
