@@ -10,11 +10,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import orjson
 import pytest
 
 from core.loopback import Connection, Loopback, comes_true, rank, ranking, serving, will_come_true
-from rerank_core import Reranker, RerankResponse, ResponseParseError
+from rerank_core import Reranker, RerankResponse, ResponseParseError, ServerError, arerank
 from rerank_core._send import connections
 
 CALLS = 4
@@ -171,3 +172,28 @@ def test_what_is_under_way_when_a_reranker_is_closed_is_closed_afterwards(way: s
         reranker = _reranker(server)
 
         assert ask() if way == "rerank" else asyncio.run(main())
+
+
+@pytest.mark.parametrize("status", [200, 503])
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_reply_that_is_too_long_leaves_nothing_for_the_collector(
+    backend: str, status: int
+) -> None:
+    """Trio warns of each generator that nobody has brought to its end."""
+
+    def answer(connection: Connection, _: Any) -> None:
+        connection.begin_reply(status, 5_000_000)
+        connection.wfile.write(b"x" * 5_000_000)
+
+    async def main(server: Loopback) -> None:
+        options: dict[str, Any] = {"max_response_bytes": 1000, "max_retries": 0, "api_key": "k"}
+        with pytest.raises((ResponseParseError, ServerError)):
+            await arerank("cohere/m", "q", ["document 1"], api_base=server.url, **options)
+        gc.collect()
+        await anyio.lowlevel.checkpoint()  # where a loop says so
+
+    with serving() as server:
+        server.behave = answer
+        anyio.run(main, server, backend=backend)
+
+        assert comes_true(lambda: server.open_connections == 0)
