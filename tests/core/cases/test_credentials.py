@@ -42,6 +42,26 @@ def test_what_signs_is_made_anew_once_an_option_is_found(way: str) -> None:
     assert [each.headers["x-region"] for each in service.requests] == ["None", "eu-1", "eu-1"]
 
 
+def test_an_option_that_is_given_is_not_looked_up(call: Ask) -> None:
+    """It neither costs a look-up nor loses to what that would find."""
+    looked_up: list[Any] = []
+
+    def look_up(secrets: Any) -> str:
+        looked_up.append(secrets)
+        return "found"
+
+    plugin = Plain(
+        auth=lambda _key, _facts, options: HeaderAuth("x-region", options["region"]),
+        options={"region": ()},
+        option_sources={"region": look_up},
+    )
+    service = Service()
+    call("m", "q", ["a"], provider=plugin, api_key="k", region="given", http_client=service)
+
+    assert service.requests[0].headers["x-region"] == "given"
+    assert looked_up == []
+
+
 @pytest.mark.parametrize(
     "others",
     [

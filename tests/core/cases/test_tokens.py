@@ -296,6 +296,21 @@ def test_a_token_function_that_hangs_is_bounded(
 # C4: what hangs once holds up nobody else.
 
 
+def test_a_token_function_is_waited_for_as_long_as_a_reply(
+    call: Ask, released: threading.Event
+) -> None:
+    """A deadline is not needed for that; and without a bound there is none for either."""
+    service = Service()
+    hanging = {**AZURE, "azure_ad_token_provider": lambda: released.wait(20)}
+    patient = {**AZURE, "azure_ad_token_provider": lambda: "token"}
+    usual: dict[str, Any] = {"query": "q", "documents": ["a"], "http_client": service}
+    with pytest.raises(TransportError, match=r"no token within 0\.2 s; raise timeout="):
+        call(**usual, **hanging, timeout=0.2, max_retries=0)
+
+    assert service.requests == []
+    assert call(**usual, **patient, timeout=None).reranked
+
+
 def test_later_calls_go_on_after_a_token_function_hung(released: threading.Event) -> None:
     """Six calls after one that was given up: all are answered, and only theirs are sent."""
     calls = 0

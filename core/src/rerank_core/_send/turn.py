@@ -41,7 +41,7 @@ class Turn:
     def hide(self, error: RerankError | None = None, send: Send | None = None) -> Hide:
         """What takes secrets out of a text, those that only the sender knows among them."""
         own: Any = error._secrets if error is not None else ()  # noqa: SLF001 - of our own class
-        sent = () if send is None or send.sent is None else named_secrets(send.sent)
+        sent = () if send is None else named_secrets(send.sent)
         client = client_secrets(self.route.connections.http_client)
         return self.target.hider((*sent, *client, *(secret.value for secret in own)))
 
