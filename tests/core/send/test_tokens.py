@@ -596,7 +596,7 @@ def test_no_error_shows_what_was_exchanged(reply: httpx.Response, ask: Ask) -> N
     "options",
     [
         {"headers": {"authorization": f"Bearer {SECRET}"}},
-        {"json": {"assertion": SECRET, "scope": "of-use"}},
+        {"json": {"assertion": SECRET, "scope": "of-use", "lifetime": 3600}},
         {"params": {"code": SECRET, "scope": "of-use"}},
     ],
     ids=["header", "json", "query"],
