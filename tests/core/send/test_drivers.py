@@ -39,6 +39,7 @@ from rerank_core import (
     RerankRequest,
     RerankResponse,
     RerankResult,
+    ResponseParseError,
     TransportError,
     arerank,
     hookimpl,
@@ -816,6 +817,22 @@ def test_an_error_of_a_hook_is_its_callers_whatever_the_hooks_name(hooks: dict[s
     client = httpx.Client(transport=transport, event_hooks=hooks)
     with client, pytest.raises(LookupError):
         Reranker("m", http_client=client, provider=ScriptedPlugin()).rerank("q", DOCUMENTS)
+
+
+@pytest.mark.parametrize("body", [b"", b"no JSON", b'{"results": ['])
+def test_a_callers_client_stays_open_whatever_a_reply_holds(body: bytes) -> None:
+    """It is the caller's, and serves other calls as well."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body))
+    client, other = httpx.Client(transport=transport), httpx.AsyncClient(transport=transport)
+    with pytest.raises(ResponseParseError):
+        Reranker("m", http_client=client, provider=ScriptedPlugin()).rerank("q", DOCUMENTS)
+    with pytest.raises(ResponseParseError):
+        asyncio.run(
+            Reranker("m", http_client=other, provider=ScriptedPlugin()).arerank("q", DOCUMENTS)
+        )
+
+    assert not client.is_closed
+    assert not other.is_closed
 
 
 class Asking(ScriptedPlugin):
