@@ -228,6 +228,21 @@ def test_nothing_is_sent_after_a_slow_look_up(
     assert sent == 0
 
 
+def test_nothing_is_sent_where_the_documents_took_all_the_time(call: Ask) -> None:
+    """They may come from a database; the deadline counts from the beginning of the call."""
+
+    def read() -> Iterator[str]:
+        time.sleep(0.1)
+        yield "a"
+
+    service, options = Service(), {"provider": Plain(), "api_key": KEY, "deadline": 0.05}
+    with pytest.raises(TransportError, match="the deadline has passed"):
+        call("m", "q", read(), http_client=service, **options)
+    time.sleep(0.05)  # for the request that must not be sent
+
+    assert service.requests == []
+
+
 def test_a_trickle_is_not_read_on_after_the_deadline() -> None:
     """The thread that a blocking call left behind ends with what comes next."""
     over = threading.Event()
