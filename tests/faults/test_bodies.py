@@ -26,6 +26,7 @@ from rerank_core import (
     RerankError,
     RerankResponse,
     ResponseParseError,
+    ServerError,
 )
 
 pytestmark = [TWO_DRIVERS, pytest.mark.slow]
@@ -165,6 +166,18 @@ RANKINGS = [
 def test_a_call_comes_to_what_is_promised(call: MakeCalls, found: Fault) -> None:
     """A ranking that is whole, or an error that says so: never a part, never another attempt."""
     check_fault(call, found)
+
+
+@pytest.mark.parametrize("line", [GZIP, "Content-Encoding: br"])
+def test_of_a_failure_that_cannot_be_unpacked_nothing_is_shown(call: MakeCalls, line: str) -> None:
+    """The status says enough; garbage says nothing."""
+    body = PACKED[:-8] + b"\0" * 8  # it unpacks, but for its end
+    with serving(step(reply(body, line, status=503))) as server:
+        outcome = call.once(server.url, max_retries=0)
+
+    assert isinstance(outcome, ServerError)
+    assert outcome.response is not None
+    assert outcome.response.content == b""
 
 
 def test_the_content_type_is_not_asked(call: MakeCalls) -> None:

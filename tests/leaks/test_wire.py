@@ -94,6 +94,7 @@ def test_a_proxy_that_is_no_url_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
 
     texts, log = fail("http://service.test", awaited=False)
 
+    assert any("no HTTP client can be made (InvalidURL)" in text for text in texts)
     assert "CaNaRy" not in "".join(texts + log)
 
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from core.cases.installed import install_plugin
-from core.cases.plain import Ask, Plain, Service, awaited
+from core.cases.plain import BASE, Ask, Plain, Service, awaited
 from core.cases.programs import run_program
 from core.cases.test_tokens import AZURE, WATSONX
 from recorder import Reply, recording
@@ -40,6 +40,54 @@ def test_what_signs_is_made_anew_once_an_option_is_found(way: str) -> None:
             asyncio.run(reranker.arerank("q", ["a"]))
 
     assert [each.headers["x-region"] for each in service.requests] == ["None", "eu-1", "eu-1"]
+
+
+def test_an_option_that_is_given_is_not_looked_up(call: Ask) -> None:
+    """It neither costs a look-up nor loses to what that would find."""
+    looked_up: list[Any] = []
+
+    def look_up(secrets: Any) -> str:
+        looked_up.append(secrets)
+        return "found"
+
+    plugin = Plain(
+        auth=lambda _key, _facts, options: HeaderAuth("x-region", options["region"]),
+        options={"region": ()},
+        option_sources={"region": look_up},
+    )
+    service = Service()
+    call("m", "q", ["a"], provider=plugin, api_key="k", region="given", http_client=service)
+
+    assert service.requests[0].headers["x-region"] == "given"
+    assert looked_up == []
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"api_key": "other"},
+        {"api_base": "https://other.test"},
+        {"region": "eu-2"},
+        {"session": "other"},
+    ],
+)
+def test_what_signs_for_one_is_not_given_to_another(call: Ask, others: dict[str, str]) -> None:
+    """Whatever they differ in: a key, a place, an option, secret or not."""
+    plugin = Plain(
+        auth=lambda key, facts, options: HeaderAuth(
+            "x-sign", f"{key} {facts.base_url} {dict(options)}"
+        ),
+        options={"region": ()},
+        secret_options={"session": ()},
+    )
+    service = Service()
+    usual = {"api_key": "k", "api_base": BASE, "region": "eu-1", "session": "first"}
+    for given in (usual, {**usual, **others}):
+        call("m", "q", ["a"], provider=plugin, http_client=service, **given)
+    one, other = [each.headers["x-sign"] for each in service.requests]
+
+    assert one != other
+    assert all(value in other for value in others.values())
 
 
 # C6: a fork is a new start.

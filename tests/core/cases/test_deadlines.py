@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -227,6 +228,21 @@ def test_nothing_is_sent_after_a_slow_look_up(
     assert sent == 0
 
 
+def test_nothing_is_sent_where_the_documents_took_all_the_time(call: Ask) -> None:
+    """They may come from a database; the deadline counts from the beginning of the call."""
+
+    def read() -> Iterator[str]:
+        time.sleep(0.1)
+        yield "a"
+
+    service, options = Service(), {"provider": Plain(), "api_key": KEY, "deadline": 0.05}
+    with pytest.raises(TransportError, match="the deadline has passed"):
+        call("m", "q", read(), http_client=service, **options)
+    time.sleep(0.05)  # for the request that must not be sent
+
+    assert service.requests == []
+
+
 def test_a_trickle_is_not_read_on_after_the_deadline() -> None:
     """The thread that a blocking call left behind ends with what comes next."""
     over = threading.Event()
@@ -315,6 +331,29 @@ def test_work_that_hangs_keeps_neither_this_caller_nor_the_next(
         threading.Timer(3, released.set).start()
     assert ends(work)
     assert ask(call, Service(), deadline=5).reranked
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_work_that_ends_later_than_its_event_loop_ends_in_silence(
+    backend: str, caplog: pytest.LogCaptureFixture, released: threading.Event
+) -> None:
+    """Nobody is there any more to be told."""
+    working: list[threading.Thread] = []
+
+    def work() -> None:
+        working.append(threading.current_thread())
+        released.wait(20)
+
+    async def main() -> None:
+        with pytest.raises(TransportError):
+            await arerank("m", "q", ["a"], provider=_computing(work), deadline=0.1)
+
+    anyio.run(main, backend=backend)
+    released.set()
+    working[0].join(5)
+
+    assert not working[0].is_alive()
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("fallbacks", [None, ["local/bm25"]], ids=["alone", "fallback"])

@@ -296,6 +296,21 @@ def test_a_token_function_that_hangs_is_bounded(
 # C4: what hangs once holds up nobody else.
 
 
+def test_a_token_function_is_waited_for_as_long_as_a_reply(
+    call: Ask, released: threading.Event
+) -> None:
+    """A deadline is not needed for that; and without a bound there is none for either."""
+    service = Service()
+    hanging = {**AZURE, "azure_ad_token_provider": lambda: released.wait(20)}
+    patient = {**AZURE, "azure_ad_token_provider": lambda: "token"}
+    usual: dict[str, Any] = {"query": "q", "documents": ["a"], "http_client": service}
+    with pytest.raises(TransportError, match=r"no token within 0\.2 s; raise timeout="):
+        call(**usual, **hanging, timeout=0.2, max_retries=0)
+
+    assert service.requests == []
+    assert call(**usual, **patient, timeout=None).reranked
+
+
 def test_later_calls_go_on_after_a_token_function_hung(released: threading.Event) -> None:
     """Six calls after one that was given up: all are answered, and only theirs are sent."""
     calls = 0
@@ -311,14 +326,17 @@ def test_later_calls_go_on_after_a_token_function_hung(released: threading.Event
     with Reranker(
         **AZURE, azure_ad_token_provider=hang_once, deadline=0.5, http_client=service
     ) as reranker:
+        begun = time.monotonic()
         with pytest.raises(TransportError):
             reranker.rerank("q", ["a", "b"])
+        seconds = time.monotonic() - begun
         before = threading.active_count()
         responses = [reranker.rerank("q", ["a", "b"]) for _ in range(6)]
         after = threading.active_count()
         released.set()
         time.sleep(0.2)  # for the request that must not be sent
 
+    assert seconds < 10  # not the 30 for which it hangs, nor the 60 of `timeout`
     assert all(response.reranked for response in responses)
     assert after <= before
     assert len(service.requests) == 6

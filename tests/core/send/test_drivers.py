@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import json
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -39,6 +40,7 @@ from rerank_core import (
     RerankRequest,
     RerankResponse,
     RerankResult,
+    ResponseParseError,
     TransportError,
     arerank,
     hookimpl,
@@ -816,6 +818,33 @@ def test_an_error_of_a_hook_is_its_callers_whatever_the_hooks_name(hooks: dict[s
     client = httpx.Client(transport=transport, event_hooks=hooks)
     with client, pytest.raises(LookupError):
         Reranker("m", http_client=client, provider=ScriptedPlugin()).rerank("q", DOCUMENTS)
+
+
+def test_a_proxy_that_needs_what_is_not_installed_is_the_callers_to_mend(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A failure that may pass would be tried again, and a fallback asked."""
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv("HTTP_PROXY", "socks5://127.0.0.1:9")
+
+    with pytest.raises(ConfigurationError, match=r"\(ImportError\): look at the proxy variables"):
+        Reranker("m", provider=ScriptedPlugin()).rerank("q", DOCUMENTS)
+
+
+@pytest.mark.parametrize("body", [b"", b"no JSON", b'{"results": ['])
+def test_a_callers_client_stays_open_whatever_a_reply_holds(body: bytes) -> None:
+    """It is the caller's, and serves other calls as well."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body))
+    client, other = httpx.Client(transport=transport), httpx.AsyncClient(transport=transport)
+    with pytest.raises(ResponseParseError):
+        Reranker("m", http_client=client, provider=ScriptedPlugin()).rerank("q", DOCUMENTS)
+    with pytest.raises(ResponseParseError):
+        asyncio.run(
+            Reranker("m", http_client=other, provider=ScriptedPlugin()).arerank("q", DOCUMENTS)
+        )
+
+    assert not client.is_closed
+    assert not other.is_closed
 
 
 class Asking(ScriptedPlugin):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -40,6 +42,7 @@ from rerank_core import (
     TransportError,
     UnsupportedParamError,
     hookimpl,
+    wire,
 )
 from rerank_core._send.exchange import MAX_REPLIES
 
@@ -396,6 +399,17 @@ def test_not_yet_for_ever_ends_at_the_deadline() -> None:
     assert driver.clock.now == 8.0
 
 
+def test_not_yet_is_waited_for_ten_minutes_or_to_the_deadline() -> None:
+    """Who gives a deadline has said how long it may take."""
+    not_yet = Reply(status=202, body=orjson.dumps({"next": "/job", "delay": 300.0}))
+    driver, patient = _driver(lambda *_: not_yet), _driver(in_turn(*[not_yet] * 3, GOOD_ROWS))
+    with pytest.raises(RequestTimeoutError, match=r"600 s .*give deadline="):
+        _ask(driver)
+
+    assert [attempt.began for attempt in driver.attempts] == [0.0, 300.0, 600.0]
+    assert _order(_ask(patient, deadline=1000.0)) == RIGHT
+
+
 def test_a_page_that_fails_is_tried_again_alone() -> None:
     """What was read stays read."""
     driver = _driver(in_turn(_rows(0, 1, next="/2"), DOWN, _rows(2, 3)))
@@ -526,6 +540,24 @@ def test_a_computation_is_read_like_a_reply() -> None:
     assert _order(_ask(driver, Computing(lambda: {"results": rows}))) == RIGHT
     with pytest.raises(ResponseParseError):
         _ask(driver, Computing(lambda: {"results": rows[1:]}))
+
+
+def test_what_is_computed_of_a_long_list_is_read_outside_the_event_loop() -> None:
+    """Whoever shares the loop does not wait for that."""
+    threads = []
+
+    class Reading(Computing):
+        @hookimpl
+        def parse_response(self, payload: Any) -> RerankResponse:  # type: ignore[override]
+            threads.append(threading.current_thread())
+            return RerankResponse(wire.read_results(payload["results"]))
+
+    rows = [{"index": at, "relevance_score": 0.5} for at in range(1001)]
+    reranker = Reranker("m", provider=Reading(lambda: {"results": rows}))
+    response = asyncio.run(reranker.arerank("q", ["a"] * 1001))
+
+    assert len(response) == 1001
+    assert threads[0] is not threading.main_thread()
 
 
 def test_a_computation_that_raises_is_the_plugins_fault() -> None:

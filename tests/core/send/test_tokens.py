@@ -182,6 +182,26 @@ def test_a_token_is_asked_for_once_and_kept(send: Send) -> None:
 
 
 @every_way
+def test_a_token_service_gets_what_the_exchange_asks_with_and_no_documents(send: Send) -> None:
+    """Its method, address, headers and form, as the plugin states them."""
+
+    def exchange() -> Steps:
+        asked = httpx.Request("PUT", f"{TOKENS}?a=b", data={"c": "d"}, headers={"x-e": "f"})
+        return read_token((yield asked))
+
+    service = Service()
+
+    send(TokenAuth(exchange), service)
+    (asked,) = service.exchanges
+
+    assert (asked.method, str(asked.url), asked.content) == ("PUT", f"{TOKENS}?a=b", b"c=d")
+    assert asked.headers["x-e"] == "f"
+    assert asked.headers["content-length"] == "3"
+    assert asked.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert "authorization" not in asked.headers
+
+
+@every_way
 def test_an_exchange_may_take_several_steps(send: Send) -> None:
     """Requests and functions in turn, each sent what came of it."""
 
@@ -576,7 +596,7 @@ def test_no_error_shows_what_was_exchanged(reply: httpx.Response, ask: Ask) -> N
     "options",
     [
         {"headers": {"authorization": f"Bearer {SECRET}"}},
-        {"json": {"assertion": SECRET, "scope": "of-use"}},
+        {"json": {"assertion": SECRET, "scope": "of-use", "lifetime": 3600}},
         {"params": {"code": SECRET, "scope": "of-use"}},
     ],
     ids=["header", "json", "query"],

@@ -72,10 +72,10 @@ class BlockingDriver:
         ended: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
 
         def work() -> None:
-            while waiting and not runner.is_over:
+            while not runner.is_over:
                 try:
                     flow, future = waiting.popleft()
-                except IndexError:  # another thread took the last
+                except IndexError:  # none is left
                     return
                 _settle(future, partial(runner.run, flow))
                 if future.exception() is not None:

@@ -18,6 +18,7 @@ from rerank_core.errors import RequestTimeoutError, RerankError
 
 Flow = Generator[Any, Any, Any]
 DEADLINE_PASSED = "the deadline has passed"
+MANY = 1000  # documents; work on more than so many does not run in an event loop
 
 
 @frozen(eq=False, repr=False)
@@ -65,6 +66,11 @@ class Run:
 
     function: Callable[[], Any]
     deadline: float | None = None
+
+
+def work_on(documents: int, function: Callable[[], Any]) -> Flow:
+    """The value of core's own work on so many documents."""
+    return (yield Run(function)) if documents > MANY else function()
 
 
 def guarded(function: Callable[[], Any], target: Target, what: str) -> Callable[[], Any]:

@@ -12,8 +12,8 @@ from rerank_core._conclude.status import TYPES, status_error
 from rerank_core._prepare.requests import Part, encode, follow
 from rerank_core._resolve.secrets import Secret
 from rerank_core._send.authorizing import authorized
-from rerank_core._send.effects import Clock, Flow, Run, Send, Sleep
-from rerank_core._send.turn import MANY, Turn, compute
+from rerank_core._send.effects import Clock, Flow, Send, Sleep, work_on
+from rerank_core._send.turn import Turn, compute
 from rerank_core.facts import Provider
 from rerank_core.records import Compute, HTTPRequest, HTTPResponse
 from rerank_core.records._text import without_userinfo
@@ -36,7 +36,7 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
         for _ in range(MAX_REPLIES):
             encoding = partial(encode, request, part, target)
             # No local name for the body: frames are shown.
-            question = Secret((request.url, (yield Run(encoding)) if count > MANY else encoding()))
+            question = Secret((request.url, (yield from work_on(count, encoding))))
             if request.delay > 0:
                 polled += request.delay
                 yield from _poll(request.delay, polled, turn)
@@ -51,8 +51,7 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
             # A service may point to one page more than there is.
             if page.following is None or sum(len(p.results) for p in pages) >= part.expected:
                 about = part  # an error says what it is instead, where these are no ranking
-                concluding = partial(conclude, part, pages)
-                return (yield Run(concluding)) if count > MANY else concluding()
+                return (yield from work_on(count, partial(conclude, part, pages)))
             asked.add(hash(question))
             request = follow(page.following, target, request)
         raise errors.ResponseParseError("the service says without end that there is more")  # noqa: TRY301 - likewise
@@ -92,8 +91,7 @@ def _send(part: Part, request: HTTPRequest, question: Secret, turn: Turn) -> Flo
             reply = yield from authorized(send, clock, transmit)
             if not 200 <= reply.status_code < 300:  # noqa: PLR2004 - the good ones
                 raise status_error(target, reply, clock.time(), turn.hide(send=send))
-            reading = partial(read_reply, part, target, reply)
-            return reply, (yield Run(reading)) if count > MANY else reading()
+            return reply, (yield from work_on(count, partial(read_reply, part, target, reply)))
         except errors.RerankError as error:  # of authentication, of the way there, or in the reply
             failure = turn.describe(error, part, reply, send)
         if attempt > target.options.max_retries or not is_retryable(failure, target.provider):

@@ -19,9 +19,9 @@ from rerank_core._prepare.documents import list_documents
 from rerank_core._prepare.requests import Prepared, prepare
 from rerank_core._resolve.target import Target
 from rerank_core._send.authorizing import look_up_options
-from rerank_core._send.effects import CLOCK, Clock, Flow, Gather, Route, Run
+from rerank_core._send.effects import CLOCK, Clock, Flow, Gather, Route, work_on
 from rerank_core._send.exchange import falls_back, run_exchange
-from rerank_core._send.turn import MANY, Tally, Turn
+from rerank_core._send.turn import Tally, Turn
 from rerank_core.errors import InvalidRequestError, RerankError
 from rerank_core.records._text import shorten
 
@@ -39,10 +39,9 @@ def run_call(
     deadline = None if bound is None else tally.started + bound
     try:
         listed = list_documents(documents)
-        make = partial(make_call, query, listed, **arguments)
-        call = (yield Run(make)) if len(listed) > MANY else make()
+        call = yield from work_on(len(listed), partial(make_call, query, listed, **arguments))
     except RerankError as error:
-        Turn(routes[0], deadline, tally, has_next=False).describe(error)
+        Turn(routes[0], deadline, tally).describe(error)
         raise
     tally.tell(
         events.CallStarted,
@@ -111,7 +110,7 @@ def _ask(call: Call, turn: Turn, first: Target) -> Flow:
     try:
         yield from look_up_options(route, turn.deadline)
         preparing = partial(prepare, call, target, route.found, first=first)
-        prepared = (yield Run(preparing)) if count > MANY else preparing()
+        prepared = yield from work_on(count, preparing)
         held_back = bool(prepared.held_back)  # said last; it is not so in the caller's own order
         turn.warnings = prepared.warnings[: len(prepared.warnings) - held_back]
         flows = [run_exchange(part, turn) for part in prepared.parts]
@@ -124,7 +123,7 @@ def _ask(call: Call, turn: Turn, first: Target) -> Flow:
         else:
             answers = [(yield from flows[0])] if flows else []
         finishing = partial(finish, prepared, answers, turn.hide, tally.attempts, tally.seconds())
-        return (yield Run(finishing)) if count > MANY else finishing()
+        return (yield from work_on(count, finishing))
     except RerankError as error:
         turn.describe(error)
         raise

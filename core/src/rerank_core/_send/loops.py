@@ -66,9 +66,8 @@ class OfLoop(Stack):
     def let_go(self) -> None:
         """Hold them no longer."""
         _open.pop(self, None)
-        holder = self._holder()
-        if holder is not None and holder.loops.get(self.loop) is self:
-            del holder.loops[self.loop]
+        if (holder := self._holder()) is not None:
+            holder.loops.pop(self.loop, None)
 
     async def aclose(self) -> None:
         """Close the clients, from within their loop."""

@@ -118,19 +118,18 @@ def _head(host: bytes, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[byte
 
 
 def _read_reply(reply: httpx.Response, effect: Send) -> HTTPResponse:
-    stream, headers, body = _begin(reply, effect)
+    stream, body = _begin(reply, effect)
     for chunk in stream:
         if effect.is_over or not body.add(chunk):
             break
-    return HTTPResponse(reply.status_code, headers, body.whole())
+    return to_record(reply, body.whole())
 
 
 async def _aread_reply(reply: httpx.Response, effect: Send) -> HTTPResponse:
-    stream, headers, body = _begin(reply, effect)
+    stream, body = _begin(reply, effect)
     chunks, taken = aiter(stream), 0
     async for chunk in chunks:
         if not body.add(chunk):
-            await reply.aclose()
             if effect.route.connections.http_client is None:  # httpx's generators end, read on
                 with anyio.move_on_after(0), contextlib.suppress(Exception):
                     for _ in range(_MAX_CHUNKS):
@@ -139,15 +138,14 @@ async def _aread_reply(reply: httpx.Response, effect: Send) -> HTTPResponse:
         taken += 1
         if not taken % _MAX_CHUNKS:
             await anyio.lowlevel.checkpoint()
-    return HTTPResponse(reply.status_code, headers, body.whole())
+    return to_record(reply, body.whole())
 
 
-def _begin(reply: httpx.Response, effect: Send) -> tuple[Any, dict[str, str], ReplyBody]:
-    """What arrives, without the further iterator of `iter_raw`; its headers, and its place."""
-    headers = dict(reply.headers.items())
+def _begin(reply: httpx.Response, effect: Send) -> tuple[Any, ReplyBody]:
+    """What arrives, without the further iterator of `iter_raw`, and its place."""
     most = effect.route.target.options.max_response_bytes
-    body = ReplyBody(reply.status_code, headers.get("content-encoding", ""), most)
-    return reply.stream, headers, body
+    body = ReplyBody(reply.status_code, reply.headers.get("content-encoding", ""), most)
+    return reply.stream, body
 
 
 def _already_read_reply(reply: httpx.Response) -> HTTPResponse | None:

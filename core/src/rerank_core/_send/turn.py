@@ -6,24 +6,21 @@ import contextlib
 import itertools
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
-from functools import partial
 from typing import Any
 
 from attrs import define, field
 
 from rerank_core import events
-from rerank_core._conclude.response import conclude, read_payload
+from rerank_core._conclude.response import Page, conclude, read_payload
 from rerank_core._conclude.status import describe, explain, read_retry_after
 from rerank_core._prepare.call import check_encodable
 from rerank_core._prepare.requests import Part
 from rerank_core._resolve import observers
 from rerank_core._resolve.secrets import Hide, client_secrets, named_secrets
 from rerank_core._resolve.target import Target
-from rerank_core._send.effects import Clock, Flow, Route, Run, Send, guarded
+from rerank_core._send.effects import Clock, Flow, Route, Run, Send, guarded, work_on
 from rerank_core.errors import RerankError, ResponseParseError
 from rerank_core.records import Compute, HTTPResponse
-
-MANY = 1000  # documents; work on more than so many does not run in an event loop
 
 
 @define(eq=False, repr=False)
@@ -33,7 +30,7 @@ class Turn:
     route: Route
     deadline: float | None
     tally: Tally
-    has_next: bool
+    has_next: bool = False
     warnings: tuple[str, ...] = ()
 
     @property
@@ -44,7 +41,7 @@ class Turn:
     def hide(self, error: RerankError | None = None, send: Send | None = None) -> Hide:
         """What takes secrets out of a text, those that only the sender knows among them."""
         own: Any = error._secrets if error is not None else ()  # noqa: SLF001 - of our own class
-        sent = () if send is None or send.sent is None else named_secrets(send.sent)
+        sent = () if send is None else named_secrets(send.sent)
         client = client_secrets(self.route.connections.http_client)
         return self.target.hider((*sent, *client, *(secret.value for secret in own)))
 
@@ -126,11 +123,14 @@ def compute(part: Part, work: Compute, turn: Turn) -> Flow:
     """The ranking of a provider that runs in this process."""
     check_encodable(part.request.documents, part.indices)
     payload = yield from _take_steps(work, turn)
-    page = read_payload(part, turn.target, payload, HTTPResponse(200))
-    if page.following is not None:
-        raise turn.target.hooks.source.error("parse_response asked to send after Compute")
-    concluding = partial(conclude, part, [page])
-    return (yield Run(concluding)) if len(part.request.documents) > MANY else concluding()
+
+    def read() -> list[Page]:
+        page = read_payload(part, turn.target, payload, HTTPResponse(200))
+        if page.following is not None:
+            raise turn.target.hooks.source.error("parse_response asked to send after Compute")
+        return conclude(part, [page])
+
+    return (yield from work_on(len(part.request.documents), read))
 
 
 def _take_steps(work: Compute, turn: Turn) -> Flow:
