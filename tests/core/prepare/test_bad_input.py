@@ -349,7 +349,7 @@ def test_a_model_names_its_provider(call: Ask, model: str) -> None:
         call(model, "q", ["a"], api_key=KEY)
 
     assert "custom_llm_provider=" in str(caught.value)
-    assert "model='provider/" in str(caught.value)
+    assert f"model='provider/{model.strip('/')}'" in str(caught.value)
 
 
 def test_the_model_may_be_what_is_missing(call: Ask) -> None:
