@@ -562,7 +562,7 @@ def test_blank_documents_are_held_back_where_they_are_refused(ask: Ask, blank: A
     ]
     assert response.results[-1].document is not None
     assert response.reranked is True
-    assert "2 of 4 documents are blank" in response.warnings[0]
+    assert "2 of 4 documents are blank: not sent" in response.warnings[0]
 
 
 @pytest.mark.parametrize("facts", [{}, TOP_N], ids=["emulated", "native"])

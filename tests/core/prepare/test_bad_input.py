@@ -317,6 +317,7 @@ def test_an_option_of_the_connection_has_no_place_in_a_call(
     said = str(caught.value)
 
     assert f"{name!r} belongs to the connection" in said
+    assert caught.value.param == name
     assert f"did you mean {name!r}" not in said
 
 

@@ -107,12 +107,14 @@ def returning(value: object) -> Any:
     "error",
     [
         KeyError("results"),
+        KeyError(0),
+        KeyError(),
         IndexError("list index out of range"),
         TypeError("'NoneType' object is not subscriptable"),
         ValueError("could not convert string to float"),
         AttributeError("'list' object has no attribute 'get'", name="get", obj=[]),
     ],
-    ids=lambda error: type(error).__name__,
+    ids=repr,
 )
 def test_an_unexpected_payload_is_the_reply_s_fault(error: Exception) -> None:
     """What indexing and converting a payload raises becomes a `ResponseParseError`."""
