@@ -351,6 +351,7 @@ def test_rank_fields_without_a_mapping_is_said_to_have_no_effect(ask: Ask) -> No
 
     assert "rank_fields has no effect" in response.warnings[0]
     assert "rank_by" not in service.bodies[0]
+    assert plugin.asked[0].rank_fields is None
 
 
 # --- nothing dropped, nothing added --------------------------------------------------------------
