@@ -84,19 +84,23 @@ def test_no_header_breaks_the_reading(headers: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("headers", "body"),
     [
-        {"message": 'busy: "wait": 3s'},
-        {"message": "busy", "details": [{"wait": "3s"}]},
-        {"message": 'busy: "wait": 3s', "details": [{"wait": "9s"}]},
+        ({}, {"message": 'busy: "wait": 3s'}),
+        ({}, {"message": "busy", "details": [{"wait": "3s"}]}),
+        ({}, {"message": 'busy: "wait": 3s', "details": [{"wait": "9s"}]}),
+        ({"retry-after": "3"}, {"message": 'busy: "wait": 9s'}),
     ],
-    ids=["message", "around it", "both"],
+    ids=["message", "around it", "both", "header"],
 )
-def test_the_wait_may_be_in_the_words_of_an_error(ask: Ask, body: Any) -> None:
-    """Where the provider states a pattern: in the message, or else in the body around it."""
+def test_the_wait_may_be_in_the_words_of_an_error(
+    ask: Ask, headers: dict[str, str], body: Any
+) -> None:
+    """Where no header says it and the provider states a pattern: in the message or around it."""
     plugin = Plugin(retry_after_pattern=r'"wait": ?"?(\d+)s')
+    service = Service(httpx.Response(429, headers=headers, json=body))
 
     with pytest.raises(RateLimitError) as caught:
-        ask(Service(httpx.Response(429, json=body)), plugin=plugin, max_retries=0)
+        ask(service, plugin=plugin, max_retries=0)
 
     assert caught.value.retry_after == 3

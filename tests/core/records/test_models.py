@@ -145,6 +145,15 @@ def test_a_record_can_be_copied_and_pickled(record: Any) -> None:
     assert copy.deepcopy(record) == record
 
 
+def test_a_repr_shows_the_beginnings_of_the_first_warnings() -> None:
+    """A service may warn at length."""
+    shown = repr(RerankResponse([], warnings=[letter * 1000 for letter in "abcdef"]))
+
+    assert len(shown) < 500
+    assert "eeeee" in shown
+    assert "f" * 5 not in shown
+
+
 def test_a_repr_shows_neither_texts_nor_headers() -> None:
     """They may be long, and they may be secret."""
     shown = repr(

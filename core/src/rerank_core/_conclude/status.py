@@ -90,7 +90,7 @@ def _says_failure(payload: Mapping[str, Any]) -> bool | None:
     if payload.get("error"):
         return True
     code, success = payload.get("code"), payload.get("success")
-    if success is True or (type(code) in {int, str} and code in _GOOD_CODES):
+    if success is True or code in _GOOD_CODES:
         return False
     words = (payload.get("object"), payload.get("status"))
     failed = any(isinstance(word, str) and word.lower() in _FAILED for word in words)
