@@ -25,7 +25,7 @@ from rerank_core import (
 from rerank_core._resolve.hooks import HOOKS, ProviderHooks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 SOURCE = PluginSource("mine", "rerank-mine", "1.2.3")
 FACTS = Provider(name="mine")
@@ -310,6 +310,17 @@ def test_a_missing_hook_is_named(name: str) -> None:
     """All four are needed, and the error says which is not there."""
     with pytest.raises(PluginError, match=f"{name}: no @hookimpl function of that name"):
         make_hooks(**{name: None})
+
+
+@pytest.mark.parametrize("kind", ["wrapper", "hookwrapper"])
+def test_a_wrapper_alone_is_no_hook(kind: Any) -> None:
+    """It has nothing to wrap."""
+
+    def parse_response() -> Iterator[None]:
+        yield
+
+    with pytest.raises(PluginError, match="parse_response: no @hookimpl function of that name"):
+        make_hooks(parse_response=hookimpl(parse_response, **{kind: True}))
 
 
 def test_every_missing_hook_is_named_at_once() -> None:
