@@ -289,8 +289,8 @@ def test_a_warning_of_the_service_shows_no_header_of_the_callers_own_client() ->
         said = f"old key {request.headers['x-api-key']}"
         return httpx.Response(200, json={"rows": rows, "warnings": [said]})
 
-    own = {"headers": {"x-api-key": CANARY}, "transport": httpx.MockTransport(answer)}
-    with httpx.Client(**own) as client:
+    headers = {"x-api-key": CANARY}
+    with httpx.Client(headers=headers, transport=httpx.MockTransport(answer)) as client:
         provider = failing(parse_response=parse_response)
         response = ask(None, provider=provider, http_client=client, api_key="of-the-call")
 

@@ -312,15 +312,17 @@ def test_a_missing_hook_is_named(name: str) -> None:
         make_hooks(**{name: None})
 
 
-@pytest.mark.parametrize("kind", ["wrapper", "hookwrapper"])
-def test_a_wrapper_alone_is_no_hook(kind: Any) -> None:
+@pytest.mark.parametrize(
+    "mark", [hookimpl(wrapper=True), hookimpl(hookwrapper=True)], ids=["wrapper", "hookwrapper"]
+)
+def test_a_wrapper_alone_is_no_hook(mark: Any) -> None:
     """It has nothing to wrap."""
 
     def parse_response() -> Iterator[None]:
         yield
 
     with pytest.raises(PluginError, match="parse_response: no @hookimpl function of that name"):
-        make_hooks(parse_response=hookimpl(parse_response, **{kind: True}))
+        make_hooks(parse_response=mark(parse_response))
 
 
 def test_every_missing_hook_is_named_at_once() -> None:
