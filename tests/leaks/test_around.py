@@ -278,6 +278,25 @@ def test_a_warning_of_the_service_shows_no_key() -> None:
     assert found_in(texts_of_response(response), {CANARY}) == []
 
 
+def test_a_warning_of_the_service_shows_no_header_of_the_callers_own_client() -> None:
+    """Of a good reply nobody looks at what was sent."""
+
+    def parse_response(payload: Any) -> RerankResponse:
+        return RerankResponse(wire.read_results(payload["rows"]), warnings=payload["warnings"])
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        rows = [{"index": at, "relevance_score": 0.5} for at in range(2)]
+        said = f"old key {request.headers['x-api-key']}"
+        return httpx.Response(200, json={"rows": rows, "warnings": [said]})
+
+    headers = {"x-api-key": CANARY}
+    with httpx.Client(headers=headers, transport=httpx.MockTransport(answer)) as client:
+        provider = failing(parse_response=parse_response)
+        response = ask(None, provider=provider, http_client=client, api_key="of-the-call")
+
+    assert response.warnings == ("old key [redacted]",)
+
+
 def test_the_authentication_of_the_callers_own_client_is_not_shown() -> None:
     """Where the service quotes it."""
     transport = httpx.MockTransport(lambda r: httpx.Response(401, json={"message": echo_of(r)}))

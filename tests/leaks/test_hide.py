@@ -59,6 +59,11 @@ def test_what_is_too_short_to_be_a_secret_stays(short: str) -> None:
     assert hide("abcdefgh", [short]) == "abcdefgh"
 
 
+def test_a_secret_of_six_characters_is_one() -> None:
+    """The shortest that is looked for."""
+    assert hide("abcdefgh", ["bcdefg"]) == "a[redacted]h"
+
+
 def test_the_header_of_a_user_gives_the_password_away() -> None:
     """A service decodes it, and may quote what it finds."""
     encoded = "dXNlcjpwYXNzLXdvcmQ="

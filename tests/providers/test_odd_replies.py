@@ -217,7 +217,7 @@ def test_a_list_where_an_object_was_expected_is_told(plugin: Plugin, body: Any) 
     error = _outcome(plugin, httpx.Response(200, json=body))
 
     assert isinstance(error, ResponseParseError), repr(error)
-    assert f"is a list, an object with {error.path!r} was expected" in str(error)
+    assert f"is a list, where an object with {error.path!r} was expected" in str(error)
     assert "docs/servers.md" in str(error)
     assert [word for word in OF_PYTHON if word in str(error)] == []
 

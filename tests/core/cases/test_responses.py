@@ -85,6 +85,7 @@ def test_an_empty_response_is_an_answer(call: Ask) -> None:
     assert len(empty) == 0
     assert list(empty) == []
     assert empty.results == []
+    assert empty.payload is None
 
 
 def test_a_repr_stays_within_a_screen(response: RerankResponse) -> None:

@@ -21,10 +21,14 @@ from rerank_core import (
     Price,
     ProviderNotFoundError,
     Reranker,
+    RerankResponse,
+    RerankResult,
     ResponseParseError,
     UnsupportedParamError,
+    hookimpl,
     rerank,
 )
+from rerank_core.wire import read_results
 
 TOP_N = {"params": {"top_n": "limit"}}
 BLANK = ["", " ", "\n\t", {}, {"text": " "}, {"text": None}]
@@ -351,6 +355,7 @@ def test_rank_fields_without_a_mapping_is_said_to_have_no_effect(ask: Ask) -> No
 
     assert "rank_fields has no effect" in response.warnings[0]
     assert "rank_by" not in service.bodies[0]
+    assert plugin.asked[0].rank_fields is None
 
 
 # --- nothing dropped, nothing added --------------------------------------------------------------
@@ -562,7 +567,7 @@ def test_blank_documents_are_held_back_where_they_are_refused(ask: Ask, blank: A
     ]
     assert response.results[-1].document is not None
     assert response.reranked is True
-    assert "2 of 4 documents are blank" in response.warnings[0]
+    assert "2 of 4 documents are blank: not sent" in response.warnings[0]
 
 
 @pytest.mark.parametrize("facts", [{}, TOP_N], ids=["emulated", "native"])
@@ -1088,3 +1093,28 @@ def test_a_reranker_takes_params_of_the_provider_for_all_calls_or_for_one(
     call(f"{name}/m", "q", ["a"], api_key=KEY, http_client=service, priority=3)
 
     assert [body["prio"] for body in service.bodies] == [1, 2, 3]
+
+
+def test_results_that_a_plugin_keeps_stay_as_they_are() -> None:
+    """What is sorted, cut and completed is a copy."""
+    kept = [RerankResult(0, 0.1), RerankResult(1, 0.9)]
+    plugin: Any = Plugin()
+    plugin.parse_response = hookimpl(lambda: RerankResponse(kept))
+
+    response = rerank("m", "q", ["a", "b"], provider=plugin, api_key=KEY, http_client=Service())
+
+    assert [result.index for result in response] == [1, 0]
+    assert kept == [RerankResult(0, 0.1), RerankResult(1, 0.9)]
+
+
+def test_another_model_than_was_asked_is_told(ask: Ask) -> None:
+    """Whatever the service puts around its name."""
+    plugin: Any = Plugin()
+    models = iter(["org/M:latest", "", "other"])
+    plugin.parse_response = hookimpl(
+        lambda payload: RerankResponse(read_results(payload["results"]), model=next(models))
+    )
+
+    told = [ask(Service(), plugin=plugin).warnings for _ in range(3)]
+
+    assert told == [(), (), ("the service answered with the model 'other', not 'm'",)]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from core.conftest import Ask, Plugin, Service
+from rerank_core import RateLimitError
 from rerank_core._conclude.status import read_retry_after
 
 NOW = 1_793_534_400.0  # Sun, 01 Nov 2026 12:00:00 GMT
@@ -76,3 +81,26 @@ def test_no_header_breaks_the_reading(headers: dict[str, str]) -> None:
     seconds = read_retry_after(headers, ("x-reset",), NOW)
 
     assert seconds is None or seconds >= 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ({}, {"message": 'busy: "wait": 3s'}),
+        ({}, {"message": "busy", "details": [{"wait": "3s"}]}),
+        ({}, {"message": 'busy: "wait": 3s', "details": [{"wait": "9s"}]}),
+        ({"retry-after": "3"}, {"message": 'busy: "wait": 9s'}),
+    ],
+    ids=["message", "around it", "both", "header"],
+)
+def test_the_wait_may_be_in_the_words_of_an_error(
+    ask: Ask, headers: dict[str, str], body: Any
+) -> None:
+    """Where no header says it and the provider states a pattern: in the message or around it."""
+    plugin = Plugin(retry_after_pattern=r'"wait": ?"?(\d+)s')
+    service = Service(httpx.Response(429, headers=headers, json=body))
+
+    with pytest.raises(RateLimitError) as caught:
+        ask(service, plugin=plugin, max_retries=0)
+
+    assert caught.value.retry_after == 3

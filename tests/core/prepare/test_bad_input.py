@@ -317,7 +317,24 @@ def test_an_option_of_the_connection_has_no_place_in_a_call(
     said = str(caught.value)
 
     assert f"{name!r} belongs to the connection" in said
+    assert caught.value.param == name
     assert f"did you mean {name!r}" not in said
+
+
+def test_a_keyword_in_no_latin_letters_is_near_no_option(ask: Ask) -> None:
+    """So that `drop_params` leaves it out."""
+    plugin = Plugin(options={"region": ()})
+
+    response = ask(Service(), plugin=plugin, drop_params=True, приоритет=1)
+
+    assert response.warnings == ("test does not take 'приоритет': left out",)
+
+
+def test_a_document_that_cannot_be_encoded_is_found_before_any_part_is_sent(ask: Ask) -> None:
+    """In whichever part it is: they are sent side by side."""
+    error = refuse(ask, ["a", "b", "c", "\ud800"], max_documents=2, max_concurrency=1)
+
+    assert "documents[3]" in error.message
 
 
 @pytest.mark.parametrize("name", ["top_n", "rank_fields", "max_tokens_per_doc"])
@@ -349,7 +366,7 @@ def test_a_model_names_its_provider(call: Ask, model: str) -> None:
         call(model, "q", ["a"], api_key=KEY)
 
     assert "custom_llm_provider=" in str(caught.value)
-    assert "model='provider/" in str(caught.value)
+    assert f"model='provider/{model.strip('/')}'" in str(caught.value)
 
 
 def test_the_model_may_be_what_is_missing(call: Ask) -> None:

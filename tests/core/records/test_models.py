@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import pickle
 from collections.abc import Callable
 from types import MappingProxyType
@@ -101,6 +102,7 @@ def test_a_record_becomes_a_dict_of_what_it_says(record: Any, wanted: dict[str, 
     """With `dict(...)` and `**`, as the dicts of litellm; `in` says yes to each of them."""
     assert dict(record) == dict(**record) == wanted
     assert all(name in record for name in wanted)
+    assert len(record) == len(wanted)
 
 
 def test_a_response_becomes_a_dict() -> None:
@@ -141,6 +143,15 @@ def test_a_record_can_be_copied_and_pickled(record: Any) -> None:
     """Across processes."""
     assert pickle.loads(pickle.dumps(record)) == record  # noqa: S301 - our own bytes
     assert copy.deepcopy(record) == record
+
+
+def test_a_repr_shows_the_beginnings_of_the_first_warnings() -> None:
+    """A service may warn at length."""
+    shown = repr(RerankResponse([], warnings=[letter * 1000 for letter in "abcdef"]))
+
+    assert len(shown) < 500
+    assert "eeeee" in shown
+    assert "f" * 5 not in shown
 
 
 def test_a_repr_shows_neither_texts_nor_headers() -> None:
@@ -258,13 +269,18 @@ def test_a_request_shows_neither_password_nor_query_of_its_url() -> None:
 def test_a_response_as_a_dict_is_plain_all_the_way_down() -> None:
     """Whatever mappings and sequences a document is made of; it shares none with the caller."""
     tags, inner = ["a"], MappingProxyType({"x": ({"y": 1},)})
-    fields = {"text": "t", "tags": tags, "inner": inner}
+    fields = {"text": "t", "tags": tags, "inner": inner, "counts": {1: 2, None: math.inf}}
     response = RerankResponse([RerankResult(0, 0.5, Document("t", fields))])
 
     document = response.to_dict()["results"][0]["document"]
     tags.append("b")
     assert json.loads(json.dumps(document)) == document
-    assert document == {"text": "t", "tags": ["a"], "inner": {"x": [{"y": 1}]}}
+    assert document == {
+        "text": "t",
+        "tags": ["a"],
+        "inner": {"x": [{"y": 1}]},
+        "counts": {"1": 2, "None": None},
+    }
 
 
 def test_a_document_is_made_once_and_belongs_to_its_result() -> None:

@@ -25,7 +25,7 @@ from rerank_core import (
 from rerank_core._resolve.hooks import HOOKS, ProviderHooks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 SOURCE = PluginSource("mine", "rerank-mine", "1.2.3")
 FACTS = Provider(name="mine")
@@ -107,12 +107,14 @@ def returning(value: object) -> Any:
     "error",
     [
         KeyError("results"),
+        KeyError(0),
+        KeyError(),
         IndexError("list index out of range"),
         TypeError("'NoneType' object is not subscriptable"),
         ValueError("could not convert string to float"),
         AttributeError("'list' object has no attribute 'get'", name="get", obj=[]),
     ],
-    ids=lambda error: type(error).__name__,
+    ids=repr,
 )
 def test_an_unexpected_payload_is_the_reply_s_fault(error: Exception) -> None:
     """What indexing and converting a payload raises becomes a `ResponseParseError`."""
@@ -308,6 +310,19 @@ def test_a_missing_hook_is_named(name: str) -> None:
     """All four are needed, and the error says which is not there."""
     with pytest.raises(PluginError, match=f"{name}: no @hookimpl function of that name"):
         make_hooks(**{name: None})
+
+
+@pytest.mark.parametrize(
+    "mark", [hookimpl(wrapper=True), hookimpl(hookwrapper=True)], ids=["wrapper", "hookwrapper"]
+)
+def test_a_wrapper_alone_is_no_hook(mark: Any) -> None:
+    """It has nothing to wrap."""
+
+    def parse_response() -> Iterator[None]:
+        yield
+
+    with pytest.raises(PluginError, match="parse_response: no @hookimpl function of that name"):
+        make_hooks(parse_response=mark(parse_response))
 
 
 def test_every_missing_hook_is_named_at_once() -> None:

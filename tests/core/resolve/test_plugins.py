@@ -158,14 +158,22 @@ def test_a_plugin_is_found_without_its_metadata(
         rerank("raises_on_import/any", "query", DOCUMENTS)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        importlib_metadata.MetadataNotFound("No package metadata was found."),
+        KeyError("Metadata field Version not present"),
+    ],
+    ids=["none", "no version"],
+)
 def test_a_plugin_without_metadata_is_named_by_its_provider(
-    install: Install, monkeypatch: pytest.MonkeyPatch
+    install: Install, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """In errors and in the listing; and it is there after `unregister`, too."""
     install("healthy", "raises_on_import")
 
     def refuse(_: object) -> None:
-        raise importlib_metadata.MetadataNotFound("No package metadata was found.")
+        raise error
 
     monkeypatch.setattr(importlib_metadata.Distribution, "metadata", property(refuse))
 

@@ -154,6 +154,48 @@ def test_an_error_inside_a_200_is_typed_by_its_word(
 
 
 @pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"status": "Failed"}, APIStatusError),
+        ({"object": "error"}, APIStatusError),
+        ({"success": False}, APIStatusError),
+        ({"code": "429", "message": "the reason"}, RateLimitError),
+        ({"success": True, "message": "done"}, ResponseParseError),
+        ({"code": 0, "message": "done"}, ResponseParseError),
+        ({"code": "200", "message": "done"}, ResponseParseError),
+    ],
+    ids=repr,
+)
+def test_a_200_without_a_ranking_is_an_error_only_where_it_says_so(
+    ask: Ask, body: Any, kind: type[RerankError]
+) -> None:
+    """What says that all is well is unreadable instead."""
+    with pytest.raises(RerankError) as caught:
+        ask(Service(httpx.Response(200, json=body)), max_retries=0)
+
+    assert type(caught.value) is kind
+
+
+def test_an_error_without_a_body_is_its_status(ask: Ask) -> None:
+    """Nothing stands behind it."""
+    with pytest.raises(ServerError) as caught:
+        ask(Service(httpx.Response(503)), max_retries=0)
+
+    assert caught.value.message == "status 503"
+
+
+def test_a_phrase_of_the_message_chooses_hint_and_kind(ask: Ask) -> None:
+    """In whatever case the service writes it."""
+    plugin = Plugin(hints={"out of cats": "buy some"}, error_types={"out of cats": RateLimitError})
+    reply = httpx.Response(400, json={"message": "We are Out Of Cats."})
+
+    with pytest.raises(RateLimitError) as caught:
+        ask(Service(reply), plugin=plugin, max_retries=0)
+
+    assert caught.value.message == "status 400: We are Out Of Cats. (buy some)"
+
+
+@pytest.mark.parametrize(
     ("said", "kind"),
     [
         ("Too Many Requests", RateLimitError),

@@ -90,7 +90,7 @@ def _says_failure(payload: Mapping[str, Any]) -> bool | None:
     code, success = payload.get("code"), payload.get("success")
     if payload.get("error") or success is False:
         return True
-    if success is True or (type(code) in {int, str} and code in _GOOD_CODES):
+    if success is True or code in _GOOD_CODES:
         return False
     words = (payload.get("object"), payload.get("status"))
     return any(isinstance(word, str) and word.lower() in _FAILED for word in words) or None
@@ -116,13 +116,11 @@ def explain(
         if not (expected := _find_expected(part, target, reply)):
             return error
         kind = kind_of(payload) if reply.content else "empty"
-        if isinstance(payload, dict):
-            kind = "an object of another shape"
         message = (
-            f"the reply is {kind}, an object with {expected!r} was expected: docs/servers.md says"
-            " which plugin speaks to which server"
+            f"the reply is {kind}, where an object with {expected!r} was expected: docs/servers.md"
+            " says which plugin speaks to which server"
         )
-        better = ResponseParseError(message, path=error.path or expected)
+        better = ResponseParseError(message, path=expected)
     better.__cause__ = error
     return better
 
@@ -236,5 +234,5 @@ def _beginning(reply: HTTPResponse, hide: Hide) -> str:
     if not reply.content:
         return "the reply is empty"
     text = hide(beginning_of(reply.content, _KEPT_BYTES), _BEGINNING_CHARS)
-    is_page = text.lstrip().lower().startswith(("<!doctype", "<html", "<?xml"))
+    is_page = text.lower().startswith(("<!doctype", "<html", "<?xml"))
     return f"the reply is {'a page of HTML that' if is_page else 'one that'} begins: {text}"

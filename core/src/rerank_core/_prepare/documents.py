@@ -22,8 +22,6 @@ _ROWS = ("iterrows", "to_dicts", "to_pylist")  # what tables of pandas, polars a
 
 def list_documents(documents: Any) -> list[Any]:
     """The caller's documents in a list of ours: theirs may change while a request is under way."""
-    if type(documents) is list:
-        return documents[:]
     advice = ""
     if isinstance(documents, (set, frozenset)):
         advice = "; a set has no order, so that an index would mean nothing: write sorted(...)"

@@ -195,7 +195,7 @@ def nearest(name: str, known: Iterable[str], cutoff: float = _ALIKE) -> str | No
     """The known name that is most like this one; `None` where none is near."""
     import difflib  # noqa: PLC0415 - slow to import, and only needed for an error
 
-    return next(iter(difflib.get_close_matches(name, [*known], n=1, cutoff=cutoff)), None)
+    return next(iter(difflib.get_close_matches(name, known, cutoff=cutoff)), None)
 
 
 def leave_out(facts: Provider, name: str, *, drop: bool) -> str:

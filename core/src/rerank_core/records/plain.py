@@ -21,7 +21,7 @@ _converter = cattrs.Converter(omit_if_default=True)
 
 def to_plain(value: Any) -> Any:
     """The value as JSON has it: any mapping as a dict, any sequence as a list, else text."""
-    if value is None or isinstance(value, (str, bool, int)):
+    if isinstance(value, (str, int)):
         return value
     if isinstance(value, Mapping):
         return {str(name): to_plain(inner) for name, inner in value.items()}

@@ -94,7 +94,7 @@ class RerankResponse:
         message = f"a RerankResponse has no {name!r}"
         if name in _OF_LITELLM:
             message += ": response.to_dict() gives plain values; see docs/migrating.md"
-        raise AttributeError(message, name=name, obj=self)
+        raise AttributeError(message)
 
     def __repr__(self) -> str:
         best = ", ".join(map(_summary, self.results[:_MAX_SHOWN]))
