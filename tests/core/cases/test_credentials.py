@@ -305,6 +305,20 @@ def test_a_user_in_a_url_that_is_given_replaces_the_environments_key(
     assert sent == ("Basic dXNlcjpwYXNzLXdvcmQ=" if own else "Bearer from-env")
 
 
+def test_a_key_that_is_given_does_not_lose_to_a_header_of_another_name(call: Ask) -> None:
+    """A gateway may want one of its own; without the key, it is taken for what authorizes."""
+    plugin = Plain(auth=lambda key, *_: HeaderAuth("authorization", f"Key {key}"))
+    options: dict[str, Any] = {"provider": plugin, "extra_headers": {"x-api-key": "gateway"}}
+    service = Service()
+    call("m", "q", ["a"], api_key="given", http_client=service, **options)
+    call("m", "q", ["a"], http_client=service, **options)
+
+    sent = [
+        (each.headers.get("authorization"), each.headers["x-api-key"]) for each in service.requests
+    ]
+    assert sent == [("Key given", "gateway"), (None, "gateway")]
+
+
 def test_a_secret_that_is_given_does_not_lose_to_a_user_in_a_url(call: Ask) -> None:
     """Whatever it is called: a token, or what signs requests."""
     service = Service()

@@ -532,6 +532,18 @@ def test_a_deadline_ends_a_request_under_way(call: Ask, documents: list[str]) ->
 # --- fallbacks -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("own", "sent"), [({"mode": "slow"}, "slow"), ({}, "fast")])
+def test_a_fallback_of_the_same_provider_keeps_its_own_parameters(
+    ask: Ask, own: dict[str, str], sent: str
+) -> None:
+    """Where it has none, those of the first model hold for it, too."""
+    plugin, other = Plugin(extra_params={"mode": "mode"}), Service()
+    fallback = Reranker("other", provider=plugin, api_key=KEY, http_client=other, **own)
+    ask(Service(failed(503)), plugin=plugin, fallbacks=[fallback], max_retries=0, mode="fast")
+
+    assert other.bodies[0]["mode"] == sent
+
+
 @pytest.mark.parametrize(
     "reply",
     [
