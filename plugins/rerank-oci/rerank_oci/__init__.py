@@ -104,7 +104,8 @@ def build_request(
 def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     """Read the reply; an OCID, of an endpoint or of a model, does not say which model it is."""
     model = payload.get("modelId")
-    is_named = not any(str(name).startswith("ocid1.") for name in (request.model, model))
+    names = (request.model, model) if isinstance(model, str) else ()
+    is_named = not any(name.startswith("ocid1.") for name in names)
     return RerankResponse(
         wire.read_results(payload["documentRanks"], "documentRanks", score="relevanceScore"),
         id=payload.get("id") or "",
