@@ -63,8 +63,8 @@ def resolve_provider(model: str) -> Provider:
             403: "if a privilege is missing: the role needs the cluster's monitor_inference",
             404: "if it is about the model: it is the id of an inference endpoint, and"
             " GET /_inference/rerank/_all lists them",
-            "unknown field [top_n]": "a version before 9 knows it only in its settings: give"
-            " task_settings={'top_n': ...} beside it",
+            "unknown field [top_n]": "a version before 9 does not know it: leave it out, and take"
+            " the first results",
             408: "if a built-in model has to be started first: give inference_timeout='120s'",
         },
         models=_BUILT_IN,
@@ -73,13 +73,7 @@ def resolve_provider(model: str) -> Provider:
 
 @hookimpl
 def map_params(provider: Provider, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Elasticsearch's names are the caller's; a number in the settings is not sent twice.
-
-    Versions before 9 know it only there.
-    """
-    settings = params.get("task_settings")
-    if isinstance(settings, Mapping) and "top_n" in settings:
-        params = {name: value for name, value in params.items() if name != "top_n"}
+    """Elasticsearch's names are the caller's."""
     return wire.rename_params(params, provider.params, provider.extra_params)
 
 

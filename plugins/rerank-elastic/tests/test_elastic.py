@@ -260,16 +260,6 @@ def test_settings_of_the_service_are_sent() -> None:
     assert service.body["top_n"] == 2
 
 
-def test_a_number_of_results_in_the_settings_stands_there_alone() -> None:
-    """Versions before 9 refuse it beside them."""
-    service = Service(lambda asked: answer({**asked, **asked["task_settings"]}))
-
-    response = ask(service, task_settings={"top_n": 2}, top_n=2)
-
-    assert service.body.keys() == {"query", "input", "task_settings"}
-    assert [result.index for result in response.results] == [0, 1]
-
-
 def reply(status: int, kind: str, reason: str) -> dict[str, Any]:
     """An error as Elasticsearch writes it."""
     cause = {"type": kind, "reason": reason}
@@ -280,7 +270,7 @@ ERRORS = [
     Failure(
         400,
         reply(400, "x_content_parse_exception", "[1:9] [inference] unknown field [top_n]"),
-        ("unknown field [top_n]", "task_settings={'top_n'"),
+        ("unknown field [top_n]", "leave it out"),
     ),
     Failure(400, reply(400, "status_exception", "bad"), "bad"),
     Failure(401, reply(401, "security_exception", "who?"), ("who?", "give api_key=")),
