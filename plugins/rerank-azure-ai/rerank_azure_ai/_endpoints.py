@@ -38,15 +38,15 @@ def find_api(base_url: str) -> SplitResult:
     """The base URL, down to Cohere's API where it stops before or beside it."""
     base = urlsplit(base_url)
     path = base.path.rstrip("/")
-    is_model = bool(_MODEL.search(base.hostname or ""))
-    if is_resource(base_url):
+    is_model, of_resource = bool(_MODEL.search(base.hostname or "")), is_resource(base_url)
+    if of_resource:
         if _NOT_COHERES.search(path):
             path = "/providers/cohere"
     elif wire.OTHER_TASKS.search(path):
         path = wire.OTHER_TASKS.sub("", path)
         if is_model:
             path = path.removesuffix("/v1")
-    if is_model or is_resource(base_url):
+    if is_model or of_resource:
         base = base._replace(query=_API_VERSION.sub("", base.query))
     if path.endswith("/providers/cohere"):
         path += "/v2"

@@ -32,7 +32,7 @@ def check_gate_names(
     *,
     fail_under: Sequence[str] = (),
     no_worse_than: str | None = None,
-) -> None:
+) -> dict[str, dict[str, float]] | None:
     """Refuse gates that name what there is not; the command does before it asks and pays.
 
     Args:
@@ -41,17 +41,21 @@ def check_gate_names(
         fail_under: Measures with the least mean.
         no_worse_than: A row, or a `report.json` that was kept.
 
+    Returns:
+        The values by query of each row of the kept report; `None` where none is named.
+
     Raises:
         ConfigurationError: A gate names no measure of the report, no row, or no kept report.
     """
     for text in fail_under:
         if parse_gate(text)[0] not in measures:
             raise ConfigurationError(f"--fail-under {text}: name the measure with --measure, too")
-    if no_worse_than is not None and no_worse_than not in labels:
-        if not no_worse_than.endswith(".json"):
-            message = f"--no-worse-than {no_worse_than}: none of {', '.join(labels)}, no report"
-            raise ConfigurationError(message)
-        _read_kept(no_worse_than, measures[0])
+    if no_worse_than is None or no_worse_than in labels:
+        return None
+    if not no_worse_than.endswith(".json"):
+        message = f"--no-worse-than {no_worse_than}: none of {', '.join(labels)}, no report"
+        raise ConfigurationError(message)
+    return _read_kept(no_worse_than, measures[0])
 
 
 def check_gates(
@@ -77,7 +81,7 @@ def check_gates(
         ConfigurationError: A gate names no measure of the report, or no row.
     """
     labels = [row["label"] for row in content["rows"]]
-    check_gate_names(
+    kept = check_gate_names(
         content["measures"], labels, fail_under=fail_under, no_worse_than=no_worse_than
     )
     gates = []
@@ -92,7 +96,7 @@ def check_gates(
     if no_worse_than is not None:
         if not margin >= 0:
             raise ConfigurationError(f"--margin is a number from 0, not {margin}")
-        against = _find_baseline(content, no_worse_than)
+        against = _of_own_row(content, no_worse_than) if kept is None else kept
         gates += [
             _check_loss(content, row, against, no_worse_than, margin)
             for row in models
@@ -105,14 +109,11 @@ def _gate(row: Mapping[str, Any], passed: bool, why: str) -> dict[str, Any]:  # 
     return {"model": row["label"], "passed": passed, "why": why}
 
 
-def _find_baseline(content: Mapping[str, Any], name: str) -> dict[str, dict[str, float]]:
-    """The values by query of each row that a model may be held against, by its label."""
+def _of_own_row(content: Mapping[str, Any], name: str) -> dict[str, dict[str, float]]:
+    """The values by query of one of the report's rows, which all models are held against."""
     labels = [row["label"] for row in content["rows"]]
-    measure = content["measures"][0]
-    if name in labels:
-        values = _by_query(content, content["rows"][labels.index(name)], measure)
-        return dict.fromkeys(labels, values)
-    return _read_kept(name, measure)
+    values = _by_query(content, content["rows"][labels.index(name)], content["measures"][0])
+    return dict.fromkeys(labels, values)
 
 
 def _read_kept(name: str, measure: str) -> dict[str, dict[str, float]]:

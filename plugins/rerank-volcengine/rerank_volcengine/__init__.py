@@ -100,9 +100,9 @@ def build_request(
 def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     """Read the scores, which stand in the order of the documents, or the error beside a 200."""
     code = payload.get("code")
-    if isinstance(code, int) and (kind := _KINDS.get(code)):
-        raise kind(f"{payload.get('message')} (code {code})")
     if type(code) is int and code not in _GOOD_CODES:
+        if kind := _KINDS.get(code):
+            raise kind(f"{payload.get('message')} (code {code})")
         raise ResponseParseError("the reply has the code of an error", path="code")
     found = payload["data"]
     # Some versions of the service write the list alone, and usage beside it.
