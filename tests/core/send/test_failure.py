@@ -534,7 +534,7 @@ def test_a_deadline_ends_a_request_under_way(call: Ask, documents: list[str]) ->
 
 @pytest.mark.parametrize(("own", "sent"), [({"mode": "slow"}, "slow"), ({}, "fast")])
 def test_a_fallback_of_the_same_provider_keeps_its_own_parameters(
-    ask: Ask, own: dict[str, str], sent: str
+    ask: Ask, own: dict[str, Any], sent: str
 ) -> None:
     """Where it has none, those of the first model hold for it, too."""
     plugin, other = Plugin(extra_params={"mode": "mode"}), Service()
