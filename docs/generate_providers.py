@@ -15,14 +15,15 @@ from rerank_core._resolve.hooks import ProviderHooks
 PAGE = Path(__file__).with_name("providers.md")
 HEAD = """# Providers
 
-What each plugin of this repository states about its service. Made from the plugins' own facts, for
-each model that is listed and for one that is not, by `python docs/generate_providers.py`; a test
-compares them. What depends on an option, such as a route or a version, is as it is without one.
-Where models differ, each value stands with its models; *others* are the rest, and whatever the
-plugin knows nothing about. Its README says more.
+What each plugin of this repository states about its service. Generated from the plugins' own facts,
+for each model that they list and for one that they do not, by `python docs/generate_providers.py`; a
+test compares the page with the facts. What depends on an option, such as a route or a version, is
+shown as it is without that option. Where models differ, each value names its models; *others* are the
+remaining models, including any that the plugin does not know. Each plugin's
+[README](../README.md#providers) says more.
 
-*Native* parameters go to the service. *By core* means that `rerank-core` does it in the service's
-stead, with the same result. *Refused* ones raise `UnsupportedParamError`, or are left out with a
+*Native* parameters go to the service. *By core* means that `rerank-core` does it in place of the
+service, with the same result. *Refused* ones raise `UnsupportedParamError`, or are left out with a
 warning under `drop_params=True`. Documents always come back from the caller's own list.
 
 """
