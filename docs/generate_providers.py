@@ -16,10 +16,10 @@ PAGE = Path(__file__).with_name("providers.md")
 HEAD = """# Providers
 
 What each plugin of this repository states about its service. Generated from the plugins' own facts,
-for each model that they list and for one that they do not, by `python docs/generate_providers.py`; a
-test compares the page with the facts. What depends on an option, such as a route or a version, is
-shown as it is without that option. Where models differ, each value names its models; *others* are the
-remaining models, including any that the plugin does not know. Each plugin's
+for each model that they list and for one that they do not, by `python docs/generate_providers.py`;
+a test compares the page with the facts. What depends on an option, such as a route or a version, is
+shown as it is without that option. Where models differ, each value names its models; *others* are
+the remaining models, including any that the plugin does not know. Each plugin's
 [README](../README.md#providers) says more.
 
 *Native* parameters go to the service. *By core* means that `rerank-core` does it in place of the

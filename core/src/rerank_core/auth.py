@@ -1,4 +1,4 @@
-"""What plugins share whose `auth` chooses between several things that can sign."""
+"""For plugins whose `auth` chooses between several kinds of credentials."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class AuthOptions(dict[str, Any]):
     """The provider's options, secret ones among them, as `auth` gets them.
 
     Attributes:
-        given: The names of those that the caller gave, `api_key` among them: they come before all
-            that the environment has.
+        given: The names of the options that the caller gave, `api_key` included: they take
+            precedence over everything from the environment.
     """
 
     def __init__(self, options: Mapping[str, Any], given: Iterable[str] = ()) -> None:
@@ -28,7 +28,7 @@ class AuthOptions(dict[str, Any]):
 
 
 class HeaderAuth(httpx.Auth):
-    """Sends a key in one header, whose whole value is given."""
+    """Sends a key as the whole value of one header."""
 
     def __init__(self, header: str, value: str) -> None:
         self.header, self.value = header, value

@@ -1,7 +1,7 @@
 """What observers are told: frozen records of what happens to a call.
 
-An event that starts something is told in the context of that work, so that a context variable
-set then holds until the event that ends it.
+A Started event is told in the context of its work: a context variable that is set then holds until
+the matching Ended event.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class CallEnded(Event):
         seconds: How long it took.
         attempts: How many requests were sent to ranking services.
         response: What the caller receives; `None` for an error.
-        error: What the caller receives instead, a cancellation perhaps.
+        error: What is raised instead; it may be a cancellation.
     """
 
     seconds: float
@@ -132,7 +132,7 @@ class AttemptEnded(Event):
 
 @frozen(kw_only=True, eq=False)
 class Waited(Event):
-    """Attempt `number` failed by `error`; the next follows after `seconds`, which begin now."""
+    """Attempt `number` failed with `error`; the next one follows in `seconds`."""
 
     seconds: float
     number: int
@@ -141,13 +141,13 @@ class Waited(Event):
 
 @frozen(kw_only=True, eq=False)
 class FallbackTaken(Event):
-    """Another model is asked after `error` of the one before; provider and model are its."""
+    """Another model is asked after `error` of the last; `provider` and `model` name the new one."""
 
     error: BaseException
 
 
 @frozen(kw_only=True, eq=False)
 class PassedThrough(Event):
-    """All models have failed by `errors`, in order, and the caller's own order is returned."""
+    """All models have failed, with `errors` in that order; the caller's own order is returned."""
 
     errors: Sequence[BaseException]

@@ -89,7 +89,7 @@ class Provider:
             stands for any sub-domain.
         api_key_hosts: For a variable, the hosts that its key may go to, over https alone; a key of
             a variable that is not listed may go to any.
-        further_hosts: Further hosts that the key may go to, where a service sends a client on.
+        further_hosts: Further hosts that the key may go to, where the service's replies may point.
         auth: How the key is sent; for what a header cannot do, a function from key, provider and
             options (`auth.AuthOptions`, secret ones among them) to an `httpx.Auth` or a
             `tokens.TokenAuth`; `None` where there is no key. Core calls it off the event loop.
@@ -115,10 +115,10 @@ class Provider:
             last layer (`logit`), or something else (`opaque`).
         listwise: Whether a document's score depends on the others, so that a split changes it.
         error_types: Statuses, codes in the body of an error, or phrases of its message (lower
-            case, with a space), that mean another error than usual. A mistake of the caller's is
-            not retried, whatever its status but 408, 425 and 429; what may pass is, also a 4xx.
+            case, with a space), that mean another error than usual. An error that
+            blames the request is retried only under 408, 425, 429; one that may pass, always.
         retry_statuses: Statuses that are worth a retry beyond 408, 425, 429 and 5xx.
-        final_statuses: Statuses that no retry mends although they are 5xx.
+        final_statuses: 5xx statuses that are not retried.
         retry_after_pattern: A regular expression whose first group is the seconds to wait, where
             the error's message says them, or else the body around it, on one line.
         reset_headers: Headers that say when a rate limit ends: seconds, or Unix time.

@@ -6,7 +6,7 @@ request::
     resolve_provider -> map_params -> build_request -> (core sends) -> parse_response
 
 All four are needed. They describe and translate: no I/O, no environment, no secrets, no state, and
-nothing of what they are given is changed. An implementation names only the arguments it uses and
+they change nothing that they are given. An implementation names only the arguments it uses and
 never gives one a default.
 """
 
@@ -40,8 +40,8 @@ def resolve_provider(model: str, options: Mapping[str, Any]) -> Provider | None:
 
     Args:
         model: The model's name without its provider; do not check it, for private models exist.
-        options: Every keyword of the caller's that core does not know, without secrets; and
-            `api_base` and the facts' `shaping_options`, where caller or environment state them.
+        options: The caller's keywords that core does not know, without secrets; also `api_base`
+            and the facts' `shaping_options`, from the caller or the environment.
 
     Returns:
         The facts. Core takes key and base URL from argument, environment and these facts.
@@ -56,11 +56,11 @@ def map_params(provider: Provider, params: Mapping[str, Any]) -> dict[str, Any] 
 
     Args:
         provider: The facts, with the base URL in use.
-        params: What the caller set of the facts' `params` and `extra_params`, by the caller's
+        params: Those of the facts' `params` and `extra_params` that the caller set, by the caller's
             names; `top_n` is at most the number of documents. Never `return_documents`.
 
     Returns:
-        The parameters by the service's names; nothing that neither caller nor service asks for.
+        The parameters by the service's names; only what the caller or the service asks for.
 
     Raises:
         UnsupportedParamError: For a parameter that does not go with the others or with the base
@@ -126,8 +126,8 @@ def parse_response(
 def observe(event: Event) -> None:
     """Be told what happens to a call.
 
-    Called for each event, in the thread or task that does the work, and waited for: so it is to be
-    quick. Every observer is told: those given to `register`, for all calls, and `observe` in a
+    Called for each event, in the thread or task that does the work, which waits: so be quick.
+    Every observer is told: those given to `register`, for all calls, and `observe` in a
     provider's own module, for the calls to that provider. What it raises is reported once in the
     log and harms no call.
 

@@ -54,10 +54,10 @@ awaited under async if it is async; what it raises is raised at the `yield`."""
 
 
 def check_token(value: Any, name: str) -> str:
-    """The token, if it can stand in a header.
+    """Return the token, if a header can hold it.
 
     Raises:
-        ConfigurationError: It cannot. It is not shown; `name` says what it is, an option perhaps.
+        ConfigurationError: No header can hold it. The message shows `name`, never the token.
     """
     text = value if isinstance(value, str) else ""
     if text and text.isascii() and text.isprintable() and text.strip() == text:
@@ -72,8 +72,8 @@ class Token:
 
     Attributes:
         value: As it stands behind `Bearer`.
-        ends: In seconds since 1970; 0 where nobody says, or where whoever gives it keeps it: then
-            it is asked for anew for each request, and never shared.
+        ends: When it ends, in seconds since 1970; 0 if nobody knows, or if its source keeps it:
+            then core asks the source before each request, and never shares the token.
 
     Raises:
         ConfigurationError: The value cannot stand in a header.
@@ -122,7 +122,7 @@ def read_token(reply: httpx.Response, *, given: str = "", end: str = "") -> Toke
 
     Args:
         reply: The reply to the request for a token.
-        given: What was given in exchange, in words, for errors.
+        given: What the token was requested with, in words, for errors.
         end: The field that says when the token ends, for a reply without `expires_in`.
 
     Raises:

@@ -49,10 +49,10 @@ OTHER_TASKS = re.compile(
 
 @functools.lru_cache(256)
 def join_endpoint(base_url: str, path: str) -> str:
-    """Complete a base URL to an endpoint as `/v1/rerank`, however much of it the URL has already.
+    """Complete a base URL to an endpoint such as `/v1/rerank`, whatever part of it the URL has.
 
-    Users copy bases with and without `/v1`, and whole endpoints, of a chat, too; that of another
-    kind of reranking (`/v1/reranks`) is taken as it stands. A query string stays.
+    Users copy base URLs with and without `/v1`, and whole endpoints, even of a chat. Another rerank
+    endpoint (`/v1/reranks`) is used as it is. A query string stays.
     """
     parts = urlsplit(base_url)
     base = OTHER_TASKS.sub("", parts.path.rstrip("/"))
@@ -65,7 +65,7 @@ def join_endpoint(base_url: str, path: str) -> str:
 
 
 def rename_params(params: Mapping[str, Any], *tables: Mapping[str, str]) -> dict[str, Any]:
-    """The params under their names on the wire, which `tables` give; others are left out."""
+    """The params by their names on the wire, from `tables`; params in no table are left out."""
     return {
         table[name]: value for name, value in params.items() for table in tables if name in table
     }
@@ -147,11 +147,11 @@ def _to_plain(value: object) -> JSON:
 def decode_json(content: bytes) -> JSON:
     """Decode JSON; an empty body is `None`.
 
-    Taken are a byte order mark, a number that no float holds, and half of a surrogate pair, which
-    a gateway leaves that cut a text within an emoji.
+    It accepts a byte order mark, a number that no float holds, and half of a surrogate pair, as
+    left by a gateway that cut a text within an emoji.
 
     Raises:
-        ResponseParseError: It is not JSON; nor is one with NaN or an infinity.
+        ResponseParseError: It is not JSON, or it has NaN or an infinity.
     """
     if not content:
         return None
@@ -192,7 +192,7 @@ def read_results(
 def add_extra(
     results: list[RerankResult], rows: Sequence[Mapping[str, Any]], name: str
 ) -> list[RerankResult]:
-    """Add a field of the rows, where it is not null, to the `extra` of what was read from them."""
+    """Add a field of each row, unless it is null, to the `extra` of the result read from it."""
     values = [row.get(name) for row in rows]
     if values.count(None) < len(values):
         for result, value in zip(results, values, strict=True):
@@ -215,7 +215,7 @@ def read_warnings(payload: JSON) -> tuple[str, ...]:
 def read_meta(payload: JSON) -> Meta:
     """Read what a reply says of usage, in all usual places: Cohere's `meta`, OpenAI's `usage`.
 
-    A total alone is what went in, for a reranker writes nothing. What cannot be read is absent.
+    A total alone counts as input, since a reranker writes nothing. Unreadable values are left out.
     """
     meta, usage = _mapping(payload, "meta"), _mapping(payload, "usage")
     usage = usage or _mapping(meta, "usage")

@@ -1,8 +1,8 @@
-"""Which reranker, on my data: quality with intervals and a ceiling, latency, and cost.
+"""Which reranker is best on your data: quality with intervals and a ceiling, latency, and cost.
 
-`evaluate` compares rerankers on judged queries, `compare` shows them side by side on one, and
-`calibrate` makes probabilities of one's scores. `fuse`, `Cascade`, `Cutoff` and `Calibration` build
-rerankers from rerankers.
+`evaluate` compares rerankers on judged queries, `compare` shows them side by side on one query, and
+`calibrate` turns a reranker's scores into probabilities. `fuse`, `Cascade`, `Cutoff` and
+`Calibration` build rerankers from rerankers.
 """
 
 from __future__ import annotations

@@ -40,11 +40,11 @@ class Quality:
 
     Attributes:
         brier: The mean squared error, from 0.
-        base_brier: The same of the base rate for every pair.
+        base_brier: The Brier score of giving every pair the base rate.
         log_loss: In nats, from 0.
-        base_log_loss: The same of the base rate.
-        ece: The expected calibration error in ten bins. A constant wins it: never judge by it
-            alone.
+        base_log_loss: The log loss of giving every pair the base rate, in nats.
+        ece: The expected calibration error in ten bins. A constant gets the best value: never
+            judge by it alone.
         bins: For each bin with pairs in it: mean probability, share of relevant, pairs.
     """
 
@@ -105,9 +105,9 @@ def calibrate(  # noqa: PLR0913 - each is one of the user's decisions
             otherwise.
         force: Calibrate although the data or the model speak against it, with warnings.
         concurrency: The most calls at once, from 1.
-        seed: Of the bootstrap.
+        seed: For the bootstrap.
         responses: A file that keeps every answer, and is read first.
-        progress: Told after every answer.
+        progress: Called after every answer.
 
     Raises:
         ConfigurationError: The scores depend on the whole list; there are too few relevant

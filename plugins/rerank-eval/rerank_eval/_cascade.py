@@ -25,7 +25,7 @@ _UNSCORED: Any = None  # typed as a number, as what nearly every caller finds th
 class Cascade:
     """A cheap model over all documents, an expensive one over the best of them.
 
-    Called as a `Reranker` is. The scores of the two are not comparable: the best documents come
+    Call it like a `Reranker`. The scores of the two are not comparable: the best documents come
     first, in the order and with the scores of `then`; the others follow in the order of `first`,
     with `relevance_score=None` and their score of `first` in `extra`. If `then` fails, the order
     and the scores are those of `first`, and `response.warnings` says so.

@@ -44,13 +44,13 @@ def _reaches(score: float | None, least: float, calibration: Calibration | None)
 class Cutoff:
     """A reranker that returns only the documents whose score reaches a threshold.
 
-    Called as a `Reranker` is. The order stays that of the raw scores.
+    Call it like a `Reranker`. The order stays that of the raw scores.
 
     Args:
         reranker: A model, or a `Reranker`.
         min_score: The threshold: on the model's raw score, or with a calibration on the
             probability.
-        calibration: Made for this model and these params; another one's is refused.
+        calibration: One for this model and these params; any other is refused.
         params: The params that the model is called with, to compare with the calibration's.
         min_results: How many results are returned in any case, from 0.
         force: Take a threshold on raw scores although they mean nothing by themselves.

@@ -44,8 +44,8 @@ def evaluate(  # noqa: PLR0913 - each is one of the user's decisions
 ) -> Report:
     """Compare rerankers on judged queries: the first stage, every model, and the ceiling.
 
-    Every model gets the same candidates in the same order, and what is measured is the order that
-    it returned. The first measure is the one that is tested; the others are shown.
+    Every model gets the same candidates in the same order, and the order that it returns is
+    measured. Only the first measure is tested for significance; the others are shown.
 
     Args:
         data: A collection, or a path that `read_collection` takes.
@@ -54,16 +54,16 @@ def evaluate(  # noqa: PLR0913 - each is one of the user's decisions
         measures: Names such as `nDCG@10`.
         depth: The most candidates for a query, from 1, where `data` is a path.
         baseline: The row that all others are tested against; every pair by default.
-        fuse: Fusions of rows, as `METHOD=MODEL,MODEL`; they ask nothing.
+        fuse: Fusions of rows, as `METHOD=MODEL,MODEL`; they make no further calls.
         repeat: How often each query is asked, from 1.
         concurrency: The most calls of a model at once, from 1.
         limit: Only the first so many queries; all by default.
-        alpha: What adjusted p-values are held against, between 0 and 1.
-        seed: Of the permutations and of the bootstrap.
-        responses: A file that keeps every answer, and is read first: what is in it is not asked
+        alpha: The significance level for adjusted p-values, between 0 and 1.
+        seed: For the permutations and the bootstrap.
+        responses: A file that keeps every answer and is read first: what is in it is not asked
             again.
         retry_failed: Ask again what failed.
-        progress: Told the model, the answers so far and all, after every answer.
+        progress: Called after every answer with the model, the answers so far and their total.
 
     Raises:
         ConfigurationError: Data, models or arguments make no sense.

@@ -55,9 +55,9 @@ def job() -> None:
 @click.option(
     "--output", required=True, type=_FILE, help=f"Its name ends in one of {' '.join(SUFFIXES)}."
 )
-@click.option("--format", type=click.Choice(FORMATS), help="The input's, if its name is no help.")
+@click.option("--format", type=click.Choice(FORMATS), help="The input's, if its name does not say.")
 @click.option("--corpus", type=_FILE, help="Documents of a TREC run: JSON Lines or id<TAB>text.")
-@click.option("--topics", type=_FILE, help="Queries of a TREC run: likewise.")
+@click.option("--topics", type=_FILE, help="Queries of a TREC run: JSON Lines or id<TAB>text.")
 @click.option("--top-n", type=_COUNT, help="The most results a row; all by default.")
 @click.option("--rank-fields", metavar="A,B", help="The fields that count; all by default.")
 @click.option(
@@ -66,28 +66,30 @@ def job() -> None:
     multiple=True,
     metavar="NAME=VALUE",
     callback=_read_params,
-    help="A parameter of each call; JSON where it reads as JSON, else text. May be repeated.",
+    help="A parameter of each call; JSON if it can be read as JSON, else text. May be repeated.",
 )
-@click.option("--api-base", metavar="URL", help="The base URL, where it is not the usual one.")
+@click.option("--api-base", metavar="URL", help="The base URL, if not the default.")
 @click.option("--timeout", type=_MORE, help="Seconds for each step of an attempt; 60 by default.")
 @click.option("--max-retries", type=click.IntRange(min=0), help="Further attempts; 2 by default.")
-@click.option("--concurrency", type=_COUNT, default=16, show_default=True, help="Rows at once.")
-@click.option("--requests-per-minute", type=_MORE, help="Retries count as well.")
-@click.option("--tokens-per-minute", type=_MORE, help="Estimated, and corrected by the replies.")
-@click.option("--max-requests", type=_COUNT, help="A cap over all runs of the job.")
-@click.option("--max-tokens", type=_COUNT, help="Likewise.")
-@click.option("--max-usd", type=_MORE, help="Likewise; only where the price is known.")
+@click.option(
+    "--concurrency", type=_COUNT, default=16, show_default=True, help="Most rows at once."
+)
+@click.option("--requests-per-minute", type=_MORE, help="The most requests, with retries.")
+@click.option("--tokens-per-minute", type=_MORE, help="The most tokens, partly estimated.")
+@click.option("--max-requests", type=_COUNT, help="A cap on requests, over all runs of the job.")
+@click.option("--max-tokens", type=_COUNT, help="A cap on tokens, over all runs of the job.")
+@click.option("--max-usd", type=_MORE, help="A cap on cost, over all runs; needs a known price.")
 @click.option("--cache", type=_FILE, help="A file that keeps scores, shared between jobs.")
 @click.option("--retry-failed", is_flag=True, help="Rank the rows in failed.jsonl again.")
 @click.option("--in-order", is_flag=True, help="Put a .jsonl output into the input's order.")
-@click.option("--dry-run", is_flag=True, help="Say what it would take; send and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Estimate requests, tokens, cost; send nothing.")
 @click.pass_context
 def run(ctx: click.Context, /, rows: Path, *, dry_run: bool, **given: Any) -> None:
-    """Rank the rows of INPUT; the same command again goes on where it stopped.
+    """Rank the rows of INPUT; to resume, run the same command again.
 
     A row of JSON Lines or Parquet has id, query and documents; a CSV has id, query and document,
-    or documents as a JSON list; a TREC run has a corpus and topics beside it. Keys come from the
-    environment. Ctrl-C finishes what is under way; twice, it stops.
+    or documents as a JSON list; a TREC run needs --corpus and --topics. Keys come from the
+    environment. Ctrl-C finishes the rows under way; a second Ctrl-C stops at once.
     """
     if given["rank_fields"] is not None:
         given["rank_fields"] = [name.strip() for name in given["rank_fields"].split(",")]

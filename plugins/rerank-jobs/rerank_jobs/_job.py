@@ -51,7 +51,7 @@ def _said_once(made: Job, attribute: Any, value: Mapping[str, Any]) -> None:
 
 @frozen(kw_only=True)
 class Job:
-    """A model over the rows of a file; the same job run again goes on where it stopped.
+    """Ranks the rows of a file with one model; running the same job again resumes it.
 
     Attributes:
         input: The file of rows: JSON Lines, Parquet, CSV, or a TREC run.
@@ -65,16 +65,16 @@ class Job:
         rank_fields: The fields of mapping documents that count; `None` for all.
         params: Further parameters of each call.
         options: Options of `Reranker`; not `fallbacks`, `on_failure` or `http_client`. A `deadline`
-            counts what a limit holds a row back, too; `timeout` does not.
+            includes the time that a limit holds a row back; `timeout` does not.
         concurrency: The most rows under way at once, from 1.
-        requests_per_minute: The most requests, retries among them; `None` for no limit.
-        tokens_per_minute: The most tokens; likewise.
+        requests_per_minute: The most requests, including retries; `None` for no limit.
+        tokens_per_minute: The most tokens, partly estimated; `None` for no limit.
         max_requests: The most requests over all runs; `None` for no cap.
         max_tokens: The most tokens over all runs; estimated where the service does not count them.
         max_usd: The most US dollars over all runs; needs a model whose price is known.
         cache: A store of scores, or the path of one; `None` for none.
         retry_failed: Rank the rows in `failed.jsonl` again.
-        in_order: Write a `.jsonl` output anew at the end, in the order of the input.
+        in_order: Rewrite a `.jsonl` output at the end, in the order of the input.
 
     Raises:
         JobError: A setting makes no sense.
@@ -142,7 +142,7 @@ class Job:
             folder.release()
 
     def estimate(self) -> Estimate:
-        """What the whole job would take; nothing is sent or written.
+        """Estimate what the whole job would need; nothing is sent or written.
 
         Raises:
             JobError: The job cannot be run.

@@ -66,7 +66,7 @@ def test_it_is_listed_without_importing_it(install: Install) -> None:
     module = install(COMMAND)
     result = run("--help")
 
-    assert "  weigh         Of rerank-scales 1.5.\n" in result.stdout
+    assert "  weigh         From rerank-scales 1.5.\n" in result.stdout
     assert module not in sys.modules
 
 

@@ -36,10 +36,10 @@ _SAMPLE_QUERY = "what data is there on the fatigue of structures under acoustic 
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
-    """Order documents by relevance to a query. To begin with: rerank demo
+    """Order documents by relevance to a query. First try: rerank demo
 
-    Keys come from the environment. Exit codes: 0 done, 2 usage, or what cannot be
-    read or written, 3 configuration or plugin, 4 provider failed, 130 interrupted.
+    Keys come from the environment. Exit codes: 0 done, 2 wrong usage or a file that cannot
+    be read or written, 3 configuration or plugin, 4 provider failed, 130 interrupted.
     """  # noqa: D415 - the command is to be copied
 
 
@@ -76,19 +76,19 @@ def _with_format(command: Any) -> Any:
 
 @cli.command()
 @click.option("--model", metavar="PROVIDER/MODEL", help="For example local/bm25.")
-@click.option("--top-n", type=click.IntRange(min=1), metavar="N", help="The most results.")
+@click.option("--top-n", type=click.IntRange(min=1), metavar="N", help="At most N results.")
 @click.option("--rank-fields", metavar="A,B", help="The fields that count; all by default.")
-@click.option("--api-base", metavar="URL", help="The base URL, if not the usual one.")
-@click.option("--timeout", type=_SECONDS, metavar="SECONDS", help="Each step; 60.")
+@click.option("--api-base", metavar="URL", help="The base URL, if not the default.")
+@click.option("--timeout", type=_SECONDS, metavar="SECONDS", help="For each step; 60 by default.")
 @click.option("--max-retries", type=click.IntRange(min=0), metavar="N", help="2 by default.")
-@click.option("--deadline", type=_SECONDS, metavar="SECONDS", help="Everything; no bound.")
+@click.option("--deadline", type=_SECONDS, metavar="SECONDS", help="For all; none by default.")
 @click.option(
     "--param",
     "params",
     multiple=True,
     metavar="NAME=VALUE",
     callback=_read_params,
-    help="What this provider knows. Repeatable.",
+    help="A parameter of this provider. Repeatable.",
 )
 @click.option(
     "--input",
@@ -113,9 +113,9 @@ def rank(
 ) -> None:
     """Rank the documents of a file, or of standard input (-).
 
-    The name says what FILE is: .csv, .tsv, .json, .jsonl, .parquet; else its
-    content, JSON or text with a document in each line. A table on a terminal,
-    elsewhere JSON Lines with index (from 0), relevance_score and document.
+    FILE is read by its name (.csv, .tsv, .json, .jsonl, .parquet), else as JSON or
+    as text with one document per line. Prints a table on a terminal, elsewhere JSON
+    Lines with index (from 0), relevance_score and document.
     """
     form = _choose_format(form, as_json=as_json)
     if model is None:
@@ -146,16 +146,16 @@ def rank(
 @_with_format
 @click.pass_context
 def demo(ctx: click.Context, model: str, form: str | None, *, as_json: bool) -> None:
-    """Rank twenty abstracts that come along: a first look.
+    """Rank twenty sample abstracts: a first look.
 
-    Without --model in this process, without key and network.
+    Without --model it needs rerank-local, but no key and no network.
     """
     command = (f"rerank rank --model {model} --top-n 5", f'"{_SAMPLE_QUERY}"', str(_SAMPLE))
     click.echo(" \\\n  ".join(command), err=True)
     with _SAMPLE.open("rb") as file:
         asked: dict[str, Any] = {"model": model, "top_n": 5, "query": _SAMPLE_QUERY, "file": file}
         ctx.invoke(rank, **asked, params={}, form=form, as_json=as_json)
-    click.echo(f'yours: rerank rank --model {model} "your query" documents.csv', err=True)
+    click.echo(f'your file: rerank rank --model {model} "your query" documents.csv', err=True)
 
 
 @cli.command()
@@ -164,7 +164,7 @@ def providers(*, as_json: bool) -> None:
     """List what is installed, and whether keys are found.
 
     Names variables and never shows their values. A broken plugin is listed with its
-    error. An alias, a further name of a provider, stands beside it.
+    error. The aliases of a provider, its other names, are beside it.
     """
     rows = describe(list_providers())
     if is_terminal() and not as_json:
@@ -177,8 +177,8 @@ def providers(*, as_json: bool) -> None:
 @cli.command()
 @click.pass_context
 def doctor(ctx: click.Context) -> None:
-    """Say what is broken, how to mend it, and what is set.
+    """Say what is broken, how to fix it, and what is set.
 
-    Never shows the value of a variable. Exits with 3 where something is broken.
+    Never shows the value of a variable. Exits with 3 if something is broken.
     """
     ctx.exit(CONFIGURATION if examine(list_providers()) else 0)

@@ -37,7 +37,7 @@ class JoinedCommand(click.Command):
             f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
             for entry in entries
         )
-        super().__init__(name, short_help=f"Of {self.source}.", add_help_option=False)
+        super().__init__(name, short_help=f"From {self.source}.", add_help_option=False)
 
     def make_context(self, *args: Any, **named: Any) -> click.Context:
         """Import the command, and let it read its arguments."""

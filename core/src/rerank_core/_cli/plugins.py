@@ -44,8 +44,8 @@ def _check_name(_: click.Context, __: click.Parameter, name: str) -> str:
 def new_plugin(name: str, directory: Path, like: str) -> None:
     """Write the folder rerank-NAME: a plugin whose tests pass.
 
-    It is there to be changed. NAME is the provider's, as users will write it before
-    the slash of a model.
+    Change it to fit your API. NAME is the provider's name, which users will write
+    before the slash of a model.
     """
     folder = write_plugin(name, directory, shape=like, taken=provider_names())
     module = f"rerank_{check_name(name)}"

@@ -57,12 +57,12 @@ def rerank(  # noqa: PLR0913, PLR0917 - litellm's signature
         api_base: The base URL.
         timeout: Seconds for each step of an attempt; 60 by default, 10 to connect.
         max_retries: Further attempts after a failure that may pass; 2 by default.
-        deadline: Seconds for everything.
-        extra_headers: Sent as well.
+        deadline: Seconds for the whole call.
+        extra_headers: Headers to send in addition.
         extra_body: Added to the request's JSON object.
-        drop_params: Leave out, with a warning, what cannot be honoured.
-        fallbacks: Models asked in turn after a failure that may pass.
-        on_failure: `"raise"`, or `"passthrough"` for the caller's own order.
+        drop_params: Leave out, with a warning, parameters that cannot be honoured.
+        fallbacks: Models to ask in turn after a failure that may pass.
+        on_failure: `"raise"`, or `"passthrough"` to return the caller's own order instead.
         http_client: A client or transport to send with.
         **extra: Any other option of `Reranker`; parameters and options that only this provider
             knows.
@@ -105,7 +105,7 @@ async def arerank(  # noqa: PLR0913, PLR0917 - litellm's signature
     http_client: Any = None,
     **extra: Any,
 ) -> RerankResponse:
-    """`rerank`, awaited: with its arguments, results and errors, under asyncio or trio."""
+    """Do what `rerank` does, with its arguments, results and errors, under asyncio or trio."""
     reranker, arguments = _find_reranker(locals())
     return await reranker.arerank(**arguments)
 

@@ -30,21 +30,21 @@ class Reranker:
         provider: A plugin that is not installed, a module or object; then `model` is taken whole.
         api_key: The key, else the provider's variables; empty to send none to your own base URL.
         api_base: The base URL, else the provider's variables, else its own.
-        timeout: Seconds for each step of an attempt (connect, send on, hear more), or an
+        timeout: Seconds for each step of an attempt (connecting, each write or read), or an
             `httpx.Timeout`; `None` for no bound. 60 by default, 10 to connect. See `deadline`.
-        max_retries: Further attempts after what may pass: no reply, 408, 425, 429, 5xx. 2 is usual.
-        deadline: Seconds for everything: attempts, waiting, split lists, fallbacks. `None` for no
-            bound. Each model that was not asked yet has an equal part of what is left.
-        extra_headers: Sent as well; an `Authorization` among them replaces the key.
-        extra_body: Added to the request's JSON object; it may not repeat what stands there.
-        drop_params: Leave out what cannot be honoured, and say so in `response.warnings`.
-        fallbacks: Models, or other `Reranker`s, asked in turn after a failure that may pass. A
+        max_retries: Further attempts after no reply, 408, 425, 429 or 5xx; 2 by default.
+        deadline: Seconds for the whole call: attempts, waiting, split lists, fallbacks. `None` for
+            no bound. Each model that was not asked yet has an equal part of what is left.
+        extra_headers: Headers to send in addition; an `Authorization` replaces the key.
+        extra_body: Added to the request's JSON object; it may not repeat a field of it.
+        drop_params: Leave out parameters that cannot be honoured; `response.warnings` says which.
+        fallbacks: Models, or other `Reranker`s, to ask in turn after a failure that may pass. A
             fallback of the same provider inherits key, base URL, headers and body; any other takes
             its own from the environment.
         on_failure: `"raise"`, or `"passthrough"`: the caller's own order with `reranked=False`.
         http_client: An `httpx.Client`, `httpx.AsyncClient` or transport to send with; it keeps its
             own authentication, hooks and proxies, and is never closed here.
-        split_listwise: Split a list that is too long even where documents are scored by each other.
+        split_listwise: Split a long list even where a document's score depends on the others.
         max_concurrency: The most requests of one split list under way at once; 4 by default.
         max_documents: The most documents in one request, where your server has a limit of its own.
         max_response_bytes: The most bytes of a reply, decompressed, all pages together; a larger
@@ -197,7 +197,7 @@ class Reranker:
         max_tokens_per_doc: int | None = None,
         **params: Any,
     ) -> RerankResponse:
-        """`rerank`, awaited; under asyncio or trio."""
+        """Do what `rerank` does, awaited, under asyncio or trio."""
         drivers = import_late("rerank_core._send.drivers")
         response: RerankResponse = await drivers.AsyncDriver().run(self._flow(locals()))
         return response

@@ -132,8 +132,8 @@ def hooks_of(plugin: object) -> ProviderHooks:
     """The hooks of a plugin that was handed over, not installed."""
     if isinstance(plugin, str):
         message = (
-            "provider= takes the module of a plugin that is not installed; one that is goes by"
-            f" its name: model='{plugin}/...', or custom_llm_provider={plugin!r}"
+            "provider= takes the module of a plugin that is not installed; write an installed"
+            f" one's name instead: model='{plugin}/...', or custom_llm_provider={plugin!r}"
         )
         raise ConfigurationError(message)
     name = _label(plugin)

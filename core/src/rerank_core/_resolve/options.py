@@ -100,7 +100,7 @@ def check_headers(where: str, headers: Mapping[Any, Any]) -> None:
 def either(name: str, value: Any, other_name: str, other: Any) -> Any:
     """The value of an option that has two names."""
     if value is not None and other is not None:
-        raise ConfigurationError(f"{name} and {other_name} are the same: give one of them")
+        raise ConfigurationError(f"{name} and {other_name} mean the same: give one of them")
     return other if value is None else value
 
 

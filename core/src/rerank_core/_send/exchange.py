@@ -54,7 +54,7 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
                 return (yield from work_on(count, partial(conclude, part, pages)))
             asked.add(hash(question))
             request = follow(page.following, target, request)
-        raise errors.ResponseParseError("the service says without end that there is more")  # noqa: TRY301 - likewise
+        raise errors.ResponseParseError("the service keeps saying that there are more pages")  # noqa: TRY301 - likewise
     except (errors.ResponseParseError, errors.RequestTimeoutError) as error:
         better = turn.describe(error, about, reply)
         raise better from better.__cause__
@@ -63,7 +63,7 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
 def _poll(delay: float, polled: float, turn: Turn) -> Flow:
     """Wait because the service says "come back later"."""
     if turn.deadline is None and polled > MAX_POLLING_SECONDS:
-        message = f"the service says for {MAX_POLLING_SECONDS:.0f} s that it is not ready"
+        message = f"the service was not ready after {MAX_POLLING_SECONDS:.0f} s"
         raise errors.RequestTimeoutError(f"{message}: give deadline= to wait longer")
     if not is_in_time(delay, turn):
         raise errors.RequestTimeoutError("the deadline would pass while waiting for the service")

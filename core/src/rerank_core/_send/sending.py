@@ -176,7 +176,7 @@ def settle(error: Exception, effect: Send) -> HTTPResponse:
         raise error
     if isinstance(error, httpx.LocalProtocolError):
         # Its text may hold a header's value, so that it is not even chained.
-        message = f"{where}: a header or the URL holds what HTTP does not allow"
+        message = f"{where}: a header or the URL has something that HTTP does not allow"
         raise ConfigurationError(message) from None
     if isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol)):
         message = f"{where} is not a URL that can be sent to: correct api_base"

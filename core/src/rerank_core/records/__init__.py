@@ -63,7 +63,7 @@ class HTTPRequest:
         url: Absolute.
         body: What is sent as JSON; `None` for no body.
         method: The HTTP method.
-        headers: Beside those that core sends.
+        headers: In addition to those that core sends.
         delay: Seconds to wait before sending, where a service says "come back later".
     """
 
@@ -111,7 +111,7 @@ class HTTPResponse:
     Attributes:
         status_code: The HTTP status.
         headers: Names in lower case; repeated headers are joined by a comma.
-        content: The body, decompressed. In an error, secrets are left out, and all behind the
+        content: The body, decompressed. In an error, without secrets and at most the
             first 64 KiB.
     """
 

@@ -84,7 +84,7 @@ class Document(Subscriptable):
         return self.text if given is None else given
 
     def __iter__(self) -> Iterator[str]:
-        """The names of what says something, the caller's own among them."""
+        """The names of the fields that are set, the caller's own among them."""
         own = (name for name, value in (self.fields or {}).items() if value is not None)
         return iter(dict.fromkeys((*Subscriptable.__iter__(self), *own)))
 
@@ -164,7 +164,7 @@ def _to_count(value: Any) -> int | None:
 
 @frozen
 class BilledUnits(Subscriptable):
-    """What the service bills for; `None` where it does not say, or says what is no count.
+    """What the service bills for; `None` where it gives no count.
 
     Attributes:
         search_units: Searches, as the provider counts them, from 0.

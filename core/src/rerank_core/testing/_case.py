@@ -29,9 +29,9 @@ class Example:
         headers: Headers that it must have beside the authentication.
         method: The HTTP method.
         reply: The JSON that the service answers.
-        ranking: What that means: position and score, best first.
+        ranking: The ranking in that reply: position and score, best first.
         id: The identifier of the call in the reply; not compared where it is `None`.
-        meta: What the reply says of usage and version; likewise.
+        meta: What the reply says of usage and version; not compared where it is `None`.
     """
 
     call: Mapping[str, Any]
@@ -59,7 +59,7 @@ class Case:
         example: The documented example.
         encode: The reply that the service would send for a ranking: given the ranking, the texts
             of the documents it was sent, and `top_n` or `None`, it returns the decoded JSON. A
-            ranking may be wrong on purpose; it is to be encoded all the same.
+            ranking may be wrong on purpose: encode it as it is.
         encode_error: The body of an error reply with a message.
         options: Options of the connection that a call cannot do without.
         params: An example value for each of the provider's own parameters.

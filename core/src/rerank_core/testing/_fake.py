@@ -39,17 +39,17 @@ class FakeProvider:
         scores: One for each document of a call, by position; or by the document's text, 0.0 for
             all others; or a function from query and document. By default the caller's order,
             with falling scores.
-        errors: What the first calls end in, in turn: an error, a kind of one, or `None` for a
+        errors: How the first calls end, in order: an error, a class of errors, or `None` for a
             call that succeeds. Nothing is sent, so nothing is retried: each goes to the caller,
             to a fallback, or to a passthrough.
         latency: Seconds that each call takes, from 0.
-        sleep: Called with them; a test with a clock of its own gives its own.
+        sleep: Called with those seconds; a test that has its own clock gives its own function.
         params: Names of the parameters that it takes beside those of every call.
         name: What it is called, before the `/`.
 
     Attributes:
-        requests: What it was asked, oldest first: model, query, documents, `top_n`. Their number
-            is the number of calls that reached it, those that failed among them.
+        requests: What it was asked, oldest first: model, query, documents, `top_n`. One for
+            each call that reached it, those that failed among them.
         params: The parameters of each of these, by their own names.
     """
 

@@ -46,7 +46,7 @@ class Check:
     """One check of one case, ready to be called.
 
     Attributes:
-        name: Of the function.
+        name: The function's name.
         case: What is checked.
         function: The check.
     """
@@ -69,7 +69,7 @@ class Outcome:
     """What a check found.
 
     Attributes:
-        name: Of the check.
+        name: The check's name.
         promise: What it is about, in one sentence.
         finding: What is wrong; empty where nothing is.
     """

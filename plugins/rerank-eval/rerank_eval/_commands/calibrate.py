@@ -22,24 +22,26 @@ from rerank_eval._terminal import make_console, printable, show_progress, show_t
     type=click.Choice([*LEAST_RELEVANT]),
     default="platt",
     show_default=True,
-    help="platt, a sigmoid; or isotonic, steps, which need more data.",
+    help="platt fits a sigmoid; isotonic fits steps, and needs more data.",
 )
 @data_options
 @click.option(
     "--target",
     metavar="precision=P|recall=R|f1|cost=A:B",
-    help="Choose a threshold that reaches this; cost: of one wrongly kept, and wrongly left out.",
+    help="Choose a threshold that reaches this. A and B are the costs of a document that is"
+    " wrongly kept, and of one that is wrongly left out.",
 )
 @click.option("--judged-only", is_flag=True, help="Leave out pairs that were not judged.")
-@click.option("--force", is_flag=True, help="Calibrate although data or model speak against it.")
+@click.option("--force", is_flag=True, help="Calibrate even if data or model are unsuitable.")
 @click.option("--concurrency", type=POSITIVE, default=1, help="The most calls at once.")
-@click.option("--seed", type=int, default=0, help="Of the bootstrap; 0 by default.")
+@click.option("--seed", type=int, default=0, help="For the bootstrap; 0 by default.")
 @click.option("--output", type=PATH, metavar="FILE", help="Write the calibration there, as JSON.")
 @click.option(
     "--responses",
     type=PATH,
     metavar="FILE",
-    help="A responses.jsonl, of `rerank eval --output` too, to read before asking, and to add to.",
+    help="A responses.jsonl, such as that of `rerank eval --output`: responses in it are not"
+    " asked for again, and new ones are added.",
 )
 def calibrate(  # noqa: PLR0913 - each is one of the user's decisions
     data: Path,
@@ -57,9 +59,9 @@ def calibrate(  # noqa: PLR0913 - each is one of the user's decisions
 ) -> None:
     """Learn from judged queries what the scores of a model mean.
 
-    The calibration turns a score into the share of relevant documents with such a score; it holds
-    for this model, these params, such candidates. Its quality is measured on queries that it was
-    not fitted on, beside the share of relevant documents alone, which it must beat.
+    The calibration turns a score into the share of relevant documents with such a score. It holds
+    for this model, with these params and such candidates. It is tested on queries that it was not
+    fitted on, where it must be better than the overall share of relevant documents.
 
     Use it as 'MODEL?min_score=0.5&calibration=FILE' in `rerank eval`, or in Python.
     """

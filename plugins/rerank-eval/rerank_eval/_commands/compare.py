@@ -30,12 +30,12 @@ _CHARS = 60
 @click.argument("file", type=FILE)
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 def compare(query: str, file: Path, models: tuple[str, ...], *, top_n: int, as_json: bool) -> None:
-    """Show what several models make of one query, side by side; no judgements are needed.
+    """Show how several models rank the documents of one query, without judgements.
 
-    FILE has one document in each line: JSON Lines where its name ends in .jsonl or .ndjson, else
-    text. Each cell is a document's place in FILE, from 0, by how many places it rose or fell, and
-    its text. Below stands how alike the orders are: Kendall's tau, and the share of the top that
-    two models have in common.
+    FILE has one document in each line: JSON Lines if its name ends in .jsonl or .ndjson, else
+    text. Each cell has a document's position in FILE, from 0, by how many places it rose or fell,
+    and its text. Below the table is how similar the orders are: Kendall's tau, and the share of
+    the top that two models have in common.
     """
     documents = _read_documents(file)
     comparison = compare_models(query, documents, models, at=top_n)

@@ -43,7 +43,7 @@ _LONGEST_NAME, _SHORT_NAME = 200, 40  # bytes, characters; file systems take 255
     default=MEASURES,
     show_default=True,
     metavar="NAME",
-    help="Such as nDCG@10. May be repeated; the first is the one that is tested.",
+    help="A measure, such as nDCG@10. May be repeated; only the first is tested.",
 )
 @data_options
 @click.option(
@@ -56,54 +56,57 @@ _LONGEST_NAME, _SHORT_NAME = 200, 40  # bytes, characters; file systems take 255
     "cascades",
     multiple=True,
     metavar="FIRST,THEN,DEPTH",
-    help="A cheap model, and another over its best DEPTH. May be repeated.",
+    help="Add a row: a cheap model, then another over its best DEPTH. May be repeated.",
 )
 @click.option(
     "--fuse",
     multiple=True,
     metavar="METHOD=ROW,ROW",
-    help="rrf, weighted (as in weighted=0.3*first-stage,0.7*MODEL) or tuned, of rows of the table;"
-    " asks nothing. May be repeated.",
+    help="Add a row that fuses other rows, without further calls. METHOD is rrf, weighted (as in"
+    " weighted=0.3*first-stage,0.7*MODEL) or tuned. May be repeated.",
 )
 @click.option(
-    "--repeat", type=POSITIVE, default=1, help="Ask each query so often; show the spread."
+    "--repeat", type=POSITIVE, default=1, help="Ask each query so many times, and show the spread."
 )
 @click.option(
     "--concurrency",
     type=POSITIVE,
     default=1,
-    help="The most calls at once; with more than 1 the latencies are those of a busy client.",
+    help="The most calls at once. Above 1, latencies are those of a busy client.",
 )
-@click.option("--seed", type=int, default=0, help="Of permutations and bootstrap; 0 by default.")
+@click.option("--seed", type=int, default=0, help="For permutations and bootstrap; 0 by default.")
 @click.option(
     "--alpha",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.05,
-    help="What adjusted p-values are held against; 0.05 by default.",
+    help="The significance level for adjusted p-values; 0.05 by default.",
 )
 @click.option(
     "--output",
     type=PATH,
     metavar="DIR",
-    help="Keep the responses there, and write report.html, .md, .json, .csv, .tex. What is in its"
-    " responses.jsonl is not asked again.",
+    help="Keep the responses in this folder, and write report.html, .md, .json, .csv, .tex there."
+    " Responses that are in its responses.jsonl are not asked for again.",
 )
 @click.option("--trec", is_flag=True, help="Write TREC runs and qrels to DIR, too.")
-@click.option("--retry-failed", is_flag=True, help="Ask again what failed before.")
+@click.option("--retry-failed", is_flag=True, help="Repeat the calls that failed before.")
 @click.option("--dry-run", is_flag=True, help="Say what would be sent and cost; send nothing.")
 @click.option(
     "--fail-under",
     multiple=True,
     metavar="MEASURE=VALUE",
-    help="Exit with 1 where a model's mean is lower. May be repeated.",
+    help="Exit with 1 if a model's mean is lower. May be repeated.",
 )
 @click.option(
     "--no-worse-than",
     metavar="ROW|report.json",
-    help="Exit with 1 where a model may be worse than this row, or than itself in a kept report.",
+    help="Exit with 1 if a model may be worse than this row, or than itself in a kept report.",
 )
 @click.option(
-    "--margin", type=click.FloatRange(min=0), default=0.0, help="What it may lose; 0 by default."
+    "--margin",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="How much it may lose; 0 by default.",
 )
 @click.pass_context
 def evaluate(  # noqa: PLR0913 - each is one of the user's decisions

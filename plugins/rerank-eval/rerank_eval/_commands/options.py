@@ -24,21 +24,24 @@ _OPTIONS = (
         type=POSITIVE,
         default=100,
         show_default=True,
-        help="The most candidates for a query.",
+        help="Rank at most so many candidates for each query.",
     ),
     click.option(
-        "--split", default="test", show_default=True, help="Which judgements, as in qrels/test.tsv."
+        "--split",
+        default="test",
+        show_default=True,
+        help="Which judgements: test reads qrels/test.tsv.",
     ),
     click.option("--run", type=FILE, help="A TREC run whose documents are the candidates."),
-    click.option("--qrels", type=FILE, help="The judgements, where they are not in DATA."),
-    click.option("--topics", type=FILE, help="The queries, where they are not in DATA."),
-    click.option("--corpus", type=FILE, help="The documents, where they are not in DATA."),
+    click.option("--qrels", type=FILE, help="The judgements, if they are not in DATA."),
+    click.option("--topics", type=FILE, help="The queries, if they are not in DATA."),
+    click.option("--corpus", type=FILE, help="The documents, if they are not in DATA."),
     click.option(
         "--drop-same-id",
         is_flag=True,
-        help="Leave out the candidate whose id is the query's, where queries are documents.",
+        help="Leave out the candidate with the query's own id, if queries are documents.",
     ),
-    click.option("--limit", type=POSITIVE, help="Only the first so many queries."),
+    click.option("--limit", type=POSITIVE, help="Take only so many queries, from the first."),
 )
 
 
