@@ -266,7 +266,7 @@ def test_what_was_asked_is_not_kept(call: Ask) -> None:
 
     tracemalloc.start()
     try:
-        with pytest.raises(ResponseParseError, match="keeps saying that there are more pages"):
+        with pytest.raises(ResponseParseError, match="keeps saying"):
             ask(call, httpx.MockTransport(answer), provider=faulty(parse_response=parse_response))
         most = tracemalloc.get_traced_memory()[1]
     finally:

@@ -382,9 +382,7 @@ def test_pages_without_end_are_refused() -> None:
         return Reply(body=orjson.dumps({"next": f"/{len(driver.attempts)}"}))
 
     driver = _driver(script)
-    with pytest.raises(
-        ResponseParseError, match="keeps saying that there are more pages"
-    ) as caught:
+    with pytest.raises(ResponseParseError, match="keeps saying") as caught:
         _ask(driver)
 
     assert len(driver.attempts) == MAX_REPLIES

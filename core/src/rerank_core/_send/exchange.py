@@ -63,7 +63,7 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
 def _poll(delay: float, polled: float, turn: Turn) -> Flow:
     """Wait because the service says "come back later"."""
     if turn.deadline is None and polled > MAX_POLLING_SECONDS:
-        message = f"the service was not ready after {MAX_POLLING_SECONDS:.0f} s"
+        message = f"after {MAX_POLLING_SECONDS:.0f} s the service is still not ready"
         raise errors.RequestTimeoutError(f"{message}: give deadline= to wait longer")
     if not is_in_time(delay, turn):
         raise errors.RequestTimeoutError("the deadline would pass while waiting for the service")
