@@ -74,7 +74,7 @@ def joined_commands() -> dict[str, JoinedCommand]:
 
 
 class Commands(click.Group):
-    """Ends with an exit code and a line on standard error where something fails."""
+    """The commands; if one fails, it ends with an exit code and a line on standard error."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
         """Our own in the order of their making, then those of other distributions."""

@@ -104,7 +104,7 @@ def explain(
     now: float,
     hide: Hide,
 ) -> RerankError:
-    """The error that an unreadable reply is in truth: what it says, or what it lacks."""
+    """The error to raise for an unreadable reply: what the reply says, or what it lacks."""
     try:
         payload = decode_json(reply.content)
     except ResponseParseError:
@@ -126,7 +126,7 @@ def explain(
 
 
 def _find_expected(part: Part, target: Target, reply: HTTPResponse) -> str:
-    """The field that the plugin looks for first: what it misses in an empty object."""
+    """The field that the plugin looks for first: the one that it misses in an empty object."""
     try:
         read_payload(part, target, {}, reply)
     except RerankError as error:

@@ -146,7 +146,7 @@ class ProviderHooks:
 
 
 def _is_of_reply(error: BaseException) -> bool:
-    """Whether it is the reply that is not as expected: an attribute of a module is a typo."""
+    """Whether the reply is at fault: a missing attribute of a module is the plugin's typo."""
     if isinstance(error, AttributeError):
         return type(error.obj) in _PAYLOAD_TYPES
     of_record = any(isinstance(each, Attribute) for each in error.args)  # attrs' validators say so

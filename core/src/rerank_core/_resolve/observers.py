@@ -44,7 +44,7 @@ def is_logged(kind: type[events.Event]) -> bool:
 
 
 def log(event: Any) -> None:
-    """Say an event in the log, and the same in `extra`; neither query, documents, key nor body."""
+    """Write an event to the log, its fields in `extra`; never query, documents, key or body."""
     if not is_logged(type(event)):
         return
     fields = {"provider": event.provider, "model": event.model, "call": event.call}

@@ -1,4 +1,4 @@
-"""The two that carry out what flows ask for: one blocks, one awaits."""
+"""The two drivers, which carry out what flows ask for: one blocks, one awaits."""
 
 from __future__ import annotations
 

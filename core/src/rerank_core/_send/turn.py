@@ -54,7 +54,7 @@ class Turn:
     ) -> RerankError:
         """Say on an error where it happened, without any secret.
 
-        Returns the error, or the one that an unreadable reply to this part is in truth.
+        Returns the error, or the one that explains an unreadable reply to this part.
         """
         target, hide, now = self.target, self.hide(error, send), self.tally.clock.time()
         if isinstance(error, ResponseParseError) and part is not None and reply is not None:
