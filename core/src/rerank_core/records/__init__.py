@@ -32,7 +32,7 @@ __all__ = [
 
 JSON = Any
 """A decoded JSON value."""
-_headers = mapping_of(instance_of(str))
+_mapping: Any = Mapping
 
 
 @frozen
@@ -72,7 +72,7 @@ class HTTPRequest:
     body: JSON = field(default=None, repr=False)
     method: str = field(default="POST", validator=matches_re("[A-Za-z]+"))
     headers: Mapping[str, str] = field(
-        factory=dict, validator=_headers, repr=lambda headers: repr([*headers])
+        factory=dict, validator=mapping_of(instance_of(str)), repr=lambda headers: repr([*headers])
     )
     delay: float = field(default=0.0, validator=[instance_of((int, float)), ge(0)])
 
@@ -117,7 +117,7 @@ class HTTPResponse:
     """
 
     status_code: int = field(validator=instance_of(int))
-    headers: Mapping[str, str] = field(factory=dict, repr=False, validator=_headers)
+    headers: Mapping[str, str] = field(factory=dict, repr=False, validator=instance_of(_mapping))
     content: bytes = field(default=b"", repr=False, validator=instance_of(bytes))
 
     @property
