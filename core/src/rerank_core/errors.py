@@ -87,7 +87,7 @@ class RerankError(Exception):
 
     def __str__(self) -> str:
         """The message behind `provider/model`, as far as these are known."""
-        where = "/".join(part for part in (self.provider, self.model) if part)
+        where = "/".join(map(str, filter(None, (self.provider, self.model))))
         return f"{where}: {self.message}" if where else self.message
 
 

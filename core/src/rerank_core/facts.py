@@ -31,6 +31,7 @@ _dollars = _must_be(
 )
 _pattern = _must_be("a pattern with a group", lambda value: re.compile(value, re.UNICODE).groups)
 _kind = _must_be("kinds of APIStatusError", lambda value: issubclass(value, APIStatusError))
+_auth = _must_be("a header or callable", lambda v: isinstance(v, APIKeyHeader | Callable | None))
 _unit = in_(("search_units", "total_tokens"))
 _score_kind = in_(("probability", "logit", "opaque"))
 _strings = deep_iterable(instance_of(str), instance_of(tuple))
@@ -139,7 +140,9 @@ class Provider:
     api_key_required_hosts: tuple[str, ...] = field(default=(), validator=_strings)
     api_key_hosts: Mapping[str, tuple[str, ...]] = field(factory=dict, validator=_variables)
     further_hosts: tuple[str, ...] = field(default=(), validator=_strings)
-    auth: APIKeyHeader | Callable[[str | None, Any, Any], Any] | None = APIKeyHeader()
+    auth: APIKeyHeader | Callable[[str | None, Any, Any], Any] | None = field(
+        default=APIKeyHeader(), validator=_auth
+    )
     params: Mapping[str, str] = field(factory=dict, validator=_names)
     extra_params: Mapping[str, str] = field(factory=dict, validator=_names)
     options: Mapping[str, tuple[str, ...]] = field(factory=dict, validator=_variables)

@@ -31,6 +31,7 @@ from core.cases.plain import (
 from recorder import Reply, recording
 from rerank_core import (
     Compute,
+    RequestTimeoutError,
     Reranker,
     RerankError,
     RerankResponse,
@@ -240,6 +241,26 @@ def test_nothing_is_sent_where_the_documents_took_all_the_time(call: Ask) -> Non
         call("m", "q", read(), http_client=service, **options)
     time.sleep(0.05)  # for the request that must not be sent
 
+    assert service.requests == []
+
+
+def test_a_long_list_is_not_prepared_beyond_the_deadline(call: Ask) -> None:
+    """Its parts take long to make; none is sent, and a fallback has its turn."""
+
+    def map_params(_: Any) -> dict[str, Any]:
+        time.sleep(0.01)
+        return {}
+
+    plugin, documents = faulty(map_params=map_params), ["q a", "b"] * 600
+    options: dict[str, Any] = {"provider": plugin, "max_documents": 1, "deadline": 1.0}
+    begun, service = time.monotonic(), Service()
+    with pytest.raises(RequestTimeoutError, match="deadline"):
+        ask(call, service, documents, **options)
+    seconds = time.monotonic() - begun
+    response = ask(call, service, documents, fallbacks=["local/bm25"], **options)
+
+    assert seconds < 5  # of the 12 that it takes
+    assert response.provider == "local"
     assert service.requests == []
 
 

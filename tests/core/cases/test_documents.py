@@ -119,6 +119,57 @@ def test_pydantic_models_are_mappings_of_their_fields(call: Ask) -> None:
     assert service.sent == plain.sent
 
 
+@pytest.mark.parametrize("wrap", [lambda row: {"row": row}, lambda row: Row(row, "x")])
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("kind", [Row, Attributes])
+def test_records_within_are_mappings_too(call: Ask, kind: Any, wrap: Any, *, many: bool) -> None:
+    """At whatever depth, as those of pydantic are."""
+    row, fields = kind("red", "shoes"), {"title": "red", "body": "shoes"}
+    documents = [wrap([row] if many else row)]
+    response = ask(call, service := Service(), documents)
+    ask(call, plain := Service(), [wrap([fields] if many else fields)])
+
+    assert service.sent == plain.sent
+    assert '{"title":"red","body":"shoes"}' in service.sent[0]
+    assert response.results[0].document.original is documents[0]
+    json.dumps(response.to_dict(), allow_nan=False)
+
+
+def test_a_model_of_pydantic_s_within_a_mapping_is_one_too(call: Ask) -> None:
+    """With its fields, as it is within another model; a list alone has none."""
+    pydantic = pytest.importorskip("pydantic")
+
+    class Product(pydantic.BaseModel):  # type: ignore[misc, name-defined]  # imported above
+        title: str
+        price: Decimal
+
+    class Lines(pydantic.RootModel[list[str]]):  # type: ignore[misc, name-defined]  # likewise
+        pass
+
+    ask(call, service := Service(), [{"item": Product(title="red", price=Decimal("1.50"))}])
+    with pytest.raises(InvalidRequestError, match=r"documents\[0\]\['item'\]"):
+        ask(call, Service(), [{"item": Lines(["a"])}])
+
+    assert service.sent == ['item: {"title":"red","price":"1.50"}']
+
+
+@dataclasses.dataclass
+class Money:
+    """A dataclass that says itself how it is written."""
+
+    amount: int
+
+    def __str__(self) -> str:
+        return f"{self.amount} EUR"
+
+
+def test_a_record_with_a_text_of_its_own_is_that(call: Ask) -> None:
+    """As `str()` writes it."""
+    ask(call, service := Service(), [{"price": Money(5)}])
+
+    assert service.sent == ["price: 5 EUR"]
+
+
 def test_a_pydantic_model_of_a_list_is_no_document(call: Ask) -> None:
     """It has neither a text nor fields."""
     pydantic = pytest.importorskip("pydantic")

@@ -20,6 +20,8 @@ from core.cases.plain import BASE, Ask, Plain, Service, ask, faulty, rows
 from rerank_core import (
     APIKeyHeader,
     HTTPRequest,
+    HTTPResponse,
+    Meta,
     NextRequest,
     PluginError,
     Price,
@@ -82,6 +84,10 @@ IMPOSSIBLE: list[Mapping[str, Any]] = [
     {"listwise": "yes"},
     {"models": ("a", 1)},
     {"price": 0.002},
+    {"auth": "Bearer"},
+    {"auth": []},
+    {"auth": {"header": "X-Key"}},
+    {"auth": httpx.BasicAuth("user", "password")},
 ]
 
 
@@ -214,6 +220,74 @@ def test_a_reply_of_another_kind_in_an_error_is_never_raw(call: Ask, reply: Any)
         ask(call, service, facts=facts)
     with pytest.raises(ResponseParseError, match="response must be an HTTPResponse"):
         ask(call, service, provider=faulty(parse_response=raising(make)))
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("status_code", {"status_code": "503"}),
+        ("status_code", {"status_code": None}),
+        ("headers", {"headers": None}),
+        ("headers", {"headers": ["a"]}),
+        ("content", {"content": "text"}),
+        ("content", {"content": None}),
+    ],
+)
+@pytest.mark.parametrize("hook", ["build_request", "parse_response"])
+def test_a_reply_that_cannot_be_is_the_plugins_fault(
+    call: Ask, hook: str, name: str, given: dict[str, Any]
+) -> None:
+    """Who makes one for an error is told which field is wrong."""
+    plugin = faulty(
+        **{
+            hook: raising(
+                lambda: ServerError("x", response=HTTPResponse(**{"status_code": 503, **given}))
+            )
+        }
+    )
+    with pytest.raises(PluginError, match=name):
+        ask(call, Service(), provider=plugin)
+
+
+@pytest.mark.parametrize("about", ["provider", "model"])
+@pytest.mark.parametrize("value", [5, {"id": "m"}, ["m"]], ids=repr)
+def test_an_error_about_what_is_no_name_has_a_text(call: Ask, about: str, value: Any) -> None:
+    """A plugin may hand over what the reply has in a name's place."""
+    given: dict[str, Any] = {about: value}
+    plugin = faulty(parse_response=raising(lambda: RateLimitError("busy", **given)))
+    with pytest.raises(RateLimitError) as caught:
+        ask(call, Service(), provider=plugin, max_retries=0)
+
+    assert "busy" in str(caught.value)
+
+
+def test_what_authorizes_need_not_be_hashable(call: Ask) -> None:
+    """An object with `__call__` and `__eq__`, for example; what it makes is kept all the same."""
+    made: list[Any] = []
+
+    class Auth:
+        __hash__ = None  # type: ignore[assignment]  # as `__eq__` alone makes it
+
+        def __call__(self, *_: Any) -> Any:
+            made.append(self)
+            return httpx.BasicAuth("user", "password")
+
+    plugin = Plain(auth=Auth())
+    for _ in range(2):
+        ask(call, service := Service(), provider=plugin)
+
+    assert service.requests[0].headers["authorization"].startswith("Basic ")
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize("version", [math.nan, {1, 2}, object(), b"1", 2, ["1"]], ids=type)
+def test_a_version_of_any_kind_is_json(call: Ask, version: Any) -> None:
+    """It stands beside the ranking, and `to_dict` is always ready."""
+    answer = RerankResponse([RerankResult(0, 0.5)], meta=Meta(api_version=version))
+    response = ask(call, Service(), ["a"], provider=faulty(parse_response=lambda _: answer))
+
+    json.dumps(response.to_dict(), allow_nan=False)
+    json.dumps(response["meta"], allow_nan=False)
 
 
 @pytest.mark.parametrize("cost", ["0.002", [1], {"usd": 1}, math.nan, math.inf, -1, True])

@@ -202,6 +202,8 @@ def test_what_is_installed_is_told() -> None:
         ("k", "top_n"),
         ("top_k", "top_n"),
         ("topk", "top_n"),
+        ("topN", "top_n"),
+        ("TopN", "top_n"),
         ("limit", "top_n"),
         ("max_results", "top_n"),
         ("num_results", "top_n"),

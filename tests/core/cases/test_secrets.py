@@ -65,6 +65,13 @@ SPEAKS_OF_THE_CONNECTION = [
     "extra_header",
     "http_clients",
     "fallback",
+    "api_root",
+    "domain",
+    "origin",
+    "account_id",
+    "service_account_json",
+    "oauth",
+    "keyfile",
 ]
 
 
@@ -98,9 +105,16 @@ def test_it_is_refused_when_the_reranker_is_made(name: str) -> None:
         ("vertex_ai/m", "project", "vertex_project"),
         ("vertex_ai/m", "location", "vertex_location"),
         ("azure_ai/m", "tenant", "tenant_id"),
+        ("azure_ai/m", "tenant_id_name", "tenant_id"),
+        ("watsonx/m", "region_name", "region"),
+        ("dashscope/m", "dashscope_region", "region"),
+        ("dashscope/m", "workspaceName", "workspace"),
+        ("elastic/m", "my_username", "username"),
     ],
 )
-def test_a_short_name_of_an_option_is_refused(call: Ask, model: str, name: str, near: str) -> None:
+def test_a_shorter_or_longer_name_of_an_option_is_refused(
+    call: Ask, model: str, name: str, near: str
+) -> None:
     """Left out, it would be sent to another region than was meant, or with another's key."""
     service = Service()
     given: dict[str, Any] = {name: "eu-central-1"}
@@ -411,6 +425,9 @@ def test_what_is_no_secret_is_shown(call: Ask, options: dict[str, Any], word: st
         {"extra_headers": {"X-Portkey-Virtual-Key": "hidden-value-123"}},
         {"extra_headers": {"X-Master-Key": "hidden-value-123"}},
         {"extra_headers": {"DD-APPLICATION-KEY": "hidden-value-123"}},
+        {"extra_headers": {"X-Encryption-Key": "hidden-value-123"}},
+        {"extra_headers": {"X-SSH-Key": "hidden-value-123"}},
+        {"extra_body": {"pass_phrase": "hidden-value-123"}},
         {"extra_body": {"secretkey": "hidden-value-123"}},
         {"extra_body": {"api_key": "hidden-value-123"}},
         {"extra_body": {"auth": {"token": "hidden-value-123"}}},

@@ -80,10 +80,8 @@ def make_call(
         else:
             params["rank_fields"] = rank_fields
     params |= {name: value for name, value in extra.items() if value is not None}
-    with_documents = return_documents is not False
-    return Call(
-        query, listed, read, params.get("top_n"), rank_fields, with_documents, params, warnings
-    )
+    top_n, with_documents = params.get("top_n"), return_documents is not False
+    return Call(query, listed, read, top_n, rank_fields, with_documents, params, warnings)
 
 
 def _check_count(name: str, value: Any) -> int:

@@ -115,12 +115,12 @@ class _Reader:
         is_array = hasattr(value, "tolist") and bool(getattr(value, "ndim", True))
         if is_array or isinstance(value, (list, tuple)):
             return self._to_list(value.tolist() if is_array else value, name, where)
-        if isinstance(value, str):
-            return str.__str__(value)
-        says: Any = type(value).__str__
+        says: Any = str.__str__ if isinstance(value, str) else type(value).__str__
         is_text = isfinite(value) if isinstance(value, float) else says is not object.__str__
-        if is_text and not hasattr(value, "__iter__"):
-            return str(value)
+        if is_text and (isinstance(value, str) or not hasattr(value, "__iter__")):
+            return says(value)
+        if _is_model(value) or _has_fields(value):
+            return self._to_plain(_fields_of(value, where), name, where)
         message = (
             f"{where} is {shown(value)}, which is no text: leave it out, or choose fields with"
             " rank_fields="
@@ -147,7 +147,7 @@ def _fields_of(document: Any, where: str) -> str | Mapping[str, Any]:
     if _is_model(document) and isinstance(dumped := document.model_dump(), (str, Mapping)):
         return dumped
     kind = type(document)
-    if not (dataclasses.is_dataclass(kind) or attrs.has(kind)):
+    if not _has_fields(document):
         message = (
             f"{where} must be a string, a mapping, or an object with text under page_content,"
             f" content or text, not {shown(document)}"
@@ -156,6 +156,11 @@ def _fields_of(document: Any, where: str) -> str | Mapping[str, Any]:
     fields: Any = dataclasses.fields if dataclasses.is_dataclass(kind) else attrs.fields
     names = [field.name for field in fields(kind)]
     return {name: getattr(document, name) for name in names if not name.startswith("_")}
+
+
+def _has_fields(value: Any) -> bool:
+    """Whether an object is of a dataclass or an attrs class."""
+    return dataclasses.is_dataclass(type(value)) or attrs.has(type(value))
 
 
 def _is_model(value: Any) -> bool:

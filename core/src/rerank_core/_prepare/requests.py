@@ -55,12 +55,7 @@ def prepare(
         sent = documents[span]
         top_n = None if call.top_n is None else min(call.top_n, len(sent))
         request = RerankRequest(
-            model=target.model,
-            query=call.query,
-            documents=sent,
-            top_n=top_n,
-            rank_fields=call.rank_fields,
-            options={**options},
+            target.model, call.query, sent, top_n, call.rank_fields, {**options}
         )
         own = {**params, "top_n": top_n} if "top_n" in params else params
         work = _translate(target, request, own, warnings, drop=drop)

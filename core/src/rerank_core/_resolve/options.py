@@ -35,6 +35,7 @@ OTHER_WORDS: Mapping[str, str] = {
     **dict.fromkeys(("key", "token"), "api_key"),
     **dict.fromkeys(("k", "limit", "maxresults", "n", "nresults", "numresults", "topk"), "top_n"),
     "requesttimeout": "timeout",
+    "topn": "top_n",
 }
 
 
@@ -106,9 +107,8 @@ def either(name: str, value: Any, other_name: str, other: Any) -> Any:
 
 def _copied(headers: Any) -> Any:
     """A copy: what the caller changes later was not checked."""
-    if headers is None:
-        return {}
-    return dict(headers) if isinstance(headers, Mapping) else headers
+    given = {} if headers is None else headers
+    return dict(given) if isinstance(given, Mapping) else given
 
 
 def _as_json(body: Any) -> Any:
@@ -205,8 +205,8 @@ def leave_out(facts: Provider, name: str, *, drop: bool) -> str:
     """
     own = (*facts.options, *facts.secret_options)
     options = (*OPTION_NAMES, *own)
-    words = {*words_of(name).split()} or {name}
-    short = next((option for option in own if words.issubset(words_of(option).split())), None)
+    words, *others = ({*words_of(each).split()} or {each} for each in (name, *own))
+    short = next((o for o, w in zip(own, others, strict=True) if words <= w or w <= words), None)
     meant = nearest(name, options, _ALIKE_OPTION) or short
     routing = name not in CALL_PARAMS and (meant is not None or is_routing_name(name))
     if drop and not routing:

@@ -22,17 +22,17 @@ _MIN_HIDDEN = 6  # what is shorter stands in too many harmless words
 _MAX_CHARS = 100_000  # of a text that nobody cuts otherwise
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 # Behind one of these words a key is a secret; a sort key is none.
-_OF_A_KEY = "access|account|admin|api|app|application|client|functions|licen[cs]e|master|private"
-_OF_A_KEY += "|secret|security|service|shared|signing|subscription|user|virtual|x"
+_OF_A_KEY = "access|account|admin|api|app|application|client|encryption|functions|licen[cs]e|master"
+_OF_A_KEY += "|private|secret|security|service|shared|signing|ssh|subscription|user|virtual|x"
 _SECRET = re.compile(
-    r"\b(auth(entication|orization)?|bearer|cookies?|credentials?|jwt|pass(phrase|wd|word)|pwd"
+    r"\b(auth(entication|orization)?|bearer|cookies?|credentials?|jwt|pass ?(phrase|wd|word)|pwd"
     rf"|secrets?|signature|(access|api|auth|user)?token|({_OF_A_KEY}) ?keys?)\b|^key$"
 )
 # What says where a request goes, or how, beside what is secret.
 _ROUTING = re.compile(
     r"\b(access|api|auth|base|bearer|client|endpoint|host|secret|server|service)*"
-    r"(address|auth|base|clients?|endpoints?|gateway|headers?|hosts?|hostname|keys?|port"
-    r"|prox(y|ies)|secret|server|token|transport|ur[il]s?)\b"
+    r"(account|address|auth|base|clients?|domain|endpoints?|gateway|headers?|hosts?|hostname"
+    r"|key(file|s)?|oauth|origin|port|prox(y|ies)|root|secret|server|token|transport|ur[il]s?)\b"
 )
 _ESCAPED = {"<>&": "04x", "<>&='": "04x", "<>&'+`": "04X"}  # in JSON by Go, Gson and .NET
 _VERSION_NAME = re.compile("(api)?[-_.]?version", re.IGNORECASE)

@@ -72,7 +72,7 @@ def _find_auth(route: Route, deadline: float | None) -> Flow:
         if key is not None:
             route.auth = auth = HeaderAuth(how.header, f"{how.scheme} {key.value}".strip())
         return auth
-    identity = _identity_of(target, how, target.provider.base_url, _hashable(route.found))
+    identity = _identity_of(target, *map(_hashable, (how, target.provider.base_url, route.found)))
     if (auth := _auths.get(identity)) is None:
         made = yield Run(guarded(partial(_make_auth, how, route), target, "auth"), deadline)
         auth = None if made is None else _auths.put(identity, made)

@@ -68,9 +68,9 @@ class Run:
     deadline: float | None = None
 
 
-def work_on(documents: int, function: Callable[[], Any]) -> Flow:
+def work_on(documents: int, function: Callable[[], Any], deadline: float | None = None) -> Flow:
     """The value of core's own work on so many documents."""
-    return (yield Run(function)) if documents > MANY else function()
+    return (yield Run(function, deadline)) if documents > MANY else function()
 
 
 def guarded(function: Callable[[], Any], target: Target, what: str) -> Callable[[], Any]:

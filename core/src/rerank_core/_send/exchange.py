@@ -36,7 +36,7 @@ def run_exchange(part: Part, turn: Turn) -> Flow:
         for _ in range(MAX_REPLIES):
             encoding = partial(encode, request, part, target)
             # No local name for the body: frames are shown.
-            question = Secret((request.url, (yield from work_on(count, encoding))))
+            question = Secret((request.url, (yield from work_on(count, encoding, turn.deadline))))
             if request.delay > 0:
                 polled += request.delay
                 yield from _poll(request.delay, polled, turn)

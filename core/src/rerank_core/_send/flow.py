@@ -110,7 +110,7 @@ def _ask(call: Call, turn: Turn, first: Target) -> Flow:
     try:
         yield from look_up_options(route, turn.deadline)
         preparing = partial(prepare, call, target, route.found, first=first)
-        prepared = yield from work_on(count, preparing)
+        prepared = yield from work_on(count, preparing, turn.deadline)
         held_back = bool(prepared.held_back)  # said last; it is not so in the caller's own order
         turn.warnings = prepared.warnings[: len(prepared.warnings) - held_back]
         flows = [run_exchange(part, turn) for part in prepared.parts]

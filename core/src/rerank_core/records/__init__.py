@@ -32,6 +32,7 @@ __all__ = [
 
 JSON = Any
 """A decoded JSON value."""
+_mapping: Any = Mapping
 
 
 @frozen
@@ -115,9 +116,9 @@ class HTTPResponse:
             first 64 KiB.
     """
 
-    status_code: int
-    headers: Mapping[str, str] = field(factory=dict, repr=False)
-    content: bytes = field(default=b"", repr=False)
+    status_code: int = field(validator=instance_of(int))
+    headers: Mapping[str, str] = field(factory=dict, repr=False, validator=instance_of(_mapping))
+    content: bytes = field(default=b"", repr=False, validator=instance_of(bytes))
 
     @property
     def text(self) -> str:

@@ -55,7 +55,7 @@ def _write(kind: type, **overrides: Any) -> None:
 
 _left_out = dict.fromkeys(("payload", "headers", "attempts", "seconds"), override(omit=True))
 # Cohere writes the version as an object.
-_write(Meta, api_version=override(unstruct_hook=lambda version: {"version": version}))
+_write(Meta, api_version=override(unstruct_hook=lambda version: {"version": to_plain(version)}))
 _write(RerankResult, extra=override(omit=True))
 _write(RerankResponse, id=override(omit_if_default=False), **_left_out)
 
