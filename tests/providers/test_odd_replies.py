@@ -380,3 +380,31 @@ def test_usage_is_read_where_it_usually_stands(name: str, beside: dict[str, Any]
     response = plugin.ask(Service({**body, "meta": {}, **beside}))
 
     assert response.meta.tokens.input_tokens == 118
+
+
+@pytest.mark.parametrize("name", [*_USUAL, "dashscope", "isaacus", "siliconflow"])
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"meta": {"billed_units": {"input_tokens": 118.0}}},
+        {"usage": {"input_tokens": 118}},
+        {"usage": {"prompt_tokens": 118.0}},
+        {"usage": {"text_tokens": 118, "total_tokens": None}},
+    ],
+    ids=["billed", "input", "prompt", "text"],
+)
+def test_what_went_in_is_billed_where_no_total_is_stated(name: str, beside: dict[str, Any]) -> None:
+    """As an integer or not: JavaScript and Go write both."""
+    plugin = BY_NAME[name]
+    body = {field: value for field, value in plugin.reply().items() if field != "usage"}
+    meta = plugin.ask(Service({**body, "meta": {}, **beside})).meta
+
+    assert (meta.tokens.input_tokens, meta.billed_units.total_tokens) == (118, 118)
+
+
+def test_usage_without_a_total_costs_what_the_list_says() -> None:
+    """Five hundredths of a dollar for a million tokens."""
+    plugin = BY_NAME["voyage"]
+    response = plugin.ask(Service({**plugin.reply(), "usage": {"input_tokens": 1_000_000}}))
+
+    assert response.cost == pytest.approx(0.05)

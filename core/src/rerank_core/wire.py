@@ -37,8 +37,8 @@ __all__ = [
     "shorten",
 ]
 
-_NUMBERS = {int, float}
 _NEVER_NAN = {str, int, bool, type(None)}
+_WENT_IN = ("input_tokens", "prompt_tokens", "text_tokens")
 # Last segments of a path by which servers call a rerank endpoint: none of them is completed.
 _ENDPOINTS = frozenset({"rerank", "reranking", "rerankings", "reranks", "ranking"})
 OTHER_TASKS = re.compile(
@@ -227,10 +227,10 @@ def read_meta(payload: JSON) -> Meta:
         version if isinstance(version, str) else None,
         BilledUnits(
             _first((billed, usage), "search_units", "rerank_units"),
-            total if total is not None else _first((billed,), "input_tokens", "text_tokens"),
+            total if total is not None else _first((billed, usage), *_WENT_IN),
         ),
         Tokens(
-            _first(places, "input_tokens", "prompt_tokens", "text_tokens", "total_tokens"),
+            _first(places, *_WENT_IN, "total_tokens"),
             _first(places, "output_tokens", "completion_tokens"),
         ),
     )
@@ -240,7 +240,7 @@ def _first(places: Sequence[Mapping[str, Any]], *names: str) -> float | None:
     """The first number under one of the names, the better name before the better place."""
     for name in names:
         for place in places:
-            if type(value := place.get(name)) in _NUMBERS:
+            if type(value := place.get(name)) in {int, float}:
                 return value
     return None
 
