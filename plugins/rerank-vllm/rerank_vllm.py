@@ -5,15 +5,13 @@ https://docs.vllm.ai/en/latest/models/pooling_models/scoring/
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from rerank_core import HTTPRequest, Provider, RerankRequest, RerankResponse, hookimpl, wire
 
 # Other routes of the same server.
-_SIBLINGS = re.compile(r"/(score|pooling|classify|tokenize|invocations)$")
+_SIBLINGS = "score|pooling|classify|tokenize|invocations|health|docs"
 _EXTRA = (
     "max_tokens_per_query",
     "truncate_prompt_tokens",
@@ -70,7 +68,7 @@ def build_request(
 ) -> HTTPRequest:
     """Build the request; `/v1` stays where it is: only there and below `/v2` keys are checked."""
     return HTTPRequest(
-        url=wire.join_endpoint(_without_sibling(provider.base_url or ""), "/rerank"),
+        url=wire.join_endpoint(provider.base_url or "", "/rerank", others=_SIBLINGS),
         body={
             "model": request.model,
             "query": request.query,
@@ -94,11 +92,6 @@ def parse_response(payload: Any) -> RerankResponse:
         meta=wire.read_meta(payload),
         model=payload.get("model"),
     )
-
-
-def _without_sibling(base_url: str) -> str:
-    parts = urlsplit(base_url)
-    return urlunsplit(parts._replace(path=_SIBLINGS.sub("", parts.path.rstrip("/"))))
 
 
 def _has_parts(document: str | Mapping[str, Any], rank_fields: Sequence[str] | None) -> bool:

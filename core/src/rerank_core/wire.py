@@ -48,14 +48,14 @@ OTHER_TASKS = re.compile(
 
 
 @functools.lru_cache(256)
-def join_endpoint(base_url: str, path: str) -> str:
+def join_endpoint(base_url: str, path: str, *, others: str = "") -> str:
     """Complete a base URL to an endpoint as `/v1/rerank`, however much of it the URL has already.
 
-    Users copy bases with and without `/v1`, and whole endpoints, of a chat, too; that of another
-    kind of reranking (`/v1/reranks`) is taken as it stands. A query string stays.
+    Users copy bases with and without `/v1`, and endpoints, that of a chat or any that ends as the
+    pattern `others` says; another kind of reranking (`/v1/reranks`) and a query string stay.
     """
     parts = urlsplit(base_url)
-    base = OTHER_TASKS.sub("", parts.path.rstrip("/"))
+    base = re.sub(rf"/({others})$", "", OTHER_TASKS.sub("", parts.path.rstrip("/")))
     steps = path.strip("/").split("/")
     last = base.rpartition("/")[2]
     if last in _ENDPOINTS and steps[-1] in _ENDPOINTS:
