@@ -48,7 +48,9 @@ def resolve_provider() -> Provider:
             401: "if the server was started with a key: give it as api_key=, or set"
             " LLAMACPP_API_KEY",
             404: "if it is about the path: end api_base where the server's own begins, for"
-            " /v1/rerank is added",
+            " /v1/rerank is added; if it is Ollama: it does not rerank",
+            "unexpected endpoint": "LM Studio does not rerank: serve the model with llama-server"
+            " --rerank",
             500: "if a query and a document together are too large to process: start the server"
             " with a larger --ubatch-size and --batch-size, or cut the document; nothing is cut"
             " by the server",

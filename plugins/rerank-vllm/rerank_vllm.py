@@ -48,7 +48,9 @@ def resolve_provider(model: str) -> Provider:
             401: "if the server was started with a key: give it as api_key=, or set"
             " HOSTED_VLLM_API_KEY",
             404: "if the model was not started with --runner pooling, there is no such route; if a"
-            " proxy publishes only /v1, end api_base in /v1",
+            " proxy publishes only /v1, end api_base in /v1; if it is Ollama: it does not rerank",
+            "unexpected endpoint": "LM Studio does not rerank: serve the model with llama-server"
+            " --rerank",
             "NotFoundError": "GET /v1/models lists what is served",
             "BadRequestError": "if a pair is too long: truncate_prompt_tokens=-1 cuts it",
             "does not support rerank": "the model that is served is no reranker",
