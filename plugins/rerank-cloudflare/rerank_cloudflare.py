@@ -22,8 +22,8 @@ from rerank_core import (
 
 _ROOT = "https://api.cloudflare.com/client/v4"
 _LOGIT = "@cf/baai/bge-reranker-base"
-# An AI gateway: its address, that of its chat, or that of Workers AI's.
-_GATEWAY = re.compile(r"(/v1/[^/]+/[^/]+)(/compat|/workers-ai(/v1)?)?")
+# An AI gateway: its address, that of its chat, or that of any provider behind it.
+_GATEWAY = re.compile(r"(/v1/[^/]+/[^/]+)(/.*)?")
 
 
 @hookimpl

@@ -19,6 +19,7 @@ from rerank_core import (
     wire,
 )
 
+_OTHERS = "agents(/.*)?|generate|lmunit|parse"  # its other tasks, an agent's chat above all
 # US dollars for a token; the price list of June 2026.
 _PRICES = {
     "ctxl-rerank-v2-instruct-multilingual": 0.05e-6,
@@ -70,7 +71,7 @@ def build_request(
         )
         raise InvalidRequestError(message)
     return HTTPRequest(
-        url=wire.join_endpoint(provider.base_url or "", "/v1/rerank"),
+        url=wire.join_endpoint(provider.base_url or "", "/v1/rerank", others=_OTHERS),
         body={
             "model": request.model,
             "query": request.query,

@@ -31,9 +31,7 @@ _ROUTER_HOST, _RETIRED_HOST = "router.huggingface.co", "api-inference.huggingfac
 _HOSTS = ("*.huggingface.co", "*.endpoints.huggingface.cloud")
 _MOST_BYTES = 2_000_000
 # Of other servers and of TEI's other routes.
-_TASKS = re.compile(
-    r"/v1$|/(embed(_all|_sparse)?|predict|similarity|tokenize|decode|invocations|info|docs)$"
-)
+_TASKS = "v1|embed(_all|_sparse)?|predict|similarity|tokenize|decode|invocations|info|docs|health"
 # Other tasks of a model, behind its owner and name.
 _OF_A_MODEL = re.compile(r"(?<=/models/)([^/]+/[^/]+)/(pipeline/(?!text-ranking/*$).*|v1(/.*)?)$")
 _NO_RERANKER = "not a re-ranker"
@@ -124,7 +122,8 @@ def build_request(
         return HTTPRequest(url=_to_router_url(base_url, request.model), body={"inputs": body})
     if urlsplit(base_url).path.rstrip("/").endswith("/vertex"):
         return HTTPRequest(url=base_url.rstrip("/"), body={"instances": [body]})
-    return HTTPRequest(url=_to_tei_url(base_url), body=body)
+    # There is no `/v1` on TEI, though other services' users write it.
+    return HTTPRequest(url=wire.join_endpoint(base_url, "/rerank", others=_TASKS), body=body)
 
 
 @hookimpl
@@ -156,11 +155,3 @@ def _to_router_url(base_url: str, model: str) -> str:
         named = parts._replace(path=_OF_A_MODEL.sub(r"\1", parts.path))
         return wire.join_endpoint(urlunsplit(named), "/pipeline/text-ranking")
     return f"{_ROUTER}/hf-inference/models/{quote(model)}/pipeline/text-ranking"
-
-
-def _to_tei_url(base_url: str) -> str:
-    """Complete a base URL; there is no `/v1` on TEI, though other services' users write it."""
-    parts = urlsplit(base_url)
-    path = _TASKS.sub("", wire.OTHER_TASKS.sub("", parts.path.rstrip("/")))
-    bare = parts._replace(path=path)
-    return wire.join_endpoint(urlunsplit(bare), "/rerank")

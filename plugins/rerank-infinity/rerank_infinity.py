@@ -19,6 +19,7 @@ from rerank_core import (
 )
 
 _MOST_CHARS = 122_880
+_SIBLINGS = "models|classify|health|docs"  # other routes of the same server
 
 
 @hookimpl
@@ -60,7 +61,7 @@ def build_request(
 ) -> HTTPRequest:
     """Build the request; `/v1` is never put in between, a default server has none."""
     return HTTPRequest(
-        url=wire.join_endpoint(provider.base_url or "", "/rerank"),
+        url=wire.join_endpoint(provider.base_url or "", "/rerank", others=_SIBLINGS),
         body={
             "model": request.model,
             "query": request.query,

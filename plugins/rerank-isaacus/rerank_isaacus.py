@@ -59,9 +59,6 @@ def build_request(
 @hookimpl
 def parse_response(payload: Any) -> RerankResponse:
     """Read the reply; tokens that went in are all that is billed."""
-    usage = payload.get("usage")
-    tokens = usage.get("input_tokens") if isinstance(usage, dict) else None
     return RerankResponse(
-        wire.read_results(payload["results"], score="score"),
-        meta=wire.read_meta({"usage": {"total_tokens": tokens}}),
+        wire.read_results(payload["results"], score="score"), meta=wire.read_meta(payload)
     )

@@ -145,7 +145,7 @@ def _to_url(base_url: str) -> str:
     if host in _OTHER_HOSTS:
         message = f"{host} does not rerank: leave api_base out, or give 'https://api.jina.ai/v1'"
         raise ConfigurationError(message)
-    return wire.join_endpoint(base_url, "/v1/rerank")
+    return wire.join_endpoint(base_url, "/v1/rerank", others="classify|segment|train")
 
 
 def _without_owner(model: str) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from rerank_core import (
     BadRequestError,
@@ -20,6 +19,7 @@ from rerank_core import (
     wire,
 )
 
+_SIBLINGS = "completion|embedding|tokenize|health|props|slots"  # other routes of the same server
 _NOT_COMPUTED = -1_000_000  # the score of a document on which the server failed
 
 
@@ -48,7 +48,9 @@ def resolve_provider() -> Provider:
             401: "if the server was started with a key: give it as api_key=, or set"
             " LLAMACPP_API_KEY",
             404: "if it is about the path: end api_base where the server's own begins, for"
-            " /v1/rerank is added",
+            " /v1/rerank is added; if it is Ollama: it does not rerank",
+            "unexpected endpoint": "LM Studio does not rerank: serve the model with llama-server"
+            " --rerank",
             500: "if a query and a document together are too large to process: start the server"
             " with a larger --ubatch-size and --batch-size, or cut the document; nothing is cut"
             " by the server",
@@ -69,11 +71,8 @@ def build_request(
     provider: Provider, request: RerankRequest, params: Mapping[str, Any]
 ) -> HTTPRequest:
     """Build the request; `documents`, because `texts` would make the server answer as TEI does."""
-    base_url = provider.base_url or ""
-    # The server has /rerank, /v1/rerank, /reranking and /v1/reranking.
-    whole = urlsplit(base_url).path.rstrip("/").endswith("/reranking")
     return HTTPRequest(
-        url=wire.join_endpoint(base_url, "/v1/reranking" if whole else "/v1/rerank"),
+        url=wire.join_endpoint(provider.base_url or "", "/v1/rerank", others=_SIBLINGS),
         body={
             "model": request.model,
             "query": request.query,

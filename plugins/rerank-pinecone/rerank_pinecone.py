@@ -85,7 +85,7 @@ def build_request(
         message = f"api_version must be like {_VERSION!r}, not {version!r}"
         raise ConfigurationError(message)
     return HTTPRequest(
-        url=wire.join_endpoint(_checked(provider.base_url or ""), "/rerank"),
+        url=wire.join_endpoint(_checked(provider.base_url or ""), "/rerank", others="embed|models"),
         headers={"X-Pinecone-Api-Version": version},
         body={
             "model": request.model,
@@ -111,7 +111,7 @@ def parse_response(payload: Any, headers: Mapping[str, str]) -> RerankResponse:
 
 
 def _checked(base_url: str) -> str:
-    """The base URL, of embeddings as well, unless it is that of an index or an assistant.
+    """The base URL, unless it is that of an index or an assistant.
 
     Raises:
         ConfigurationError: Nothing is reranked there.
@@ -120,7 +120,7 @@ def _checked(base_url: str) -> str:
     if host.endswith(".pinecone.io") and not host.startswith("api"):
         message = f"{host} does not rerank: leave api_base out, or give 'https://api.pinecone.io'"
         raise ConfigurationError(message)
-    return base_url.rstrip("/").removesuffix("/embed")
+    return base_url
 
 
 def _to_documents(request: RerankRequest) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rerank_core import (
+    BilledUnits,
     HTTPRequest,
     Meta,
     NotFoundError,
@@ -99,11 +100,11 @@ def parse_response(payload: Any, headers: Mapping[str, str]) -> RerankResponse:
 
 def _read_meta(payload: Mapping[str, Any]) -> Meta:
     """Tokens, within `meta` or beside the results; the `search_units` are 0 in every reply."""
-    meta = payload.get("meta")
-    meta = meta if isinstance(meta, dict) else {}
-    for tokens in (meta.get("tokens"), payload.get("tokens"), meta.get("billed_units")):
-        if isinstance(tokens, dict) and type(tokens.get("input_tokens")) is int:
-            counts = (tokens.get(name) for name in ("input_tokens", "output_tokens"))
-            billed = {"total_tokens": sum(count for count in counts if type(count) is int)}
-            return wire.read_meta({"meta": {"tokens": tokens, "billed_units": billed}})
-    return wire.read_meta({"usage": payload.get("usage")})
+    own = payload.get("meta")
+    own = own if isinstance(own, dict) else {}
+    meta = wire.read_meta(
+        {**payload, "meta": {**own, "tokens": own.get("tokens") or payload.get("tokens")}}
+    )
+    went_in, came_out = meta.tokens.input_tokens, meta.tokens.output_tokens or 0
+    total = None if went_in is None else went_in + came_out
+    return Meta(billed_units=BilledUnits(total_tokens=total), tokens=meta.tokens)

@@ -5,15 +5,13 @@ https://docs.vllm.ai/en/latest/models/pooling_models/scoring/
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from rerank_core import HTTPRequest, Provider, RerankRequest, RerankResponse, hookimpl, wire
 
 # Other routes of the same server.
-_SIBLINGS = re.compile(r"/(score|pooling|classify|tokenize|invocations)$")
+_SIBLINGS = "score|pooling|classify|tokenize|invocations|health|docs"
 _EXTRA = (
     "max_tokens_per_query",
     "truncate_prompt_tokens",
@@ -50,7 +48,9 @@ def resolve_provider(model: str) -> Provider:
             401: "if the server was started with a key: give it as api_key=, or set"
             " HOSTED_VLLM_API_KEY",
             404: "if the model was not started with --runner pooling, there is no such route; if a"
-            " proxy publishes only /v1, end api_base in /v1",
+            " proxy publishes only /v1, end api_base in /v1; if it is Ollama: it does not rerank",
+            "unexpected endpoint": "LM Studio does not rerank: serve the model with llama-server"
+            " --rerank",
             "NotFoundError": "GET /v1/models lists what is served",
             "BadRequestError": "if a pair is too long: truncate_prompt_tokens=-1 cuts it",
             "does not support rerank": "the model that is served is no reranker",
@@ -70,7 +70,7 @@ def build_request(
 ) -> HTTPRequest:
     """Build the request; `/v1` stays where it is: only there and below `/v2` keys are checked."""
     return HTTPRequest(
-        url=wire.join_endpoint(_without_sibling(provider.base_url or ""), "/rerank"),
+        url=wire.join_endpoint(provider.base_url or "", "/rerank", others=_SIBLINGS),
         body={
             "model": request.model,
             "query": request.query,
@@ -94,11 +94,6 @@ def parse_response(payload: Any) -> RerankResponse:
         meta=wire.read_meta(payload),
         model=payload.get("model"),
     )
-
-
-def _without_sibling(base_url: str) -> str:
-    parts = urlsplit(base_url)
-    return urlunsplit(parts._replace(path=_SIBLINGS.sub("", parts.path.rstrip("/"))))
 
 
 def _has_parts(document: str | Mapping[str, Any], rank_fields: Sequence[str] | None) -> bool:

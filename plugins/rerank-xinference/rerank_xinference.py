@@ -5,7 +5,6 @@ https://inference.readthedocs.io/en/latest/models/model_abilities/rerank.html
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,8 +17,6 @@ from rerank_core import (
     hookimpl,
     wire,
 )
-
-_PAGE = re.compile(r"(?<!/)/ui(/?#.*|/*)$")  # what a browser shows
 
 
 @hookimpl
@@ -64,7 +61,8 @@ def build_request(
 ) -> HTTPRequest:
     """Build the request; over HTTP, documents do not come back unless asked for."""
     return HTTPRequest(
-        url=wire.join_endpoint(_PAGE.sub("", provider.base_url or ""), "/v1/rerank"),
+        # A browser shows pages of the same server.
+        url=wire.join_endpoint(provider.base_url or "", "/v1/rerank", others="ui|docs"),
         body={
             "model": request.model,
             "query": request.query,

@@ -15,12 +15,14 @@ FOUNDRY, SERVERLESS = (
 )
 OF_FOUNDRY = f"{FOUNDRY}/providers/cohere/v2/rerank"
 ACCOUNT = "https://api.cloudflare.com/client/v4/accounts/acc1"
+AI_GATEWAY = "https://gateway.ai.cloudflare.com/v1/acc1/my-gateway"
 RUN = f"{ACCOUNT}/ai/run/@cf/baai/bge-reranker-base"
 QWEN = "Qwen/Qwen3-Reranker-0.6B"
 ROUTER = "https://router.huggingface.co"
 ROUTED = f"{ROUTER}/hf-inference/models/BAAI/bge-reranker-base/pipeline/text-ranking"
 NVIDIA = "https://ai.api.nvidia.com"
 HOSTED = f"{NVIDIA}/v1/retrieval/nvidia/llama-nemotron-rerank-1b-v2/reranking"
+CONTEXTUAL = "https://api.contextual.ai/v1"
 DASHSCOPE = "https://dashscope.aliyuncs.com"
 RERANKS = f"{DASHSCOPE}/compatible-api/v1/reranks"
 NATIVE = "/api/v1/services/rerank/text-rerank/text-rerank"
@@ -52,6 +54,10 @@ MORE: Mapping[str, Mapping[str, str]] = {
         f"{ACCOUNT}/ai/run": RUN,
         f"{ACCOUNT}/ai/run/@cf/meta/llama-3.1-8b-instruct": RUN,
         f"{ACCOUNT}/ai/models/search": RUN,
+        **dict.fromkeys(
+            (f"{AI_GATEWAY}/openai", f"{AI_GATEWAY}/anthropic/v1/messages", f"{AI_GATEWAY}/compat"),
+            f"{AI_GATEWAY}/workers-ai/@cf/baai/bge-reranker-base",
+        ),
         "https://proxy.test/ai": "/run/@cf/baai/bge-reranker-base",
         "https://proxy.test/ai/v1": "https://proxy.test/ai/run/@cf/baai/bge-reranker-base",
     },
@@ -72,6 +78,10 @@ MORE: Mapping[str, Mapping[str, str]] = {
         "http://gpustack/v1-openai": "http://gpustack/v1/rerank",
         "http://server:8080/v1/models": "http://server:8080/v1/rerank",
     },
+    "contextual": dict.fromkeys(
+        (f"{CONTEXTUAL}/generate", f"{CONTEXTUAL}/agents", f"{CONTEXTUAL}/agents/a1/query"),
+        f"{CONTEXTUAL}/rerank",
+    ),
     "dashscope": {
         f"{DASHSCOPE}/compatible-api": RERANKS,
         f"{DASHSCOPE}/compatible-api/v1/rerank": RERANKS,
@@ -113,8 +123,17 @@ MORE: Mapping[str, Mapping[str, str]] = {
         f"{ROUTER}/hf-inference/models/me/mine": "/pipeline/text-ranking",
         f"{ROUTER}/hf-inference/models/me/v1": "/pipeline/text-ranking",
     },
-    "infinity": {"http://gpu:7997/v1/rerank": "", "https://gateway.internal/a/b": "/rerank"},
-    "jina": {"http://gateway:8080/custom/path": "/v1/rerank"},
+    "infinity": {
+        "http://gpu:7997/v1/rerank": "",
+        "http://gpu:7997/models": "http://gpu:7997/rerank",
+        "http://gpu:7997/v1/classify": "http://gpu:7997/v1/rerank",
+        "http://models": "/rerank",
+        "https://gateway.internal/a/b": "/rerank",
+    },
+    "jina": {
+        "http://gateway:8080/custom/path": "/v1/rerank",
+        "https://api.jina.ai/v1/classify": "https://api.jina.ai/v1/rerank",
+    },
     "litellm_proxy": {
         "http://proxy:4000/v2": "/rerank",
         "http://proxy:4000/ui/login": "http://proxy:4000/v1/rerank",
@@ -126,7 +145,12 @@ MORE: Mapping[str, Mapping[str, str]] = {
         "http://proxy:4000/rerank": "",
         "https://gateway.internal/llm/v1": "/rerank",
     },
-    "llamacpp": {"http://gpu:8080/reranking": "", "http://gateway/llama": "/v1/rerank"},
+    "llamacpp": {
+        "http://gpu:8080/reranking": "",
+        "http://gpu:8080/completion": "http://gpu:8080/v1/rerank",
+        "http://gpu:8080/health": "http://gpu:8080/v1/rerank",
+        "http://gateway/llama": "/v1/rerank",
+    },
     "nvidia_nim": {
         "https://gateway.internal/nim": "/v1/ranking",
         "http://nim:8000/v1/models": "http://nim:8000/v1/ranking",
@@ -146,6 +170,7 @@ MORE: Mapping[str, Mapping[str, str]] = {
         "http://gpu:8000/v2": "/rerank",
         "http://gpu:8000/invocations": "http://gpu:8000/rerank",
         "http://gpu:8000/v1/score?team=a": "http://gpu:8000/v1/rerank?team=a",
+        "http://gpu:8000/health": "http://gpu:8000/rerank",
         "http://score": "/rerank",  # a container may be called so
         "http://gpu:8000/rerank": "",
         "http://gpu:8000/v1/rerank": "",
@@ -161,7 +186,11 @@ MORE: Mapping[str, Mapping[str, str]] = {
             f"{WATSONX}/ml/v1/text/rerank?version=2026-10-14",
         ),
     },
-    "xinference": {"http://ui": "/v1/rerank"},
+    "xinference": {
+        "http://ui": "/v1/rerank",
+        "http://gpu:9997/docs": "http://gpu:9997/v1/rerank",
+        "http://gpu:9997/ui": "http://gpu:9997/v1/rerank",
+    },
 }
 _MODELS = {plugin.name: model for plugin, model, *_ in ROWS}
 _MORE = [

@@ -59,6 +59,9 @@ FINAL: list[Said] = [
     ({"message": "no such route"}, APIStatusError, "no such route"),
     ({"msg": "no such route"}, APIStatusError, "no such route"),
     ({"errors": {"query": ["is too long"]}}, APIStatusError, "is too long"),
+    ({"error": "invalid_token", "error_description": "expired"}, AuthenticationError, "expired"),
+    ({"error": "invalid_api_key"}, AuthenticationError, "invalid_api_key"),
+    ([{"error": {"code": 403, "message": "not yours"}}], PermissionDeniedError, "not yours"),
 ]
 MAY_PASS: list[Said] = [
     ({"error": {"code": 429, "message": "slow down"}}, RateLimitError, "slow down"),
@@ -66,6 +69,8 @@ MAY_PASS: list[Said] = [
     ({"object": "error", "message": "busy", "code": 503}, ServerError, "busy"),
     ({"status": 502, "title": "Bad Gateway", "detail": "no reply"}, ServerError, "no reply"),
     ({"code": "Throttling.BurstRate", "message": "too fast"}, RateLimitError, "too fast"),
+    ({"error": "rate_limit_exceeded"}, RateLimitError, "rate_limit_exceeded"),
+    ([{"error": {"code": 503, "message": "busy"}}], ServerError, "busy"),
 ]
 INTERNAL: Said = (
     {"status": 500, "title": "Internal", "detail": "no memory"},
@@ -81,12 +86,17 @@ def _outcome(plugin: Plugin, reply: Any, **options: Any) -> RerankResponse | Rer
         return error
 
 
+def _id_of(said: Said) -> str:
+    body, _, words = said
+    return f"{'-'.join(body) if isinstance(body, dict) else 'list'}-{words}"
+
+
 def _code_of(kind: type[APIStatusError]) -> int:
     return {AuthenticationError: 401, PermissionDeniedError: 403, NotFoundError: 404}.get(kind, 0)
 
 
 @every_plugin
-@pytest.mark.parametrize("said", FINAL, ids=lambda said: f"{'-'.join(said[0])}-{said[2]}")
+@pytest.mark.parametrize("said", FINAL, ids=_id_of)
 def test_an_error_inside_a_200_is_that_error(plugin: Plugin, said: Said) -> None:
     """Typed by its code, with the service's words; nobody else is asked, nothing passes."""
     body, kind, words = said
@@ -101,7 +111,7 @@ def test_an_error_inside_a_200_is_that_error(plugin: Plugin, said: Said) -> None
 
 
 @every_plugin
-@pytest.mark.parametrize("said", MAY_PASS, ids=lambda said: f"{'-'.join(said[0])}-{said[2]}")
+@pytest.mark.parametrize("said", MAY_PASS, ids=_id_of)
 def test_an_error_inside_a_200_that_may_pass_is_retried(plugin: Plugin, said: Said) -> None:
     """Like the status that it carries; then fallbacks have their turn."""
     _check_passing(plugin, said)
@@ -380,3 +390,31 @@ def test_usage_is_read_where_it_usually_stands(name: str, beside: dict[str, Any]
     response = plugin.ask(Service({**body, "meta": {}, **beside}))
 
     assert response.meta.tokens.input_tokens == 118
+
+
+@pytest.mark.parametrize("name", [*_USUAL, "dashscope", "isaacus", "siliconflow"])
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"meta": {"billed_units": {"input_tokens": 118.0}}},
+        {"usage": {"input_tokens": 118}},
+        {"usage": {"prompt_tokens": 118.0}},
+        {"usage": {"text_tokens": 118, "total_tokens": None}},
+    ],
+    ids=["billed", "input", "prompt", "text"],
+)
+def test_what_went_in_is_billed_where_no_total_is_stated(name: str, beside: dict[str, Any]) -> None:
+    """As an integer or not: JavaScript and Go write both."""
+    plugin = BY_NAME[name]
+    body = {field: value for field, value in plugin.reply().items() if field != "usage"}
+    meta = plugin.ask(Service({**body, "meta": {}, **beside})).meta
+
+    assert (meta.tokens.input_tokens, meta.billed_units.total_tokens) == (118, 118)
+
+
+def test_usage_without_a_total_costs_what_the_list_says() -> None:
+    """Five hundredths of a dollar for a million tokens."""
+    plugin = BY_NAME["voyage"]
+    response = plugin.ask(Service({**plugin.reply(), "usage": {"input_tokens": 1_000_000}}))
+
+    assert response.cost == pytest.approx(0.05)

@@ -151,6 +151,19 @@ def test_blank_documents_are_held_back_and_come_last(plugin: Plugin) -> None:
 
 
 @every_plugin
+def test_documents_without_any_of_their_rank_fields_are_counted(plugin: Plugin) -> None:
+    """They are held back, or ranked as blank where a server takes that: it is said."""
+    blank = plugin.facts.takes_blank_documents
+    service = Service(plugin.reply(3 if blank else 2))
+    documents = [{"title": "A"}, {"text": "not chosen"}, {"title": "B", "text": "not chosen"}]
+
+    (warning,) = plugin.ask(service, documents, rank_fields=["title"]).warnings
+
+    assert warning.startswith("1 of 3 documents are blank, or have no text under 'title': ")
+    assert warning.endswith("ranked as blank" if blank else "they come last without a score")
+
+
+@every_plugin
 def test_no_documents_are_no_request(plugin: Plugin) -> None:
     """There is nothing to rank, and nothing to pay."""
     service = Service(plugin.reply(0))

@@ -191,6 +191,22 @@ def test_type_and_hint_follow_the_service_s_words(
     assert not others or others not in str(error)
 
 
+@pytest.mark.parametrize("name", ["compatible", "llamacpp", "vllm"])
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (200, {"error": "Unexpected endpoint or method. (POST /v1/rerank)"}, "LM Studio does not"),
+        (404, "404 page not found", "if it is Ollama"),
+    ],
+    ids=["LM Studio", "Ollama"],
+)
+def test_a_server_that_does_not_rerank_is_named(
+    name: str, status: int, body: Any, words: str
+) -> None:
+    """With whichever plugin for servers of one's own it is asked."""
+    assert words in str(_caught(BY_NAME[name], status, body))
+
+
 def test_documents_that_a_proxy_quotes_do_not_hide_what_to_do() -> None:
     """LiteLLM's 422 for too many has all of them in its message, which is cut."""
     quoted = [{"loc": ["body", "documents"], "msg": _TOO_MANY, "input": ["a long text"] * 2500}]

@@ -37,8 +37,8 @@ __all__ = [
     "shorten",
 ]
 
-_NUMBERS = {int, float}
 _NEVER_NAN = {str, int, bool, type(None)}
+_WENT_IN = ("input_tokens", "prompt_tokens", "text_tokens")
 # Last segments of a path by which servers call a rerank endpoint: none of them is completed.
 _ENDPOINTS = frozenset({"rerank", "reranking", "rerankings", "reranks", "ranking"})
 OTHER_TASKS = re.compile(
@@ -48,14 +48,14 @@ OTHER_TASKS = re.compile(
 
 
 @functools.lru_cache(256)
-def join_endpoint(base_url: str, path: str) -> str:
+def join_endpoint(base_url: str, path: str, *, others: str = "") -> str:
     """Complete a base URL to an endpoint such as `/v1/rerank`, whatever part of it the URL has.
 
-    Users copy base URLs with and without `/v1`, and whole endpoints, even of a chat. Another rerank
-    endpoint (`/v1/reranks`) is used as it is. A query string stays.
+    Users copy base URLs with and without `/v1`, and whole endpoints, even of a chat; the pattern
+    `others` names more ends to cut. Another rerank endpoint (`/v1/reranks`) and a query string stay.
     """
     parts = urlsplit(base_url)
-    base = OTHER_TASKS.sub("", parts.path.rstrip("/"))
+    base = re.sub(rf"/({others})$", "", OTHER_TASKS.sub("", parts.path.rstrip("/")))
     steps = path.strip("/").split("/")
     last = base.rpartition("/")[2]
     if last in _ENDPOINTS and steps[-1] in _ENDPOINTS:
@@ -227,10 +227,10 @@ def read_meta(payload: JSON) -> Meta:
         version if isinstance(version, str) else None,
         BilledUnits(
             _first((billed, usage), "search_units", "rerank_units"),
-            total if total is not None else _first((billed,), "input_tokens", "text_tokens"),
+            total if total is not None else _first((billed, usage), *_WENT_IN),
         ),
         Tokens(
-            _first(places, "input_tokens", "prompt_tokens", "text_tokens", "total_tokens"),
+            _first(places, *_WENT_IN, "total_tokens"),
             _first(places, "output_tokens", "completion_tokens"),
         ),
     )
@@ -240,7 +240,7 @@ def _first(places: Sequence[Mapping[str, Any]], *names: str) -> float | None:
     """The first number under one of the names, the better name before the better place."""
     for name in names:
         for place in places:
-            if type(value := place.get(name)) in _NUMBERS:
+            if type(value := place.get(name)) in {int, float}:
                 return value
     return None
 

@@ -23,10 +23,7 @@ from rerank_oci._config import AUTHS, CONFIG_FILE, PROFILE, SECRETS, RegionOfCon
 _BASE = "https://inference.generativeai.{region}.oci.{domain}"
 _PATH = "/20231130/actions/rerankText"
 # What follows the origin where another action is meant, or OpenAI's API.
-_OTHERS = re.compile(
-    r"/(20231130/actions/(?!rerankText\b)\w+|openai/v1)"
-    r"(/((chat/)?completions|responses|embeddings))?/*$"
-)
+_OTHERS = r"20231130/actions/(?!rerankText$)\w+|openai/v1"
 _HINTS: Mapping[int | str, str] = {
     "NotAuthenticated": "the user, fingerprint and key must belong together, the clock be right",
     "NotAuthorizedOrNotFound": "a policy must allow `use generative-ai-family` in the compartment",
@@ -87,9 +84,10 @@ def build_request(
         if request.model.startswith("ocid1.generativeaiendpoint.")
         else {"servingType": "ON_DEMAND", "modelId": request.model}
     )
-    base = _OTHERS.sub("", provider.base_url or "")
+    base = provider.base_url or ""
+    base = _in_region(request) if base == _BASE else base
     return HTTPRequest(
-        url=wire.join_endpoint(_in_region(request) if base == _BASE else base, _PATH),
+        url=wire.join_endpoint(base, _PATH, others=_OTHERS),
         body={
             "input": request.query,
             "compartmentId": compartment,

@@ -32,7 +32,7 @@ from rerank_core import (
 )
 
 _PATH = "/api/knowledge/service/rerank"
-_SERVICES = re.compile(r"/api/knowledge/(?!service/rerank/*$).*$")  # all but this one
+_SERVICES = "api/knowledge/(?!service/rerank$).*"  # all but this one
 _ARK = re.compile(r"ark\.[a-z0-9-]+\.(volces|bytepluses)\.com")
 _REGION_OF_HOST = re.compile(r"\.([a-z]+-[a-z0-9-]+)\.(?:volces|bytepluses)\.com$")
 _MODELS = ("doubao-seed-rerank", "Doubao-pro-4k-rerank", "base-multilingual-rerank")
@@ -87,7 +87,7 @@ def build_request(
 ) -> HTTPRequest:
     """Build the request, which says the query beside each document."""
     return HTTPRequest(
-        url=wire.join_endpoint(_without_chat(provider.base_url or ""), _PATH),
+        url=wire.join_endpoint(_checked(provider.base_url or ""), _PATH, others=_SERVICES),
         body={
             "rerank_model": request.model,
             "datas": [{"query": request.query, "content": text} for text in request.documents],
@@ -119,18 +119,17 @@ def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     )
 
 
-def _without_chat(base_url: str) -> str:
-    """The base URL; the knowledge service's chat and its searches are beside its reranker.
+def _checked(base_url: str) -> str:
+    """The base URL, unless it is that of the models' own API.
 
     Raises:
-        ConfigurationError: It is that of the models' own API, which does not rerank.
+        ConfigurationError: Nothing is reranked there.
     """
     host = urlsplit(base_url).hostname or ""
     if _ARK.fullmatch(host):
         message = f"{host} does not rerank: leave api_base out, and sign for the knowledge service"
         raise ConfigurationError(message)
-    parts = urlsplit(base_url)
-    return parts._replace(path=_SERVICES.sub("/api/knowledge", parts.path)).geturl()
+    return base_url
 
 
 def _make_auth(key: str | None, provider: Provider, options: Any) -> Any:

@@ -5,7 +5,6 @@ https://cloud.ibm.com/apidocs/watsonx-ai
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
@@ -35,7 +34,7 @@ _REGIONS = {
 }
 _CONSOLES = ("dataplatform.cloud.ibm.com",)
 # What stands beside rerank: other tasks, deployments, and the gateway with OpenAI's API.
-_SIBLINGS = re.compile(r"/ml/(v1(?!/text/rerank$)|v4|gateway)(/.*)?$")
+_SIBLINGS = "ml/(v1(?!/text/rerank$)|v4|gateway)(/.*)?"
 _VERSION = "2026-10-14"  # pins the behaviour; the one that IBM's own SDK 1.8 sends
 _MODEL = "cross-encoder/ms-marco-minilm-l-12-v2"
 _PLACES = {
@@ -114,7 +113,8 @@ def build_request(
         **params,
     }
     transaction = request.options.get("transaction_id")
-    url = wire.join_endpoint(_to_api(provider.base_url or ""), "/ml/v1/text/rerank")
+    base_url = _checked(provider.base_url or "")
+    url = wire.join_endpoint(base_url, "/ml/v1/text/rerank", others=_SIBLINGS)
     return HTTPRequest(
         url=_add_version(url, request.options.get("api_version")),
         body=body,
@@ -170,20 +170,20 @@ def _refuse_two_hosts(base_url: str, region: str | None) -> None:
         raise ConfigurationError(message)
 
 
-def _to_api(base_url: str) -> str:
-    """The base URL without the path of a sibling: chat, generation, embeddings, the gateway.
+def _checked(base_url: str) -> str:
+    """The base URL of an API.
 
     Raises:
         ConfigurationError: It is the console's, which has no API.
     """
-    parts = urlsplit(base_url)
-    if (parts.hostname or "").endswith(_CONSOLES):
+    host = urlsplit(base_url).hostname or ""
+    if host.endswith(_CONSOLES):
         message = (
-            f"{parts.hostname} is a page for the browser: give region=, or the host of the region,"
+            f"{host} is a page for the browser: give region=, or the host of the region,"
             f" for example {_REGIONS['us-south']}"
         )
         raise ConfigurationError(message)
-    return urlunsplit(parts._replace(path=_SIBLINGS.sub("", parts.path.rstrip("/"))))
+    return base_url
 
 
 def _choose_place(options: Mapping[str, Any]) -> dict[str, str]:

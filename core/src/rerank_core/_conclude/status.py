@@ -49,7 +49,7 @@ TYPES: Mapping[int, type[APIStatusError]] = {
 }
 # What the words of services of many kinds have in them, where no status says it.
 _WORDS: Mapping[str, type[APIStatusError]] = {
-    "auth|api_?key": errors.AuthenticationError,
+    "auth|api_?key|(invalid|expired)_?token": errors.AuthenticationError,
     "access_?denied|forbidden|permission": errors.PermissionDeniedError,
     "not_?found": errors.NotFoundError,
     "rate_?limit|resource_?exhausted|throttl|too_?many": errors.RateLimitError,
@@ -75,7 +75,8 @@ def find_error(
     target: Target, reply: HTTPResponse, payload: JSON, now: float, hide: Hide
 ) -> APIStatusError | None:
     """The error that a reply with a good status carries instead of a ranking, if it does."""
-    if not isinstance(payload, dict) or (failed := _says_failure(payload)) is False:
+    said = payload[0] if isinstance(payload, list) and payload else payload  # Google's, of streams
+    if not isinstance(said, dict) or (failed := _says_failure(said)) is False:
         return None
     status = status_in(payload)
     known = target.provider.error_types.keys() & codes_in(payload, reply.headers)

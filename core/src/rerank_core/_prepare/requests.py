@@ -63,10 +63,11 @@ def prepare(
     held_back: Sequence[int] = ()
     if len(indices) < len(call.documents):
         held_back = sorted(set(range(len(call.documents))).difference(indices))
+    if blank := len(held_back) or (call.rank_fields and documents.count("")):
         names = ", ".join(map(repr, call.rank_fields or ()))
         why = f"are blank, or have no text under {names}" if names else "are blank"
-        said = f"{len(held_back)} of {len(call.documents)} documents {why}"
-        warnings.append(f"{said}: not sent, they come last without a score")
+        fate = "not sent, they come last without a score" if held_back else "ranked as blank"
+        warnings.append(f"{blank} of {len(call.documents)} documents {why}: {fate}")
     return Prepared(call, target, parts, held_back, tuple(dict.fromkeys(warnings)))
 
 
