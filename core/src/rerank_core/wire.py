@@ -52,7 +52,7 @@ def join_endpoint(base_url: str, path: str, *, others: str = "") -> str:
     """Complete a base URL to an endpoint such as `/v1/rerank`, whatever part of it the URL has.
 
     Users copy base URLs with and without `/v1`, and whole endpoints, even of a chat; the pattern
-    `others` names more ends to cut. Another rerank endpoint (`/v1/reranks`) and a query string stay.
+    `others` tells more such ends. Another rerank endpoint (`/v1/reranks`) and a query string stay.
     """
     parts = urlsplit(base_url)
     base = re.sub(rf"/({others})$", "", OTHER_TASKS.sub("", parts.path.rstrip("/")))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from numbers import Integral
-from types import MappingProxyType
 from typing import Any
 
 from attrs import define
@@ -47,7 +46,7 @@ def make_call(
     return_documents: Any = None,
     max_chunks_per_doc: Any = None,
     max_tokens_per_doc: Any = None,
-    extra: Mapping[str, Any] = MappingProxyType({}),
+    extra: Mapping[str, Any],
 ) -> Call:
     """Check a call's arguments."""
     if not isinstance(query, str):

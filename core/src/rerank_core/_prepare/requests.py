@@ -60,14 +60,13 @@ def prepare(
         own = {**params, "top_n": top_n} if "top_n" in params else params
         work = _translate(target, request, own, warnings, drop=drop)
         parts.append(Part(request, indices[span], own.get("top_n") or len(sent), work, own))
-    held_back: Sequence[int] = ()
-    if len(indices) < len(call.documents):
-        held_back = sorted(set(range(len(call.documents))).difference(indices))
+    places = range(len(call.documents))
+    held_back = sorted({*places}.difference(indices)) if len(indices) < len(places) else []
     if blank := len(held_back) or (call.rank_fields and documents.count("")):
         names = ", ".join(map(repr, call.rank_fields or ()))
         why = f"are blank, or have no text under {names}" if names else "are blank"
         fate = "not sent, they come last without a score" if held_back else "ranked as blank"
-        warnings.append(f"{blank} of {len(call.documents)} documents {why}: {fate}")
+        warnings.append(f"{blank} of {len(places)} documents {why}: {fate}")
     return Prepared(call, target, parts, held_back, tuple(dict.fromkeys(warnings)))
 
 

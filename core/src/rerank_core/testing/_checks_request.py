@@ -103,7 +103,7 @@ def check_hooks_are_pure(case: Case) -> None:
     documents: list[Any] = [*TEXTS, {"title": "a title", "text": "a text"}]
     before = copy.deepcopy(documents)
     build(case, QUERY, documents)  # late imports are done, and may read what they like
-    call = make_call(QUERY, list(documents))
+    call = make_call(QUERY, list(documents), extra={})
     why = "a retry, a split and a test build again, and rely on the same coming out"
     with (
         mock.patch.object(os, "environ", _NoEnvironment()),
