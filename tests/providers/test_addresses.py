@@ -17,7 +17,7 @@ from service import Service
 from .plugins import ALL, BY_NAME, Plugin, every_plugin
 
 _TABLE = re.compile(
-    r"^## Addresses\n.*?where `\w+/([^`]+)` goes.*?\|---\|---\|\n(.*?)\n\n",
+    r"^## Addresses\n.*?where a request for `\w+/([^`]+)` then goes.*?\|---\|---\|\n(.*?)\n\n",
     re.DOTALL | re.MULTILINE,
 )
 _ROW = re.compile(r"\| (?:none|`([^`]+)`).* \| (?:`([^`]+)`|refused: (.+)) \|")
