@@ -106,7 +106,7 @@ def parse_response(payload: Any) -> RerankResponse:
     results = wire.read_results(payload["results"])
     return RerankResponse(
         wire.add_extra(results, payload["results"], "relevant_spans"),
-        id=payload.get("id") or "",
+        id=payload.get("id"),
         meta=wire.read_meta(payload),
         warnings=wire.read_warnings(payload),
     )

@@ -98,7 +98,7 @@ def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     tokens = payload.get("input_tokens") or status.get("tokens_input")
     return RerankResponse(
         [RerankResult(index, score) for index, score in enumerate(scores)],
-        id=payload.get("request_id") or "",
+        id=payload.get("request_id"),
         meta=wire.read_meta({"usage": {"total_tokens": tokens}}),
         cost=_read_cost(status.get("cost")),
     )

@@ -96,7 +96,7 @@ def parse_response(payload: Any) -> RerankResponse:
     name = "data" if "data" in payload else "results"
     return RerankResponse(
         wire.read_results(payload[name], name),
-        id=payload.get("id") or "",  # none is documented
+        id=payload.get("id"),  # none is documented
         meta=wire.read_meta(payload),
         model=payload.get("model"),
     )

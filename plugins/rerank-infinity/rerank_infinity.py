@@ -76,7 +76,7 @@ def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     """Read the reply."""
     return RerankResponse(
         wire.read_results(payload["results"]),
-        id=payload.get("id") or "",
+        id=payload.get("id"),
         meta=Meta() if _counts_characters(request, payload) else wire.read_meta(payload),
         # A server with one model answers whatever model it is asked for.
         model=payload.get("model"),

@@ -133,7 +133,7 @@ def parse_response(payload: Any) -> RerankResponse:
     results = wire.read_results(payload["results"])
     return RerankResponse(
         wire.add_extra(results, payload["results"], "embedding"),
-        id=payload.get("id") or "",
+        id=payload.get("id"),
         meta=wire.read_meta(payload),
         model=payload.get("model"),
     )

@@ -116,7 +116,7 @@ def parse_response(payload: Any, headers: Mapping[str, str]) -> RerankResponse:
     """Read the reply, which the proxy gives one shape whoever answered it."""
     return RerankResponse(
         wire.read_results(payload["results"]),
-        id=payload.get("id") or "",
+        id=payload.get("id"),
         meta=wire.read_meta(payload),
         warnings=wire.read_warnings(payload),
         cost=_read_cost(headers.get("x-litellm-response-cost", "")),

@@ -88,7 +88,7 @@ def parse_response(payload: Any) -> RerankResponse:
     cost = usage.get("cost") if isinstance(usage, dict) else None
     return RerankResponse(
         wire.read_results(payload["results"]),
-        id=payload.get("id") or "",
+        id=payload.get("id"),
         meta=wire.read_meta(payload),
         cost=cost if isinstance(cost, float) or type(cost) is int else None,
         model=payload.get("model"),

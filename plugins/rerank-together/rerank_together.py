@@ -95,7 +95,7 @@ def parse_response(payload: Any) -> RerankResponse:
     """Read the reply; its `model` may be an engine's internal name, and its `usage` null."""
     return RerankResponse(
         wire.read_results(payload["results"]),
-        id=payload.get("id") or "",
+        id=payload.get("id"),
         meta=wire.read_meta(payload),
     )
 

@@ -90,7 +90,7 @@ def parse_response(payload: Any) -> RerankResponse:
     """Read the reply, without the documents that the server always sends back."""
     return RerankResponse(
         wire.read_results(payload["results"]),
-        id=payload.get("id") or "",
+        id=payload.get("id"),
         meta=wire.read_meta(payload),
         model=payload.get("model"),
     )

@@ -90,7 +90,7 @@ def parse_response(payload: Any) -> RerankResponse:
     """Read the reply, whose list is called `data`."""
     return RerankResponse(
         wire.read_results(payload["data"], "data"),
-        id=payload.get("id") or "",  # none so far
+        id=payload.get("id"),  # none so far
         meta=wire.read_meta(payload),
         model=payload.get("model"),
     )

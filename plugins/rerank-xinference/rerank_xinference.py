@@ -80,7 +80,7 @@ def parse_response(payload: Any) -> RerankResponse:
     went_in = tokens.get("input_tokens") if isinstance(tokens, dict) else None
     return RerankResponse(
         wire.read_results(payload["results"]),
-        id=payload.get("id") or "",
+        id=payload.get("id"),
         meta=wire.read_meta({"usage": {"total_tokens": went_in}}),
         warnings=wire.read_warnings(payload),
     )

@@ -9,10 +9,20 @@ from service import Service
 
 from .plugins import ALL, BY_NAME, Plugin
 
+OF_AWS = (
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CONFIG_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+# What the SDKs' own chains of credentials read, beside what an option of the plugin has.
 WATCHED = {
     "azure_ai": ("AZURE_CONFIG_DIR", "AZURE_FEDERATED_TOKEN_FILE"),
-    "bedrock": ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"),
+    "bedrock": OF_AWS,
     "oci": ("OCI_CLI_CONFIG_FILE",),
+    "sagemaker": OF_AWS,
     "vertex_ai": ("CLOUDSDK_CONFIG", "GOOGLE_APPLICATION_CREDENTIALS"),
 }
 # The others sign with what is no header, or have an identity in their case's options.

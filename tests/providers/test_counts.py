@@ -9,7 +9,7 @@ import pytest
 
 from service import Service
 
-from .plugins import ALL, Plugin, every_plugin
+from .plugins import ALL, BY_NAME, Plugin, every_plugin
 
 MANY = 31
 # What services call the number of results that they send back.
@@ -53,3 +53,16 @@ def test_a_number_that_is_asked_for_is_the_one_that_is_sent(plugin: Plugin) -> N
 
     for request in service.requests:
         assert _find(json.loads(request.content), _NAMES) == [2]
+
+
+@pytest.mark.parametrize(("count", "units"), [(1, 1), (100, 1), (101, 2), (200, 2)])
+@pytest.mark.parametrize("name", ["bedrock", "vertex_ai"])
+def test_each_hundred_documents_that_are_begun_are_a_search_unit(
+    name: str, count: int, units: int
+) -> None:
+    """AWS and Google bill a query with up to 100 documents as one; replies say nothing of it."""
+    plugin = BY_NAME[name]
+
+    response = plugin.ask(Service(plugin.reply(count)), [f"text {at}" for at in range(count)])
+
+    assert response.meta.billed_units.search_units == units

@@ -28,6 +28,25 @@ _SAID_IN = {
     "voyage": "model",
     "watsonx": "model_id",
 }
+# Where a body has the call's identifier; some services have none so far.
+_IDENTIFIED_BY = {
+    "azure_ai": "id",
+    "cohere": "id",
+    "compatible": "request_id",
+    "deepinfra": "request_id",
+    "fireworks": "id",
+    "infinity": "id",
+    "jina": "id",
+    "litellm_proxy": "id",
+    "oci": "id",
+    "openrouter": "id",
+    "scaleway": "id",
+    "together": "id",
+    "vllm": "id",
+    "volcengine": "request_id",
+    "voyage": "id",
+    "xinference": "id",
+}
 told = pytest.mark.parametrize(("name", "field"), _SAID_IN.items(), ids=_SAID_IN)
 _ODD: tuple[Any, ...] = (
     None,
@@ -154,3 +173,16 @@ def test_bedrock_s_cost_is_counted_in_units_of_a_hundred_documents() -> None:
 
     assert whole.meta.billed_units.search_units == paged.meta.billed_units.search_units == 2
     assert whole.cost == paged.cost == pytest.approx(0.004)
+
+
+@pytest.mark.parametrize(("name", "field"), _IDENTIFIED_BY.items(), ids=_IDENTIFIED_BY)
+def test_the_identifier_is_the_service_s_own(name: str, field: str) -> None:
+    """Or one that is made, where the body has none, null or an empty one."""
+    plugin = BY_NAME[name]
+    reply = plugin.reply()
+    bodies = [{**reply, field: value} for value in ("own-7", 7, None, "")]
+
+    own, counted, *made = (plugin.ask(Service(body)).id for body in bodies)
+
+    assert (own, counted) == ("own-7", "7")
+    assert all(made)

@@ -118,7 +118,7 @@ def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     said: Mapping[str, Any] = payload if isinstance(payload, dict) else {}
     return RerankResponse(
         results,
-        id=said.get("id") or said.get("request_id") or "",
+        id=said.get("id") or said.get("request_id"),
         model=(said.get("model") if settings.send_model else None) or "",
         meta=read_meta(payload),
     )

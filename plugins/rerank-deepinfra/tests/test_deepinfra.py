@@ -147,6 +147,7 @@ def test_the_best_are_kept(top_n: int) -> None:
     ("fields", "tokens", "cost"),
     [
         ({"request_id": None}, 42, 4.2e-07),
+        ({"inference_status": {"cost": 8.4e-07}}, 42, 8.4e-07),  # twice the list price
         ({"input_tokens": None}, 42, 4.2e-07),
         ({"inference_status": {"status": "unknown", "cost": 0.0}}, 42, 42 * 0.01 / 1e6),
         ({"inference_status": None}, 42, 42 * 0.01 / 1e6),
@@ -157,7 +158,7 @@ def test_the_best_are_kept(top_n: int) -> None:
 def test_what_a_reply_leaves_out_is_not_made_up(
     fields: dict[str, Any], tokens: int | None, cost: float | None
 ) -> None:
-    """Neither an id of the service's nor usage; a cost of 0 gives way to the list price."""
+    """Neither id nor usage; the cost is the stated one, and for 0 the list price."""
     response = ask(Service(REPLY | fields))
 
     assert response.id

@@ -11,6 +11,7 @@ import rerank_jina
 from failures import Failure, failing
 from rerank_core import (
     BilledUnits,
+    ConfigurationError,
     InvalidRequestError,
     Meta,
     NotFoundError,
@@ -191,6 +192,17 @@ def test_every_parameter_is_sent_by_jina_s_name() -> None:
         "truncation": False,
         "return_embeddings": True,
     }
+
+
+@pytest.mark.parametrize("host", ["deepsearch.jina.ai", "r.jina.ai", "s.jina.ai"])
+def test_a_host_that_has_no_rerank_is_refused(host: str) -> None:
+    """Those of Jina's that read and search; nothing is sent there."""
+    service = Service(REPLY)
+
+    with pytest.raises(ConfigurationError, match=f"{host} does not rerank"):
+        ask(service, api_base=f"https://{host}/v1")
+
+    assert service.requests == []
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import csv
 import json
 import logging
 import os
+import re
 import sqlite3
 from collections.abc import Callable
 from datetime import date
@@ -263,6 +264,17 @@ def test_cells_that_have_no_column_fail_their_row(cells: str, tmp_path: Path) ->
     assert (report.ranked, report.failed) == (2, 2)
     assert all("more cells" in line for line in failed)
     assert sorted(json.loads(line)["id"].partition("-")[0] for line in failed) == ["2", "b"]
+
+
+def test_a_line_that_cannot_be_read_is_named_by_its_number(tmp_path: Path) -> None:
+    """With no word of what stands in it, for it may be anything."""
+    row = json.dumps({"id": "a", "query": "sea", "documents": ["sea", "hill"]})
+    (tmp_path / "in.jsonl").write_text(f'{row}\n{{"torn\n')
+    report = Job(input=tmp_path / "in.jsonl", model=MODEL, output=tmp_path / "out.jsonl").run()
+
+    assert (report.ranked, report.failed) == (1, 1)
+    (line,) = (tmp_path / "out.jsonl.job" / "failed.jsonl").read_text().splitlines()
+    assert re.fullmatch(r"1-[0-9a-f]{12}", json.loads(line)["id"])
 
 
 @pytest.mark.parametrize("name", ["in.run", "corpus.jsonl", "topics.tsv"])

@@ -243,6 +243,24 @@ def test_the_documented_reply_is_read() -> None:
     assert response.cost is None
 
 
+@pytest.mark.parametrize(
+    "base",
+    [
+        "https://inference-api.nvidia.com/v1",
+        "https://gateway.test/v1/rerank",
+        "https://gateway.test/v1/reranks/",
+    ],
+)
+def test_a_gateway_with_another_api_is_refused(base: str) -> None:
+    """It would answer 404, and has a plugin of its own."""
+    service = Service()
+
+    with pytest.raises(ConfigurationError, match="litellm_proxy/<model>"):
+        ask(service, api_base=base)
+
+    assert service.requests == []
+
+
 @pytest.mark.parametrize("chosen", ["no", "false", 1])
 def test_sigmoid_is_a_yes_or_no(chosen: object) -> None:
     """A word that says no must not turn it on."""

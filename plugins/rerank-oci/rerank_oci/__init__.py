@@ -106,7 +106,7 @@ def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     is_named = not any(name.startswith("ocid1.") for name in names)
     return RerankResponse(
         wire.read_results(payload["documentRanks"], "documentRanks", score="relevanceScore"),
-        id=payload.get("id") or "",
+        id=payload.get("id"),
         model=model if is_named else None,
     )
 

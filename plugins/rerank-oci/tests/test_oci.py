@@ -213,6 +213,25 @@ def test_key_and_region_may_be_those_of_the_configuration_file(
     check_signed(request)
 
 
+@pytest.mark.parametrize("by", ["oci_config_file", "OCI_CONFIG_FILE", "OCI_CLI_CONFIG_FILE"])
+def test_the_configuration_file_may_lie_elsewhere(
+    by: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Key and region are its own then, and those of the usual file are not read."""
+    config(home, **OF_FILE, key_file=str(home / "key.pem"), region="eu-frankfurt-1")
+    other = (home / ".oci" / "config").rename(home / "elsewhere")
+    config(home, user="nobody", region="us-ashburn-1")
+    given = {by: str(other)} if by.islower() else {}
+    if not given:
+        monkeypatch.setenv(by, str(other))
+    service = Service(answer)
+    ask(service, **NOTHING_GIVEN, **given)
+    (request,) = service.requests
+
+    assert request.url.host == "inference.generativeai.eu-frankfurt-1.oci.oraclecloud.com"
+    check_signed(request)
+
+
 @both_ways
 @pytest.mark.parametrize("chosen", [{}, {"oci_auth": "security_token"}])
 def test_a_session_s_token_signs(chosen: dict[str, str], home: Path, send: Send) -> None:

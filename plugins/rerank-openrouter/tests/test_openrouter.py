@@ -140,6 +140,24 @@ def test_ids_of_models_are_passed_on(model: str) -> None:
     assert service.body["model"] == model
 
 
+def test_an_application_names_itself_in_headers() -> None:
+    """As the documentation of app attribution spells them; none of it is in the body."""
+    service = Service()
+
+    ask(
+        service,
+        http_referer="https://example.test",
+        x_open_router_title="Demo",
+        x_open_router_categories="cli-agent",
+    )
+
+    sent = service.requests[0].headers
+    assert sent["http-referer"] == "https://example.test"
+    assert sent["x-openrouter-title"] == "Demo"
+    assert sent["x-openrouter-categories"] == "cli-agent"
+    assert service.body.keys() == {"model", "query", "documents"}
+
+
 @both_ways
 def test_the_cost_is_what_the_reply_states(send: Send) -> None:
     """Credits are dollars; free is 0, and unknown is not."""

@@ -114,7 +114,7 @@ def parse_response(request: RerankRequest, payload: Any) -> RerankResponse:
     tokens = usage.get("token_usage")
     return RerankResponse(
         [RerankResult(at, score) for at, score in enumerate(scores)],
-        id=payload.get("request_id") or "",
+        id=payload.get("request_id"),
         meta=Meta(billed_units=BilledUnits(total_tokens=tokens), tokens=Tokens(tokens)),
     )
 

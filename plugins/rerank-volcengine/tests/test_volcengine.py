@@ -238,6 +238,7 @@ def test_what_cannot_be_signed_is_not_sent(
         ({"data": {"scores": [0.1, 0.8], "token_usage": 42}}, 42),
         ({"data": {"scores": [0.1, 0.8]}}, None),
         ({"data": [0.1, 0.8], "token_usage": 12}, 12),
+        ({"code": 200, "data": [0.1, 0.8]}, None),
     ],
 )
 def test_scores_are_a_list_in_the_order_of_the_documents(
