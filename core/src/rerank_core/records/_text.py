@@ -176,7 +176,7 @@ def _errors_in(value: Any) -> Iterable[Mapping[str, Any]]:
 def _walk(value: Any, depth: int) -> Iterator[Mapping[str, Any]]:
     for error in value[:_FIRST] if isinstance(value, list) else [value]:
         if isinstance(error, str):
-            yield {"message": error, "code": "_" in error and " " not in error and error}
+            yield {"message": error, "code": error if "_" in error and " " not in error else None}
         elif isinstance(error, list) and depth:
             yield from _walk(error, depth - 1)
         elif isinstance(error, dict) and depth:
