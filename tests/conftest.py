@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 from pathlib import Path
 
@@ -15,12 +14,6 @@ def pytest_configure() -> None:
     """Let Ctrl-C interrupt programs that tests start, also where a shell's job ignores it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def pytest_collection_finish() -> None:
-    """Keep thousands of collected tests out of the garbage collector's way."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(scope="session")
