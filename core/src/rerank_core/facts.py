@@ -116,8 +116,8 @@ class Provider:
             last layer (`logit`), or something else (`opaque`).
         listwise: Whether a document's score depends on the others, so that a split changes it.
         error_types: Statuses, codes in the body of an error, or phrases of its message (lower
-            case, with a space), that mean another error than usual. An error that
-            blames the request is retried only under 408, 425, 429; one that may pass, always.
+            case, with a space), that mean another error than usual. An error that blames the
+            request is retried only under 408, 425 and 429; one that may pass, under any status.
         retry_statuses: Statuses that are worth a retry beyond 408, 425, 429 and 5xx.
         final_statuses: 5xx statuses that are not retried.
         retry_after_pattern: A regular expression whose first group is the seconds to wait, where

@@ -146,15 +146,14 @@ def _fields_of(document: Any, where: str) -> str | Mapping[str, Any]:
             return text
     if _is_model(document) and isinstance(dumped := document.model_dump(), (str, Mapping)):
         return dumped
-    kind = type(document)
     if not _has_fields(document):
         message = (
             f"{where} must be a string, a mapping, or an object with text under page_content,"
             f" content or text, not {shown(document)}"
         )
         raise InvalidRequestError(message)
-    fields: Any = dataclasses.fields if dataclasses.is_dataclass(kind) else attrs.fields
-    names = [field.name for field in fields(kind)]
+    fields: Any = dataclasses.fields if dataclasses.is_dataclass(document) else attrs.fields
+    names = [field.name for field in fields(type(document))]
     return {name: getattr(document, name) for name in names if not name.startswith("_")}
 
 
